@@ -1,0 +1,173 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Writer gathers lines and writes many of them at once. While Run runs, Write
+// copies its bytes and returns; it never waits for the output, and drops and
+// counts a line that finds no room. Before Run and after it, Write passes each
+// line on at once, so that nothing is lost at either end of a program's life:
+//
+//	w := telemetry.NewWriter(os.Stderr)
+//	log := slog.New(slog.NewJSONHandler(w, nil))
+//	defer w.Flush()          // in main: also for a panic
+//	g.Add(func() error { return w.Run(ctx) }, ...)
+type Writer struct {
+	out     io.Writer
+	dropped atomic.Uint64
+	wake    chan struct{} // the first line of a batch is there
+	hurry   chan struct{} // the batch is half full
+
+	writing sync.Mutex // held while out is written to: batches stay in order. Taken before mu
+
+	mu      sync.Mutex // guards what follows
+	running bool
+	batch   []byte // what is not yet written
+	spare   []byte // the other buffer, while it is not being written
+}
+
+const (
+	writerRoom  = 1 << 20               // bytes that wait at most
+	writerPause = 50 * time.Millisecond // how long a line waits for others; the promise is 100 ms
+	flushBound  = 2 * time.Second       // how long the end of the program waits for an output that does not move
+)
+
+// NewWriter gives a Writer to out. It has nothing to be closed.
+func NewWriter(out io.Writer) *Writer {
+	return &Writer{out: out, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
+}
+
+// Write takes p, one or more whole lines. Its error is always nil while Run runs.
+func (w *Writer) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	if !w.running {
+		w.mu.Unlock()
+		return w.writeThrough(p)
+	}
+	if len(w.batch)+len(p) > writerRoom && len(w.batch) > 0 || len(p) > writerRoom {
+		w.mu.Unlock()
+		w.dropped.Add(1)
+		return len(p), nil
+	}
+	first := len(w.batch) == 0
+	w.batch = append(w.batch, p...)
+	half := len(w.batch) > writerRoom/2
+	w.mu.Unlock()
+	if first {
+		signal(w.wake)
+	}
+	if half {
+		signal(w.hurry)
+	}
+	return len(p), nil
+}
+
+// Dropped is how many writes found no room.
+func (w *Writer) Dropped() uint64 { return w.dropped.Load() }
+
+// ErrStuck is Run's error when the output did not take the last lines in time.
+var ErrStuck = errors.New("write the last lines of the log: the reader of the log does not read; they are lost")
+
+// Run writes what Write gathers, each line within 100 ms of its coming, until ctx
+// ends. It returns when the last of it is written, or with ErrStuck when the
+// output does not take it within two seconds.
+func (w *Writer) Run(ctx context.Context) error {
+	w.mu.Lock()
+	w.running = true
+	w.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.run(ctx)
+	}()
+	<-ctx.Done()
+	bound := time.NewTimer(flushBound)
+	defer bound.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-bound.C:
+		return ErrStuck // the goroutine hangs in a write that nothing can interrupt
+	}
+}
+
+func (w *Writer) run(ctx context.Context) {
+	pause := time.NewTimer(writerPause)
+	defer pause.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			continue
+		}
+		pause.Reset(writerPause)
+		select {
+		case <-pause.C:
+		case <-w.hurry:
+		case <-ctx.Done():
+		}
+		w.flush()
+	}
+	w.mu.Lock()
+	w.running = false // from here on each Write passes on what is gathered, then its own
+	w.mu.Unlock()
+	w.flush()
+}
+
+// Flush writes what is gathered, and returns when it is written or when the output
+// did not take it within two seconds.
+func (w *Writer) Flush() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.flush()
+	}()
+	bound := time.NewTimer(flushBound)
+	defer bound.Stop()
+	select {
+	case <-done:
+	case <-bound.C:
+	}
+}
+
+func (w *Writer) flush() {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	w.flushLocked()
+}
+
+// flushLocked writes the batch. w.writing is held.
+func (w *Writer) flushLocked() {
+	w.mu.Lock()
+	batch := w.batch
+	w.batch, w.spare = w.spare[:0], nil
+	w.mu.Unlock()
+	if len(batch) > 0 {
+		_, _ = w.out.Write(batch) // a log that cannot be written has nobody to complain to
+	}
+	w.mu.Lock()
+	w.spare = batch[:0]
+	w.mu.Unlock()
+}
+
+func (w *Writer) writeThrough(p []byte) (int, error) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	w.flushLocked()
+	return w.out.Write(p)
+}
+
+// signal leaves a token in c, unless one is there.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
