@@ -1,0 +1,245 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Child is a process that Program.Start began, the leader of a process group of its
+// own. Whoever started it ends it with Stop or Kill, also after it has ended by
+// itself: only then is nobody of its group left and is its number given back to the
+// system.
+type Child struct {
+	pid  int
+	done chan struct{} // closed when the leader has ended
+	exit Exit          // set before done is closed
+
+	mu    sync.Mutex
+	held  bool // the leader has ended and is still in the process table
+	swept bool // nobody is left; the group's number may be another's by now
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code   int            // the exit status; -1 when a signal ended it or nobody knows
+	Signal syscall.Signal // the signal that ended it, or 0
+	Core   bool           // it left a core dump
+	At     time.Time
+}
+
+// OK reports whether the process ended by itself with status 0.
+func (e Exit) OK() bool { return e.Code == 0 && e.Signal == 0 }
+
+// String is "exit status 3" or "killed by SIGKILL".
+func (e Exit) String() string {
+	switch {
+	case e.Signal != 0 && e.Core:
+		return "killed by " + signalName(e.Signal) + " (core dumped)"
+	case e.Signal != 0:
+		return "killed by " + signalName(e.Signal)
+	case e.Code < 0:
+		return "ended, nobody knows how"
+	}
+	return "exit status " + strconv.Itoa(e.Code)
+}
+
+// Status is the exit status as a shell has it: 128 and the signal's number for a
+// process that a signal ended.
+func (e Exit) Status() int {
+	switch {
+	case e.Signal != 0:
+		return 128 + int(e.Signal)
+	case e.Code < 0:
+		return 1
+	}
+	return e.Code
+}
+
+// sweepBound is how long the killed may take to be gone. Only a process that the
+// kernel holds in an uninterruptible wait needs more than milliseconds.
+const sweepBound = 10 * time.Second
+
+// PID is the leader's process number, which is also the group's.
+func (c *Child) PID() int { return c.pid }
+
+// Done is closed when the leader has ended. Others of its group may live on until
+// Stop or Kill.
+func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Wait returns how the leader ended, when it has. It may be called again, and by
+// several. When ctx ends first it returns ctx's error.
+func (c *Child) Wait(ctx context.Context) (Exit, error) {
+	select {
+	case <-c.done:
+		return c.exit, nil
+	default:
+	}
+	select {
+	case <-c.done:
+		return c.exit, nil
+	case <-ctx.Done():
+		return Exit{}, ctx.Err()
+	}
+}
+
+// Signal sends sig to everyone of the group. It returns os.ErrProcessDone when nobody
+// is left.
+func (c *Child) Signal(sig syscall.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.swept {
+		return os.ErrProcessDone
+	}
+	err := syscall.Kill(-c.pid, sig)
+	if err == syscall.ESRCH {
+		return os.ErrProcessDone
+	}
+	if err != nil {
+		return fmt.Errorf("send %s to process group %d: %w", signalName(sig), c.pid, err)
+	}
+	return nil
+}
+
+// Stop sends sig to the group and, to those of it that are still there after grace,
+// KILL. It returns the moment nobody of the group is left, with the leader's end. It
+// may be called at any time, and again.
+func (c *Child) Stop(sig syscall.Signal, grace time.Duration) Exit {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	return c.stop(ctx, sig)
+}
+
+// Kill sends KILL to the group and returns when nobody of it is left. After the
+// leader's end it sweeps what the leader left behind.
+func (c *Child) Kill() {
+	select {
+	case <-c.done:
+		// What forking modes do for each call: nearly always nobody else is there,
+		// and three system calls say so.
+		_ = c.Signal(syscall.SIGKILL) // nobody left is what we want
+		c.release()
+		if c.gone() {
+			return
+		}
+	default:
+	}
+	_ = c.Signal(syscall.SIGKILL) // as above
+	ctx, cancel := context.WithTimeout(context.Background(), sweepBound)
+	defer cancel()
+	c.emptied(ctx)
+}
+
+// stop is Stop with a grace that lasts until ctx ends.
+func (c *Child) stop(ctx context.Context, sig syscall.Signal) Exit {
+	_ = c.Signal(sig)             // if nobody is left, emptied says so
+	_ = c.Signal(syscall.SIGCONT) // one that is stopped would not see sig
+	if !c.emptied(ctx) {
+		c.Kill()
+	}
+	select {
+	case <-c.done:
+		return c.exit
+	default:
+		return Exit{Code: -1, At: time.Now()} // held by the kernel beyond KILL
+	}
+}
+
+// emptied waits until nobody of the group is left, and reports false when ctx ended
+// before that.
+func (c *Child) emptied(ctx context.Context) bool {
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		return false
+	}
+	c.release()
+	if c.gone() {
+		return true
+	}
+	if !awaitGroup(ctx, c.pid) {
+		return false
+	}
+	c.mu.Lock()
+	c.swept = true
+	c.mu.Unlock()
+	return true
+}
+
+// release takes the ended leader out of the process table.
+func (c *Child) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held {
+		c.held = false
+		reapLeader(c.pid)
+		kernel.forget(c.pid)
+	}
+}
+
+// gone reports whether nobody of the group is left, as far as one system call can
+// tell. It is asked after release.
+func (c *Child) gone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.swept && syscall.Kill(-c.pid, 0) == syscall.ESRCH {
+		c.swept = true
+	}
+	return c.swept
+}
+
+// ended is called once, when the leader has ended.
+func (c *Child) ended(e Exit, held bool) {
+	c.mu.Lock()
+	c.exit, c.held = e, held
+	c.mu.Unlock()
+	if !held {
+		kernel.forget(c.pid)
+	}
+	close(c.done)
+}
+
+func exitOf(ws syscall.WaitStatus) Exit {
+	e := Exit{Code: ws.ExitStatus(), At: time.Now()}
+	if ws.Signaled() {
+		e.Code, e.Signal, e.Core = -1, ws.Signal(), ws.CoreDump()
+	}
+	return e
+}
+
+func signalName(s syscall.Signal) string {
+	for _, n := range signals {
+		if n.signal == s {
+			return "SIG" + n.name
+		}
+	}
+	return "signal " + strconv.Itoa(int(s))
+}
+
+// Signal gives the signal that a name of the configuration stands for: TERM, INT, HUP,
+// QUIT, USR1, USR2, KILL.
+func signalOf(name string) syscall.Signal {
+	for _, n := range signals {
+		if n.name == name {
+			return n.signal
+		}
+	}
+	return syscall.SIGTERM
+}
+
+var signals = [...]struct {
+	name   string
+	signal syscall.Signal
+}{
+	{"TERM", syscall.SIGTERM}, {"KILL", syscall.SIGKILL}, {"INT", syscall.SIGINT},
+	{"HUP", syscall.SIGHUP}, {"QUIT", syscall.SIGQUIT}, {"USR1", syscall.SIGUSR1},
+	{"USR2", syscall.SIGUSR2}, {"SEGV", syscall.SIGSEGV}, {"ABRT", syscall.SIGABRT},
+	{"BUS", syscall.SIGBUS}, {"FPE", syscall.SIGFPE}, {"ILL", syscall.SIGILL},
+	{"PIPE", syscall.SIGPIPE}, {"ALRM", syscall.SIGALRM}, {"TRAP", syscall.SIGTRAP},
+	{"SYS", syscall.SIGSYS}, {"XCPU", syscall.SIGXCPU}, {"XFSZ", syscall.SIGXFSZ},
+	{"CONT", syscall.SIGCONT},
+}

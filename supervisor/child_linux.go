@@ -1,0 +1,166 @@
+package supervisor
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// fork starts the program as the leader of a group of its own that does not outlive
+// this program.
+func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential) (*Child, error) {
+	c := &Child{done: make(chan struct{})}
+	pidfd := -1
+	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd, Credential: cred}
+	err := kernel.start(func() (pid int, err error) {
+		adoptOrphans()
+		c.pid, err = syscall.ForkExec(path, argv, attr)
+		return c.pid, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	go c.watch(pidfd)
+	return c, nil
+}
+
+// watch waits for the leader's end in the poller of the Go runtime, by pidfd, so that a
+// child costs no thread. The leader is left in the process table: as long as it is
+// there its number, which is the group's, cannot become another's.
+func (c *Child) watch(pidfd int) {
+	if pidfd >= 0 && syscall.SetNonblock(pidfd, true) == nil {
+		f := os.NewFile(uintptr(pidfd), "pidfd")
+		defer f.Close()
+		if conn, err := f.SyscallConn(); err == nil {
+			var e Exit
+			var ok bool
+			err = conn.Read(func(uintptr) bool {
+				e, ok = peek(c.pid, unix.WNOHANG)
+				return ok
+			})
+			if err == nil {
+				c.ended(e, e.Signal != 0 || e.Code >= 0)
+				return
+			}
+		}
+	}
+	// A kernel before 5.3, or one that forbids pidfds: a thread waits.
+	e, _ := peek(c.pid, 0)
+	c.ended(e, e.Signal != 0 || e.Code >= 0)
+}
+
+// peek returns how child pid ended, and leaves it in the process table. It reports
+// false when the child runs on, which with options of 0 cannot be.
+func peek(pid, options int) (Exit, bool) {
+	info, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOWAIT|options)
+	if err != nil { // not our child any more: a stranger has waited for it
+		return Exit{Code: -1, At: time.Now()}, true
+	}
+	if info.pid == 0 {
+		return Exit{}, false
+	}
+	e := Exit{Code: int(info.status), At: time.Now()}
+	if info.code != cldExited {
+		e.Code, e.Signal, e.Core = -1, syscall.Signal(info.status), info.code == cldDumped
+	}
+	return e, true
+}
+
+// siginfo is the kernel's siginfo_t of a SIGCHLD (sigaction(2)).
+type siginfo struct {
+	signo, errno, code int32
+	_                  [unsafe.Sizeof(uintptr(0)) / 8]int32
+	pid                int32
+	uid                uint32
+	status             int32
+	_                  [128]byte
+}
+
+const (
+	cldExited = 1
+	cldDumped = 3
+)
+
+func waitid(idType, id, options int) (info siginfo, err error) {
+	for {
+		_, _, e := syscall.Syscall6(syscall.SYS_WAITID, uintptr(idType), uintptr(id), uintptr(unsafe.Pointer(&info)), uintptr(options), 0, 0)
+		switch e {
+		case 0:
+			return info, nil
+		case syscall.EINTR:
+		default:
+			return info, e
+		}
+	}
+}
+
+func reapLeader(pid int) { _ = reap(pid) }
+
+// reap takes one ended child out of the process table, if there is one that pid names
+// as in wait4(2), and reports whether there was.
+func reap(pid int) bool {
+	for {
+		got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		if err != syscall.EINTR {
+			return err == nil && got > 0
+		}
+	}
+}
+
+// awaitGroup waits until nobody of the group is alive, and reports false when ctx ended
+// before that. The group's leader has been waited for.
+//
+// Orphans of the group have become our own children, so their zombies are reaped here.
+// A zombie whose parent is alive elsewhere and does not wait for it stays in the group
+// for ever; it is dead, and does not count.
+func awaitGroup(ctx context.Context, pgid int) bool {
+	for {
+		for reap(-pgid) {
+		}
+		if syscall.Kill(-pgid, 0) == syscall.ESRCH {
+			return true
+		}
+		alive := census.take().group(pgid)
+		if len(alive) == 0 {
+			return true
+		}
+		for _, p := range alive {
+			if !awaitEnd(ctx, p.pid) {
+				return false
+			}
+		}
+	}
+}
+
+// awaitEnd waits until process pid, of whatever parent, has ended, and reports false
+// when ctx ended before that.
+func awaitEnd(ctx context.Context, pid int) bool {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err == unix.ESRCH {
+		return true
+	}
+	if err != nil {
+		return pause(ctx, 5*time.Millisecond) // the caller looks again
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer f.Close()
+	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) }) // fails only without a poller, and then Read does too
+	defer stop()
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return pause(ctx, 5*time.Millisecond)
+	}
+	err = conn.Read(func(fd uintptr) bool {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, _ := unix.Poll(p, 0)
+		return n > 0
+	})
+	if err != nil && ctx.Err() == nil {
+		return pause(ctx, 5*time.Millisecond)
+	}
+	return err == nil
+}

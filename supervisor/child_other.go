@@ -1,0 +1,55 @@
+//go:build !linux
+
+package supervisor
+
+import (
+	"context"
+	"syscall"
+	"time"
+)
+
+// fork starts the program as the leader of a group of its own. Where there is no
+// parent-death signal, children outlive a watchdogd that is killed.
+func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential) (*Child, error) {
+	c := &Child{done: make(chan struct{})}
+	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Credential: cred}
+	err := kernel.start(func() (pid int, err error) {
+		c.pid, err = syscall.ForkExec(path, argv, attr)
+		return c.pid, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	go c.watch()
+	return c, nil
+}
+
+// watch waits for the leader's end; without pidfds, in a thread.
+func (c *Child) watch() {
+	var ws syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(c.pid, &ws, 0, nil)
+		switch err {
+		case nil:
+			c.ended(exitOf(ws), false)
+			return
+		case syscall.EINTR:
+		default:
+			c.ended(Exit{Code: -1, At: time.Now()}, false)
+			return
+		}
+	}
+}
+
+func reapLeader(int) {}
+
+// awaitGroup waits until nobody of the group is left, and reports false when ctx ended
+// before that.
+func awaitGroup(ctx context.Context, pgid int) bool {
+	for syscall.Kill(-pgid, 0) != syscall.ESRCH {
+		if !pause(ctx, 5*time.Millisecond) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,200 @@
+package supervisor
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// bound is how long a test waits for what must happen.
+const bound = 30 * time.Second
+
+// TestMain is also the children: with BE in the environment the test binary is the
+// program that BE names, with its arguments.
+func TestMain(m *testing.M) {
+	if Shim() {
+		return
+	}
+	if be, ok := os.LookupEnv("BE"); ok {
+		os.Exit(be_(strings.Fields(be)))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// be_ is one of the programs that tests supervise.
+func be_(words []string) int {
+	args := words[1:]
+	switch words[0] {
+	case "exit":
+		n, _ := strconv.Atoi(args[0])
+		return n
+	case "sleep":
+		select {}
+	case "stubborn": // ignores all that can be ignored
+		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+		fmt.Println("up")
+		select {}
+	case "polite": // ends on TERM after a while
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGTERM)
+		fmt.Println("up")
+		<-c
+		fmt.Println("bye")
+		return 0
+	case "tree": // tree DEPTH HOW: a chain of processes, each the child of the one before
+		signal.Ignore(syscall.SIGTERM)
+		depth, _ := strconv.Atoi(args[0])
+		if depth > 0 {
+			how := &syscall.SysProcAttr{Setsid: args[1] == "setsid"}
+			again(fmt.Sprintf("tree %d %s", depth-1, args[1]), how)
+		}
+		fmt.Println(os.Getpid())
+		if args[1] == "leave" && depth > 0 || args[1] == "setsid" && depth == 1 {
+			return 0 // those below are orphans
+		}
+		select {}
+	case "orphan": // orphan HOW: leaves a process behind, and lives on
+		again("mid "+args[0], &syscall.SysProcAttr{})
+		select {}
+	case "mid":
+		again("tree 0 x", &syscall.SysProcAttr{Setsid: args[0] == "setsid"})
+		return 0
+	case "serve": // serve [DELAY]: an HTTP server on $PORT
+		if len(args) > 0 {
+			d, _ := time.ParseDuration(args[0])
+			time.Sleep(d)
+		}
+		return serve()
+	case "env":
+		for _, n := range args {
+			fmt.Printf("%s=%s\n", n, os.Getenv(n))
+		}
+		return 0
+	case "limits":
+		var l syscall.Rlimit
+		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l)
+		dir, _ := os.Getwd()
+		mask := syscall.Umask(0)
+		fmt.Printf("nofile=%d/%d umask=%03o uid=%d gid=%d dir=%s\n", l.Cur, l.Max, mask, os.Getuid(), os.Getgid(), dir)
+		return 0
+	case "cat":
+		_, _ = io.Copy(os.Stdout, os.Stdin)
+		return 0
+	}
+	fmt.Println("no such program:", words)
+	return 99
+}
+
+// again starts the test binary as another program, with the same files.
+func again(be string, attr *syscall.SysProcAttr) {
+	env := append(os.Environ(), "BE="+be)
+	_, err := syscall.ForkExec(os.Args[0], os.Args[:1], &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}, Sys: attr})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(98)
+	}
+}
+
+func serve() int {
+	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("listening")
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/exit":
+			n, _ := strconv.Atoi(r.URL.RawQuery)
+			os.Exit(n)
+		case "/slow":
+			time.Sleep(200 * time.Millisecond)
+		}
+		fmt.Fprintf(w, "%s %s %d", os.Getenv("NAME"), os.Getenv("INSTANCE"), os.Getpid())
+	})}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	go func() { _ = server.Serve(l) }()
+	<-term
+	_ = server.Shutdown(context.Background())
+	return 0
+}
+
+// program is a process that is the test binary as be says.
+func program(t testing.TB, be string) *schema.Process {
+	t.Helper()
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &schema.Process{
+		FProcess: schema.Command{Words: []schema.Text{schema.Text(self)}},
+		Env:      map[string]schema.Text{"BE": schema.Text(be)},
+		Dir:      schema.Text(t.TempDir()),
+		Replicas: schema.Replicas{Min: 1, Max: 1},
+		Restart: schema.Restart{Policy: "always", Min: schema.Duration(10 * time.Millisecond), Max: schema.Duration(100 * time.Millisecond),
+			Reset: schema.Duration(time.Minute), GiveUp: schema.GiveUp{Exits: 5, Within: schema.Duration(time.Minute)}, Then: "degrade"},
+		Stop: schema.Stop{Signal: "TERM", Grace: schema.Duration(5 * time.Second)},
+	}
+}
+
+// start starts the test binary as be says, with its output on the pipe that is returned.
+func start(t testing.TB, be string) (*Child, *bufio.Reader) {
+	t.Helper()
+	p, err := NewProgram("test", program(t, be))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	c, err := p.Start(StartOptions{Stdout: w, Stderr: w})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Kill)
+	_ = r.SetReadDeadline(time.Now().Add(bound))
+	return c, bufio.NewReader(r)
+}
+
+func line(t testing.TB, r *bufio.Reader) string {
+	t.Helper()
+	s, err := r.ReadString('\n')
+	if err != nil {
+		t.Fatalf("reading a line of the child: %v (got %q)", err, s)
+	}
+	return strings.TrimSpace(s)
+}
+
+func number_(t testing.TB, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// alive reports whether pid is there and no zombie.
+func alive(pid int) bool {
+	e, ok := readEntry(pid, make([]byte, 1024))
+	return ok && e.alive()
+}
