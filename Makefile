@@ -1,0 +1,35 @@
+# make run    build, and serve watchdog.yaml.example
+# make test   the tests
+# make check  what has to hold before a commit
+# make bench  the benchmarks of bench/README.md
+# make build  bin/watchdogd, static
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+RACE    := $(shell command -v cc >/dev/null 2>&1 && echo -race)
+TESTFLAGS ?=
+
+.PHONY: build run test check bench clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/watchdogd ./cmd/watchdogd
+
+run: build
+	bin/watchdogd -c watchdog.yaml.example
+
+test:
+	go test $(RACE) -shuffle=on -timeout 15m $(TESTFLAGS) ./...
+
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'not formatted:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go test -count=1 -run '^TestHouse' ./cmd/watchdogd
+	GOOS=darwin go build ./...
+	GOOS=darwin go vet ./...
+
+bench: build
+	go run ./bench
+
+clean:
+	rm -rf bin bench/out

@@ -1,0 +1,371 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/modes"
+	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// side is what stands beside the main listeners: the admin API and the metrics.
+type side struct {
+	servers []sideServer
+}
+
+type sideServer struct {
+	what     string
+	listener net.Listener
+	handler  http.Handler
+}
+
+// openSide opens metrics.listen and the admin socket. A stack whose default socket
+// cannot be made (a read-only file system) is served without one, and says so.
+func openSide(cfg *schema.Config, d *daemon) (*side, error) {
+	s := &side{}
+	if cfg.Metrics.Listen != "" {
+		l, err := routes.Listen(cfg.Metrics.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+		s.servers = append(s.servers, sideServer{"metrics", l, d.metricsHandler()})
+	}
+	l, err := listenAdmin(cfg)
+	switch {
+	case err == nil:
+		s.servers = append(s.servers, sideServer{"admin", l, d.adminHandler(cfg)})
+	case cfg.Admin.Listen == "" && !errors.Is(err, errHeld):
+		d.log.Warn("no admin socket: ps, logs, reload and the other commands cannot reach this watchdogd; set admin.listen to a path that can be written", "error", err.Error())
+	default:
+		s.close()
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return s, nil
+}
+
+// close gives the listeners back; for a start that failed.
+func (s *side) close() {
+	for _, server := range s.servers {
+		_ = server.listener.Close() // nothing is served yet
+	}
+}
+
+// Run serves until ctx ends.
+func (s *side) Run(ctx context.Context) error {
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	ended := make(chan error, len(s.servers))
+	for _, one := range s.servers {
+		server := &http.Server{Handler: one.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+		serving.Go(func() {
+			if err := server.Serve(one.listener); !errors.Is(err, http.ErrServerClosed) {
+				ended <- fmt.Errorf("%s: %w", one.what, err)
+			}
+		})
+		defer server.Close()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		return err
+	}
+}
+
+func (d *daemon) metricsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", d.writeMetrics)
+	return mux
+}
+
+func (d *daemon) writeMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	d.metrics.WritePrometheus(w)
+}
+
+// adminHandler is the admin API: what the commands ps, logs, start, stop, restart,
+// scale, reload and call speak to.
+func (d *daemon) adminHandler(cfg *schema.Config) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, info{PID: os.Getpid(), Version: versionText(), Name: cfg.Name, File: cfg.File})
+	})
+	mux.HandleFunc("GET /v1/ps", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.status()) })
+	mux.HandleFunc("GET /v1/logs", d.serveLogs)
+	mux.HandleFunc("POST /v1/start/{name}", d.steer(d.supervisor.Start))
+	mux.HandleFunc("POST /v1/stop/{name}", d.steer(d.supervisor.Stop))
+	mux.HandleFunc("POST /v1/restart/{name}", d.steer(d.supervisor.Restart))
+	mux.HandleFunc("POST /v1/scale/{name}/{replicas}", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.PathValue("replicas"))
+		if err != nil || n < 0 {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("scale %s to %q: not a number of instances", r.PathValue("name"), r.PathValue("replicas")))
+			return
+		}
+		d.steer(func(_ context.Context, name string) error { return d.supervisor.Scale(name, n) })(w, r)
+	})
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		done, err := d.reload(r.Context(), r.URL.Query().Has("dry_run"))
+		if err != nil {
+			refuse(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		reply(w, done)
+	})
+	mux.HandleFunc("/v1/call/{name}/", d.serveCall)
+	mux.HandleFunc("GET /metrics", d.writeMetrics)
+	return guard(mux, cfg.Admin)
+}
+
+// guard lets in who may: everybody who reaches a unix socket of mode 0600; over TCP
+// who has the token or, without one, who asks from this machine and is no web page.
+func guard(next http.Handler, cfg schema.Admin) http.Handler {
+	if cfg.Listen == "" || strings.HasPrefix(cfg.Listen, "unix:") {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		switch {
+		case cfg.Token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(cfg.Token)) != 1:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			refuse(w, http.StatusUnauthorized, errors.New("the admin API wants its token: Authorization: Bearer with admin.token of the file"))
+		case cfg.Token == "" && (r.Header.Get("Origin") != "" || !isLoopback(r.Host)):
+			refuse(w, http.StatusForbidden, errors.New("the admin API without a token answers programs on this machine, not web pages"))
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// info is who serves an admin socket.
+type info struct {
+	PID     int    `json:"pid"`
+	Version string `json:"version"`
+	Name    string `json:"name"`
+	File    string `json:"file"`
+}
+
+// steer does something to the process that the path names. It answers when that is done.
+func (d *daemon) steer(do func(context.Context, string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
+		err := do(r.Context(), name)
+		switch {
+		case errors.Is(err, supervisor.ErrUnknown):
+			refuse(w, http.StatusNotFound, d.unknown(name))
+		case err != nil:
+			refuse(w, http.StatusConflict, err)
+		default:
+			reply(w, d.statusOf(name))
+		}
+	}
+}
+
+// unknown says why name cannot be steered, and what can.
+func (d *daemon) unknown(name string) error {
+	var names []string
+	for _, s := range d.supervisor.Status() {
+		if s.Name == name {
+			continue
+		}
+		names = append(names, s.Name)
+	}
+	for i := range d.current.config().Routes {
+		if r := &d.current.config().Routes[i]; r.Name == name {
+			return fmt.Errorf("%s is a %s route: it has no process of its own to steer", name, r.Mode)
+		}
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("no process is named %s: this stack keeps none", name)
+	}
+	return fmt.Errorf("no process is named %s; there are %s", name, strings.Join(names, ", "))
+}
+
+// serveCall sends a request to the route of a name, whatever its host, path and headers.
+func (d *daemon) serveCall(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	table := d.live.Table()
+	rest := strings.TrimPrefix(r.RequestURI, "/v1/call/"+name)
+	if !table.Call(w, r, name, rest) {
+		modes.Respond(w, r, &failure.Error{Kind: failure.NoRoute, Detail: fmt.Sprintf("no route is named %s", name)})
+	}
+}
+
+func reply(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value) // the asker went away: nobody is left to tell
+}
+
+// refuse answers with a sentence.
+func refuse(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(refusal{err.Error()}) // as reply
+}
+
+type refusal struct {
+	Error string `json:"error"`
+}
+
+// errHeld is a socket that a live watchdogd serves.
+var errHeld = errors.New("the socket is in use")
+
+// listenAdmin opens the admin address of cfg. A socket is of mode 0600; one that
+// nobody serves any more is replaced.
+func listenAdmin(cfg *schema.Config) (net.Listener, error) {
+	address := adminAddress(cfg)
+	path, isSocket := strings.CutPrefix(address, "unix:")
+	if !isSocket {
+		return routes.Listen(address)
+	}
+	if cfg.Admin.Listen == "" {
+		if err := ownDir(filepath.Dir(path)); err != nil {
+			return nil, err
+		}
+	}
+	if held, err := askInfo(address, ""); err == nil {
+		return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
+	}
+	return routes.ListenPrivate(address)
+}
+
+// ownDir makes a directory that nobody else may enter, or checks that it is one.
+func ownDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the directory of the admin socket: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("look at the directory of the admin socket: %w", err)
+	}
+	if !info.IsDir() || !ownedByUs(info) || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("the directory of the admin socket, %s, is not this user's alone: remove it, or set admin.listen", dir)
+	}
+	return nil
+}
+
+// adminAddress is admin.listen, or the socket that belongs to the file: every
+// command finds it from the same file again.
+func adminAddress(cfg *schema.Config) string {
+	if cfg.Admin.Listen != "" {
+		return cfg.Admin.Listen
+	}
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if dir != "" {
+		dir = filepath.Join(dir, "watchdogd")
+	} else {
+		dir = filepath.Join(os.TempDir(), fmt.Sprintf("watchdogd-%d", os.Getuid()))
+	}
+	sum := sha256.Sum256([]byte(cfg.File))
+	name := cfg.Name
+	if len(name) > 24 { // a socket's path has 104 to 108 bytes (unix(7))
+		name = name[:24]
+	}
+	return "unix:" + filepath.Join(dir, name+"-"+hex.EncodeToString(sum[:4])+".sock")
+}
+
+// askInfo asks whoever serves an admin address who it is.
+func askInfo(address, token string) (info, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var who info
+	err := admin{address, token}.get(ctx, "/v1/info", &who)
+	return who, err
+}
+
+// admin is a client of the admin API at an address.
+type admin struct {
+	address string
+	token   string
+}
+
+// get decodes the answer to a GET into value.
+func (a admin) get(ctx context.Context, path string, value any) error {
+	return a.do(ctx, http.MethodGet, path, value)
+}
+
+// do sends a request without a body and decodes the answer into value.
+func (a admin) do(ctx context.Context, method, path string, value any) error {
+	response, err := a.send(ctx, method, path, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return refused(response)
+	}
+	if err := json.NewDecoder(response.Body).Decode(value); err != nil {
+		return fmt.Errorf("read the answer of the admin API: %w", err)
+	}
+	return nil
+}
+
+// send sends one request; the caller closes the body, which ends the connection.
+func (a admin) send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	if a.token != "" {
+		request.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	transport := localTransport(a.address)
+	transport.DisableKeepAlives = true
+	return (&http.Client{Transport: transport}).Do(request)
+}
+
+// refused is the sentence of an answer that is no 200.
+func refused(response *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // what could be read is shown
+	var why refusal
+	if json.Unmarshal(body, &why) == nil && why.Error != "" {
+		return errors.New(why.Error)
+	}
+	return fmt.Errorf("%s %s", response.Status, strings.TrimSpace(string(body)))
+}
+
+// stack is the running watchdogd of a source's file.
+func stack(from *source) (admin, error) {
+	cfg, err := from.load()
+	if err != nil {
+		return admin{}, failed(err)
+	}
+	a := admin{adminAddress(cfg), cfg.Admin.Token}
+	if _, err := askInfo(a.address, a.token); err != nil {
+		return admin{}, failed(fmt.Errorf("no watchdogd serves %s: nothing answers at %s: %w", cfg.File, a.address, err))
+	}
+	return a, nil
+}
+
+// localTLS believes our own listener, whose certificate names the public host: the
+// connection does not leave the machine.
+func localTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/watchdogd/watchdogd/modes"
+	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// apply makes cfg what runs: processes, then handlers, then a table that is swapped
+// in whole. The first start and every reload are this one function. All that can
+// fail happens before the swap, and when it fails nothing has changed.
+func (d *daemon) apply(cfg *schema.Config) error {
+	change, err := d.supervisor.Prepare(specs(cfg))
+	if err != nil {
+		return err
+	}
+	entries, closers, err := d.handlers(cfg, change)
+	if err != nil {
+		return err
+	}
+	fresh, err := d.front.open(cfg.Server)
+	if err != nil {
+		closeAll(closers)
+		return err
+	}
+
+	table := routes.NewTable(entries, routes.Options{
+		Log:     d.log,
+		Metrics: d.metrics,
+		Respond: modes.Respond,
+		Trusted: cfg.Server.TrustedProxies,
+		Access:  cfg.Log.Access,
+	})
+	retire := change.Commit()
+	old := d.live.Swap(table)
+	former := d.current.set(cfg, closers)
+	d.level.Set(levelOf(cfg.Log))
+	d.front.relisten(cfg.Server, fresh)
+	if old != nil {
+		d.leaving.Go(func() { d.leave(old, former, retire) })
+	}
+	return nil
+}
+
+// leave lets the calls of a former table end, then closes its handlers and stops the
+// processes that nothing names any more.
+func (d *daemon) leave(old *routes.Table, handlers []io.Closer, retire func(context.Context)) {
+	ctx := d.leaveContext
+	old.Drain(ctx)
+	closeAll(handlers)
+	retire(ctx)
+}
+
+// specs are the long-lived processes of cfg: its services, and the routes whose mode
+// keeps one.
+func specs(cfg *schema.Config) []supervisor.Spec {
+	var list []supervisor.Spec
+	for i := range cfg.Services {
+		s := &cfg.Services[i]
+		list = append(list, supervisor.Spec{
+			Name:    s.Name,
+			Kind:    supervisor.Service,
+			Process: s.Process,
+			Start:   s.Timeouts.Start.D(),
+		})
+	}
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
+		if !r.Supervised() && r.Warm == 0 {
+			continue
+		}
+		spec := supervisor.Spec{
+			Name:    r.Name,
+			Kind:    supervisor.Route,
+			Mode:    r.Mode,
+			Process: r.Process,
+			Start:   r.Timeouts.Start.D(),
+			Warm:    r.Warm,
+		}
+		switch r.Mode {
+		case schema.HTTP:
+			spec.Listens, spec.Upstream = true, r.Upstream
+		case schema.Afterburn:
+			spec.Socketpair, spec.Capacity = true, 1
+		}
+		list = append(list, spec)
+	}
+	return list
+}
+
+// handlers makes what answers each route of cfg.
+func (d *daemon) handlers(cfg *schema.Config, change *supervisor.Change) ([]routes.Entry, []io.Closer, error) {
+	var entries []routes.Entry
+	var closers []io.Closer
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
+		h, err := modes.New(r, modes.Deps{Process: change.Process(r.Name), Log: d.log, Errors: cfg.Server.Errors})
+		if err != nil {
+			closeAll(closers)
+			return nil, nil, fmt.Errorf("route %s: %w", r.Name, err)
+		}
+		if c, ok := h.(io.Closer); ok {
+			closers = append(closers, c)
+		}
+		entries = append(entries, routes.Entry{Route: r, Handler: h})
+	}
+	return entries, closers, nil
+}
+
+func closeAll(closers []io.Closer) {
+	for _, c := range slices.Backward(closers) {
+		_ = c.Close() // idle connections and files opened for reading: nothing can be lost
+	}
+}
+
+// applied is what runs now. One writer, apply; many readers.
+type applied struct {
+	mu       sync.Mutex
+	cfg      *schema.Config
+	handlers []io.Closer
+}
+
+// set makes cfg the current configuration and gives the former one's handlers.
+func (a *applied) set(cfg *schema.Config, handlers []io.Closer) []io.Closer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	former := a.handlers
+	a.cfg, a.handlers = cfg, handlers
+	return former
+}
+
+// config is the current configuration.
+func (a *applied) config() *schema.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg
+}
+
+var _ http.Handler = (*routes.Live)(nil)

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func startCommand(from *source) *cobra.Command {
+	return steerCommand(from, "start", "Start processes that were stopped", "started")
+}
+
+func stopCommand(from *source) *cobra.Command {
+	return steerCommand(from, "stop", "Stop processes until they are started again", "stopped")
+}
+
+func restartCommand(from *source) *cobra.Command {
+	return steerCommand(from, "restart", "Replace processes by fresh ones, without losing a call", "restarted")
+}
+
+// steerCommand asks the running watchdogd to do one thing to each named process.
+func steerCommand(from *source, verb, short, done string) *cobra.Command {
+	return &cobra.Command{
+		Use:   verb + " NAME...",
+		Short: short,
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			running, err := stack(from)
+			if err != nil {
+				return err
+			}
+			for _, name := range names {
+				var now status
+				if err := running.do(cmd.Context(), http.MethodPost, "/v1/"+verb+"/"+url.PathEscape(name), &now); err != nil {
+					return failed(fmt.Errorf("%s %s: %w", verb, name, err))
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s %s, now %s\n", name, done, now.stateText())
+			}
+			return nil
+		},
+	}
+}
+
+func scaleCommand(from *source) *cobra.Command {
+	return &cobra.Command{
+		Use:     "scale NAME=N...",
+		Short:   "Change how many instances of a process run, until the next reload",
+		Example: "  watchdogd scale api=4",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			running, err := stack(from)
+			if err != nil {
+				return err
+			}
+			for _, arg := range args {
+				name, count, ok := strings.Cut(arg, "=")
+				n, err := strconv.Atoi(count)
+				if !ok || err != nil || n < 0 {
+					return exitStatus{statusUsage, fmt.Errorf("scale %s: write NAME=N, as in api=4", arg)}
+				}
+				var now status
+				if err := running.do(cmd.Context(), http.MethodPost, fmt.Sprintf("/v1/scale/%s/%d", url.PathEscape(name), n), &now); err != nil {
+					return failed(fmt.Errorf("scale %s: %w", arg, err))
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %d, now %s\n", name, n, now.stateText())
+			}
+			return nil
+		},
+	}
+}
+
+func reloadCommand(from *source) *cobra.Command {
+	var dry, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Make the running watchdogd read its file again",
+		Long: `Reload reads the file again and makes it what runs: processes whose keys did not
+change keep running, the others are replaced, and no call is lost. With a mistake in
+the file nothing changes. HUP does the same, and answers in the log.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would be started, replaced and stopped, and why")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as JSON, as docs/cli.md describes it")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		running, err := stack(from)
+		if err != nil {
+			return err
+		}
+		path := "/v1/reload"
+		if dry {
+			path += "?dry_run"
+		}
+		var done reloadReply
+		if err := running.do(cmd.Context(), http.MethodPost, path, &done); err != nil {
+			return failed(err)
+		}
+		if asJSON {
+			return failed(writeJSON(cmd.OutOrStdout(), done))
+		}
+		for _, step := range done.Changes {
+			fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s", step.Action, step.Name)
+			if step.Why != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "  (%s)", step.Why)
+			}
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		for _, note := range done.Notes {
+			fmt.Fprintf(cmd.OutOrStdout(), "note     %s\n", note)
+		}
+		return nil
+	}
+	return cmd
+}

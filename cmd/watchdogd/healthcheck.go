@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func healthcheckCommand(from *source) *cobra.Command {
+	var ready bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "healthcheck [NAME]",
+		Short: "Ask the running watchdogd whether it is well",
+		Long: `Healthcheck asks the watchdogd that serves the same file, at its first address, for
+/_/health: for a container's HEALTHCHECK. With --ready it asks for /_/ready, and with
+a NAME for /_/ready/NAME. The status is 0 when the answer is yes, else 1.`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	cmd.Flags().BoolVar(&ready, "ready", false, "ask for readiness, not for health")
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := from.load()
+		if err != nil {
+			return failed(err)
+		}
+		path := "/_/health"
+		if ready || len(args) > 0 {
+			path = "/_/ready"
+		}
+		if len(args) > 0 {
+			path += "/" + args[0]
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+		defer cancel()
+		address := cfg.Server.Listen[0]
+		answer, err := ask(ctx, address, cfg.Server.TLS.Cert != "", path)
+		if err != nil {
+			return failed(fmt.Errorf("ask %s for %s: %w; is watchdogd running?", address, path, err))
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), answer)
+		return nil
+	}
+	return cmd
+}
+
+// ask gives the first line of a 200 answer; any other answer is an error.
+func ask(ctx context.Context, listen string, tls bool, path string) (string, error) {
+	client := http.Client{Transport: localTransport(listen)}
+	defer client.CloseIdleConnections()
+	scheme := "http"
+	if tls {
+		scheme = "https"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://localhost"+path, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // a problem's body is far shorter
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(string(body))
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s %s", response.Status, text)
+	}
+	return text, nil
+}
+
+// localTransport reaches a listen address from the same machine, whatever host a URL
+// names: an address of all interfaces by loopback, unix:/path by the socket.
+func localTransport(listen string) *http.Transport {
+	network, address := "tcp", listen
+	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
+		network, address = "unix", path
+	} else if host, port, err := net.SplitHostPort(listen); err == nil {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			address = net.JoinHostPort("localhost", port)
+		}
+	}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+		TLSClientConfig: localTLS(),
+	}
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The house's one rule about imports: cmd -> modes, routes, supervisor, schema;
+// modes -> supervisor, schema; supervisor -> schema; routes -> schema; internal
+// packages import none of the five.
+func TestHouseImportsGoOneWay(t *testing.T) {
+	const module = "github.com/watchdogd/watchdogd/"
+	may := map[string][]string{
+		"schema":             {},
+		"supervisor":         {"schema"},
+		"routes":             {"schema"},
+		"modes":              {"supervisor", "schema"},
+		"internal/failure":   {},
+		"internal/telemetry": {},
+	}
+	five := []string{"cmd/watchdogd", "schema", "supervisor", "routes", "modes"}
+	for room, allowed := range may {
+		out, err := exec.Command("go", "list", "-deps", module+room).CombinedOutput()
+		if err != nil {
+			t.Fatalf("go list -deps %s: %v\n%s", room, err, out)
+		}
+		for imported := range strings.Lines(string(out)) {
+			noun, ours := strings.CutPrefix(strings.TrimSpace(imported), module)
+			if !ours || noun == room || !slices.Contains(five, noun) {
+				continue
+			}
+			if !slices.Contains(allowed, noun) {
+				t.Errorf("%s imports %s; it may import only %v", room, noun, allowed)
+			}
+		}
+	}
+}

@@ -1,0 +1,96 @@
+// Watchdogd puts any other program behind HTTP and keeps it running: one YAML file
+// of routes, each answered by a supervised server, by a program started for the
+// call, or from a folder.
+//
+// This folder is the story of the program: source.go finds the configuration,
+// serve.go is the daemon from its first line to its last, apply.go makes a
+// configuration into processes, handlers and a table, and every other file is one
+// command.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// The exit statuses, as docs/cli.md lists them.
+const (
+	statusOK     = 0
+	statusFailed = 1 // a configuration, a port, a file
+	statusUsage  = 2 // wrong use of the command line
+	statusCut    = 3 // calls were cut off at the end of drain.timeout
+)
+
+func main() {
+	if supervisor.Shim() { // this process is a child on its way to its program
+		return
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program but for the end of the process.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := commands()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		if status.err != nil {
+			fmt.Fprintf(stderr, "watchdogd: %v\n", status.err)
+		}
+		return status.code
+	}
+	if err != nil { // cobra's own: an unknown command or flag, a missing argument
+		fmt.Fprintf(stderr, "watchdogd: %v\nTry \"%s --help\".\n", err, root.Name())
+		return statusUsage
+	}
+	return statusOK
+}
+
+// exitStatus is an error that names the status of the process. A nil err has been
+// said already.
+type exitStatus struct {
+	code int
+	err  error
+}
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d: %v", e.code, e.err) }
+func (e exitStatus) Unwrap() error { return e.err }
+
+// failed makes err the end of the process with status 1.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return exitStatus{statusFailed, err}
+}
+
+// commands is the command table; without a word watchdogd runs.
+func commands() *cobra.Command {
+	var from source
+	root := runCommand(&from)
+	root.AddCommand(
+		validateCommand(&from),
+		psCommand(&from),
+		logsCommand(&from),
+		startCommand(&from),
+		stopCommand(&from),
+		restartCommand(&from),
+		scaleCommand(&from),
+		reloadCommand(&from),
+		callCommand(&from),
+		healthcheckCommand(&from),
+		envCommand(),
+		versionCommand(),
+	)
+	root.PersistentFlags().StringVarP(&from.file, "config", "c", "", "the `file` of routes (default $WATCHDOG_CONFIG, else ./watchdog.yaml)")
+	return root
+}

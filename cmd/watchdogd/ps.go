@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func psCommand(from *source) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "ps",
+		Short: "Show the routes and services of the running watchdogd",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the list as JSON, as docs/cli.md describes it")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		running, err := stack(from)
+		if err != nil {
+			return err
+		}
+		var list []status
+		if err := running.get(cmd.Context(), "/v1/ps", &list); err != nil {
+			return failed(err)
+		}
+		if asJSON {
+			return failed(writeJSON(cmd.OutOrStdout(), list))
+		}
+		return failed(writeTable(cmd.OutOrStdout(), list))
+	}
+	return cmd
+}
+
+func writeJSON(w io.Writer, value any) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(value)
+}
+
+// writeTable is a line for each route and service, and one more for each instance
+// where there are several.
+func writeTable(w io.Writer, list []status) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tMODE\tSTATE\tPID\tPORT\tUPTIME\tRESTARTS\tCALLS\tRSS\tCPU\tLAST EXIT")
+	for _, s := range list {
+		var pid, port, uptime, rss, cpu string
+		if len(s.Instances) == 1 {
+			i := s.Instances[0]
+			pid, port, uptime, rss, cpu = number(i.PID), number(i.Port), span(i.UptimeSeconds), size(i.RSSBytes), seconds(i.CPUSeconds)
+		} else if len(s.Instances) > 1 {
+			pid = fmt.Sprintf("(%d)", len(s.Instances))
+		}
+		calls := strconv.Itoa(s.Inflight)
+		if s.Queued > 0 {
+			calls += "+" + strconv.Itoa(s.Queued)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
+			s.Name, or(string(s.Mode), s.Kind), s.stateText(), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(rss, "-"), or(cpu, "-"), or(s.lastExitText(), "-"))
+		if len(s.Instances) > 1 {
+			for _, i := range s.Instances {
+				fmt.Fprintf(t, "  %d\t\t%s\t%d\t%s\t%s\t\t%d\t%s\t%s\t\n", i.Number, i.State, i.PID, or(number(i.Port), "-"), span(i.UptimeSeconds), i.Inflight, size(i.RSSBytes), seconds(i.CPUSeconds))
+			}
+		}
+	}
+	return t.Flush()
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// span is a time since, as coarse as a person wants it: 42s, 7m3s, 5h2m, 3d4h.
+func span(s float64) string {
+	d := time.Duration(s * float64(time.Second)).Round(time.Second)
+	switch {
+	case d < time.Hour:
+		return d.String()
+	case d < 24*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+}
+
+func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 1, 64) + "s" }
+
+// size is a number of bytes with a binary unit: 512B, 4.2MiB.
+func size(n int64) string {
+	const units = "KMGTP"
+	if n < 1024 {
+		return fmt.Sprintf("%dB", n)
+	}
+	value, unit := float64(n)/1024, 0
+	for value >= 1024 && unit < len(units)-1 {
+		value, unit = value/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f%ciB", value, units[unit])
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// reloadRequest asks the reload actor for one reload, or for what one would do.
+type reloadRequest struct {
+	dry   bool
+	reply chan<- reloadReply // buffered by one; nil when nobody waits
+}
+
+// reloadReply is what a reload did, or would do.
+type reloadReply struct {
+	Changes []supervisor.Step `json:"changes"`
+	Notes   []string          `json:"notes,omitempty"` // what takes a restart of watchdogd
+	err     error
+}
+
+// askReload asks for a reload without waiting for it; two that are asked for at
+// once are one.
+func (d *daemon) askReload() {
+	select {
+	case d.reloads <- reloadRequest{}:
+	default: // one is waiting already, and will read the file as it is by then
+	}
+}
+
+// reload reads the configuration again and waits until it runs, or fails.
+func (d *daemon) reload(ctx context.Context, dry bool) (reloadReply, error) {
+	reply := make(chan reloadReply, 1)
+	select {
+	case d.reloads <- reloadRequest{dry, reply}:
+	case <-ctx.Done():
+		return reloadReply{}, ctx.Err()
+	}
+	select {
+	case r := <-reply:
+		return r, r.err
+	case <-ctx.Done():
+		return reloadReply{}, ctx.Err()
+	}
+}
+
+// runReloads does the reloads, one after another, until ctx ends. Then it waits for
+// the former tables whose calls have not ended; those are cut with the others.
+func (d *daemon) runReloads(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case request := <-d.reloads:
+			reply := d.reloadOnce(request.dry)
+			if request.reply != nil {
+				request.reply <- reply
+			}
+		}
+	}
+}
+
+func (d *daemon) reloadOnce(dry bool) reloadReply {
+	was := d.current.config()
+	cfg, err := d.source.load()
+	if err == nil {
+		changes := d.supervisor.Plan(specs(cfg))
+		notes := needRestart(was, cfg)
+		if dry {
+			return reloadReply{Changes: changes, Notes: notes}
+		}
+		if err = d.apply(cfg); err == nil {
+			d.metrics.SetReloaded(true)
+			d.log.Info("reloaded", "file", cfg.File, "routes", len(cfg.Routes), "services", len(cfg.Services))
+			for _, note := range notes {
+				d.log.Warn("not reloaded: " + note)
+			}
+			return reloadReply{Changes: changes, Notes: notes}
+		}
+	}
+	if !dry {
+		d.metrics.SetReloaded(false)
+		d.log.Error("not reloaded: the former configuration goes on", "error", err.Error())
+	}
+	return reloadReply{err: err}
+}
+
+// needRestart says what of a new configuration only a restart of watchdogd can bring.
+func needRestart(was, is *schema.Config) []string {
+	var notes []string
+	note := func(changed bool, key string) {
+		if changed {
+			notes = append(notes, fmt.Sprintf("%s changed, which takes effect when watchdogd is restarted", key))
+		}
+	}
+	note(was.Server.TLS != is.Server.TLS, "server.tls (other files; the same files are read again)")
+	note(was.Server.Timeouts != is.Server.Timeouts, "server.timeouts")
+	note(was.Server.MaxHeader != is.Server.MaxHeader, "server.max_header")
+	note(was.Metrics != is.Metrics, "metrics")
+	note(was.Admin != is.Admin, "admin")
+	note(was.Log.Format != is.Log.Format, "log.format")
+	note(was.Health != is.Health, "health")
+	return notes
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/oklog/run"
+	"github.com/spf13/cobra"
+
+	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+func runCommand(from *source) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "watchdogd",
+		Short: "Put any program behind HTTP and keep it running",
+		Long: `Watchdogd reads one YAML file of routes, starts and supervises the programs that it
+names, and answers HTTP by path prefix from them. Without a word it runs, as "run" does.
+
+The first TERM or INT drains: calls in flight are answered, then the processes are
+stopped. The second cuts off what is left. HUP reads the file again.`,
+		Example: `  watchdogd                          serve ./watchdog.yaml
+  watchdogd -c shop.yaml             serve another file
+  watchdogd run --only api,redis     only these, and what they depend on
+  watchdogd validate                 list every mistake in the file`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	also := &cobra.Command{
+		Use:   "run",
+		Short: "Serve the file until asked to stop (the default)",
+		Args:  cobra.NoArgs,
+	}
+	for _, c := range []*cobra.Command{cmd, also} {
+		c.Flags().StringSliceVar(&from.only, "only", nil, "only the routes and services with these `NAMES`, and what they depend on")
+		c.RunE = func(c *cobra.Command, _ []string) error { return serve(c.Context(), from) }
+	}
+	cmd.AddCommand(also)
+	return cmd
+}
+
+// serve is the daemon. It returns when nothing that it started is left.
+//
+// Everything that lives is an actor of one run.Group. When the first actor returns
+// (asked to stop, or failed) the group interrupts all of them in the order in which
+// they stand here, and each interrupt returns only when its actor has: the order of
+// the actors is the order of the shutdown, users before the used.
+func serve(parent context.Context, from *source) error {
+	cfg, err := from.load()
+	if err != nil {
+		return failed(err)
+	}
+
+	out := telemetry.NewWriter(os.Stderr)
+	defer out.Flush() // what is logged after the writer's own actor has ended
+	level := new(slog.LevelVar)
+	log := newLogger(out, cfg.Log, level, os.Stderr)
+
+	stop, askStop := context.WithCancelCause(parent)
+	defer askStop(nil)
+	hurry, askHurry := context.WithCancel(context.Background())
+	defer askHurry()
+
+	d := &daemon{
+		source:  from,
+		log:     log,
+		level:   level,
+		metrics: telemetry.NewMetrics(versionText()),
+		stop:    askStop,
+		reloads: make(chan reloadRequest),
+	}
+	d.metrics.SetDroppedLines(out.Dropped)
+	d.supervisor = supervisor.New(supervisor.Options{
+		Log: log,
+		Ended: func(name string, exit supervisor.Exit) {
+			askStop(exitStatus{exit.Status(), fmt.Errorf("route %s ended with %s and its restart says \"then: exit\"", name, exit)})
+		},
+	})
+	d.live = routes.NewLive()
+
+	caught := &signals{log: log, stop: askStop, hurry: askHurry, reload: d.askReload}
+	caught.catch()
+
+	front, err := openFront(cfg, d, hurry)
+	if err != nil {
+		return failed(err)
+	}
+	side, err := openSide(cfg, d)
+	if err != nil {
+		front.close()
+		return failed(err)
+	}
+	if err := d.apply(cfg); err != nil {
+		front.close()
+		side.close()
+		return failed(err)
+	}
+	d.front = front
+
+	var group run.Group
+	add := func(name string, actor func(context.Context) error) {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		group.Add(func() error {
+			defer close(done)
+			if err := actor(ctx); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		}, func(error) {
+			cancel()
+			<-done
+		})
+	}
+	add("stop", func(ctx context.Context) error { return d.untilAsked(ctx, stop) })
+	add("reload", d.runReloads)
+	add("front", front.Run)
+	add("supervisor", func(ctx context.Context) error { return d.supervisor.Run(ctx) })
+	add("admin and metrics", side.Run)
+	add("signals", caught.Run)
+	add("log", out.Run)
+
+	err = group.Run()
+	log.Info("stopped", "cut", front.cut)
+	return d.status(err, stop, front.cut)
+}
+
+// daemon is what the actors share.
+type daemon struct {
+	source     *source
+	log        *slog.Logger
+	level      *slog.LevelVar
+	metrics    *telemetry.Metrics
+	supervisor *supervisor.Supervisor
+	live       *routes.Live
+	front      *front
+	stop       context.CancelCauseFunc
+	reloads    chan reloadRequest
+
+	current applied
+}
+
+// untilAsked returns when somebody asked the daemon to stop, or another actor ended.
+func (d *daemon) untilAsked(ctx, stop context.Context) error {
+	select {
+	case <-stop.Done():
+		d.log.Info("stopping", "why", context.Cause(stop).Error())
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// status is the end of the process: the culprit's own, then what failed, then
+// whether calls were cut off.
+func (d *daemon) status(err error, stop context.Context, cut int) error {
+	if culprit, ok := errors.AsType[exitStatus](context.Cause(stop)); ok {
+		return culprit
+	}
+	if err != nil {
+		return failed(err)
+	}
+	if cut > 0 {
+		return exitStatus{statusCut, fmt.Errorf("%s cut off at the end of drain.timeout", count(cut, "call"))}
+	}
+	return nil
+}
+
+// ready names the routes and services that are not ready, for /_/ready.
+func (d *daemon) ready(name string) (bool, string) {
+	return d.current.ready(name, d.supervisor.Status())
+}
+
+var _ = schema.Config{}

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+const oneServer = `
+server: {listen: "LISTEN"}
+routes:
+  - name: app
+    mode: http
+    fprocess: SELF
+`
+
+// A call that comes before the server listens is held and answered.
+func TestCallsWaitForAStartingServer(t *testing.T) {
+	d := serveFile(t, oneServer)
+	d.waitListening()
+	if status, body := d.get("/app/x"); status != 200 || !strings.HasPrefix(body, "GET /app/x") {
+		t.Errorf("%d %q", status, body)
+	}
+}
+
+func TestPathsReachTheProcessAsTheyWereSent(t *testing.T) {
+	d := serveFile(t, strings.Replace(oneServer, "mode:", "strip_prefix: true\n    mode:", 1)+`
+  - {name: plain, path: /plain, mode: http, fprocess: SELF}
+`).waitListening()
+	for _, rest := range []string{"/a%2Fb", "//a//b", "/./a", "/../a", "/a/../../b", "/%2e%2e/a", "/a?x=%zz&y=;", "/%00", "/a%20b+c"} {
+		if _, body := d.get("/plain" + rest); !strings.HasPrefix(body, "GET /plain"+rest) {
+			t.Errorf("/plain%s arrived as %q", rest, body)
+		}
+		if _, body := d.get("/app" + rest); !strings.HasPrefix(body, "GET "+rest) {
+			t.Errorf("/app%s arrived as %q", rest, body)
+		}
+	}
+	if _, body := d.get("/app"); body != "GET / prefix=/app version=" {
+		t.Errorf("the prefix alone arrived as %q", body)
+	}
+}
+
+func TestNoRouteAndWrongMethodAreSaid(t *testing.T) {
+	d := serveFile(t, `
+server: {listen: "LISTEN"}
+routes:
+  - {name: app, methods: [GET, PUT], mode: streaming, fprocess: cat}
+`).waitListening()
+	for path, want := range map[string]int{"/nothing": 404, "/": 404, "/application": 404, "/app/x": 200} {
+		if status, header, body := d.request("GET", path, nil, ""); status != want || want == 404 && header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d %s %s, want %d", path, status, header, body, want)
+		}
+	}
+	status, header, body := d.request("POST", "/app", nil, "x")
+	if status != 405 || header.Get("Allow") != "GET, PUT" {
+		t.Errorf("%d Allow: %q %s", status, header.Get("Allow"), body)
+	}
+}
+
+func TestEveryModeAnswers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := serveFile(t, `
+server: {listen: "LISTEN"}
+routes:
+  - {name: up, mode: streaming, fprocess: tr a-z A-Z}
+  - {name: sorted, mode: serializing, fprocess: sort}
+  - {name: files, strip_prefix: true, mode: static, root: "`+dir+`"}
+`).waitListening()
+	if status, header, body := d.request("POST", "/up", nil, "hello"); status != 200 || body != "HELLO" || header.Get("X-Duration-Seconds") == "" {
+		t.Errorf("streaming: %d %v %q", status, header, body)
+	}
+	if status, header, body := d.request("POST", "/sorted", nil, "b\na\n"); status != 200 || body != "a\nb\n" || header.Get("Content-Length") != "4" {
+		t.Errorf("serializing: %d %v %q", status, header, body)
+	}
+	if status, header, body := d.request("GET", "/files/a.txt", nil, ""); status != 200 || body != "a file" || header.Get("X-Duration-Seconds") != "" {
+		t.Errorf("static: %d %v %q", status, header, body)
+	}
+}
+
+func TestKilledServerIsReplacedAndCallersWait(t *testing.T) {
+	d := serveFile(t, oneServer).waitListening()
+	_, before := d.get("/app/../pid")
+	pid := d.pid("/app")
+	for range 3 {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		waitGone(t, pid)
+		next := d.pid("/app")
+		if next == pid {
+			t.Fatalf("still %d", pid)
+		}
+		pid = next
+	}
+	_ = before
+}
+
+// pid asks the test server of a route for its pid.
+func (d *daemonUnderTest) pid(prefix string) int {
+	d.t.Helper()
+	status, body := d.get(prefix + "/pid")
+	pid, err := strconv.Atoi(body)
+	if status != 200 || err != nil {
+		d.t.Fatalf("%s/pid: %d %q", prefix, status, body)
+	}
+	return pid
+}
+
+const strippedServer = `
+server: {listen: "LISTEN"}
+routes:
+  - name: app
+    strip_prefix: true
+    mode: http
+    fprocess: SELF
+`
+
+// TERM and INT let a call in flight end, then leave nobody behind.
+func TestFirstSignalDrains(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			d := serveFile(t, strippedServer).waitListening()
+			child := d.pid("/app")
+			answer, release := d.slow()
+			d.signal(sig)
+			d.waitLog("draining")
+			release()
+			if got := <-answer; got.status != 200 || got.body != "done" {
+				t.Errorf("the call in flight got %d %q", got.status, got.body)
+			}
+			if status := d.wait(); status != 0 {
+				t.Errorf("exit status %d", status)
+			}
+			if !gone(child) {
+				t.Errorf("process %d was left behind", child)
+			}
+		})
+	}
+}
+
+// slow begins a call of /app/slow and returns when the server has it.
+func (d *daemonUnderTest) slow() (answer <-chan answered, release func()) {
+	d.t.Helper()
+	dir := d.t.TempDir()
+	arrived, until := filepath.Join(dir, "arrived"), filepath.Join(dir, "until")
+	result := make(chan answered, 1)
+	go func() {
+		got, _ := d.try("GET", "/app/slow?arrived="+arrived+"&until="+until, nil, "")
+		result <- got
+	}()
+	waitFile(d.t, arrived)
+	return result, func() {
+		if err := os.WriteFile(until, nil, 0o600); err != nil {
+			d.t.Error(err)
+		}
+	}
+}
+
+// The second signal does not wait: the call is cut, and the status says so.
+func TestSecondSignalHurries(t *testing.T) {
+	d := serveFile(t, strippedServer).waitListening()
+	child := d.pid("/app")
+	answer, _ := d.slow()
+	d.signal(syscall.SIGTERM)
+	d.waitLog("draining")
+	d.signal(syscall.SIGTERM)
+	if status := d.wait(); status != statusCut {
+		t.Errorf("exit status %d, want %d", status, statusCut)
+	}
+	if got := <-answer; got.status == 200 {
+		t.Errorf("the cut call got %d %q", got.status, got.body)
+	}
+	if !gone(child) {
+		t.Errorf("process %d was left behind", child)
+	}
+}
+
+// A reload replaces what changed, and only that.
+func TestHangupReloads(t *testing.T) {
+	two := `
+server: {listen: "LISTEN"}
+routes:
+  - {name: app, strip_prefix: true, mode: http, fprocess: SELF}
+  - {name: other, strip_prefix: true, mode: http, fprocess: SELF, env: {VERSION: "1"}}
+`
+	d := serveFile(t, two).waitListening()
+	app, other := d.pid("/app"), d.pid("/other")
+
+	d.write(strings.Replace(two, `"1"`, `"2"`, 1) + "  - {name: up, mode: streaming, fprocess: tr a-z A-Z}\n")
+	d.signal(syscall.SIGHUP)
+	d.waitLog("reloaded")
+	if now := d.pid("/app"); now != app {
+		t.Errorf("the unchanged process was replaced: %d, then %d", app, now)
+	}
+	if _, _, body := d.request("POST", "/up", nil, "x"); body != "X" {
+		t.Errorf("the new route gave %q", body)
+	}
+	waitGone(t, other)
+	if _, body := d.get("/other/"); !strings.HasSuffix(body, "version=2") {
+		t.Errorf("the changed process gave %q", body)
+	}
+
+	d.write(strings.Replace(two, "mode: http", "mode: htpp", 1))
+	d.signal(syscall.SIGHUP)
+	d.waitLog("not reloaded")
+	d.waitLog("htpp")
+	if now := d.pid("/app"); now != app {
+		t.Errorf("a bad file replaced the process: %d, then %d", app, now)
+	}
+
+	d.write(strings.Split(two, "  - {name: other")[0])
+	d.signal(syscall.SIGHUP)
+	d.waitLog(`"routes":1`)
+	if status, _ := d.get("/other/"); status != 404 {
+		t.Errorf("a removed route gave %d", status)
+	}
+}
+
+func TestHealthAndReadiness(t *testing.T) {
+	d := serveFile(t, oneServer+`
+  - {name: up, mode: streaming, fprocess: cat}
+  - {name: broken, mode: http, fprocess: sh -c 'exit 3'}
+`).waitListening()
+	d.get("/app/") // it is ready now
+	for path, want := range map[string]int{"/_/health": 200, "/_/ready/app": 200, "/_/ready/up": 200, "/_/ready/nobody": 404, "/_/ready/broken": 503} {
+		if status, body := d.get(path); status != want {
+			t.Errorf("%s: %d %q, want %d", path, status, body, want)
+		}
+	}
+	if out, errOut, status := d.command("healthcheck"); status != 0 {
+		t.Errorf("healthcheck: %d %q %q", status, out, errOut)
+	}
+	if _, errOut, status := d.command("healthcheck", "broken"); status != 1 || !strings.Contains(errOut, "503") {
+		t.Errorf("healthcheck broken: %d %q", status, errOut)
+	}
+}
+
+func TestMetricsAreServed(t *testing.T) {
+	metrics := freeAddress(t)
+	d := serveFile(t, "metrics: {listen: \""+metrics+"\"}\n"+oneServer).waitListening()
+	d.get("/app/x")
+	d.get("/nowhere")
+	response, err := http.Get("http://" + metrics + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var text strings.Builder
+	_ = response.Write(&text)
+	for _, want := range []string{
+		`http_requests_total{code="200",method="get",route="app"} 1`,
+		`http_request_duration_seconds_bucket{`,
+		`http_requests_in_flight`,
+		`watchdogd_process_state{`,
+		`watchdogd_build_info{`,
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %s in\n%s", want, text.String())
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// A port in use is said before anything is started.
+func TestPortInUseIsStatusOne(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	marker := filepath.Join(t.TempDir(), "started")
+	d := serveFile(t, `
+server: {listen: "`+l.Addr().String()+`"}
+routes: [{name: a, mode: http, fprocess: "touch `+marker+`"}]
+`)
+	if status := d.wait(); status != 1 || !strings.Contains(d.logged(), l.Addr().String()) {
+		t.Errorf("status %d:\n%s", status, d.logged())
+	}
+	if _, err := os.Stat(marker); err == nil {
+		t.Error("a process was started")
+	}
+}
+
+func TestBadFilesAreStatusOneAndSayWhy(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, test := range []struct{ file, want string }{
+		{filepath.Join(dir, "missing.yaml"), "missing.yaml"},
+		{dir, "directory"},
+		{write("empty.yaml", ""), "empty"},
+		{write("latin1.yaml", "name: caf\xe9\n"), "UTF-8"},
+		{write("typo.yaml", "routes:\n  - name: a\n    mode: htp\n    fprocess: cat\n"), "typo.yaml:3:11: routes[0].mode"},
+		{write("program.yaml", "routes:\n  - name: a\n    mode: streaming\n    fprocess: no-such-program\n"), "no-such-program"},
+		{write("root.yaml", "routes:\n  - name: a\n    mode: static\n    root: nowhere\n"), "nowhere"},
+	} {
+		_, errOut, status := command(t, nil, "-c", test.file)
+		if status != 1 || !strings.Contains(errOut, test.want) {
+			t.Errorf("%s: status %d, %q lacks %q", test.file, status, errOut, test.want)
+		}
+	}
+}
+
+func TestValidateJSONListsEveryMistake(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "watchdog.yaml")
+	if err := os.WriteFile(file, []byte("routes:\n  - name: a\n    mode: htp\n    fproces: cat\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errOut, status := command(t, nil, "validate", "--json", "-c", file)
+	var problems []map[string]any
+	if err := json.Unmarshal([]byte(out), &problems); err != nil || status != 1 || len(problems) < 2 {
+		t.Fatalf("status %d, %v: %s%s", status, err, out, errOut)
+	}
+	for _, key := range []string{"file", "line", "column", "path", "message", "hint"} {
+		if _, ok := problems[0][key]; !ok {
+			t.Errorf("no %s in %v", key, problems[0])
+		}
+	}
+}
+
+func TestWrongUseIsStatusTwoWithASuggestion(t *testing.T) {
+	for _, args := range [][]string{{"valdate"}, {"--nonsense"}, {"run", "extra"}, {"scale", "api"}} {
+		if _, errOut, status := command(t, nil, args...); status != 2 || errOut == "" {
+			t.Errorf("%v: status %d, %q", args, status, errOut)
+		}
+	}
+	if _, errOut, _ := command(t, nil, "valdate"); !strings.Contains(errOut, "validate") {
+		t.Errorf("no suggestion in %q", errOut)
+	}
+}
+
+func TestNothingToServeSaysWhatWasTried(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	_, errOut, status := command(t, []string{"WATCHDOG_CONFIG="})
+	if status != 1 || !strings.Contains(errOut, "watchdog.yaml") || !strings.Contains(errOut, "-c") {
+		t.Errorf("status %d, %q", status, errOut)
+	}
+}
+
+// The example mentions every key that the file may have.
+func TestExampleMentionsEveryKey(t *testing.T) {
+	text, err := os.ReadFile("../../watchdog.yaml.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range schema.Keys() {
+		last := key[strings.LastIndexByte(key, '.')+1:]
+		if !strings.Contains(string(text), last+":") {
+			t.Errorf("%s is not mentioned", key)
+		}
+	}
+}
+
+// waitFile waits until a file is there.
+func waitFile(t *testing.T, path string) {
+	t.Helper()
+	poll(t, "the file "+path, func() bool { _, err := os.Stat(path); return err == nil })
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// signals turns the process's signals into what they ask for: the first TERM or INT
+// asks to stop, the next one to hurry, and HUP to reload. None of the three blocks.
+type signals struct {
+	log    *slog.Logger
+	stop   context.CancelCauseFunc
+	hurry  context.CancelFunc
+	reload func()
+
+	ch chan os.Signal
+}
+
+// catch begins to listen; what comes before Run is kept for it.
+func (s *signals) catch() {
+	s.ch = make(chan os.Signal, 8) // more than anybody presses before Run reads
+	signal.Notify(s.ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+}
+
+// Run acts on signals until ctx ends.
+func (s *signals) Run(ctx context.Context) error {
+	defer signal.Stop(s.ch)
+	asked := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case sig := <-s.ch:
+			switch {
+			case sig == syscall.SIGHUP:
+				s.reload()
+			case asked:
+				s.log.Warn("asked again to stop: what is left is cut off", "signal", sig.String())
+				s.hurry()
+			default:
+				asked = true
+				s.stop(fmt.Errorf("signal %s", sig))
+			}
+		}
+	}
+}
