@@ -7,16 +7,24 @@ import (
 
 // Config is a whole configuration: read, completed with defaults, checked, and
 // from then on never changed. Load makes one from a file; Marshal writes it back.
+//
+// The tags of this file say what may be written. yaml is the key, validate what
+// a value must be (the words of go-playground/validator), and in the routes and
+// services for which a key means something, when that is not all of them: modes,
+// "service", "process" (whatever has an fprocess) or "supervised" (whatever has
+// an fprocess that runs on from call to call). Everywhere else it is a mistake.
+// path marks what is made absolute, from the folder of the file it stands in: a
+// "file", a "pattern" of files, or an "address" that may be a unix socket.
 type Config struct {
-	Name     string    `yaml:"name" validate:"required"`
+	Name     string    `yaml:"name" validate:"stack"`
 	Server   Server    `yaml:"server"`
 	Gateway  *Gateway  `yaml:"gateway,omitempty"`
 	Metrics  Metrics   `yaml:"metrics,omitempty"`
 	Admin    Admin     `yaml:"admin,omitempty"`
 	Log      Log       `yaml:"log"`
 	Health   Health    `yaml:"health,omitempty"`
-	Routes   []Route   `yaml:"routes,omitempty" validate:"dive"`
-	Services []Service `yaml:"services,omitempty" validate:"dive"`
+	Routes   []Route   `yaml:"routes,omitempty"`
+	Services []Service `yaml:"services,omitempty"`
 
 	// File is the file that the configuration came from, absolute; empty when it
 	// came from the environment. Files is File and every included file.
@@ -26,10 +34,10 @@ type Config struct {
 
 // Server is the main listener and what holds for every call on it.
 type Server struct {
-	Listen         Strings        `yaml:"listen"` // host:port, :port or unix:/path
+	Listen         Strings        `yaml:"listen" path:"address"` // host:port, :port or unix:/path
 	TLS            TLS            `yaml:"tls,omitempty"`
 	Timeouts       ServerTimeouts `yaml:"timeouts"`
-	MaxHeader      Size           `yaml:"max_header"`
+	MaxHeader      Size           `yaml:"max_header" validate:"min=1024,max=1073741824"`
 	Drain          Drain          `yaml:"drain"`
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies,omitempty"`
 	Errors         string         `yaml:"errors" validate:"oneof=problem openfaas"`
@@ -37,8 +45,8 @@ type Server struct {
 
 // TLS names PEM files; both are set or neither is.
 type TLS struct {
-	Cert string `yaml:"cert,omitempty"`
-	Key  string `yaml:"key,omitempty"`
+	Cert string `yaml:"cert,omitempty" path:"file"`
+	Key  string `yaml:"key,omitempty" path:"file"`
 }
 
 // ServerTimeouts bound a connection, not a call; 0 is none.
@@ -65,13 +73,13 @@ type Gateway struct {
 
 // Metrics is where Prometheus text is served; an empty Listen is only on the admin socket.
 type Metrics struct {
-	Listen string `yaml:"listen,omitempty"`
+	Listen string `yaml:"listen,omitempty" path:"address"`
 }
 
 // Admin is where the running stack is seen and steered; an empty Listen is the
 // stack's own socket.
 type Admin struct {
-	Listen string `yaml:"listen,omitempty"`
+	Listen string `yaml:"listen,omitempty" path:"address"`
 	Token  string `yaml:"token,omitempty"`
 }
 
@@ -84,7 +92,7 @@ type Log struct {
 
 // Health names a file that exists while the server is ready.
 type Health struct {
-	LockFile string `yaml:"lock_file,omitempty"`
+	LockFile string `yaml:"lock_file,omitempty" path:"file"`
 }
 
 // Mode is how a route answers one call.
@@ -101,44 +109,52 @@ const (
 
 // Route is one prefix and what answers it.
 type Route struct {
-	Name        string            `yaml:"name"`
+	Name        string            `yaml:"name" validate:"name"`
 	Path        string            `yaml:"path"`
 	Host        string            `yaml:"host,omitempty"`
 	Methods     Strings           `yaml:"methods,omitempty"`
 	Headers     map[string]string `yaml:"headers,omitempty"`
 	StripPrefix bool              `yaml:"strip_prefix"`
-	Mode        Mode              `yaml:"mode"`
-	Upstream    Text              `yaml:"upstream,omitempty"`
-	Root        string            `yaml:"root,omitempty"`
+	Mode        Mode              `yaml:"mode" validate:"oneof=http streaming serializing afterburn static"`
+	Upstream    Text              `yaml:"upstream,omitempty" in:"http" path:"address"`
+	Root        string            `yaml:"root,omitempty" in:"static" path:"file"` // absolute
 	Timeouts    Timeouts          `yaml:"timeouts"`
 	Limits      Limits            `yaml:"limits"`
 	Auth        Auth              `yaml:"auth,omitempty"`
 	Compress    bool              `yaml:"compress"`
 
 	// the forking modes
-	ContentType string `yaml:"content_type"`
-	Environ     string `yaml:"environ"`  // openfaas, cgi or none
-	Response    string `yaml:"response"` // raw or cgi
-	Stderr      string `yaml:"stderr"`   // log or body
-	Form        string `yaml:"form"`     // "", json or files
-	Warm        int    `yaml:"warm"`
+	ContentType string `yaml:"content_type" in:"streaming serializing"`
+	Environ     string `yaml:"environ" in:"streaming serializing" validate:"oneof=openfaas cgi none"`
+	Response    string `yaml:"response" in:"streaming serializing" validate:"oneof=raw cgi"`
+	Stderr      string `yaml:"stderr" in:"streaming serializing" validate:"oneof=log body"`
+	Form        string `yaml:"form" in:"streaming serializing" validate:"omitempty,oneof=json files"`
+	Warm        int    `yaml:"warm" in:"streaming serializing" validate:"min=0,max=10000"`
 
 	// http mode
-	BufferBody bool `yaml:"buffer_body"`
+	BufferBody bool `yaml:"buffer_body" in:"http"`
 
 	Process `yaml:",inline"`
 }
 
+// Supervised reports whether the route has a process that runs on from call to call.
+func (r *Route) Supervised() bool {
+	return r.Mode == Afterburn || r.Mode == HTTP && !r.FProcess.Empty()
+}
+
+// Forks reports whether each call of the route has a process of its own.
+func (r *Route) Forks() bool { return r.Mode == Streaming || r.Mode == Serializing }
+
 // Service is a process without a route.
 type Service struct {
-	Name     string          `yaml:"name"`
+	Name     string          `yaml:"name" validate:"name"`
 	Timeouts ServiceTimeouts `yaml:"timeouts"`
 	Process  `yaml:",inline"`
 }
 
 // Timeouts bound one call of a route; 0 is none.
 type Timeouts struct {
-	Start     Duration `yaml:"start"`
+	Start     Duration `yaml:"start" in:"supervised"`
 	Queue     Duration `yaml:"queue"`
 	Read      Duration `yaml:"read"`
 	FirstByte Duration `yaml:"first_byte"`
@@ -152,12 +168,12 @@ type ServiceTimeouts struct {
 }
 
 // Limits protect a route's process; 0 is no limit, except that a Queue of 0
-// refuses at once and -1 is ten times Inflight.
+// refuses at once. A queue written as -1 is ten times Inflight here.
 type Limits struct {
-	Inflight int  `yaml:"inflight"`
-	Queue    int  `yaml:"queue"`
+	Inflight int  `yaml:"inflight" validate:"min=0"`
+	Queue    int  `yaml:"queue" validate:"min=-1"`
 	Body     Size `yaml:"body"`
-	Response Size `yaml:"response"`
+	Response Size `yaml:"response" in:"serializing afterburn"`
 	Rate     Rate `yaml:"rate,omitempty"`
 }
 
@@ -177,18 +193,18 @@ type Auth struct {
 
 // BasicAuth names an htpasswd file.
 type BasicAuth struct {
-	File string `yaml:"file"`
+	File string `yaml:"file" path:"file"`
 }
 
 // KeysAuth names a file of name:key lines.
 type KeysAuth struct {
-	File string `yaml:"file"`
+	File string `yaml:"file" path:"file"`
 }
 
 // HMACAuth names the header of a body's signature and the file of its secret.
 type HMACAuth struct {
 	Header     string `yaml:"header"`
-	SecretFile string `yaml:"secret_file"`
+	SecretFile string `yaml:"secret_file" path:"file"`
 }
 
 // JWTAuth is whose tokens are believed, and the claims that they must hold.
@@ -202,22 +218,22 @@ type JWTAuth struct {
 // Process is how a program is started and kept: the keys that routes with an
 // fprocess and services share.
 type Process struct {
-	FProcess  Command           `yaml:"fprocess,omitempty"`
-	Shell     bool              `yaml:"shell"`
-	Dir       Text              `yaml:"dir"` // absolute
-	Env       map[string]Text   `yaml:"env,omitempty"`
-	EnvFile   Strings           `yaml:"env_file,omitempty"` // absolute
-	User      string            `yaml:"user,omitempty"`
-	Umask     Umask             `yaml:"umask,omitempty"`
-	RLimits   map[string]Size   `yaml:"rlimits,omitempty"`
-	Replicas  Replicas          `yaml:"replicas"`
-	DependsOn map[string]string `yaml:"depends_on,omitempty"` // name to started, ready or completed
-	Ready     Probe             `yaml:"ready,omitempty"`
-	Live      Probe             `yaml:"live,omitempty"`
-	Restart   Restart           `yaml:"restart"`
-	Stop      Stop              `yaml:"stop"`
-	Recycle   Recycle           `yaml:"recycle,omitempty"`
-	Watch     Strings           `yaml:"watch,omitempty"`
+	FProcess  Command         `yaml:"fprocess,omitempty" in:"http streaming serializing afterburn service"`
+	Shell     bool            `yaml:"shell" in:"process"`
+	Dir       Text            `yaml:"dir" in:"process" path:"file"` // absolute
+	Env       map[string]Text `yaml:"env,omitempty" in:"process"`
+	EnvFile   Strings         `yaml:"env_file,omitempty" in:"process" path:"file"` // absolute
+	User      string          `yaml:"user,omitempty" in:"process"`
+	Umask     Umask           `yaml:"umask,omitempty" in:"process"`
+	RLimits   map[string]Size `yaml:"rlimits,omitempty" in:"process"`
+	Replicas  Replicas        `yaml:"replicas" in:"supervised"`
+	DependsOn Dependencies    `yaml:"depends_on,omitempty" in:"process"`
+	Ready     Probe           `yaml:"ready,omitempty" in:"supervised"`
+	Live      Probe           `yaml:"live,omitempty" in:"supervised"`
+	Restart   Restart         `yaml:"restart" in:"supervised"`
+	Stop      Stop            `yaml:"stop" in:"process"`
+	Recycle   Recycle         `yaml:"recycle,omitempty" in:"supervised"`
+	Watch     Strings         `yaml:"watch,omitempty" in:"supervised" path:"pattern"` // absolute patterns; ** is any depth of folders
 }
 
 // Command is a program and its arguments, or with shell: true a Line for
@@ -234,22 +250,22 @@ func (c Command) Empty() bool { return len(c.Words) == 0 && c.Line == "" }
 // added while each has Target calls in flight, and one that is not needed leaves
 // after Idle.
 type Replicas struct {
-	Min    int      `yaml:"min"`
-	Max    int      `yaml:"max"`
-	Target int      `yaml:"target"`
+	Min    int      `yaml:"min" validate:"min=0,max=10000"`
+	Max    int      `yaml:"max" validate:"min=1,max=10000"`
+	Target int      `yaml:"target" validate:"min=1"`
 	Idle   Duration `yaml:"idle"`
 }
 
 // Probe asks whether an instance is ready or alive; at most one of TCP, HTTP, Exec
 // and Log is set, and none is no probe.
 type Probe struct {
-	TCP      Text     `yaml:"tcp,omitempty"`  // host:port; "${PORT}" alone is the instance's own
-	HTTP     Text     `yaml:"http,omitempty"` // a path on the instance's upstream, or a whole URL
-	Exec     Command  `yaml:"exec,omitempty"` // ready when it ends with 0
-	Log      string   `yaml:"log,omitempty"`  // a regular expression (RE2) that a line of output matches
+	TCP      Text     `yaml:"tcp,omitempty" path:"address"` // host:port; "${PORT}" alone is the instance's own
+	HTTP     Text     `yaml:"http,omitempty"`               // a path on the instance's upstream, or a whole URL
+	Exec     Command  `yaml:"exec,omitempty"`               // ready when it ends with 0
+	Log      Text     `yaml:"log,omitempty"`                // a regular expression (RE2) that a line of output matches
 	Interval Duration `yaml:"interval,omitempty"`
 	Timeout  Duration `yaml:"timeout,omitempty"`
-	Failures int      `yaml:"failures,omitempty"`
+	Failures int      `yaml:"failures,omitempty" validate:"min=1"`
 }
 
 // Empty reports whether nothing is asked.
@@ -269,7 +285,7 @@ type Restart struct {
 
 // GiveUp is how many ends within how long are a crash loop.
 type GiveUp struct {
-	Exits  int      `yaml:"exits"`
+	Exits  int      `yaml:"exits" validate:"min=1"`
 	Within Duration `yaml:"within"`
 }
 
@@ -281,7 +297,7 @@ type Stop struct {
 
 // Recycle is when an instance is replaced by a fresh one; 0 is never.
 type Recycle struct {
-	Requests int      `yaml:"requests,omitempty"`
+	Requests int      `yaml:"requests,omitempty" in:"http afterburn" validate:"min=0"`
 	Age      Duration `yaml:"age,omitempty"`
 	Memory   Size     `yaml:"memory,omitempty"`
 }
@@ -306,6 +322,10 @@ type Signal string
 
 // Strings is a list that may be written as one string.
 type Strings []string
+
+// Dependencies are what a process waits for before it starts: the name of a route
+// or service, and how far that must have come: started, ready or completed.
+type Dependencies map[string]string
 
 // Text is a value in which ${PORT}, ${INSTANCE} and ${NAME} are replaced when an
 // instance starts, and $$ stands for $. Every other ${...} is replaced already.

@@ -1,0 +1,904 @@
+package schema
+
+import (
+	"fmt"
+	"iter"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-playground/validator/v10"
+	"gopkg.in/yaml.v3"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// decoder writes nodes into the types of config.go, strictly, and goes on after a
+// mistake, so that all of them are found. It reads over what a value holds already:
+// the defaults first, then a file's defaults:, then the item's own keys.
+type decoder struct {
+	env      func(string) (string, bool)
+	from     *source
+	is       use    // what the item being read is; a key that means nothing for it is a mistake,
+	quiet    bool   // or is passed over
+	shell    bool   // its commands are lines for the shell
+	skip     bool   // its commands are not read now
+	steps    []step // the path to the value being read
+	problems Problems
+	failed   map[*yaml.Node]bool // values with a problem, of which nothing more need be said
+	plans    map[reflect.Type]*plan
+	validate *validator.Validate
+	words    *syntax.Parser
+	visited  int  // values seen, through aliases too
+	grown    int  // bytes that variables brought in
+	stopped  bool // there is too much of something: read no more
+}
+
+// The bounds of what aliases may multiply, and of what is complained of.
+const (
+	maxVisited  = 2 << 20
+	maxItems    = 100_000
+	maxProblems = 1000
+)
+
+func newDecoder(env func(string) (string, bool)) *decoder {
+	return &decoder{
+		env:      env,
+		is:       anywhere,
+		failed:   make(map[*yaml.Node]bool),
+		plans:    make(map[reflect.Type]*plan),
+		validate: newValidate(),
+		words:    syntax.NewParser(syntax.Variant(syntax.LangPOSIX)),
+	}
+}
+
+// step is one step of a path: a key, or with an empty key an index.
+type step struct {
+	key   string
+	index int
+}
+
+func (d *decoder) key(k string)     { d.steps = append(d.steps, step{key: k}) }
+func (d *decoder) index(i int)      { d.steps = append(d.steps, step{index: i}) }
+func (d *decoder) pop()             { d.steps = d.steps[:len(d.steps)-1] }
+func (d *decoder) path() string     { return pathOf(d.steps) }
+func (d *decoder) inFProcess() bool { return d.steps[len(d.steps)-1].key == "fprocess" }
+
+func pathOf(steps []step) string {
+	var b strings.Builder
+	for i, s := range steps {
+		switch {
+		case s.key == "":
+			b.WriteString("[" + strconv.Itoa(s.index) + "]")
+		case i > 0:
+			b.WriteString("." + s.key)
+		default:
+			b.WriteString(s.key)
+		}
+	}
+	return b.String()
+}
+
+// problem notes what is wrong with the value n. It gives false, for its caller to give.
+func (d *decoder) problem(n *yaml.Node, message, hint string) bool {
+	return d.mistakes(n, []mistake{{message, hint}})
+}
+
+func (d *decoder) mistakes(n *yaml.Node, mistakes []mistake) bool {
+	if d.quiet && d.failed[n] {
+		return false // said when the defaults were read first
+	}
+	d.failed[n] = true
+	for _, m := range mistakes {
+		d.note(d.from, n.Line, n.Column, d.path(), m.message, m.hint)
+	}
+	return false
+}
+
+func (d *decoder) note(from *source, line, column int, path, message, hint string) {
+	if len(d.problems) >= maxProblems {
+		if !d.stopped {
+			d.problems = append(d.problems, Problem{File: from.name, Message: fmt.Sprintf("there are more mistakes than the %d above", maxProblems)})
+		}
+		d.stopped = true
+		return
+	}
+	p := from.problem(line, column, message, hint)
+	p.Path = path
+	d.problems = append(d.problems, *p)
+}
+
+// mustBe says that n is of the wrong kind.
+func (d *decoder) mustBe(n *yaml.Node, what string) bool {
+	return d.problem(n, "must be "+what+", not "+given(n), "")
+}
+
+// given names what somebody wrote.
+func given(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.MappingNode:
+		return "a mapping"
+	}
+	switch n.Tag {
+	case "!!null":
+		return "nothing"
+	case "!!bool", "!!int", "!!float":
+		return n.Value
+	}
+	return quote(n.Value)
+}
+
+// follow gives what an alias stands for, and counts.
+func (d *decoder) follow(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		d.visit(n)
+		n = n.Alias
+		if d.stopped {
+			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line, Column: n.Column}
+		}
+	}
+	return n
+}
+
+func (d *decoder) visit(n *yaml.Node) {
+	if d.visited++; d.visited > maxVisited && !d.stopped {
+		d.problem(n, fmt.Sprintf("aliases make more than %d values of this file", maxVisited), "write fewer aliases of aliases")
+		d.stopped = true
+	}
+}
+
+// entry is a key of a mapping and its value.
+type entry struct{ key, value *yaml.Node }
+
+// entries gives the keys of a mapping: its own, then those that << brings in and
+// that are not there yet. It complains of keys that are written twice.
+func (d *decoder) entries(n *yaml.Node) []entry {
+	entries := make([]entry, 0, len(n.Content)/2)
+	entries, merges := d.own(n, entries)
+	if len(merges) == 0 {
+		return entries
+	}
+	seen := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		seen[e.key.Value] = true
+	}
+	return d.merge(merges, entries, seen, []*yaml.Node{n})
+}
+
+// own gives the keys that a mapping itself has, and what it merges.
+func (d *decoder) own(n *yaml.Node, entries []entry) ([]entry, []*yaml.Node) {
+	var merges []*yaml.Node
+	var first map[string]*yaml.Node
+	if len(n.Content) > 32 {
+		first = make(map[string]*yaml.Node, len(n.Content)/2)
+	}
+	for i := 0; i+1 < len(n.Content) && !d.stopped; i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		d.visit(key)
+		if key.Tag == "!!merge" {
+			merges = append(merges, value)
+			continue
+		}
+		key = d.follow(key)
+		if key.Kind != yaml.ScalarNode {
+			d.problem(key, "a key must be a word, not "+given(key), "")
+			continue
+		}
+		earlier := first[key.Value]
+		if first != nil {
+			if earlier == nil {
+				first[key.Value] = key
+			}
+		} else if k := slices.IndexFunc(entries, func(e entry) bool { return e.key.Value == key.Value }); k >= 0 {
+			earlier = entries[k].key
+		}
+		if earlier != nil {
+			d.key(key.Value)
+			d.problem(key, fmt.Sprintf("the key is written twice: it stands on line %d already", earlier.Line), "remove one of them")
+			d.pop()
+			continue
+		}
+		entries = append(entries, entry{key, value})
+	}
+	return entries, merges
+}
+
+// merge adds the keys of merged mappings, nearest first. inside are the mappings
+// whose merging is under way.
+func (d *decoder) merge(merges []*yaml.Node, entries []entry, seen map[string]bool, inside []*yaml.Node) []entry {
+	for _, m := range merges {
+		if d.stopped {
+			break
+		}
+		at := m
+		m = d.follow(m)
+		switch m.Kind {
+		case yaml.SequenceNode:
+			entries = d.merge(m.Content, entries, seen, inside)
+			continue
+		case yaml.MappingNode:
+		default:
+			d.problem(at, "<< takes a mapping, or a list of mappings, not "+given(m), "write an alias, as in <<: *name")
+			continue
+		}
+		if slices.Contains(inside, m) {
+			d.problem(at, "this mapping merges itself", "")
+			continue
+		}
+		own, more := d.own(m, nil)
+		for _, e := range own {
+			if !seen[e.key.Value] {
+				seen[e.key.Value] = true
+				entries = append(entries, e)
+			}
+		}
+		if len(more) > 0 {
+			entries = d.merge(more, entries, seen, append(slices.Clip(inside), m))
+		}
+	}
+	return entries
+}
+
+// items goes through the indices of a list.
+func (d *decoder) items(n *yaml.Node) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n.Content {
+			d.visit(n.Content[i])
+			if d.stopped || !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// structure reads a mapping into a struct.
+func (d *decoder) structure(n *yaml.Node, v reflect.Value) bool {
+	if n.Kind != yaml.MappingNode {
+		return d.mustBe(n, "a mapping of keys")
+	}
+	p := d.plan(v.Type())
+	ok := true
+	for _, e := range d.entries(n) {
+		d.key(e.key.Value)
+		switch f := p.field(e.key.Value); {
+		case f != nil && f.in&d.is != 0:
+			ok = d.field(e.value, v.FieldByIndex(f.index), f) && ok
+		case d.quiet:
+		case f != nil:
+			ok = d.misplaced(e.key, f)
+		default:
+			ok = d.unknown(e.key, p)
+		}
+		d.pop()
+	}
+	return ok
+}
+
+// field reads the value of one key. A key without a value counts as not written.
+func (d *decoder) field(n *yaml.Node, v reflect.Value, f *field) bool {
+	n = d.follow(n)
+	if isNull(n) || d.skip && f.command {
+		return true
+	}
+	if !d.value(n, v) {
+		return false
+	}
+	if f.validate != "" {
+		if err := d.validate.Var(v.Interface(), f.validate); err != nil {
+			return d.mistakes(n, []mistake{invalid(err, v)})
+		}
+	}
+	if f.path != "" {
+		d.absolute(v, f.path)
+	}
+	return true
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// value reads any value.
+func (d *decoder) value(n *yaml.Node, v reflect.Value) bool {
+	switch p := v.Addr().Interface().(type) {
+	case *string:
+		return set(d.string, n, p)
+	case *Text:
+		s, ok := d.text(n)
+		if ok {
+			*p = Text(s)
+		}
+		return ok
+	case *bool:
+		return d.bool(n, p)
+	case *int:
+		return d.int(n, p)
+	case *Duration:
+		return parsed(d, n, p, parseDuration)
+	case *Size:
+		return parsed(d, n, p, parseSize)
+	case *Rate:
+		return parsed(d, n, p, parseRate)
+	case *Umask:
+		return parsed(d, n, p, parseUmask)
+	case *Signal:
+		return parsed(d, n, p, parseSignal)
+	case *netip.Prefix:
+		return parsed(d, n, p, parsePrefix)
+	case *Strings:
+		return d.strings(n, p)
+	case *Command:
+		return d.command(n, p)
+	case *Dependencies:
+		return d.dependencies(n, p)
+	case *Replicas:
+		return d.replicas(n, p)
+	case *Restart:
+		return d.restart(n, p)
+	case *Probe:
+		return d.probe(n, p)
+	}
+	switch v.Kind() {
+	case reflect.String:
+		s, ok := d.string(n)
+		if ok {
+			v.SetString(s)
+		}
+		return ok
+	case reflect.Struct:
+		return d.structure(n, v)
+	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+			prefill(v.Interface())
+		}
+		return d.value(n, v.Elem())
+	case reflect.Map:
+		return d.dictionary(n, v)
+	case reflect.Slice:
+		return d.list(n, v)
+	}
+	panic("schema: no way to read a " + v.Type().String())
+}
+
+func set[T any](read func(*yaml.Node) (T, bool), n *yaml.Node, p *T) bool {
+	value, ok := read(n)
+	if ok {
+		*p = value
+	}
+	return ok
+}
+
+// parsed reads a scalar whose text has a form of its own. The error of parse goes
+// on after "must be".
+func parsed[T any](d *decoder, n *yaml.Node, p *T, parse func(string) (T, error)) bool {
+	text, ok := d.string(n)
+	if !ok {
+		return false
+	}
+	value, err := parse(text)
+	if err != nil {
+		m := err.(*formError)
+		return d.problem(n, m.Error(), m.hint)
+	}
+	*p = value
+	return true
+}
+
+// plain gives the text of a scalar as it is written.
+func (d *decoder) plain(n *yaml.Node) (string, bool) {
+	if n.Kind != yaml.ScalarNode {
+		return "", d.mustBe(n, "a single value")
+	}
+	if n.Style&yaml.TaggedStyle != 0 && !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!null"}, n.Tag) {
+		return "", d.problem(n, fmt.Sprintf("the tag %s means nothing here", n.Tag), "put a value that begins with ! in quotes")
+	}
+	if strings.Contains(n.Value, "\x00") {
+		return "", d.problem(n, "the value holds a NUL character", "")
+	}
+	if isNull(n) {
+		return "", true
+	}
+	return n.Value, true
+}
+
+// string gives the text of a scalar with all its variables replaced.
+func (d *decoder) string(n *yaml.Node) (string, bool) {
+	s, ok := d.plain(n)
+	if !ok {
+		return "", false
+	}
+	s, mistakes := d.interpolate(s, false)
+	if len(mistakes) > 0 {
+		return "", d.mistakes(n, mistakes)
+	}
+	return s, true
+}
+
+// text gives the text of a scalar with all its variables replaced but those of an instance.
+func (d *decoder) text(n *yaml.Node) (string, bool) {
+	n = d.follow(n)
+	s, ok := d.plain(n)
+	if !ok {
+		return "", false
+	}
+	s, mistakes := d.interpolate(s, true)
+	if len(mistakes) > 0 {
+		return "", d.mistakes(n, mistakes)
+	}
+	return s, true
+}
+
+func (d *decoder) bool(n *yaml.Node, p *bool) bool {
+	s, ok := d.string(n)
+	if !ok {
+		return false
+	}
+	switch {
+	case !d.bare(n):
+	case s == "true", s == "True", s == "TRUE":
+		*p = true
+		return true
+	case s == "false", s == "False", s == "FALSE":
+		*p = false
+		return true
+	}
+	hint := ""
+	switch strings.ToLower(s) {
+	case "true", "false":
+		hint = "write it without quotes"
+	case "yes", "on", "y", "1":
+		hint = "write true"
+	case "no", "off", "n", "0":
+		hint = "write false"
+	}
+	return d.problem(n, "must be true or false, not "+given(&yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: s}), hint)
+}
+
+func (d *decoder) int(n *yaml.Node, p *int) bool {
+	s, ok := d.string(n)
+	if !ok {
+		return false
+	}
+	i, err := strconv.ParseInt(s, 10, 32)
+	switch {
+	case err == nil && d.bare(n):
+		*p = int(i)
+		return true
+	case err == nil:
+		return d.problem(n, "must be a whole number, not "+quote(s), "write it without quotes")
+	case strings.Contains(err.Error(), "range"):
+		return d.problem(n, "must be a whole number below 2147483648, not "+s, "")
+	}
+	return d.problem(n, "must be a whole number, not "+given(&yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: s}), "")
+}
+
+// bare reports whether a value can be a number or a boolean: it is not in quotes,
+// or a variable makes it.
+func (d *decoder) bare(n *yaml.Node) bool {
+	const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	return n.Style&quoted == 0 || strings.Contains(n.Value, "${")
+}
+
+// list reads a list, or one value as a list of one.
+func (d *decoder) list(n *yaml.Node, v reflect.Value) bool {
+	if n.Kind != yaml.SequenceNode {
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		return d.value(n, v.Index(0))
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	ok := true
+	for i := range d.items(n) {
+		d.index(i)
+		ok = d.value(d.follow(n.Content[i]), v.Index(i)) && ok
+		d.pop()
+	}
+	return ok
+}
+
+func (d *decoder) strings(n *yaml.Node, p *Strings) bool {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		s, ok := d.string(n)
+		if ok && s == "" {
+			ok = d.problem(n, "must be a string or a list of strings, not empty", "")
+		}
+		if ok {
+			*p = Strings{s}
+		}
+		return ok
+	case yaml.SequenceNode:
+	default:
+		return d.mustBe(n, "a string or a list of strings")
+	}
+	list := make(Strings, 0, len(n.Content))
+	ok := true
+	for i := range d.items(n) {
+		d.index(i)
+		item := d.follow(n.Content[i])
+		s, fine := d.string(item)
+		if fine && s == "" {
+			fine = d.problem(item, "the item is empty", "")
+		}
+		list, ok = append(list, s), ok && fine
+		d.pop()
+	}
+	if ok {
+		*p = list
+	}
+	return ok
+}
+
+// dictionary reads a mapping whose keys are free into a map, over what it holds.
+func (d *decoder) dictionary(n *yaml.Node, v reflect.Value) bool {
+	if n.Kind != yaml.MappingNode {
+		return d.mustBe(n, "a mapping, as in {NAME: value}")
+	}
+	entries := d.entries(n)
+	if v.IsNil() && len(entries) > 0 {
+		v.Set(reflect.MakeMapWithSize(v.Type(), len(entries)))
+	}
+	ok := true
+	for _, e := range entries {
+		d.key(e.key.Value)
+		element := reflect.New(v.Type().Elem()).Elem()
+		switch {
+		case e.key.Value == "":
+			ok = d.problem(e.key, "the name is empty", "")
+		case strings.Contains(e.key.Value, "\x00"):
+			ok = d.problem(e.key, "the name holds a NUL character", "")
+		case d.value(d.follow(e.value), element):
+			v.SetMapIndex(reflect.ValueOf(e.key.Value).Convert(v.Type().Key()), element)
+		default:
+			ok = false
+		}
+		d.pop()
+	}
+	return ok
+}
+
+func (d *decoder) dependencies(n *yaml.Node, p *Dependencies) bool {
+	if n.Kind == yaml.MappingNode {
+		v := reflect.ValueOf((*map[string]string)(p)).Elem()
+		if !d.dictionary(n, v) {
+			return false
+		}
+		ok := true
+		for _, e := range d.entries(n) {
+			value := d.follow(e.value)
+			d.key(e.key.Value)
+			if condition := (*p)[e.key.Value]; !slices.Contains(conditions, condition) {
+				delete(*p, e.key.Value)
+				ok = d.oneOf(value, condition, conditions)
+			}
+			d.pop()
+		}
+		return ok
+	}
+	var names Strings
+	if !d.strings(n, &names) {
+		return false
+	}
+	if *p == nil {
+		*p = make(Dependencies, len(names))
+	}
+	for _, name := range names {
+		(*p)[name] = "ready"
+	}
+	return true
+}
+
+var conditions = []string{"started", "ready", "completed"}
+
+func (d *decoder) oneOf(n *yaml.Node, word string, words []string) bool {
+	m := notOneOf(word, words)
+	return d.problem(n, m.message, m.hint)
+}
+
+// replicas reads a number, or the map. Who gives only a least number above the
+// greatest means that many.
+func (d *decoder) replicas(n *yaml.Node, p *Replicas) bool {
+	if n.Kind == yaml.ScalarNode {
+		var count int
+		if !d.int(n, &count) {
+			return false
+		}
+		if count < 1 || count > 10000 {
+			return d.problem(n, fmt.Sprintf("must be from 1 to 10000, not %d", count), "{min: 0, max: 1} is one that is started by the first call")
+		}
+		p.Min, p.Max = count, count
+		return true
+	}
+	if !d.structure(n, reflect.ValueOf(p).Elem()) {
+		return false
+	}
+	if hasMin, hasMax := d.has(n, "min"), d.has(n, "max"); hasMin && !hasMax {
+		p.Max = max(p.Max, p.Min, 1)
+	} else if hasMax && !hasMin {
+		p.Min = min(p.Min, p.Max)
+	}
+	return true
+}
+
+// restart reads a policy, or the map.
+func (d *decoder) restart(n *yaml.Node, p *Restart) bool {
+	if n.Kind == yaml.ScalarNode {
+		policy, ok := d.string(n)
+		if !ok {
+			return false
+		}
+		if words := []string{"always", "on-failure", "never"}; !slices.Contains(words, policy) {
+			return d.oneOf(n, policy, words)
+		}
+		p.Policy = policy
+		return true
+	}
+	if !d.structure(n, reflect.ValueOf(p).Elem()) {
+		return false
+	}
+	if hasMin, hasMax := d.has(n, "min"), d.has(n, "max"); hasMin && !hasMax {
+		p.Max = max(p.Max, p.Min)
+	} else if hasMax && !hasMin {
+		p.Min = min(p.Min, p.Max)
+	}
+	return true
+}
+
+// probe reads tcp, or the map. What it asks replaces what was asked before.
+func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
+	if n.Kind == yaml.ScalarNode {
+		s, ok := d.string(n)
+		if ok && s != "tcp" {
+			ok = d.problem(n, "must be tcp or a mapping, not "+quote(s), "write {http: /path}, {tcp: host:port}, {exec: command} or {log: regexp}")
+		}
+		if ok {
+			p.TCP, p.HTTP, p.Exec, p.Log = "${PORT}", "", Command{}, ""
+		}
+		return ok
+	}
+	asked := *p
+	p.TCP, p.HTTP, p.Exec, p.Log = "", "", Command{}, ""
+	ok := d.structure(n, reflect.ValueOf(p).Elem())
+	if p.Empty() {
+		p.TCP, p.HTTP, p.Exec, p.Log = asked.TCP, asked.HTTP, asked.Exec, asked.Log
+	}
+	return ok
+}
+
+// has reports whether a mapping has a key with a value.
+func (d *decoder) has(n *yaml.Node, key string) bool { return d.peek(n, key) != nil }
+
+// peek gives the value of a mapping's key, merged ones too; nil when there is none.
+// It complains of nothing.
+func (d *decoder) peek(n *yaml.Node, key string) *yaml.Node {
+	_, value := d.lookup(n, key, 0)
+	if value == nil || isNull(value) {
+		return nil
+	}
+	return value
+}
+
+// lookup finds a key in a mapping and in what it merges.
+func (d *decoder) lookup(n *yaml.Node, key string, depth int) (k, v *yaml.Node) {
+	n = dealias(n)
+	if depth > 0 {
+		d.visited++
+	}
+	if n.Kind == yaml.SequenceNode && depth > 0 {
+		for _, m := range n.Content {
+			if k, v := d.lookup(m, key, depth+1); k != nil {
+				return k, v
+			}
+		}
+	}
+	if n.Kind != yaml.MappingNode || depth > 20 || d.visited > maxVisited {
+		return nil, nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if c := dealias(n.Content[i]); c.Kind == yaml.ScalarNode && c.Value == key && c.Tag != "!!merge" {
+			return c, dealias(n.Content[i+1])
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Tag == "!!merge" {
+			if k, v := d.lookup(n.Content[i+1], key, depth+1); k != nil {
+				return k, v
+			}
+		}
+	}
+	return nil, nil
+}
+
+func dealias(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// absolute makes paths absolute, from the folder of the file they stand in.
+func (d *decoder) absolute(v reflect.Value, kind string) {
+	if v.Kind() == reflect.Slice {
+		for i := range v.Len() {
+			d.absolute(v.Index(i), kind)
+		}
+		return
+	}
+	s, base := v.String(), d.from.dir
+	if v.Type() == reflect.TypeFor[Text]() {
+		base = escape(base, true)
+	}
+	switch {
+	case s == "":
+	case kind == "address":
+		if path, ok := strings.CutPrefix(s, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
+			v.SetString("unix:" + filepath.Join(base, path))
+		}
+	case filepath.IsAbs(s):
+		v.SetString(filepath.Clean(s))
+	case kind == "pattern":
+		v.SetString(pattern.Replace(filepath.ToSlash(base)) + "/" + strings.TrimPrefix(s, "./"))
+	default:
+		v.SetString(filepath.Join(base, s))
+	}
+}
+
+// pattern makes a pattern of a path that means only itself.
+var pattern = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "{", `\{`)
+
+// plan is how a struct is read: its fields by their keys, those of inlined structs too.
+type plan struct {
+	fields []field
+	byKey  map[string]int
+}
+
+type field struct {
+	key      string
+	index    []int
+	in       use
+	validate string
+	path     string
+	command  bool
+}
+
+func (p *plan) field(key string) *field {
+	i, ok := p.byKey[key]
+	if !ok {
+		return nil
+	}
+	return &p.fields[i]
+}
+
+// keys are the keys that mean something for an item.
+func (p *plan) keys(is use) []string {
+	var keys []string
+	for _, f := range p.fields {
+		if f.in&is != 0 {
+			keys = append(keys, f.key)
+		}
+	}
+	return keys
+}
+
+func (d *decoder) plan(t reflect.Type) *plan {
+	p := d.plans[t]
+	if p == nil {
+		p = newPlan(t)
+		d.plans[t] = p
+	}
+	return p
+}
+
+func newPlan(t reflect.Type) *plan {
+	p := &plan{byKey: make(map[string]int)}
+	for f := range fieldsOf(t) {
+		p.byKey[f.key] = len(p.fields)
+		p.fields = append(p.fields, f)
+	}
+	return p
+}
+
+// fieldsOf goes through the fields of a struct that have a key.
+func fieldsOf(t reflect.Type) iter.Seq[field] {
+	return func(yield func(field) bool) {
+		for _, f := range reflect.VisibleFields(t) {
+			key, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if key == "-" || key == "" || option == "inline" {
+				continue
+			}
+			if !yield(field{
+				key:      key,
+				index:    f.Index,
+				in:       parseUse(f.Tag.Get("in")),
+				validate: f.Tag.Get("validate"),
+				path:     f.Tag.Get("path"),
+				command:  f.Type == reflect.TypeFor[Command](),
+			}) {
+				return
+			}
+		}
+	}
+}
+
+// use is a set of the kinds of items that a key means something for.
+type use uint8
+
+const (
+	inHTTP use = 1 << iota
+	inStreaming
+	inSerializing
+	inAfterburn
+	inStatic
+	inService
+	inProcess    // has an fprocess
+	inSupervised // has one that runs on from call to call
+	anywhere     = ^use(0)
+)
+
+var useNames = []string{"http", "streaming", "serializing", "afterburn", "static", "service", "process", "supervised"}
+
+func parseUse(tag string) use {
+	if tag == "" {
+		return anywhere
+	}
+	var u use
+	for _, word := range strings.Fields(tag) {
+		i := slices.Index(useNames, word)
+		if i < 0 {
+			panic("schema: no kind of item is called " + word)
+		}
+		u |= 1 << i
+	}
+	return u
+}
+
+// routeUse is what a route of a mode is.
+func routeUse(mode Mode, process bool) use {
+	i := slices.Index(useNames, string(mode))
+	if i < 0 {
+		return anywhere
+	}
+	is := use(1) << i
+	if mode == Static || !process {
+		return is
+	}
+	is |= inProcess
+	if mode == HTTP || mode == Afterburn {
+		is |= inSupervised
+	}
+	return is
+}
+
+const serviceUse = inService | inProcess | inSupervised
+
+// unknown says that there is no such key, and which was probably meant.
+func (d *decoder) unknown(key *yaml.Node, p *plan) bool {
+	return d.problem(key, "there is no such key", d.meant(key.Value, p))
+}
+
+// misplaced says why a key means nothing where it stands.
+func (d *decoder) misplaced(key *yaml.Node, f *field) bool {
+	modes := f.in & (inHTTP | inStreaming | inSerializing | inAfterburn | inStatic)
+	mode := useNames[slices.IndexFunc(useNames, func(name string) bool { return parseUse(name)&d.is != 0 })]
+	switch {
+	case d.is&inService != 0:
+		return d.problem(key, "means nothing in a service", "only routes have it")
+	case modes == 0 && d.is == inHTTP:
+		return d.problem(key, "means nothing without an fprocess: the server is run elsewhere", "remove it, or give the command to run under fprocess")
+	case modes == 0 && f.in == inProcess:
+		return d.problem(key, fmt.Sprintf("means nothing in mode %s, which has no process", mode), "remove it")
+	case modes == 0 && d.is&inProcess != 0:
+		return d.problem(key, fmt.Sprintf("means nothing in mode %s, which starts a process for each call", mode), "it is for processes that run on: mode http or afterburn, and services")
+	case modes == 0:
+		return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it is for processes that run on: mode http or afterburn, and services")
+	}
+	var names []string
+	for i, name := range useNames[:5] {
+		if modes&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it belongs to mode "+either(names))
+}

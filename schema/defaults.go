@@ -1,0 +1,94 @@
+package schema
+
+import (
+	"time"
+)
+
+// This is what holds where nothing is written, all of it. First the values that
+// the file is read over; then those that follow from others, in complete.
+
+const second = Duration(time.Second)
+
+func defaultConfig() Config {
+	return Config{
+		Server: Server{
+			Timeouts:  ServerTimeouts{Header: 10 * second, Idle: 120 * second},
+			MaxHeader: 1 << 20,
+			Drain:     Drain{Timeout: 30 * second},
+			Errors:    "problem",
+		},
+		Log: Log{Format: "auto", Level: "info", Access: true},
+	}
+}
+
+func defaultGateway() Gateway {
+	return Gateway{Functions: "/function", Header: "X-Function", Alexa: true}
+}
+
+func defaultRoute() Route {
+	return Route{
+		Mode:        HTTP,
+		StripPrefix: true,
+		Timeouts:    Timeouts{Start: 30 * second, Queue: 10 * second, Exec: 30 * second},
+		ContentType: "application/octet-stream",
+		Environ:     "openfaas",
+		Response:    "raw",
+		Stderr:      "log",
+		Process:     defaultProcess(),
+	}
+}
+
+func defaultService() Service {
+	return Service{
+		Timeouts: ServiceTimeouts{Start: 30 * second},
+		Process:  defaultProcess(),
+	}
+}
+
+func defaultProcess() Process {
+	return Process{
+		Replicas: Replicas{Min: 1, Max: 1, Target: 10, Idle: 300 * second},
+		Ready:    Probe{Timeout: 5 * second, Failures: 3},
+		Live:     Probe{Interval: 10 * second, Timeout: 5 * second, Failures: 3},
+		Restart: Restart{
+			Policy: "always",
+			Min:    Duration(250 * time.Millisecond), Max: 30 * second, Reset: 60 * second,
+			GiveUp: GiveUp{Exits: 5, Within: 60 * second},
+			Then:   "degrade",
+		},
+		Stop: Stop{Signal: "TERM", Grace: 10 * second},
+	}
+}
+
+// queuePerPlace is how many calls wait for each place where limits.queue is -1.
+const queuePerPlace = 10
+
+// complete fills in what follows from other values of a route. folder is where the
+// file stands that the route is written in.
+func (r *Route) complete(folder string) {
+	if r.Path == "" && r.Name != "" {
+		r.Path = "/" + r.Name
+	}
+	if r.Limits.Queue < 0 {
+		r.Limits.Queue = queuePerPlace * r.Limits.Inflight
+	}
+	r.Process.complete(folder)
+	if r.Mode == HTTP && !r.FProcess.Empty() && r.Ready.Empty() {
+		r.Ready.TCP = "${PORT}"
+	}
+}
+
+func (s *Service) complete(folder string) { s.Process.complete(folder) }
+
+func (p *Process) complete(folder string) {
+	if p.Dir == "" {
+		p.Dir = Literal(folder)
+	}
+}
+
+// prefill fills what was allocated because the file has the key.
+func prefill(v any) {
+	if g, ok := v.(*Gateway); ok {
+		*g = defaultGateway()
+	}
+}

@@ -1,0 +1,220 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Problem is one mistake in a configuration and where it stands: at the value for
+// a bad value, at the key for an unknown or misplaced one, at the item for what is
+// missing from it.
+type Problem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`   // from 1; 0 is the file as a whole
+	Column  int    `json:"column"` // from 1, in characters
+	Path    string `json:"path"`   // as in routes[1].timeouts.exec; empty for what is no key's, as a broken quote
+	Message string `json:"message"`
+	Hint    string `json:"hint"` // what to do, as far as it can be told
+	Source  string `json:"-"`    // the whole line
+}
+
+// Error is the problem in one line: file:line:column: path: message.
+func (p Problem) Error() string {
+	var b strings.Builder
+	p.head(&b)
+	return b.String()
+}
+
+func (p Problem) head(b *strings.Builder) {
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(b, ":%d:%d", p.Line, p.Column)
+	}
+	if p.File != "" {
+		b.WriteString(": ")
+	}
+	if p.Path != "" {
+		b.WriteString(p.Path + ": ")
+	}
+	b.WriteString(p.Message)
+}
+
+// Problems are all the mistakes of a configuration, in the order in which they stand.
+type Problems []Problem
+
+// Error shows each problem with its line of the file, a caret beneath the place, and the hint:
+//
+//	watchdog.yaml:14:11: routes[1].mode: "htpp" is no mode: it is http, streaming, serializing, afterburn or static
+//	    mode: htpp
+//	          ^ did you mean http?
+func (ps Problems) Error() string {
+	var b strings.Builder
+	for i, p := range ps {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		p.head(&b)
+		if line, caret := p.excerpt(); line != "" {
+			b.WriteString("\n" + line + "\n" + caret)
+			if p.Hint != "" {
+				b.WriteString(" " + p.Hint)
+			}
+		} else if p.Hint != "" {
+			b.WriteString("\n    " + p.Hint)
+		}
+	}
+	return b.String()
+}
+
+// The part of a long line that is shown, in characters.
+const (
+	excerptBefore = 60
+	excerptAfter  = 60
+)
+
+// excerpt is the source line, or the part of it around the column, and a line that
+// puts a caret beneath the column. Tabs stay tabs, so that the caret stands right
+// whatever their width; what a terminal would obey is shown as a dot.
+func (p Problem) excerpt() (line, caret string) {
+	if p.Line == 0 || strings.TrimSpace(p.Source) == "" {
+		return "", ""
+	}
+	before, after := splitColumn(p.Source, p.Column)
+	cutBefore, cutAfter := "", ""
+	if n := utf8.RuneCountInString(before); n > excerptBefore {
+		for range n - excerptBefore {
+			_, size := utf8.DecodeRuneInString(before)
+			before = before[size:]
+		}
+		cutBefore = "..."
+	} else {
+		// The indentation says little and pushes the text to the right.
+		trimmed := strings.TrimLeft(before, " ")
+		if after != "" || trimmed != "" {
+			before = trimmed
+		}
+	}
+	if head, tail := splitColumn(after, excerptAfter+1); tail != "" {
+		after, cutAfter = head, "..."
+	}
+	before = cutBefore + strings.Map(printable, before)
+	after = strings.Map(printable, after) + cutAfter
+	blank := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return '\t'
+		}
+		return ' '
+	}, before)
+	return "    " + before + after, "    " + blank + "^"
+}
+
+// splitColumn cuts s before its character number column, which counts from 1.
+func splitColumn(s string, column int) (before, after string) {
+	n := 1
+	for i := range s {
+		if n == column {
+			return s[:i], s[i:]
+		}
+		n++
+	}
+	return s, ""
+}
+
+func printable(r rune) rune {
+	if r != '\t' && (r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xfeff) {
+		return '.'
+	}
+	return r
+}
+
+// sort orders problems by file, in the order in which the files were read, and by
+// place within one, and drops repetitions.
+func (ps Problems) sort(files []string) Problems {
+	rank := make(map[string]int, len(files))
+	for i, f := range files {
+		rank[f] = i
+	}
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		if d := rank[a.File] - rank[b.File]; d != 0 {
+			return d
+		}
+		if d := a.Line - b.Line; d != 0 {
+			return d
+		}
+		return a.Column - b.Column
+	})
+	return slices.CompactFunc(ps, func(a, b Problem) bool {
+		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.Message == b.Message
+	})
+}
+
+// nearest is the word of words that word was probably meant to be, or "".
+func nearest(word string, words []string) string {
+	if len(word) > 40 {
+		return ""
+	}
+	best, least := "", 1+len(word)/5+1
+	for _, w := range words {
+		if d := distance(strings.ToLower(word), w); d < least {
+			best, least = w, d
+		}
+	}
+	if best == "" && len(word) >= 3 {
+		for _, w := range words {
+			if strings.HasPrefix(w, word) || len(w) >= 3 && strings.HasPrefix(word, w) {
+				return w
+			}
+		}
+	}
+	return best
+}
+
+// distance is how many letters must be put in, left out, changed or swapped with
+// their neighbour to make a into b (optimal string alignment).
+func distance(a, b string) int {
+	two := make([]int, len(b)+1)
+	one := make([]int, len(b)+1)
+	row := make([]int, len(b)+1)
+	for j := range one {
+		one[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(one[j]+1, row[j-1]+1, one[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], two[j-2]+1)
+			}
+		}
+		two, one, row = one, row, two
+	}
+	return one[len(b)]
+}
+
+// quote shows a piece of what somebody wrote, shortened when it is long.
+func quote(s string) string {
+	const most = 60
+	if utf8.RuneCountInString(s) > most {
+		s, _ = splitColumn(s, most+1)
+		s += "..."
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// either lists words as in "a, b or c".
+func either(words []string) string {
+	switch n := len(words); n {
+	case 0:
+		return ""
+	case 1:
+		return words[0]
+	default:
+		return strings.Join(words[:n-1], ", ") + " or " + words[n-1]
+	}
+}

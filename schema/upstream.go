@@ -1,0 +1,141 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Upstream is where a server listens.
+type Upstream struct {
+	Network  string // tcp or unix
+	Address  string // host:port, or a socket's path
+	BasePath string // "", or a path that begins with / and does not end with one
+	H2C      bool   // HTTP/2 without TLS
+	Host     string // the authority: host:port as written, or localhost for a socket
+}
+
+// ParseUpstream reads http://host:port/base, host:port, h2c://host:port or unix:/path.
+func ParseUpstream(s string) (Upstream, error) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		// unix:///run/app.sock is a common way to write it.
+		if rest, ok := strings.CutPrefix(path, "//"); ok && strings.HasPrefix(rest, "/") {
+			path = rest
+		}
+		if err := checkSocket(path); err != nil {
+			return Upstream{}, err
+		}
+		return Upstream{Network: "unix", Address: path, Host: "localhost"}, nil
+	}
+	u := Upstream{Network: "tcp"}
+	rest := s
+	if scheme, after, ok := strings.Cut(s, "://"); ok {
+		switch strings.ToLower(scheme) {
+		case "http":
+		case "h2c":
+			u.H2C = true
+		case "https":
+			return Upstream{}, errors.New("https upstreams are not spoken to: an upstream is a process on this host or network, reached by http://; put a TLS proxy between for others")
+		default:
+			return Upstream{}, fmt.Errorf("the scheme %s is not known: it is http, h2c or unix", quote(scheme))
+		}
+		rest = after
+	}
+	authority, path := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, path = rest[:i], rest[i:]
+	}
+	switch {
+	case strings.ContainsAny(path, "?#"):
+		return Upstream{}, errors.New("a query or fragment means nothing here")
+	case strings.Contains(authority, "@"):
+		return Upstream{}, errors.New("a user name means nothing here")
+	case authority == "":
+		return Upstream{}, errors.New("the host is missing: write host:port")
+	}
+	if err := checkPath(path, false); path != "" && err != nil {
+		return Upstream{}, err
+	}
+	u.BasePath = strings.TrimRight(path, "/")
+	u.Host = authority
+	host, port, err := net.SplitHostPort(authority)
+	if err != nil {
+		if rest == s { // no scheme, so no default port
+			return Upstream{}, errors.New("the port is missing: write host:port")
+		}
+		host, port = strings.Trim(authority, "[]"), "80"
+	}
+	if host == "" {
+		host = "127.0.0.1"
+		u.Host = net.JoinHostPort(host, port)
+	}
+	if err := checkHost(host); err != nil {
+		return Upstream{}, err
+	}
+	if err := checkPort(port, 1); err != nil {
+		return Upstream{}, err
+	}
+	u.Address = net.JoinHostPort(host, port)
+	return u, nil
+}
+
+// checkAddress checks what can be listened on: host:port, :port or unix:/path.
+func checkAddress(s string) error {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return checkSocket(path)
+	}
+	if _, err := strconv.Atoi(s); err == nil {
+		return fmt.Errorf("must be host:port, :port or unix:/path, not %s; a port alone is written \":%s\"", quote(s), s)
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("must be host:port, :port or unix:/path, not %s", quote(s))
+	}
+	if host != "" {
+		if err := checkHost(host); err != nil {
+			return err
+		}
+	}
+	return checkPort(port, 0)
+}
+
+// maxSocket is the length of Linux's sockaddr_un.sun_path, without the NUL at its end.
+const maxSocket = 107
+
+func checkSocket(path string) error {
+	switch {
+	case path == "":
+		return errors.New("the path of the socket is missing: write unix:/path")
+	case len(path) > maxSocket:
+		return fmt.Errorf("the path of the socket is %d bytes long; a system takes %d", len(path), maxSocket)
+	}
+	return nil
+}
+
+func checkPort(port string, least int) error {
+	n, err := strconv.ParseUint(port, 10, 32)
+	if err != nil || int(n) < least || n > 65535 {
+		return fmt.Errorf("%s is no port: it is a number from %d to 65535", quote(port), least)
+	}
+	return nil
+}
+
+// checkHost takes an address or a name; RFC 1123, and the underscore that names of
+// containers have.
+func checkHost(host string) error {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	for _, r := range host {
+		if r != '-' && r != '.' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return fmt.Errorf("%s is no host", quote(host))
+		}
+	}
+	if host == "" || len(host) > 253 || strings.HasPrefix(host, ".") || strings.Contains(host, "..") {
+		return fmt.Errorf("%s is no host", quote(host))
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package schema
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// meant tells somebody who wrote a key that is none which one to write. p is the
+// mapping that it stands in.
+func (d *decoder) meant(key string, p *plan) string {
+	keys := p.keys(d.is)
+	word := strings.ToLower(key)
+	if slices.Contains(keys, word) {
+		return "keys are written small: " + word
+	}
+	if under := strings.NewReplacer("-", "_", " ", "_").Replace(word); slices.Contains(keys, under) {
+		return "write " + under
+	}
+	if path, ok := habits[strings.ReplaceAll(word, "-", "_")]; ok {
+		if first, rest, nested := strings.Cut(path, "."); slices.Contains(keys, first) {
+			if nested {
+				return fmt.Sprintf("write %s: {%s: ...}", first, rest)
+			}
+			return "write " + path
+		}
+	}
+	if path := elsewhere(word, reflect.TypeFor[document](), d.steps); path != "" {
+		return path
+	}
+	if near := nearest(word, keys); near != "" {
+		return "did you mean " + near + "?"
+	}
+	if len(keys) <= 8 {
+		return "the keys here are " + strings.Join(keys, ", ")
+	}
+	return ""
+}
+
+// habits are the words that other programs use for our keys.
+var habits = map[string]string{
+	// compose files, supervisors, Procfiles
+	"args":              "fprocess",
+	"cmd":               "fprocess",
+	"command":           "fprocess",
+	"exec":              "fprocess",
+	"run":               "fprocess",
+	"program":           "fprocess",
+	"process":           "fprocess",
+	"entrypoint":        "fprocess",
+	"environment":       "env",
+	"envs":              "env",
+	"cwd":               "dir",
+	"directory":         "dir",
+	"workdir":           "dir",
+	"working_dir":       "dir",
+	"working_directory": "dir",
+	"scale":             "replicas",
+	"instances":         "replicas",
+	"numprocs":          "replicas",
+	"autorestart":       "restart",
+	"healthcheck":       "live",
+	"liveness":          "live",
+	"liveness_probe":    "live",
+	"readiness":         "ready",
+	"readiness_probe":   "ready",
+	"ulimits":           "rlimits",
+	"links":             "depends_on",
+	"needs":             "depends_on",
+	"requires":          "depends_on",
+	"after":             "depends_on",
+	"stop_signal":       "stop.signal",
+	"stopsignal":        "stop.signal",
+	"stop_grace_period": "stop.grace",
+	"stopwaitsecs":      "stop.grace",
+	"kill_timeout":      "stop.grace",
+	// proxies
+	"prefix":      "path",
+	"location":    "path",
+	"url":         "upstream",
+	"target":      "upstream",
+	"backend":     "upstream",
+	"proxy_pass":  "upstream",
+	"method":      "methods",
+	"header":      "headers",
+	"hosts":       "host",
+	"hostname":    "host",
+	"type":        "mode",
+	"timeout":     "timeouts.exec",
+	"concurrency": "limits.inflight",
+	"rate_limit":  "limits.rate",
+	"rate":        "limits.rate",
+	"max_body":    "limits.body",
+	"gzip":        "compress",
+	"compression": "compress",
+	"static":      "root",
+	"directory_":  "root",
+	"functions":   "routes",
+	"apps":        "routes",
+	"processes":   "services",
+	"port":        "listen",
+	"bind":        "listen",
+	"address":     "listen",
+	"logging":     "log",
+	"certificate": "cert",
+	"private_key": "key",
+	"attempts":    "failures",
+	"retries":     "failures",
+	"period":      "interval",
+	// the OpenFaaS watchdogs
+	"function_process":     "fprocess",
+	"upstream_url":         "upstream",
+	"http_upstream_url":    "upstream",
+	"http_buffer_req_body": "buffer_body",
+	"buffer_http":          "buffer_body",
+	"static_path":          "root",
+	"exec_timeout":         "timeouts.exec",
+	"read_timeout":         "timeouts.read",
+	"max_inflight":         "limits.inflight",
+}
+
+// elsewhere finds a key that exists, but under or above the mapping that it was
+// written in, which the path of steps leads to.
+func elsewhere(key string, top reflect.Type, steps []step) string {
+	here := pathOfKeys(steps[:len(steps)-1])
+	var below, above []string
+	for _, path := range keysOf(top) {
+		parent, last := "", path
+		if i := strings.LastIndexByte(path, '.'); i >= 0 {
+			parent, last = path[:i], path[i+1:]
+		}
+		if last != key || parent == here {
+			continue
+		}
+		switch {
+		case here == "" && parent != "", strings.HasPrefix(parent, here+"."):
+			below = append(below, parent)
+		case parent == "" || strings.HasPrefix(here, parent+"."):
+			above = append(above, parent)
+		}
+	}
+	switch {
+	case len(above) > 0 && above[0] == "":
+		return "it stands at the top of the file, not under another key"
+	case len(above) > 0:
+		return "it is a key of " + above[0] + ": is it indented too far?"
+	case len(below) > 0:
+		parents := make([]string, 0, 3)
+		for _, b := range below {
+			b = strings.TrimPrefix(strings.TrimPrefix(b, here), ".")
+			if first, _, _ := strings.Cut(b, "."); first == "defaults" && len(below) > 1 {
+				continue
+			}
+			parents = append(parents, b)
+		}
+		slices.SortStableFunc(parents, func(a, b string) int { return strings.Count(a, ".") - strings.Count(b, ".") })
+		if len(parents) > 3 {
+			parents = parents[:3]
+		}
+		return "it is a key of " + either(parents)
+	}
+	return ""
+}
+
+// pathOfKeys is a path without its indices.
+func pathOfKeys(steps []step) string {
+	var keys []string
+	for _, s := range steps {
+		if s.key != "" {
+			keys = append(keys, s.key)
+		}
+	}
+	return strings.Join(keys, ".")
+}
+
+// Keys gives the path of every key that can be written, as in routes.timeouts.exec,
+// in the order of config.go. The keys of defaults are those of routes and services,
+// and are not repeated.
+func Keys() []string {
+	var keys []string
+	for _, k := range keysOf(reflect.TypeFor[document]()) {
+		if !strings.HasPrefix(k, "defaults.") {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+func keysOf(t reflect.Type) []string {
+	var keys []string
+	for f := range fieldsOf(t) {
+		keys = append(keys, f.key)
+		inner := t.FieldByIndex(f.index).Type
+		for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() != reflect.Struct {
+			continue
+		}
+		for _, k := range keysOf(inner) {
+			keys = append(keys, f.key+"."+k)
+		}
+	}
+	return keys
+}
