@@ -203,13 +203,6 @@ func (c *Child) ended(e Exit, held bool) {
 	close(c.done)
 }
 
-func exitOf(ws syscall.WaitStatus) Exit {
-	e := Exit{Code: ws.ExitStatus(), At: time.Now()}
-	if ws.Signaled() {
-		e.Code, e.Signal, e.Core = -1, ws.Signal(), ws.CoreDump()
-	}
-	return e
-}
 
 func signalName(s syscall.Signal) string {
 	for _, n := range signals {

@@ -53,3 +53,11 @@ func awaitGroup(ctx context.Context, pgid int) bool {
 	}
 	return true
 }
+
+func exitOf(ws syscall.WaitStatus) Exit {
+	e := Exit{Code: ws.ExitStatus(), At: time.Now()}
+	if ws.Signaled() {
+		e.Code, e.Signal, e.Core = -1, ws.Signal(), ws.CoreDump()
+	}
+	return e
+}

@@ -47,7 +47,7 @@ func TestStopLeavesNobodyOfTheGroup(t *testing.T) {
 	c, out := start(t, "tree 5 stay")
 	var pids []int
 	for range 6 {
-		pids = append(pids, number_(t, line(t, out)))
+		pids = append(pids, atoi(t, readLine(t, out)))
 	}
 	e := c.Stop(syscall.SIGTERM, 50*time.Millisecond)
 	if e.Signal != syscall.SIGKILL {
@@ -64,7 +64,7 @@ func TestKillSweepsWhatTheLeaderLeftBehind(t *testing.T) {
 	c, out := start(t, "tree 3 leave")
 	var pids []int
 	for range 4 {
-		pids = append(pids, number_(t, line(t, out)))
+		pids = append(pids, atoi(t, readLine(t, out)))
 	}
 	if e, _ := c.Wait(context.Background()); !e.OK() {
 		t.Fatal(e)
@@ -79,7 +79,7 @@ func TestKillSweepsWhatTheLeaderLeftBehind(t *testing.T) {
 
 func TestStopReturnsWhenTheLastIsGone(t *testing.T) {
 	c, out := start(t, "polite")
-	line(t, out)
+	readLine(t, out)
 	began := time.Now()
 	if e := c.Stop(syscall.SIGTERM, time.Hour); !e.OK() {
 		t.Fatal(e)
@@ -91,7 +91,7 @@ func TestStopReturnsWhenTheLastIsGone(t *testing.T) {
 
 func TestAStoppedChildHearsTheSignal(t *testing.T) {
 	c, out := start(t, "polite")
-	line(t, out)
+	readLine(t, out)
 	_ = c.Signal(syscall.SIGSTOP)
 	if e := c.Stop(syscall.SIGTERM, time.Hour); !e.OK() {
 		t.Fatal(e)

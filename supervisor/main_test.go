@@ -31,13 +31,13 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if be, ok := os.LookupEnv("BE"); ok {
-		os.Exit(be_(strings.Fields(be)))
+		os.Exit(become_(strings.Fields(be)))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// be_ is one of the programs that tests supervise.
-func be_(words []string) int {
+// become_ is one of the programs that tests supervise.
+func become_(words []string) int {
 	args := words[1:]
 	switch words[0] {
 	case "exit":
@@ -175,7 +175,7 @@ func start(t testing.TB, be string) (*Child, *bufio.Reader) {
 	return c, bufio.NewReader(r)
 }
 
-func line(t testing.TB, r *bufio.Reader) string {
+func readLine(t testing.TB, r *bufio.Reader) string {
 	t.Helper()
 	s, err := r.ReadString('\n')
 	if err != nil {
@@ -184,7 +184,7 @@ func line(t testing.TB, r *bufio.Reader) string {
 	return strings.TrimSpace(s)
 }
 
-func number_(t testing.TB, s string) int {
+func atoi(t testing.TB, s string) int {
 	t.Helper()
 	n, err := strconv.Atoi(s)
 	if err != nil {

@@ -1,0 +1,294 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+// Acquire gives the least loaded ready instance. When there is none it waits in line
+// for one, at most wait (0 is not at all) and until ctx ends: while an instance starts,
+// and also while it is started again after it ended. Each instance acquired is released
+// once.
+//
+// The error is a *failure.Error: NotReady, or QueueTimeout when all instances are at
+// their capacity, after wait; CrashLoop, or NotReady for a process that was stopped or
+// has exited, at once; Draining when the process leaves. When ctx ends it is ctx's cause
+// if that is a *failure.Error, and one of kind Gone otherwise.
+//
+// When an instance is ready, Acquire and Release cost no allocation.
+func (p *Process) Acquire(ctx context.Context, wait time.Duration) (*Instance, error) {
+	p.mu.Lock()
+	if p.line.len == 0 {
+		if i := p.least(); i != nil {
+			p.take(i)
+			p.mu.Unlock()
+			return i, nil
+		}
+	}
+	return p.acquireSlow(ctx, wait)
+}
+
+// acquireSlow is Acquire when nobody is there at once. It gives p.mu back.
+func (p *Process) acquireSlow(ctx context.Context, wait time.Duration) (*Instance, error) {
+	if err := p.hopeless(); err != nil {
+		p.mu.Unlock()
+		return nil, err
+	}
+	w := &waiter{answer: make(chan answer, 1)}
+	p.line.push(w)
+	p.count()
+	if wait <= 0 {
+		p.line.remove(w)
+		err := p.late()
+		p.mu.Unlock()
+		return nil, err
+	}
+	p.mu.Unlock()
+
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	var err error
+	select {
+	case a := <-w.answer:
+		return a.instance, a.err
+	case <-ctx.Done():
+		if f, ok := context.Cause(ctx).(*failure.Error); ok {
+			err = f
+		} else {
+			err = &failure.Error{Kind: failure.Gone, Route: p.name, Detail: "the caller went away while waiting for a ready instance", Cause: context.Cause(ctx)}
+		}
+	case <-t.C:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.line.remove(w) { // answered meanwhile
+		a := <-w.answer
+		if a.instance == nil || err == nil {
+			return a.instance, a.err
+		}
+		p.giveBack(a.instance)
+		return nil, err
+	}
+	if err == nil {
+		err = p.late()
+	}
+	return nil, err
+}
+
+// least is the ready instance with the fewest calls and room for one more, or nil.
+// Among equals, workers that are scaled are taken as a stack, so that those not needed
+// stay idle, and others in turn.
+func (p *Process) least() *Instance {
+	var best *Instance
+	capacity := p.recipe.Capacity
+	stack := p.recipe.Socketpair || p.recipe.Process.Replicas.Min < p.recipe.Process.Replicas.Max
+	for _, i := range p.ready {
+		switch {
+		case capacity > 0 && i.calls >= capacity:
+		case best == nil, i.calls < best.calls, i.calls == best.calls && (i.used > best.used) == stack:
+			best = i
+		}
+	}
+	return best
+}
+
+func (p *Process) take(i *Instance) {
+	i.calls++
+	p.inflight++
+	p.served++
+	i.used = p.served
+	p.count()
+}
+
+// count sees whether so many calls make another instance needed.
+func (p *Process) count() {
+	n := p.calls()
+	p.peak = max(p.peak, n)
+	if p.crowd > 0 && n >= p.crowd {
+		p.crowd = 0 // until run has decided
+		p.nudge()
+	}
+}
+
+// Release gives the instance back: the call is over. It is called exactly once for each
+// Acquire.
+func (i *Instance) Release() {
+	i.p.mu.Lock()
+	i.p.giveBack(i)
+	i.p.mu.Unlock()
+}
+
+func (p *Process) giveBack(i *Instance) {
+	i.calls--
+	p.inflight--
+	p.served++
+	i.used = p.served
+	i.served++
+	if i.calls == 0 && i.unused != nil {
+		close(i.unused)
+		i.unused = nil
+	}
+	if n := p.recipe.Process.Recycle.Requests; n > 0 && i.served == n {
+		p.due(i, fmt.Sprintf("recycle: it has answered %d calls", n))
+	}
+	if p.line.len > 0 {
+		p.serve()
+	}
+}
+
+// due has an instance replaced by a fresh one.
+func (p *Process) due(i *Instance, why string) {
+	if s := i.slot; s.life == i && !s.leaving && s.stale == "" {
+		s.stale = why
+		p.nudge()
+	}
+}
+
+// serve gives instances to those who wait, in order.
+func (p *Process) serve() {
+	for p.line.len > 0 {
+		i := p.least()
+		if i == nil {
+			return
+		}
+		w := p.line.pop()
+		p.take(i)
+		w.answer <- answer{instance: i}
+	}
+}
+
+// refuse gives all who wait an error.
+func (p *Process) refuse(err error) {
+	for p.line.len > 0 {
+		p.line.pop().answer <- answer{err: err}
+	}
+}
+
+// hopeless is why it would be no use to wait, or nil.
+func (p *Process) hopeless() error {
+	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state())}
+	switch {
+	case p.wish == toLeave:
+		e.Kind, e.Detail = failure.Draining, p.name+" is being stopped for good"
+		return e
+	case p.wish == toStop:
+		e.Detail = p.name + " was stopped, and waits for start"
+		return e
+	case len(p.slots) == 0:
+		return nil
+	}
+	var loop *slot
+	standing := 0
+	for _, s := range p.slots {
+		if s.leaving {
+			continue
+		}
+		if s.state != CrashLoop && s.state != Exited || s.stale != "" {
+			return nil
+		}
+		standing++
+		if s.state == CrashLoop && (loop == nil || s.next.Before(loop.next)) {
+			loop = s
+		}
+	}
+	if standing == 0 {
+		return nil // another follows
+	}
+	e.RetryAfter = time.Second
+	if loop != nil {
+		e.Kind, e.NextStart = failure.CrashLoop, loop.next
+		e.RetryAfter = max(time.Until(loop.next), time.Second)
+		e.Detail = fmt.Sprintf("%s ends again and again, the last time: %s", p.name, p.lastWhy())
+		return e
+	}
+	e.Detail = fmt.Sprintf("%s has ended and is not started again: %s", p.name, p.lastWhy())
+	return e
+}
+
+// late is the error of one who has waited in vain.
+func (p *Process) late() error {
+	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state()), RetryAfter: time.Second}
+	if len(p.ready) > 0 {
+		e.Kind = failure.QueueTimeout
+		e.Detail = fmt.Sprintf("all %d instances of %s were busy", len(p.ready), p.name)
+		return e
+	}
+	e.Detail = fmt.Sprintf("no instance of %s was ready in time: it is %s", p.name, e.State)
+	for _, s := range p.slots {
+		if s.state == State(e.State) && s.why != "" {
+			e.Detail += " (" + s.why + ")"
+			break
+		}
+	}
+	for _, s := range p.slots {
+		if s.state == Backoff && (e.NextStart.IsZero() || s.next.Before(e.NextStart)) {
+			e.NextStart = s.next
+			e.RetryAfter = max(time.Until(s.next), time.Second)
+		}
+	}
+	return e
+}
+
+func (p *Process) lastWhy() string {
+	if p.last == nil {
+		return "nobody knows how"
+	}
+	return p.last.why
+}
+
+// line is the calls that wait, first come first served.
+type line struct {
+	first, last *waiter
+	len         int
+}
+
+type waiter struct {
+	answer     chan answer
+	prev, next *waiter
+	in         bool
+}
+
+type answer struct {
+	instance *Instance
+	err      error
+}
+
+func (l *line) push(w *waiter) {
+	w.in, w.prev = true, l.last
+	if l.last != nil {
+		l.last.next = w
+	} else {
+		l.first = w
+	}
+	l.last = w
+	l.len++
+}
+
+func (l *line) pop() *waiter {
+	w := l.first
+	l.remove(w)
+	return w
+}
+
+// remove reports whether w was in the line.
+func (l *line) remove(w *waiter) bool {
+	if !w.in {
+		return false
+	}
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.first = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.last = w.prev
+	}
+	w.in, w.prev, w.next = false, nil, nil
+	l.len--
+	return true
+}

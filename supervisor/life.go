@@ -1,0 +1,703 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/oklog/run"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// Instance is one life of one instance of a process, from the start of its child to
+// the end of all that the child started. Acquire gives it to a caller.
+type Instance struct {
+	p        *Process
+	slot     *slot
+	recipe   *recipe
+	number   int
+	port     int
+	upstream string
+	conn     net.Conn
+	child    *Child
+	began    time.Time
+	mark     string
+	done     chan struct{} // the life is over for callers
+	up       chan struct{} // closed when it is ready for the first time
+	said     chan struct{} // closed when a line matched the readiness probe's
+	replace  chan string   // why; buffered by one
+	retiring atomic.Bool
+
+	copies struct { // of its output into the log
+		wg    sync.WaitGroup
+		files []*os.File
+	}
+
+	end  sync.Once // over
+	seen sync.Once // said
+
+	// guarded by p.mu
+	calls  int
+	served int
+	used   uint64        // p.served when it was last used
+	unused chan struct{} // closed when calls is 0; nil while nobody waits for that
+
+	kept   sync.Mutex
+	keep   io.Closer
+	closed bool
+}
+
+// Number is the instance's number from 0, as in ${INSTANCE}.
+func (i *Instance) Number() int { return i.number }
+
+// PID is the process number of its child.
+func (i *Instance) PID() int { return i.child.PID() }
+
+// Port is its own port, or 0.
+func (i *Instance) Port() int { return i.port }
+
+// Upstream is where it listens, in the form that schema.ParseUpstream reads.
+func (i *Instance) Upstream() string { return i.upstream }
+
+// Conn is the other end of the child's stdin and stdout, with Spec.Socketpair; nil
+// otherwise. It is closed at the end of the life.
+func (i *Instance) Conn() net.Conn { return i.conn }
+
+// Done is closed when this life is over for its callers: its child was seen to end, or
+// is made to. Calls that it still has in hand have no answer to expect.
+func (i *Instance) Done() <-chan struct{} { return i.done }
+
+// Retiring reports whether no more calls are given to this life, so that a call without
+// end should find one.
+func (i *Instance) Retiring() bool { return i.retiring.Load() }
+
+// Keep gives the one value that belongs to this life, such as its pool of connections:
+// the first call makes it, and the supervisor closes it when the life is over. After
+// that a new one is made and closed at once.
+func (i *Instance) Keep(make func() io.Closer) io.Closer {
+	i.kept.Lock()
+	defer i.kept.Unlock()
+	if i.closed {
+		c := make()
+		_ = c.Close() // whoever uses it finds it closed
+		return c
+	}
+	if i.keep == nil {
+		i.keep = make()
+	}
+	return i.keep
+}
+
+// Replace kills this life and has another begin at once, because it cannot be used any
+// more. It does not count as an end of the process, and may be called by several.
+func (i *Instance) Replace(reason string) {
+	select {
+	case i.replace <- reason:
+	default: // it is under way
+	}
+}
+
+// suspicion is how long a child's end may need to be seen after its connections broke.
+const suspicion = 100 * time.Millisecond
+
+// Suspect is asked by one whose connection to the instance broke: it waits a moment
+// (100 ms at most, and until ctx ends) for the life to be over, and reports whether it
+// is.
+func (i *Instance) Suspect(ctx context.Context) bool {
+	select {
+	case <-i.done:
+		return true
+	default:
+	}
+	t := time.NewTimer(suspicion)
+	defer t.Stop()
+	select {
+	case <-i.done:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// ending is how a life ended.
+type ending struct {
+	outcome Outcome
+	exit    Exit
+	why     string
+	uptime  time.Duration
+}
+
+// run leads a slot from one life to the next, until it is to leave.
+func (s *slot) run() {
+	defer s.p.drop(s)
+	for s.awaitDependencies() && s.afterwards(s.live()) {
+	}
+}
+
+// afterwards decides what follows a life, waits for it, and reports whether another follows.
+func (s *slot) afterwards(e ending) bool {
+	p := s.p
+	p.mu.Lock()
+	if e.outcome != Asked && e.outcome != PortLost {
+		p.last = &lastExit{why: e.why, exit: e.exit, at: time.Now()}
+	}
+	if s.leaving {
+		p.mu.Unlock()
+		return false
+	}
+	now := time.Now()
+	h := s.history
+	h.Ends = p.ends
+	d, h := next(s.recipe.Process.Restart, h, e.outcome, e.exit, e.uptime, now, jitter)
+	gaveUp := d.State == Exited || d.State == CrashLoop && !s.history.Loop
+	p.ends, h.Ends, s.history = h.Ends, nil, h
+	s.next = time.Time{}
+	if d.State == Backoff || d.State == CrashLoop {
+		s.next = now.Add(d.Pause)
+	}
+	if d.State != Exited && e.outcome != Asked {
+		p.restarts++
+	}
+	s.life = nil
+	p.move(s, d.State, e.why)
+	then := s.recipe.Process.Restart.Then
+	p.mu.Unlock()
+
+	if gaveUp && then == "exit" && p.sup.opt.Ended != nil {
+		if e.outcome != Ended && e.exit.OK() {
+			e.exit.Code = 1 // it ended well only because we asked
+		}
+		p.sup.opt.Ended(p.name, e.exit)
+	}
+	switch d.State {
+	case Waiting:
+		return true
+	case Exited:
+		select {
+		case <-s.kick:
+		case <-s.leave:
+			return false
+		}
+	default:
+		t := time.NewTimer(d.Pause)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-s.kick:
+		case <-s.leave:
+			return false
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.leaving {
+		return false
+	}
+	p.move(s, Waiting, "")
+	return true
+}
+
+// jitter is anything from 0 to d.
+func jitter(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }
+
+var (
+	errAsked  = errors.New("it was asked to end")
+	errEnded  = errors.New("its child ended")
+	errUnwell = errors.New("not alive")
+	errLate   = errors.New("not ready in time")
+)
+
+// live is one life: it starts a child, watches over it, and returns when nobody of it is
+// left. The first actor to return says why it ended; the child's is interrupted first,
+// and so the others are there until it is gone.
+func (s *slot) live() ending {
+	p := s.p
+	i, err := s.begin()
+	if i == nil && err == nil { // asked to leave before there was a child
+		return ending{outcome: Asked}
+	}
+	if err != nil {
+		return ending{outcome: Unborn, exit: Exit{Code: 127, At: time.Now()}, why: err.Error()}
+	}
+
+	var g run.Group
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var replaced string
+	g.Add(func() error {
+		<-i.child.Done()
+		i.over("its child ended")
+		return errEnded
+	}, func(why error) {
+		i.stop(why, replaced)
+		cancel()
+	})
+	g.Add(func() error {
+		select {
+		case <-s.leave:
+		case replaced = <-i.replace:
+		case <-ctx.Done():
+		}
+		return errAsked
+	}, func(error) {})
+	g.Add(func() error { return i.watchReady(ctx) }, func(error) {})
+	if i.recipe.live != nil {
+		g.Add(func() error { return i.watchLive(ctx) }, func(error) {})
+	}
+	if c := i.recipe.Process.Recycle; c.Age > 0 || c.Memory > 0 {
+		g.Add(func() error { return i.watchAge(ctx) }, func(error) {})
+	}
+	why := g.Run()
+
+	i.finish()
+	e := ending{exit: i.child.exit, uptime: time.Since(i.began), why: i.child.exit.String()}
+	switch {
+	case errors.Is(why, errEnded):
+		e.outcome = Ended
+		if i.recipe.port == portChosen && !i.wasUp() && !e.exit.OK() && taken("", i.port) != nil {
+			e.outcome = PortLost
+			e.why = fmt.Sprintf("another process took port %d before it did", i.port)
+		}
+	case errors.Is(why, errUnwell):
+		e.outcome, e.why = Unwell, why.Error()
+	case errors.Is(why, errLate):
+		e.outcome, e.why = Late, why.Error()
+	}
+	if i.port != 0 {
+		p.sup.ports.release(i.port)
+	}
+	return e
+}
+
+// begin chooses a port and starts a child. It returns nothing when the slot is to leave.
+func (s *slot) begin() (*Instance, error) {
+	p := s.p
+	p.mu.Lock()
+	r := s.recipe
+	p.mu.Unlock()
+	i := &Instance{
+		p: p, slot: s, recipe: r, number: s.number, mark: p.sup.mark(),
+		done: make(chan struct{}), up: make(chan struct{}), said: make(chan struct{}), replace: make(chan string, 1),
+	}
+	var err error
+	switch r.port {
+	case portChosen:
+		if i.port, err = p.sup.ports.choose(); err != nil {
+			return nil, err
+		}
+	case portFixed:
+		s.waitsFor(fmt.Sprintf("port %d, which another instance has", r.fixed))
+		if !p.sup.ports.claim(r.fixed, s.leave) {
+			return nil, nil
+		}
+		i.port = r.fixed
+		if err := taken(r.host, r.fixed); err != nil {
+			p.sup.ports.release(i.port)
+			return nil, err
+		}
+	}
+	if r.Listens {
+		i.upstream = r.Upstream.Expand(i.vars())
+	}
+	below, above := i.environ()
+	command, err := r.program.command(i.vars(), below, above)
+	if err == nil {
+		err = i.start(&command)
+	}
+	if err != nil {
+		if i.port != 0 {
+			p.sup.ports.release(i.port)
+		}
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.life = i
+	s.lives++
+	p.move(s, Starting, "")
+	if s.leaving { // asked while it was born
+		p.move(s, Stopping, "")
+	}
+	return i, nil
+}
+
+// vars is what the variables of texts stand for in this life.
+func (i *Instance) vars() schema.Vars {
+	return schema.Vars{Port: i.port, Number: i.number, Name: i.p.name}
+}
+
+// environ is what the child's environment has besides what the configuration says:
+// below gives way to it, above does not.
+func (i *Instance) environ() (below, above []string) {
+	below = []string{"INSTANCE=" + strconv.Itoa(i.number), "NAME=" + i.p.name}
+	above = []string{markName + "=" + i.mark}
+	switch i.recipe.port {
+	case portChosen:
+		above = append(above, "PORT="+strconv.Itoa(i.port))
+	case portFixed:
+		below = append(below, "PORT="+strconv.Itoa(i.port))
+	}
+	return below, above
+}
+
+// start begins the child and the reading of its output.
+func (i *Instance) start(command *command) (err error) {
+	var files [3]*os.File
+	var ours []*os.File
+	defer func() {
+		for _, f := range files {
+			if f != nil {
+				f.Close()
+			}
+		}
+		if err != nil {
+			for _, f := range ours {
+				f.Close()
+			}
+			if i.conn != nil {
+				i.conn.Close()
+			}
+		}
+	}()
+	if i.recipe.Socketpair {
+		if i.conn, files[0], err = socketpair(); err != nil {
+			return err
+		}
+	} else {
+		r, w, err := pipe()
+		if err != nil {
+			return err
+		}
+		files[1], ours = w, append(ours, r)
+	}
+	r, w, err := pipe()
+	if err != nil {
+		return err
+	}
+	files[2], ours = w, append(ours, r)
+	o := StartOptions{Stdin: files[0], Stdout: files[1], Stderr: files[2]}
+	if i.recipe.Socketpair {
+		o.Stdout = o.Stdin
+	}
+	i.began = time.Now()
+	if i.child, err = i.recipe.program.start(command, o); err != nil {
+		return err
+	}
+	i.copies.files = ours
+	seen := i.lookout()
+	streams := []string{"stdout", "stderr"}
+	for n, f := range ours {
+		head := Line{Name: i.p.name, Instance: i.number, PID: i.child.PID(), Stream: streams[len(streams)-len(ours)+n]}
+		i.copies.wg.Go(func() { i.p.output.copy(head, f, seen) })
+	}
+	return nil
+}
+
+// lookout gives what looks at each line of output for the one that says that the
+// instance is ready; nil when nobody waits for one.
+func (i *Instance) lookout() func([]byte) {
+	r := i.recipe.ready
+	if r == nil || r.Log == "" {
+		return nil
+	}
+	expr, err := r.line(i.vars())
+	if err != nil { // good for other values of the variables, as newProbe saw
+		return nil
+	}
+	return func(line []byte) {
+		select {
+		case <-i.said:
+		default:
+			if expr.Match(line) {
+				i.seen.Do(func() { close(i.said) })
+			}
+		}
+	}
+}
+
+// over makes this life over for callers: none is given to it any more, and those it has
+// are told.
+func (i *Instance) over(why string) {
+	i.end.Do(func() {
+		i.p.mu.Lock()
+		if s := i.slot; s.state != Stopping {
+			i.p.move(s, Stopping, why)
+		}
+		i.retiring.Store(true)
+		i.p.mu.Unlock()
+		close(i.done)
+		i.kept.Lock()
+		i.closed = true
+		keep := i.keep
+		i.kept.Unlock()
+		if keep != nil {
+			_ = keep.Close() // there is nothing more to do with it
+		}
+		if i.conn != nil {
+			_ = i.conn.Close() // as above
+		}
+	})
+}
+
+// stop ends the child, for the reason why: first its calls, then the signal, then KILL.
+// It returns when nobody of its group is left.
+func (i *Instance) stop(why error, replaced string) {
+	stop := i.settings().Stop
+	switch {
+	case errors.Is(why, errEnded):
+		i.child.Kill() // what it left behind
+		return
+	case replaced != "":
+		i.over(replaced)
+		i.child.Kill()
+		return
+	case errors.Is(why, errAsked):
+		i.p.mu.Lock()
+		if i.slot.state != Stopping {
+			i.p.move(i.slot, Stopping, i.slot.stale)
+		}
+		i.retiring.Store(true)
+		i.p.mu.Unlock()
+		i.awaitCalls()
+	}
+	i.over(why.Error())
+	ctx, cancel := context.WithTimeout(context.Background(), stop.Grace.D())
+	defer cancel()
+	var hurry sync.WaitGroup
+	hurry.Go(func() {
+		select {
+		case <-i.p.sup.hurry:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	i.child.stop(ctx, signalOf(string(stop.Signal)))
+	cancel()
+	hurry.Wait()
+}
+
+// awaitCalls waits until the calls in this life's hands are over, its child has ended,
+// or nobody wants to wait any longer.
+func (i *Instance) awaitCalls() {
+	i.p.mu.Lock()
+	if i.calls == 0 {
+		i.p.mu.Unlock()
+		return
+	}
+	unused := make(chan struct{})
+	i.unused = unused
+	i.p.mu.Unlock()
+	select {
+	case <-unused:
+	case <-i.child.Done():
+	case <-i.slot.cut:
+	case <-i.p.sup.hurry:
+	}
+}
+
+// settings are the process's as they are now, not as they were when this life began.
+func (i *Instance) settings() schema.Process {
+	i.p.mu.Lock()
+	defer i.p.mu.Unlock()
+	return i.slot.recipe.Process
+}
+
+// finish waits for what follows the end of a life's group: those who left the group, and
+// the last of the output.
+func (i *Instance) finish() {
+	sweepOrphans(i.mark)
+	done := make(chan struct{})
+	go func() {
+		i.copies.wg.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(outputBound)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		// Somebody whom we do not know holds the pipe.
+		for _, f := range i.copies.files {
+			_ = f.SetReadDeadline(time.Unix(1, 0)) // ends the copies
+		}
+		<-done
+	}
+	for _, f := range i.copies.files {
+		f.Close()
+	}
+}
+
+// outputBound is how long a life's output is read after everybody of it is gone.
+const outputBound = time.Second
+
+func (i *Instance) wasUp() bool {
+	select {
+	case <-i.up:
+		return true
+	default:
+		return false
+	}
+}
+
+// watchReady makes the instance ready when its probe says so, and then unready and
+// ready again as a probe with an interval says. It returns when the instance was not
+// ready in time, or ctx ended.
+func (i *Instance) watchReady(ctx context.Context) error {
+	r := i.recipe
+	if r.ready != nil {
+		start, cancel := ctx, context.CancelFunc(func() {})
+		if r.Start > 0 {
+			start, cancel = context.WithTimeout(ctx, r.Start)
+		}
+		err := r.ready.untilReady(start, i)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%w: it was not within %v (timeouts.start): %w", errLate, r.Start, err)
+		}
+	}
+	i.becomes(Starting, Ready, "")
+	close(i.up)
+	if r.ready == nil || r.ready.Log != "" || r.ready.Interval <= 0 {
+		<-ctx.Done()
+		return nil
+	}
+	failures := 0
+	for pause(ctx, r.ready.Interval.D()) {
+		err := r.ready.ask(ctx, i)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failures = 0
+			i.becomes(Unready, Ready, "")
+		default:
+			if failures++; failures >= max(r.ready.Failures, 1) {
+				i.becomes(Ready, Unready, fmt.Sprintf("readiness probe %s: %v", r.ready.name, err))
+			}
+		}
+	}
+	return nil
+}
+
+// becomes changes the instance's state if it is from.
+func (i *Instance) becomes(from, to State, why string) {
+	i.p.mu.Lock()
+	defer i.p.mu.Unlock()
+	if i.slot.life == i && i.slot.state == from {
+		i.p.move(i.slot, to, why)
+	}
+}
+
+// watchLive returns when the liveness probe has failed so many times in a row.
+func (i *Instance) watchLive(ctx context.Context) error {
+	l := i.recipe.live
+	select {
+	case <-i.up:
+	case <-ctx.Done():
+		return nil
+	}
+	interval, failures := l.Interval.D(), 0
+	if interval <= 0 {
+		interval = 10 * time.Second
+	}
+	for pause(ctx, interval) {
+		err := l.ask(ctx, i)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failures = 0
+		default:
+			if failures++; failures >= max(l.Failures, 1) {
+				return fmt.Errorf("%w: its liveness probe %s failed %d times: %w", errUnwell, l.name, failures, err)
+			}
+		}
+	}
+	return nil
+}
+
+// memoryPause is how often an instance's memory is looked at.
+const memoryPause = time.Second
+
+// watchAge has the instance replaced when it is too old or too large.
+func (i *Instance) watchAge(ctx context.Context) error {
+	c := i.recipe.Process.Recycle
+	var old, look <-chan time.Time
+	if c.Age > 0 {
+		t := time.NewTimer(c.Age.D())
+		defer t.Stop()
+		old = t.C
+	}
+	if c.Memory > 0 {
+		t := time.NewTicker(memoryPause)
+		defer t.Stop()
+		look = t.C
+	}
+	for {
+		why := ""
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-old:
+			why = fmt.Sprintf("recycle: it is %v old", c.Age.D())
+		case <-look:
+			if rss := usage(i.child.PID()).rss; rss > int64(c.Memory) {
+				why = fmt.Sprintf("recycle: it has %d bytes of memory, more than %d", rss, c.Memory)
+			}
+		}
+		if why != "" {
+			i.p.mu.Lock()
+			i.p.due(i, why)
+			i.p.mu.Unlock()
+		}
+	}
+}
+
+// waitsFor says what a slot waits for, once.
+func (s *slot) waitsFor(what string) {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	if s.why != what {
+		s.why = what
+		s.p.log.LogAttrs(context.Background(), slog.LevelDebug, "process", slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", what))
+	}
+}
+
+// socketpair gives a connection, and the file of its other end for a child.
+func socketpair() (net.Conn, *os.File, error) {
+	var fds [2]int
+	syscall.ForkLock.RLock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a socketpair for stdin and stdout: %w", err)
+	}
+	f := os.NewFile(uintptr(fds[0]), "socketpair")
+	defer f.Close()
+	theirs := os.NewFile(uintptr(fds[1]), "socketpair")
+	conn, err := net.FileConn(f)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("make a socketpair for stdin and stdout: %w", err)
+	}
+	return conn, theirs, nil
+}

@@ -1,0 +1,132 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+)
+
+// awaitDependencies waits until all that the slot's process depends on is as it should
+// be, and reports false when the slot is to leave before that. What it waits for is
+// shown in its state.
+func (s *slot) awaitDependencies() bool {
+	for {
+		why, changed := s.unmet()
+		if why == "" {
+			select {
+			case <-s.leave:
+				return false
+			default:
+				return true
+			}
+		}
+		s.waitsFor(why)
+		select {
+		case <-changed:
+		case <-s.leave:
+			return false
+		}
+	}
+}
+
+// unmet is the first thing that the slot waits for, and a channel that is closed when
+// it may be different.
+func (s *slot) unmet() (why string, changed <-chan struct{}) {
+	s.p.mu.Lock()
+	on := s.recipe.Process.DependsOn
+	s.p.mu.Unlock()
+	names := make([]string, 0, len(on))
+	for n := range on {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		// One that is not supervised has nothing to wait for.
+		if d := s.p.sup.Process(n); d != nil {
+			if why, changed = d.meets(on[n]); why != "" {
+				return why, changed
+			}
+		}
+	}
+	return "", nil
+}
+
+// meets is empty when the process meets a condition of depends_on, and otherwise says
+// why it does not, with a channel that is closed when that may have changed.
+func (p *Process) meets(condition string) (why string, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	state := p.state()
+	ended := state == Exited && p.last != nil && p.last.exit.OK()
+	met := false
+	switch condition {
+	case "completed":
+		met = ended
+	case "started":
+		met = ended || state == Idle || slices.ContainsFunc(p.slots, func(s *slot) bool { return s.lives > 0 })
+	default:
+		met = state == Ready || state == Idle
+	}
+	if met {
+		return "", nil
+	}
+	why = fmt.Sprintf("%s to be %s, which is %s", p.name, condition, state)
+	if (state == Exited || state == Backoff || state == CrashLoop) && p.last != nil {
+		why += " (" + p.last.why + ")"
+	}
+	return why, p.nextChange()
+}
+
+// inOrder gives for each process those that depend on it.
+func dependents(ps []*Process) map[*Process][]*Process {
+	byName := make(map[string]*Process, len(ps))
+	for _, p := range ps {
+		byName[p.name] = p
+	}
+	users := make(map[*Process][]*Process, len(ps))
+	for _, p := range ps {
+		p.mu.Lock()
+		for n := range p.recipe.Process.DependsOn {
+			if d := byName[n]; d != nil && d != p {
+				users[d] = append(users[d], p)
+			}
+		}
+		p.mu.Unlock()
+	}
+	return users
+}
+
+// cycle is the names of specs that depend on each other in a circle, or nil.
+func cycle(specs []Spec) []string {
+	on := make(map[string]map[string]string, len(specs))
+	for _, s := range specs {
+		on[s.Name] = s.Process.DependsOn
+	}
+	const under, done = 1, 2
+	mark := map[string]int{}
+	var path []string
+	var visit func(string) []string
+	visit = func(n string) []string {
+		switch mark[n] {
+		case under:
+			return append(slices.Clone(path[slices.Index(path, n):]), n)
+		case done:
+			return nil
+		}
+		mark[n] = under
+		path = append(path, n)
+		for d := range on[n] {
+			if c := visit(d); c != nil {
+				return c
+			}
+		}
+		path = path[:len(path)-1]
+		mark[n] = done
+		return nil
+	}
+	for _, s := range specs {
+		if c := visit(s.Name); c != nil {
+			return c
+		}
+	}
+	return nil
+}

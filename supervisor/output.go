@@ -1,0 +1,345 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+	"unicode/utf8"
+)
+
+// Output takes what children of one name print, line by line, into the log, and keeps
+// the last lines. However much they print and however slow the log is, they are never
+// kept waiting: what the log cannot take is dropped, counted, and the count logged.
+type Output struct {
+	log  *slog.Logger
+	key  string // route or service
+	name string
+
+	mu      sync.Mutex
+	queue   []Line // for the log
+	queued  int    // bytes in queue
+	dropped int
+	logging chan struct{} // not nil while somebody logs; closed when the queue is empty
+	last    ring
+	readers map[*Follower]struct{}
+}
+
+// Line is one line that a child printed, or a piece of a long one.
+type Line struct {
+	Time     time.Time `json:"time"`
+	Name     string    `json:"name"`
+	Instance int       `json:"instance"`
+	PID      int       `json:"pid"`
+	Stream   string    `json:"stream"` // stdout or stderr
+	Text     string    `json:"text"`   // without its newline
+	Partial  bool      `json:"partial,omitempty"`
+}
+
+const (
+	maxLine  = 64 << 10  // a longer line is cut into pieces
+	maxQueue = 1 << 20   // bytes that wait for a slow log
+	maxRing  = 128 << 10 // bytes of last lines
+	maxLast  = 1000      // last lines
+)
+
+// NewOutput gives the output of the route called name, into log.
+func NewOutput(log *slog.Logger, name string) *Output { return newOutput(log, Route, name) }
+
+func newOutput(log *slog.Logger, kind Kind, name string) *Output {
+	return &Output{log: log, key: string(kind), name: name}
+}
+
+// Copy reads what process pid prints to stream until the end of file or an error, and
+// returns when it is in the log, or the log has not taken it within a second. Lines of
+// more than 64 KiB come in pieces of that size, all but the last with partial=true. A
+// pipe that is silent costs no buffer.
+func (o *Output) Copy(pid int, stream string, r io.Reader) {
+	o.copy(Line{Name: o.name, PID: pid, Stream: stream}, r, nil)
+}
+
+// copy is Copy. Each line is like head, and is shown to seen, when there is one.
+func (o *Output) copy(head Line, r io.Reader, seen func([]byte)) {
+	in := input{r: r}
+	if f, ok := r.(syscall.Conn); ok {
+		in.conn, _ = f.SyscallConn() // without one, Read does
+	}
+	defer in.release()
+	emit := func(text []byte, partial bool) {
+		if seen != nil {
+			seen(text)
+		}
+		l := head
+		l.Time, l.Text, l.Partial = time.Now(), string(text), partial
+		o.put(l)
+	}
+	for {
+		n, err := in.fill()
+		fresh := in.held
+		in.held += n
+		begin := 0
+		for {
+			i := bytes.IndexByte(in.bytes()[fresh:], '\n')
+			if i < 0 {
+				break
+			}
+			emit(bytes.TrimSuffix(in.buf[begin:fresh+i], []byte("\r")), false)
+			fresh += i + 1
+			begin = fresh
+		}
+		if begin == 0 && in.held == maxLine {
+			begin = wholeRunes(in.bytes())
+			emit(in.buf[:begin], true)
+		}
+		in.drop(begin)
+		if err != nil {
+			break
+		}
+	}
+	if in.held > 0 {
+		emit(in.bytes(), false)
+	}
+	o.settle(time.Second)
+}
+
+// wholeRunes is how many bytes of b can be cut off without cutting a character.
+func wholeRunes(b []byte) int {
+	for back := 1; back < utf8.UTFMax; back++ {
+		if i := len(b) - back; utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(b)
+}
+
+// input is a buffer of maxLine bytes over a reader. Over a pipe there is a buffer only
+// while there is something in it.
+type input struct {
+	r    io.Reader
+	conn syscall.RawConn
+	buf  []byte
+	held int
+}
+
+var buffers = sync.Pool{New: func() any { return new([maxLine]byte) }}
+
+func (in *input) fill() (n int, err error) {
+	if in.conn == nil {
+		in.acquire()
+		return in.r.Read(in.buf[in.held:])
+	}
+	var failed error
+	err = in.conn.Read(func(fd uintptr) bool {
+		in.acquire()
+		for {
+			n, failed = syscall.Read(int(fd), in.buf[in.held:])
+			switch {
+			case failed == syscall.EINTR:
+				continue
+			case failed == syscall.EAGAIN:
+				in.drop(0)
+				return false
+			}
+			return true
+		}
+	})
+	n = max(n, 0)
+	switch {
+	case err != nil:
+		return 0, err
+	case failed != nil:
+		return 0, failed
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (in *input) bytes() []byte { return in.buf[:in.held] }
+
+func (in *input) acquire() {
+	if in.buf == nil {
+		in.buf = buffers.Get().(*[maxLine]byte)[:]
+	}
+}
+
+// drop forgets the first n bytes, and the buffer when nothing is left.
+func (in *input) drop(n int) {
+	if n > 0 {
+		in.held = copy(in.buf, in.buf[n:in.held])
+	}
+	if in.held == 0 {
+		in.release()
+	}
+}
+
+func (in *input) release() {
+	if in.buf != nil {
+		buffers.Put((*[maxLine]byte)(in.buf))
+		in.buf = nil
+	}
+}
+
+// put gives one line to the ring, to those who follow, and to the log.
+func (o *Output) put(l Line) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last.add(l)
+	for f := range o.readers {
+		f.put(l)
+	}
+	if o.queued+len(l.Text) > maxQueue {
+		o.dropped++
+		return
+	}
+	o.queued += len(l.Text)
+	o.queue = append(o.queue, l)
+	if o.logging == nil {
+		o.logging = make(chan struct{})
+		go o.logAll(o.logging)
+	}
+}
+
+// logAll logs the queue until it is empty. It is the only part that waits for the log.
+func (o *Output) logAll(done chan struct{}) {
+	var spare []Line
+	for {
+		o.mu.Lock()
+		lines, dropped := o.queue, o.dropped
+		o.queue, o.queued, o.dropped = spare[:0], 0, 0
+		if len(lines) == 0 && dropped == 0 {
+			o.queue, o.logging = nil, nil
+			o.mu.Unlock()
+			close(done)
+			return
+		}
+		o.mu.Unlock()
+		for i := range lines {
+			o.write(&lines[i])
+			lines[i].Text = ""
+		}
+		if dropped > 0 {
+			o.log.LogAttrs(context.Background(), slog.LevelWarn, "output dropped", slog.String(o.key, o.name), slog.Int("lines", dropped),
+				slog.String("why", "the process prints faster than the log takes it"))
+		}
+		spare = lines
+	}
+}
+
+// settle waits until all that was put has been logged, but no longer than d.
+func (o *Output) settle(d time.Duration) {
+	o.mu.Lock()
+	done := o.logging
+	o.mu.Unlock()
+	if done == nil {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
+// write logs one line. A line that is a JSON object stays one.
+func (o *Output) write(l *Line) {
+	attrs := [...]slog.Attr{
+		slog.String(o.key, o.name), slog.Int("instance", l.Instance), slog.String("stream", l.Stream), slog.Int("pid", l.PID),
+		slog.String("line", l.Text), slog.Bool("partial", true),
+	}
+	used := len(attrs)
+	if !l.Partial {
+		used--
+		if object := isObject(l.Text); object {
+			attrs[4] = slog.Any("json", json.RawMessage(l.Text))
+		}
+	}
+	o.log.LogAttrs(context.Background(), slog.LevelInfo, "output", attrs[:used]...)
+}
+
+func isObject(s string) bool {
+	return len(s) > 1 && s[0] == '{' && s[len(s)-1] == '}' && json.Valid([]byte(s))
+}
+
+// Lines gives the last lines, oldest first.
+func (o *Output) Lines() []Line {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last.lines()
+}
+
+// Follower is told of the lines of one or several outputs as they come.
+type Follower struct {
+	lines chan Line
+	mu    sync.Mutex
+	lost  int
+}
+
+func newFollower() *Follower { return &Follower{lines: make(chan Line, 1024)} }
+
+func (f *Follower) put(l Line) {
+	select {
+	case f.lines <- l:
+	default:
+		f.mu.Lock()
+		f.lost++
+		f.mu.Unlock()
+	}
+}
+
+// takeLost is how many lines did not reach the follower since it last asked.
+func (f *Follower) takeLost() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.lost
+	f.lost = 0
+	return n
+}
+
+// follow gives the last lines, and f those that come after them until unfollow.
+func (o *Output) follow(f *Follower) []Line {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.readers == nil {
+		o.readers = map[*Follower]struct{}{}
+	}
+	o.readers[f] = struct{}{}
+	return o.last.lines()
+}
+
+func (o *Output) unfollow(f *Follower) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.readers, f)
+}
+
+// ring is the last lines, bounded in number and in bytes.
+type ring struct {
+	all   []Line
+	first int
+	bytes int
+}
+
+func (r *ring) add(l Line) {
+	r.all = append(r.all, l)
+	r.bytes += len(l.Text)
+	for len(r.all)-r.first > maxLast || r.bytes > maxRing && len(r.all)-r.first > 1 {
+		r.bytes -= len(r.all[r.first].Text)
+		r.all[r.first] = Line{}
+		r.first++
+	}
+	if r.first > maxLast {
+		r.all = append(r.all[:0:0], r.all[r.first:]...)
+		r.first = 0
+	}
+}
+
+func (r *ring) lines() []Line { return append([]Line(nil), r.all[r.first:]...) }

@@ -1,0 +1,93 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// ports gives each instance a port that no other instance of this supervisor has.
+// Between the choice and the child's own bind somebody else may still take it; a child
+// that ends because of that is told from one that crashed by asking taken.
+type ports struct {
+	mu    sync.Mutex
+	held  map[int]chan struct{} // closed when the port is given back
+	quiet [2]int                // from and to; 0 until asked
+}
+
+// choose gives a port that is free now, until release. It lies outside of those that
+// the system gives to outgoing connections, ours to upstreams among them, so that none
+// of these takes it before the child does.
+func (p *ports) choose() (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.quiet[1] == 0 {
+		p.quiet = quietPorts()
+	}
+	low, high := p.quiet[0], p.quiet[1]
+	for range 1000 {
+		port := low + rand.IntN(high-low+1)
+		if _, ok := p.held[port]; !ok && taken("", port) == nil {
+			p.hold(port)
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port between %d and %d was found in 1000 tries", low, high)
+}
+
+// claim takes a fixed port until release. While another instance of ours has it, it
+// waits until that one is gone or stop is closed, and reports false then.
+func (p *ports) claim(port int, stop <-chan struct{}) bool {
+	for {
+		p.mu.Lock()
+		given, ok := p.held[port]
+		if !ok {
+			p.hold(port)
+			p.mu.Unlock()
+			return true
+		}
+		p.mu.Unlock()
+		select {
+		case <-given:
+		case <-stop:
+			return false
+		}
+	}
+}
+
+func (p *ports) hold(port int) {
+	if p.held == nil {
+		p.held = map[int]chan struct{}{}
+	}
+	p.held[port] = make(chan struct{})
+}
+
+func (p *ports) release(port int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if given, ok := p.held[port]; ok {
+		delete(p.held, port)
+		close(given)
+	}
+}
+
+// taken returns nil when host:port can be listened on, and otherwise a sentence that
+// names who has it, if that can be found.
+func taken(host string, port int) error {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err == nil {
+		return l.Close()
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if who := holder(port); who != "" {
+			return fmt.Errorf("port %d is taken by %s: end it, or choose another port", port, who)
+		}
+		return fmt.Errorf("port %d is taken by another process: end it, or choose another port", port)
+	}
+	return nil // not our address to judge; the child will say
+}

@@ -1,0 +1,179 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// probe asks one thing of an instance.
+type probe struct {
+	schema.Probe
+	name    string   // for messages
+	program *Program // exec
+}
+
+// newProbe prepares p, which is not empty, for the process called name.
+func newProbe(name string, p schema.Probe, of *schema.Process) (*probe, error) {
+	pr := &probe{Probe: p}
+	var err error
+	switch {
+	case p.Log != "":
+		pr.name = "log " + string(p.Log)
+		if _, err := pr.line(schema.Vars{Port: 1, Name: name}); err != nil {
+			return nil, fmt.Errorf("the regular expression of the log probe: %w", err)
+		}
+	case !p.Exec.Empty():
+		pr.name = "exec"
+		asks := *of
+		asks.FProcess = p.Exec
+		asks.Shell = len(p.Exec.Words) == 0
+		if pr.program, err = NewProgram(name, &asks); err != nil {
+			return nil, fmt.Errorf("exec probe: %w", err)
+		}
+	case p.HTTP != "":
+		pr.name = "http " + string(p.HTTP)
+	default:
+		pr.name = "tcp " + string(p.TCP)
+	}
+	return pr, nil
+}
+
+// line is what a line of output must match for a log probe.
+func (p *probe) line(v schema.Vars) (*regexp.Regexp, error) { return regexp.Compile(p.Log.Expand(v)) }
+
+// Pauses between two questions while an instance starts: 10 ms for the first second,
+// then longer and longer.
+const (
+	firstPause = 10 * time.Millisecond
+	quickFor   = time.Second
+	slowPause  = 250 * time.Millisecond
+)
+
+// untilReady asks until the answer is yes, and returns nil, or until ctx ends.
+func (p *probe) untilReady(ctx context.Context, i *Instance) error {
+	began, wait := time.Now(), firstPause
+	for {
+		err := p.ask(ctx, i)
+		if err == nil {
+			return nil
+		}
+		if time.Since(began) > quickFor {
+			wait = min(wait*3/2, max(slowPause, firstPause))
+		}
+		if !pause(ctx, wait) {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+}
+
+// ask asks once. A nil error is yes.
+func (p *probe) ask(ctx context.Context, i *Instance) error {
+	if p.Log != "" {
+		select {
+		case <-i.said:
+			return nil
+		case <-ctx.Done():
+			return errors.New("no line of its output has matched yet")
+		}
+	}
+	timeout := p.Timeout.D()
+	if timeout <= 0 {
+		timeout = 5 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	v := i.vars()
+	switch {
+	case p.program != nil:
+		return p.run(ctx, i)
+	case p.HTTP != "":
+		return p.get(ctx, i, p.HTTP.Expand(v))
+	}
+	network, address := "tcp", p.TCP.Expand(v)
+	if p.TCP == "${PORT}" {
+		if u, err := schema.ParseUpstream(i.upstream); i.upstream != "" && err == nil {
+			network, address = u.Network, u.Address
+		} else {
+			address = net.JoinHostPort("127.0.0.1", address)
+		}
+	} else if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	} else if strings.HasPrefix(address, ":") {
+		address = "127.0.0.1" + address
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// get asks for a path on the instance's upstream, or a URL. Any status from 200 to 399
+// is yes.
+func (p *probe) get(ctx context.Context, i *Instance, target string) error {
+	transport := &http.Transport{DisableKeepAlives: true}
+	if strings.HasPrefix(target, "/") {
+		u, err := schema.ParseUpstream(i.upstream)
+		if err != nil {
+			return fmt.Errorf("a path needs an upstream: %w", err)
+		}
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, u.Network, u.Address)
+		}
+		if u.H2C {
+			transport.Protocols = new(http.Protocols)
+			transport.Protocols.SetUnencryptedHTTP2(true)
+		}
+		target = "http://" + u.Host + u.BasePath + target
+	} else if _, err := url.Parse(target); err != nil {
+		return err
+	}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "watchdogd-probe")
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // the status is the answer
+	if resp.StatusCode < 200 || resp.StatusCode > 399 {
+		return fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return nil
+}
+
+// run starts the probe's program with the instance's environment. Exit status 0 is yes.
+func (p *probe) run(ctx context.Context, i *Instance) error {
+	below, above := i.environ()
+	command, err := p.program.command(i.vars(), below, above)
+	if err != nil {
+		return err
+	}
+	child, err := p.program.start(&command, StartOptions{})
+	if err != nil {
+		return err
+	}
+	defer child.Kill()
+	exit, err := child.Wait(ctx)
+	if err != nil {
+		return errors.New("it did not end in time")
+	}
+	if !exit.OK() {
+		return errors.New(exit.String())
+	}
+	return nil
+}

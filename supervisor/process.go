@@ -1,0 +1,366 @@
+package supervisor
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// Process is one supervised process: as many instances of one program as are needed,
+// and the calls that wait for one. Its methods may be called by many goroutines.
+//
+// One goroutine, run, decides how many instances there are and which of them leave.
+// Each has a slot, whose goroutine leads it through one life after another.
+type Process struct {
+	name   string
+	kind   Kind
+	sup    *Supervisor
+	log    *slog.Logger
+	output *Output
+	wake   chan struct{} // run has something to decide
+	gone   chan struct{} // run has returned: nobody is left
+	slotwg sync.WaitGroup
+
+	mu       sync.Mutex
+	recipe   *recipe
+	wish     wish
+	launched bool
+	scaled   *schema.Replicas // what Scale asked for
+	slots    []*slot          // in the order in which they were opened
+	ready    []*Instance
+	line     line
+	inflight int
+	served   uint64 // calls, to tell which instance was used last
+	peak     int    // the most calls at once since adjust
+	crowd    int    // so many calls make another instance needed; 0 is never
+	demand   demand
+	ends     []time.Time
+	restarts int
+	last     *lastExit
+	changed  chan struct{} // closed at the next change of a state; nil while nobody waits
+}
+
+// wish is what is to become of a process.
+type wish uint8
+
+const (
+	toRun   wish = iota
+	toStop       // until Start
+	toLeave      // for good
+)
+
+type lastExit struct {
+	why  string
+	exit Exit
+	at   time.Time
+}
+
+// slot is a place for one instance at a time.
+type slot struct {
+	p      *Process
+	number int
+	leave  chan struct{} // closed: it is to end
+	cut    chan struct{} // closed: without waiting for its calls any longer
+	kick   chan struct{} // it is to start now
+
+	// guarded by p.mu
+	recipe  *recipe
+	state   State
+	why     string // it is in its state; empty when the state says all
+	since   time.Time
+	next    time.Time // of Backoff and CrashLoop
+	history History   // but for Ends, which are the process's
+	life    *Instance // nil between lives
+	stale   string    // why it is to be replaced; empty when it is not
+	after   *slot     // leaves when this one is ready
+	leaving bool
+	cutting bool
+	lives   int
+}
+
+func newProcess(sup *Supervisor, r *recipe) *Process {
+	return &Process{
+		name: r.Name, kind: r.Kind, sup: sup, recipe: r,
+		log:    sup.log.With(slog.String(string(r.Kind), r.Name)),
+		output: newOutput(sup.log, r.Kind, r.Name),
+		wake:   make(chan struct{}, 1),
+		gone:   make(chan struct{}),
+	}
+}
+
+// run keeps as many instances as are needed until the process is to leave and the last
+// of them is gone.
+func (p *Process) run() {
+	defer close(p.gone)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		p.mu.Lock()
+		again := p.adjust(time.Now())
+		over := p.wish == toLeave && len(p.slots) == 0
+		if over {
+			p.refuse(p.hopeless())
+			p.change()
+		}
+		p.mu.Unlock()
+		if over {
+			break
+		}
+		timer.Stop()
+		if again > 0 {
+			timer.Reset(again)
+		}
+		select {
+		case <-p.wake:
+		case <-timer.C:
+		}
+	}
+	p.slotwg.Wait()
+}
+
+// nudge has run decide again.
+func (p *Process) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// adjust brings the slots nearer to what is wanted, and returns when to look again if
+// nothing happens.
+func (p *Process) adjust(now time.Time) (again time.Duration) {
+	want := 0
+	replicas := p.replicas()
+	if p.wish == toRun {
+		want, again, p.demand = scale(replicas, p.demand, p.peak, now)
+		p.peak, p.crowd = p.calls(), 0
+		if want < replicas.Max {
+			p.crowd = max(want*max(replicas.Target, 1), 1)
+		}
+	}
+
+	for _, s := range p.slots {
+		if s.after != nil && s.state == Ready {
+			why := s.after.stale
+			s.after.stale = "" // done
+			p.ask(s.after, why)
+		}
+		if s.after != nil && s.after.leaving {
+			s.after = nil
+		}
+	}
+	var standing []*slot
+	successors, closing, failing := 0, 0, false
+	for _, s := range p.slots {
+		switch {
+		case s.leaving && (s.stale != "" || !p.recipe.overlap):
+			closing++ // its place is taken until it is gone
+		case s.leaving:
+		case s.after != nil:
+			successors++
+		default:
+			standing = append(standing, s)
+			failing = failing || s.state == Backoff || s.state == CrashLoop || s.state == Exited
+		}
+	}
+	for _, s := range slices.Clone(standing) {
+		serves := s.state == Ready || s.state == Unready
+		switch {
+		case s.stale == "" || want == 0:
+		case !serves || !p.recipe.overlap:
+			p.ask(s, s.stale)
+			standing = slices.DeleteFunc(standing, func(o *slot) bool { return o == s })
+			closing++
+		case successors == 0:
+			p.open(s)
+			successors++
+		}
+	}
+	for n := len(standing) + closing; n < want && (n < max(replicas.Min, 1) || !failing); n++ {
+		p.open(nil)
+	}
+	for len(standing) > want {
+		i := spare(standing)
+		p.ask(standing[i], "it is not needed")
+		standing = slices.Delete(standing, i, i+1)
+	}
+	if want == 0 {
+		for _, s := range p.slots {
+			if !s.leaving {
+				p.ask(s, "it is not needed")
+			}
+		}
+	}
+	return again
+}
+
+func (p *Process) replicas() schema.Replicas {
+	if p.scaled != nil {
+		return *p.scaled
+	}
+	return p.recipe.Process.Replicas
+}
+
+// calls is how many are in flight or wait.
+func (p *Process) calls() int { return p.inflight + p.line.len }
+
+// spare is which slot is missed least: one that does not serve, else the one with the
+// fewest calls that was used longest ago.
+func spare(slots []*slot) int {
+	best, rank := 0, func(s *slot) (int, int, uint64) {
+		if s.state != Ready || s.life == nil {
+			return 0, 0, 0
+		}
+		return 1, s.life.calls, s.life.used
+	}
+	for i, s := range slots {
+		a1, a2, a3 := rank(s)
+		b1, b2, b3 := rank(slots[best])
+		if a1 < b1 || a1 == b1 && (a2 < b2 || a2 == b2 && a3 < b3) {
+			best = i
+		}
+	}
+	return best
+}
+
+// open starts a slot with the lowest number that is free. after leaves when it is ready.
+func (p *Process) open(after *slot) {
+	s := &slot{
+		p: p, recipe: p.recipe, state: Waiting, since: time.Now(), after: after,
+		leave: make(chan struct{}), cut: make(chan struct{}), kick: make(chan struct{}, 1),
+	}
+	for slices.ContainsFunc(p.slots, func(o *slot) bool { return o.number == s.number }) {
+		s.number++
+	}
+	p.slots = append(p.slots, s)
+	p.slotwg.Go(s.run)
+}
+
+// ask has a slot end: no new calls from now, then its calls, then its child.
+func (p *Process) ask(s *slot, why string) {
+	if s.leaving {
+		return
+	}
+	s.leaving = true
+	if s.state == Starting || s.state == Ready || s.state == Unready {
+		p.move(s, Stopping, why)
+	}
+	close(s.leave)
+}
+
+// cutAll has the slots that are leaving wait no longer for their calls.
+func (p *Process) cutAll() {
+	for _, s := range p.slots {
+		if s.leaving && !s.cutting {
+			s.cutting = true
+			close(s.cut)
+		}
+	}
+}
+
+// drop takes out a slot that has ended.
+func (p *Process) drop(s *slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.move(s, Stopped, "")
+	p.slots = slices.DeleteFunc(p.slots, func(o *slot) bool { return o == s })
+	for _, o := range p.slots {
+		if o.after == s {
+			o.after = nil
+		}
+	}
+	p.change()
+	p.nudge()
+}
+
+// move is the only place where the state of an instance changes.
+func (p *Process) move(s *slot, to State, why string) {
+	s.state, s.why, s.since = s.state.next(to), why, time.Now()
+	p.ready = slices.DeleteFunc(p.ready, func(i *Instance) bool { return i.slot == s })
+	if to == Ready {
+		p.ready = append(p.ready, s.life)
+		p.serve()
+	}
+	if to == CrashLoop || to == Exited {
+		if err := p.hopeless(); err != nil {
+			p.refuse(err)
+		}
+	}
+	p.report(s)
+	p.change()
+	p.nudge()
+}
+
+// change tells those who wait for it that something has changed.
+func (p *Process) change() {
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
+
+// next gives a channel that is closed at the next change. p.mu is held.
+func (p *Process) nextChange() <-chan struct{} {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
+}
+
+// report logs a change of state, in one line.
+func (p *Process) report(s *slot) {
+	level := slog.LevelInfo
+	attrs := make([]slog.Attr, 0, 6)
+	attrs = append(attrs, slog.String("state", string(s.state)), slog.Int("instance", s.number))
+	switch s.state {
+	case Waiting:
+		return // reported when there is something to wait for
+	case Backoff, CrashLoop:
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.Duration("pause", time.Until(s.next).Round(time.Millisecond)))
+	case Unready:
+		level = slog.LevelWarn
+	case Stopped:
+		level = slog.LevelDebug
+	}
+	if s.life != nil {
+		if s.life.child != nil {
+			attrs = append(attrs, slog.Int("pid", s.life.child.PID()))
+		}
+		if s.life.port != 0 {
+			attrs = append(attrs, slog.Int("port", s.life.port))
+		}
+	}
+	if s.why != "" {
+		attrs = append(attrs, slog.String("why", s.why))
+	}
+	p.log.LogAttrs(context.Background(), level, "process", attrs...)
+}
+
+// State is where the process stands as a whole.
+func (p *Process) State() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state()
+}
+
+func (p *Process) state() State {
+	if len(p.slots) == 0 {
+		switch {
+		case p.wish != toRun:
+			return Stopped
+		case p.replicas().Min == 0:
+			return Idle
+		}
+		return Waiting
+	}
+	states := make([]State, len(p.slots))
+	for i, s := range p.slots {
+		states[i] = s.state
+	}
+	return together(states)
+}

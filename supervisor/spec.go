@@ -1,0 +1,187 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// Kind says whether a process answers a route.
+type Kind string
+
+// The kinds.
+const (
+	Route   Kind = "route"
+	Service Kind = "service"
+)
+
+// Spec is all that one supervised process is made of. It is not changed once given to
+// Reconcile.
+type Spec struct {
+	Name    string // unique
+	Kind    Kind
+	Mode    schema.Mode // of a route, for Status
+	Process schema.Process
+
+	Start      time.Duration // from start to ready; 0 is no bound
+	Listens    bool          // it serves Upstream; a port is chosen and given as PORT unless Upstream fixes one
+	Upstream   schema.Text   // as written; empty is http://127.0.0.1:${PORT}
+	Socketpair bool          // stdin and stdout are one end of a socketpair; Instance.Conn is the other
+	Capacity   int           // calls at once per instance; 0 is no limit
+	Warm       int           // processes of a forking route started ahead of their request
+}
+
+// Equal reports whether s and o are the same in all that they say.
+func (s Spec) Equal(o Spec) bool { return reflect.DeepEqual(s, o) }
+
+// recipe is a Spec with all looked up that can be before an instance starts.
+type recipe struct {
+	Spec
+	program *Program
+	ready   *probe // nil: ready when started
+	live    *probe // nil: never asked
+	port    portRule
+	fixed   int    // the port of portFixed
+	host    string // the host of portFixed
+	overlap bool   // an instance and its successor may run at once
+}
+
+type portRule uint8
+
+const (
+	portNone   portRule = iota
+	portChosen          // another for each instance
+	portFixed           // by the upstream
+)
+
+func prepare(s Spec) (*recipe, error) {
+	r := &recipe{Spec: s}
+	p := &r.Process
+	fail := func(err error) (*recipe, error) { return nil, fmt.Errorf("%s %s: %w", s.Kind, s.Name, err) }
+	var err error
+	if r.program, err = NewProgram(s.Name, p); err != nil {
+		return fail(err)
+	}
+	if !p.Ready.Empty() {
+		if r.ready, err = newProbe(s.Name, p.Ready, p); err != nil {
+			return fail(fmt.Errorf("ready: %w", err))
+		}
+	}
+	if !p.Live.Empty() {
+		if r.live, err = newProbe(s.Name, p.Live, p); err != nil {
+			return fail(fmt.Errorf("live: %w", err))
+		}
+	}
+	if s.Listens {
+		if r.Upstream == "" {
+			r.Upstream = "http://127.0.0.1:${PORT}"
+		}
+		if err := r.address(); err != nil {
+			return fail(fmt.Errorf("upstream: %w", err))
+		}
+	} else if r.uses("${PORT}") {
+		r.port = portChosen
+	}
+	switch {
+	case s.Socketpair:
+		r.overlap = true
+	case s.Listens:
+		one, other := schema.Vars{Port: 1, Number: 0, Name: s.Name}, schema.Vars{Port: 2, Number: 1, Name: s.Name}
+		r.overlap = r.Upstream.Expand(one) != r.Upstream.Expand(other)
+	default:
+		// Two of a service at once may both want what one has: a port, a file. They
+		// run at once only where they are told apart or there are several anyway.
+		r.overlap = p.Replicas.Max > 1 || r.uses("${PORT}") || r.uses("${INSTANCE}")
+	}
+	if !r.overlap && p.Replicas.Max > 1 {
+		return fail(fmt.Errorf("upstream %s is the same for all of %d instances: put ${PORT} or ${INSTANCE} into it", r.Upstream, p.Replicas.Max))
+	}
+	return r, nil
+}
+
+// address finds out whether the upstream has a port of its own.
+func (r *recipe) address() error {
+	low, err := schema.ParseUpstream(r.Upstream.Expand(schema.Vars{Port: 10001, Name: r.Name}))
+	if err != nil {
+		return err
+	}
+	high, err := schema.ParseUpstream(r.Upstream.Expand(schema.Vars{Port: 10002, Name: r.Name}))
+	if err != nil {
+		return err
+	}
+	if low.Address != high.Address {
+		r.port = portChosen
+		return nil
+	}
+	if low.Network == "tcp" {
+		host, port, err := net.SplitHostPort(low.Address)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			return errors.New("the port is no number")
+		}
+		if ip := net.ParseIP(host); host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+			r.port, r.fixed, r.host = portFixed, n, host
+			return nil
+		}
+	}
+	if r.uses("${PORT}") {
+		r.port = portChosen // for something else than its upstream
+	}
+	return nil
+}
+
+// uses reports whether what stands for variable is in a text of the process.
+func (r *recipe) uses(variable string) bool {
+	p := &r.Process
+	in := func(t schema.Text) bool { return strings.Contains(string(t), variable) }
+	if slices.ContainsFunc(p.FProcess.Words, in) || in(p.FProcess.Line) || in(p.Dir) || !r.Listens && (in(p.Ready.TCP) || in(p.Live.TCP)) {
+		return true
+	}
+	if in(p.Ready.HTTP) || in(p.Live.HTTP) || slices.ContainsFunc(p.Ready.Exec.Words, in) || slices.ContainsFunc(p.Live.Exec.Words, in) {
+		return true
+	}
+	for _, t := range p.Env {
+		if in(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// difference says in what the children of r and o differ, so that one cannot stand for
+// the other; empty is in nothing.
+func (r *recipe) difference(o *recipe) string {
+	a, b := &r.Process, &o.Process
+	for _, d := range []struct {
+		key  string
+		same bool
+	}{
+		{"fprocess", reflect.DeepEqual(a.FProcess, b.FProcess) && a.Shell == b.Shell},
+		{"dir", a.Dir == b.Dir},
+		{"env", reflect.DeepEqual(a.Env, b.Env)},
+		{"env_file", slices.Equal(a.EnvFile, b.EnvFile)},
+		{"the contents of env_file", slices.Equal(r.program.files, o.program.files)},
+		{"user", a.User == b.User},
+		{"umask", a.Umask == b.Umask},
+		{"rlimits", reflect.DeepEqual(a.RLimits, b.RLimits)},
+		{"upstream", r.Upstream == o.Upstream},
+		{"ready", reflect.DeepEqual(a.Ready, b.Ready)},
+		{"live", reflect.DeepEqual(a.Live, b.Live)},
+		{"recycle", a.Recycle == b.Recycle},
+	} {
+		if !d.same {
+			return d.key
+		}
+	}
+	return ""
+}

@@ -1,0 +1,58 @@
+package supervisor
+
+import "fmt"
+
+// State is where a process or one of its instances stands. The words are those of ps
+// and of the metrics. doc.go has the drawing.
+type State string
+
+// The states.
+const (
+	Waiting   State = "waiting"    // for what it depends on
+	Starting  State = "starting"   // it runs and is not ready
+	Ready     State = "ready"      // calls may be given to it
+	Unready   State = "unready"    // it was ready, and its readiness probe fails
+	Stopping  State = "stopping"   // its end is under way, asked for or not
+	Stopped   State = "stopped"    // nobody is left, as was asked for
+	Backoff   State = "backoff"    // it ended, and is started again after a pause
+	CrashLoop State = "crash-loop" // it ended too often, and is tried at the slowest pace
+	Exited    State = "exited"     // it ended, and is not started again
+	Idle      State = "idle"       // no instance runs because none is needed
+)
+
+// follows is which states may follow each. Idle is a process's alone: an instance that
+// does not run is none.
+var follows = map[State][]State{
+	Waiting:   {Starting, Backoff, CrashLoop, Exited, Stopped},
+	Starting:  {Ready, Stopping},
+	Ready:     {Unready, Stopping},
+	Unready:   {Ready, Stopping},
+	Stopping:  {Waiting, Backoff, CrashLoop, Exited, Stopped},
+	Backoff:   {Waiting, Stopped},
+	CrashLoop: {Waiting, Stopped},
+	Exited:    {Waiting, Stopped},
+	Stopped:   {},
+}
+
+// next is the one transition function: it gives to, when to may follow s.
+func (s State) next(to State) State {
+	for _, f := range follows[s] {
+		if f == to {
+			return to
+		}
+	}
+	panic(fmt.Sprintf("supervisor: an instance that is %s cannot become %s", s, to))
+}
+
+// together is the state of a process whose instances are in states: the one that says
+// most about how a call would fare.
+func together(states []State) State {
+	for _, s := range [...]State{Ready, Starting, Unready, Waiting, Backoff, CrashLoop, Exited, Stopping} {
+		for _, of := range states {
+			if of == s {
+				return s
+			}
+		}
+	}
+	return Stopped
+}

@@ -1,0 +1,386 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Supervisor is a set of processes that are kept running. Reconcile says which; Run
+// runs them. Its methods may be called by many goroutines.
+type Supervisor struct {
+	opt   Options
+	log   *slog.Logger
+	ports ports
+	lives atomic.Uint64
+	hurry chan struct{} // closed: no more waiting for calls, nor for grace
+
+	mu      sync.Mutex
+	phase   phase
+	byName  map[string]*Process // of the last Reconcile
+	order   []*Process          // of the last Reconcile, as its specs
+	all     []*Process          // whoever is not gone, those that are to retire among them
+	hurried bool
+}
+
+type phase uint8
+
+const (
+	before phase = iota // Run has not been called
+	during
+	finishing // Run's context has ended
+)
+
+// Options are what a Supervisor needs from its owner. The zero value is of use.
+type Options struct {
+	Log *slog.Logger // nil is slog.Default()
+	// Ended is called when a process with then: exit ended and is given up, with how it
+	// ended. It must return soon.
+	Ended func(name string, exit Exit)
+}
+
+// ErrStopped is what is refused after Run's context has ended.
+var ErrStopped = errors.New("the supervisor has been stopped")
+
+// New gives a Supervisor of nothing. It starts nothing.
+func New(opt Options) *Supervisor {
+	s := &Supervisor{opt: opt, log: opt.Log, hurry: make(chan struct{}), byName: map[string]*Process{}}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	return s
+}
+
+// Run supervises until ctx ends; then it stops all processes, each after those that
+// depend on it, and returns when nobody is left. Calls in flight then are not waited
+// for. It is called once.
+func (s *Supervisor) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.phase = during
+	for _, p := range s.all {
+		s.launch(p)
+	}
+	s.mu.Unlock()
+
+	reap, stop := context.WithCancel(context.Background())
+	var reaper sync.WaitGroup
+	reaper.Go(func() { reapOrphans(reap) })
+
+	<-ctx.Done()
+	s.mu.Lock()
+	s.phase = finishing
+	all := append([]*Process(nil), s.all...)
+	s.mu.Unlock()
+	cut, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.halt(cut, all)
+	sweepAll()
+	stop()
+	reaper.Wait()
+	return nil
+}
+
+// Hurry ends the waiting of all stops, under way and to come: for calls in flight, and
+// for the grace of processes, which are killed.
+func (s *Supervisor) Hurry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.hurried {
+		s.hurried = true
+		close(s.hurry)
+	}
+}
+
+// Reconcile makes the set of processes be specs: it is Prepare and Commit in one.
+func (s *Supervisor) Reconcile(specs []Spec) (retire func(ctx context.Context), err error) {
+	next, err := s.Prepare(specs)
+	if err != nil {
+		return nil, err
+	}
+	return next.Commit()
+}
+
+// Prepare checks that specs can work and gives the set that Commit will bring about,
+// so that whoever is to use its processes can be built before anything changes. It
+// changes nothing; a Next that is not committed is simply forgotten. From a Prepare to
+// its Commit nobody else may call either.
+//
+// The error has a line for each spec that cannot work: a program that is missing, an
+// unknown user, an env_file that is not there.
+func (s *Supervisor) Prepare(specs []Spec) (*Next, error) {
+	recipes, err := prepareAll(specs)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := &Next{s: s, recipes: recipes, byName: make(map[string]*Process, len(recipes))}
+	for _, r := range recipes {
+		p := s.byName[r.Name]
+		if p == nil || !p.canBecome(r) {
+			p = newProcess(s, r)
+			n.fresh = append(n.fresh, p)
+		}
+		n.byName[r.Name] = p
+		n.order = append(n.order, p)
+	}
+	return n, nil
+}
+
+// Next is a set of processes that could be.
+type Next struct {
+	s       *Supervisor
+	recipes []*recipe
+	order   []*Process // as the recipes
+	byName  map[string]*Process
+	fresh   []*Process // those of order that are new
+}
+
+// Process gives the process of that name in the set, or nil.
+func (n *Next) Process(name string) *Process { return n.byName[name] }
+
+// Commit makes the set the one that runs. A name whose spec is equal keeps running
+// untouched. A changed one is replaced instance by instance: a fresh one is ready
+// before an old one leaves; where two cannot run at once, because the upstream's port
+// is fixed or it is a service of one instance, the old one is stopped first and calls
+// wait. New ones start, when Run runs. Those gone stay until retire is called, which
+// stops them, their calls in flight first while ctx lasts, and returns when they are
+// gone.
+//
+// Its only error is ErrStopped.
+func (n *Next) Commit() (retire func(ctx context.Context), err error) {
+	s := n.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == finishing {
+		return nil, ErrStopped
+	}
+	s.all = append(s.all, n.fresh...)
+	stay := make(map[*Process]bool, len(n.order))
+	for _, p := range n.order {
+		stay[p] = true
+	}
+	var gone []*Process
+	for _, p := range s.order {
+		if !stay[p] {
+			gone = append(gone, p)
+		}
+	}
+	s.byName, s.order = n.byName, n.order
+	for i, p := range n.order {
+		p.adopt(n.recipes[i])
+		if s.phase == during {
+			s.launch(p)
+		}
+	}
+	return func(ctx context.Context) { s.halt(ctx, gone) }, nil
+}
+
+func prepareAll(specs []Spec) ([]*recipe, error) {
+	var errs []error
+	recipes := make([]*recipe, 0, len(specs))
+	names := make(map[string]bool, len(specs))
+	for _, spec := range specs {
+		if names[spec.Name] {
+			errs = append(errs, fmt.Errorf("%s %s: the name is used twice", spec.Kind, spec.Name))
+			continue
+		}
+		names[spec.Name] = true
+		r, err := prepare(spec)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		recipes = append(recipes, r)
+	}
+	if c := cycle(specs); c != nil {
+		errs = append(errs, fmt.Errorf("depends_on goes in a circle: %s", strings.Join(c, " -> ")))
+	}
+	return recipes, errors.Join(errs...)
+}
+
+// Change is what Reconcile would do with one process.
+type Change struct {
+	Name   string `json:"name"`
+	Action Action `json:"action"`
+	Why    string `json:"why,omitempty"`
+}
+
+// Action is keep, start, replace or stop.
+type Action string
+
+// The actions.
+const (
+	Keep    Action = "keep"
+	Begin   Action = "start"
+	Replace Action = "replace"
+	End     Action = "stop"
+)
+
+// Plan gives what Reconcile would do with specs, and does nothing. The error is what
+// Reconcile's would be.
+func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
+	recipes, err := prepareAll(specs)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var changes []Change
+	names := map[string]bool{}
+	for _, r := range recipes {
+		names[r.Name] = true
+		p := s.byName[r.Name]
+		switch {
+		case p == nil:
+			changes = append(changes, Change{r.Name, Begin, "it is new"})
+		case !p.canBecome(r):
+			changes = append(changes, Change{r.Name, Replace, "it is of another kind"})
+		default:
+			p.mu.Lock()
+			c := Change{Name: r.Name, Action: Keep}
+			if key := r.difference(p.recipe); key != "" {
+				c.Action, c.Why = Replace, key+" has changed"
+			} else if !r.Equal(p.recipe.Spec) {
+				c.Why = "what has changed applies to the running instances"
+			}
+			p.mu.Unlock()
+			changes = append(changes, c)
+		}
+	}
+	for _, p := range s.order {
+		if !names[p.name] {
+			changes = append(changes, Change{p.name, End, "it is not in the configuration any more"})
+		}
+	}
+	return changes, nil
+}
+
+// canBecome reports whether those who hold p can go on with instances of r.
+func (p *Process) canBecome(r *recipe) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kind == r.Kind && p.recipe.Socketpair == r.Socketpair && p.recipe.Listens == r.Listens && p.wish != toLeave
+}
+
+// adopt makes r what the process is made of.
+func (p *Process) adopt(r *recipe) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.Equal(p.recipe.Spec) && r.difference(p.recipe) == "" {
+		return
+	}
+	key := r.difference(p.recipe)
+	if p.recipe.Process.Replicas != r.Process.Replicas {
+		p.scaled = nil
+	}
+	p.recipe = r
+	for _, s := range p.slots {
+		if key != "" {
+			s.stale = "the configuration: " + key + " has changed"
+		} else {
+			s.recipe = r
+		}
+	}
+	p.nudge()
+}
+
+// launch has p run, once.
+func (s *Supervisor) launch(p *Process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.launched {
+		p.launched = true
+		go p.run()
+	}
+}
+
+// halt stops processes for good, each after those of them that depend on it, and
+// returns when they are gone. When ctx ends their calls are cut.
+func (s *Supervisor) halt(ctx context.Context, ps []*Process) {
+	users := dependents(ps)
+	var wg sync.WaitGroup
+	for _, p := range ps {
+		wg.Go(func() {
+			for _, u := range users[p] {
+				<-u.gone
+			}
+			p.halt(ctx)
+		})
+	}
+	wg.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := s.all[:0:0]
+	for _, p := range s.all {
+		select {
+		case <-p.gone:
+		default:
+			left = append(left, p)
+		}
+	}
+	s.all = left
+}
+
+func (p *Process) halt(ctx context.Context) {
+	p.mu.Lock()
+	if p.wish == toLeave {
+		p.mu.Unlock()
+		<-p.gone
+		return
+	}
+	p.wish = toLeave
+	if !p.launched {
+		p.launched = true
+		close(p.gone)
+		p.refuse(p.hopeless())
+	}
+	p.nudge()
+	p.mu.Unlock()
+	p.awaitGone(ctx)
+}
+
+// awaitGone waits until the process is gone; from the end of ctx on without its calls.
+func (p *Process) awaitGone(ctx context.Context) {
+	select {
+	case <-p.gone:
+		return
+	case <-ctx.Done():
+	}
+	for {
+		p.mu.Lock()
+		for _, s := range p.slots {
+			p.ask(s, "it is being stopped")
+		}
+		p.cutAll()
+		changed := p.nextChange()
+		p.mu.Unlock()
+		select {
+		case <-p.gone:
+			return
+		case <-changed:
+		}
+	}
+}
+
+// Process gives the process of that name in the last Reconcile, or nil.
+func (s *Supervisor) Process(name string) *Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byName[name]
+}
+
+// markName is the environment variable by which the descendants of a life are known
+// when they have left its group.
+const markName = "WATCHDOGD_LIFE"
+
+// mark is a word for one life that no other has.
+func (s *Supervisor) mark() string {
+	return strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(s.lives.Add(1), 10)
+}

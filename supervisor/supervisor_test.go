@@ -1,0 +1,294 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// buffer is a log that may be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// stack is a running supervisor.
+type stack struct {
+	*Supervisor
+	t     testing.TB
+	log   *buffer
+	ended chan Exit
+	stop  func()
+}
+
+// newStack runs a supervisor until the end of the test.
+func newStack(t testing.TB, specs ...Spec) *stack {
+	t.Helper()
+	s := &stack{t: t, log: &buffer{}, ended: make(chan Exit, 100)}
+	s.Supervisor = New(Options{
+		Log:   slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Ended: func(_ string, e Exit) { s.ended <- e },
+	})
+	if _, err := s.Reconcile(specs); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(bound):
+			t.Errorf("the supervisor does not end; log:\n%s", s.log)
+			s.Hurry()
+			<-done
+		}
+	})
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			t.Logf("log:\n%s", s.log)
+		}
+	})
+	return s
+}
+
+// server is a route whose program serves HTTP.
+func server(t testing.TB, name, be string) Spec {
+	s := Spec{Name: name, Kind: Route, Mode: schema.HTTP, Process: *program(t, be), Listens: true, Start: bound}
+	s.Process.Ready = schema.Probe{TCP: "${PORT}"}
+	return s
+}
+
+func service(t testing.TB, name, be string) Spec {
+	return Spec{Name: name, Kind: Service, Process: *program(t, be), Start: bound}
+}
+
+// get calls name, and gives what it answers: "NAME INSTANCE PID".
+func (s *stack) get(name, path string) (string, error) {
+	i, err := s.Process(name).Acquire(context.Background(), bound)
+	if err != nil {
+		return "", err
+	}
+	defer i.Release()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(i.Upstream() + path)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
+}
+
+// await waits until ok says so of the process's status.
+func (s *stack) await(name string, what string, ok func(Status) bool) Status {
+	s.t.Helper()
+	p := s.Process(name)
+	limit := time.After(bound)
+	for {
+		p.mu.Lock()
+		changed := p.nextChange()
+		p.mu.Unlock()
+		st := p.Status()
+		if ok(st) {
+			return st
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			s.t.Fatalf("%s is never %s: %+v", name, what, st)
+		}
+	}
+}
+
+func (s *stack) awaitState(name string, state State) Status {
+	s.t.Helper()
+	return s.await(name, string(state), func(st Status) bool { return st.State == state })
+}
+
+func TestACallIsHeldUntilItsProcessIsReady(t *testing.T) {
+	s := newStack(t, server(t, "api", "serve 300ms"))
+	got, err := s.get("api", "/")
+	if err != nil || !strings.HasPrefix(got, "api 0 ") {
+		t.Fatal(got, err)
+	}
+}
+
+func TestAcquireWithoutWaitIsRefusedWhileNothingIsReady(t *testing.T) {
+	s := newStack(t, server(t, "api", "serve 1h"))
+	s.awaitState("api", Starting)
+	_, err := s.Process("api").Acquire(context.Background(), 0)
+	f, ok := errors.AsType[*failure.Error](err)
+	if !ok || f.Kind != failure.NotReady || f.State != "starting" || f.RetryAfter <= 0 {
+		t.Fatalf("%+v", err)
+	}
+}
+
+func TestAKilledProcessIsStartedAgainAndItsCallsAreHeld(t *testing.T) {
+	s := newStack(t, server(t, "api", "serve"))
+	for range 3 {
+		before, err := s.get("api", "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := s.awaitState("api", Ready)
+		i, err := s.Process("api").Acquire(context.Background(), bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = syscall.Kill(st.Instances[0].PID, syscall.SIGKILL)
+		<-i.Done()
+		i.Release()
+		after, err := s.get("api", "/")
+		if err != nil || after == before {
+			t.Fatalf("before %q, after %q %v", before, after, err)
+		}
+	}
+	if st := s.Process("api").Status(); st.Restarts != 3 || st.LastExit != "killed by SIGKILL" {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestACrashLoopRefusesAtOnceAndIsTriedOn(t *testing.T) {
+	spec := server(t, "api", "exit 7")
+	spec.Process.Restart.Max = schema.Duration(50 * time.Millisecond)
+	s := newStack(t, spec)
+	_, err := s.Process("api").Acquire(context.Background(), bound)
+	f, ok := errors.AsType[*failure.Error](err)
+	if !ok || f.Kind != failure.CrashLoop || f.State != "crash-loop" || f.NextStart.IsZero() || f.RetryAfter <= 0 || !strings.Contains(f.Detail, "exit status 7") {
+		t.Fatalf("%+v", err)
+	}
+	n := s.Process("api").Status().Restarts
+	s.await("api", "tried on", func(st Status) bool { return st.Restarts > n+2 })
+}
+
+func TestStoppingLeavesNobody(t *testing.T) {
+	s := newStack(t, service(t, "tree", "tree 4 stay"), server(t, "api", "serve"))
+	s.awaitState("api", Ready)
+	st := s.awaitState("tree", Ready)
+	var pids []int
+	for len(pids) < 5 { // as they are printed
+		pids = nil
+		for _, l := range s.Process("tree").output.Lines() {
+			pids = append(pids, atoi(t, l.Text))
+		}
+		if len(pids) < 5 {
+			f := newFollower()
+			s.Process("tree").output.follow(f)
+			<-f.lines
+			s.Process("tree").output.unfollow(f)
+		}
+	}
+	spec := s.Process("tree").recipe
+	spec.Process.Stop.Grace = schema.Duration(10 * time.Millisecond)
+	s.stop()
+	for _, pid := range append(pids, st.Instances[0].PID) {
+		if alive(pid) {
+			t.Errorf("%d is alive", pid)
+		}
+	}
+}
+
+func TestReconcileKeepsWhatIsEqualAndReplacesWhatChanged(t *testing.T) {
+	same, changed, gone := server(t, "same", "serve"), server(t, "changed", "serve"), server(t, "gone", "serve")
+	s := newStack(t, same, changed, gone)
+	before := map[string]string{}
+	for _, n := range []string{"same", "changed", "gone"} {
+		got, err := s.get(n, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before[n] = got
+	}
+	old := s.Process("gone")
+	held, err := s.Process("changed").Acquire(context.Background(), bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed.Process.Env = map[string]schema.Text{"BE": "serve", "MORE": "1"}
+	plan, err := s.Plan([]Spec{same, changed, server(t, "fresh", "serve")})
+	if err != nil || fmt.Sprint(plan) != "[{same keep } {changed replace env has changed} {fresh start it is new} {gone stop it is not in the configuration any more}]" {
+		t.Errorf("%v %v", plan, err)
+	}
+	retire, err := s.Reconcile([]Spec{same, changed, server(t, "fresh", "serve")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.get("same", "/"); err != nil || got != before["same"] {
+		t.Errorf("same: %q %v, before %q", got, err, before["same"])
+	}
+	s.await("changed", "replaced", func(st Status) bool {
+		return len(st.Instances) == 2 && st.Instances[0].State == Stopping && st.Instances[1].State == Ready
+	})
+	if got, err := s.get("changed", "/"); err != nil || got == before["changed"] {
+		t.Errorf("changed: %q %v, before %q", got, err, before["changed"])
+	}
+	select {
+	case <-held.Done():
+		t.Error("the old instance left before its call was over")
+	default:
+	}
+	if !held.Retiring() {
+		t.Error("the old instance is not retiring")
+	}
+	held.Release()
+	s.await("changed", "alone", func(st Status) bool { return len(st.Instances) == 1 })
+	if old.State() != Ready {
+		t.Errorf("gone is %s before retire", old.State())
+	}
+	retire(context.Background())
+	if old.State() != Stopped {
+		t.Errorf("gone is %s after retire", old.State())
+	}
+	if _, err := old.Acquire(context.Background(), bound); failure.Of(err).Kind != failure.Draining {
+		t.Errorf("a call to what has left: %v", err)
+	}
+}
+
+func TestReconcileRefusesWhatCannotWorkAndChangesNothing(t *testing.T) {
+	api := server(t, "api", "serve")
+	s := newStack(t, api)
+	before, err := s.get("api", "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, worse := server(t, "bad", "serve"), server(t, "worse", "serve")
+	bad.Process.FProcess.Words = []schema.Text{"/no/such/program"}
+	worse.Process.EnvFile = schema.Strings{"/no/such.env"}
+	_, err = s.Reconcile([]Spec{bad, worse})
+	if err == nil || !strings.Contains(err.Error(), "route bad: program /no/such/program is not there") || !strings.Contains(err.Error(), "route worse: env_file /no/such.env is not there") {
+		t.Fatal(err)
+	}
+	if got, err := s.get("api", "/"); err != nil || got != before {
+		t.Errorf("%q %v, before %q", got, err, before)
+	}
+}
