@@ -13,14 +13,10 @@ import (
 // string is a line for the shell; otherwise it is split into words here, as a shell
 // would, and what only a shell can do is a mistake.
 func (d *decoder) command(n *yaml.Node, c *Command) bool {
-	switch n.Kind {
-	case yaml.SequenceNode:
+	if n.Kind == yaml.SequenceNode {
 		return d.commandList(n, c)
-	case yaml.ScalarNode:
-	default:
-		return d.mustBe(n, "a command: a string, or a list of words")
 	}
-	text, ok := d.plain(n)
+	text, ok := d.plain(n, "a command: a string, or a list of words")
 	if !ok {
 		return false
 	}
@@ -119,6 +115,9 @@ func (d *decoder) unreadable(command string, err error) []mistake {
 			return []mistake{{e.means, `a plain quote is written \' or \" outside of quotes`}}
 		}
 	}
+	if strings.Contains(text, "here-document") {
+		return []mistake{needsShell("the redirect <<")}
+	}
 	for _, sign := range []string{"$(", "`", "<<", "&&", "||", ";;", "|", "&", ";", "<", ">", "(", ")"} {
 		if strings.Contains(text, "`"+sign+"`") || sign == "`" && strings.Contains(command, sign) {
 			return []mistake{needsShell(sign)}
@@ -178,6 +177,8 @@ func simple(file *syntax.File) (*syntax.CallExpr, []mistake) {
 		return nil, []mistake{needsShell("for")}
 	case *syntax.CaseClause:
 		return nil, []mistake{needsShell("case")}
+	case *syntax.FuncDecl:
+		return nil, []mistake{needsShell("a function")}
 	}
 	return nil, []mistake{needsShell("this command")}
 }
@@ -267,15 +268,16 @@ func (s *splitter) variable(p *syntax.ParamExp, quoted bool) {
 			return
 		}
 		name := p.Param.Value
-		s.mistakes = append(s.mistakes, mistake{
-			fmt.Sprintf("%s works only in a shell", source),
-			fmt.Sprintf("write ${%s} for the variable, $$%s for the plain text, or shell: true", name, name),
-		})
+		hint := fmt.Sprintf("write $$%s for the plain text, or shell: true", name)
+		if syntax.ValidName(name) {
+			hint = fmt.Sprintf("write ${%s} for the variable, ", name) + strings.TrimPrefix(hint, "write ")
+		}
+		s.mistakes = append(s.mistakes, mistake{source + " works only in a shell", hint})
 		return
 	}
 	word, plain := operand(p)
 	if !plain {
-		s.mistakes = append(s.mistakes, mistake{fmt.Sprintf("%s is no variable", quote(source)), forms})
+		s.mistakes = append(s.mistakes, mistake{fmt.Sprintf("%s is not one of the known forms", quote(source)), forms})
 		return
 	}
 	name := p.Param.Value

@@ -16,7 +16,7 @@ import (
 // path marks what is made absolute, from the folder of the file it stands in: a
 // "file", a "pattern" of files, or an "address" that may be a unix socket.
 type Config struct {
-	Name     string    `yaml:"name" validate:"stack"`
+	Name     string    `yaml:"name" validate:"name"`
 	Server   Server    `yaml:"server"`
 	Gateway  *Gateway  `yaml:"gateway,omitempty"`
 	Metrics  Metrics   `yaml:"metrics,omitempty"`

@@ -26,6 +26,7 @@ type decoder struct {
 	shell    bool   // its commands are lines for the shell
 	skip     bool   // its commands are not read now
 	steps    []step // the path to the value being read
+	base     []step // the path to the item being read
 	problems Problems
 	failed   map[*yaml.Node]bool // values with a problem, of which nothing more need be said
 	plans    map[reflect.Type]*plan
@@ -34,6 +35,8 @@ type decoder struct {
 	visited  int  // values seen, through aliases too
 	grown    int  // bytes that variables brought in
 	stopped  bool // there is too much of something: read no more
+
+	unknownTop bool // a key at the top is none: it may be what is missing
 }
 
 // The bounds of what aliases may multiply, and of what is complained of.
@@ -304,7 +307,11 @@ func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!
 func (d *decoder) value(n *yaml.Node, v reflect.Value) bool {
 	switch p := v.Addr().Interface().(type) {
 	case *string:
-		return set(d.string, n, p)
+		s, ok := d.string(n, "a string")
+		if ok {
+			*p = s
+		}
+		return ok
 	case *Text:
 		s, ok := d.text(n)
 		if ok {
@@ -316,17 +323,17 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) bool {
 	case *int:
 		return d.int(n, p)
 	case *Duration:
-		return parsed(d, n, p, parseDuration)
+		return parsed(d, n, p, aDuration, parseDuration)
 	case *Size:
-		return parsed(d, n, p, parseSize)
+		return parsed(d, n, p, aSize, parseSize)
 	case *Rate:
-		return parsed(d, n, p, parseRate)
+		return parsed(d, n, p, aRate, parseRate)
 	case *Umask:
-		return parsed(d, n, p, parseUmask)
+		return parsed(d, n, p, aUmask, parseUmask)
 	case *Signal:
-		return parsed(d, n, p, parseSignal)
+		return parsed(d, n, p, aSignal, parseSignal)
 	case *netip.Prefix:
-		return parsed(d, n, p, parsePrefix)
+		return parsed(d, n, p, aNetwork, parsePrefix)
 	case *Strings:
 		return d.strings(n, p)
 	case *Command:
@@ -342,7 +349,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) bool {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		s, ok := d.string(n)
+		s, ok := d.string(n, "a string")
 		if ok {
 			v.SetString(s)
 		}
@@ -363,18 +370,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) bool {
 	panic("schema: no way to read a " + v.Type().String())
 }
 
-func set[T any](read func(*yaml.Node) (T, bool), n *yaml.Node, p *T) bool {
-	value, ok := read(n)
-	if ok {
-		*p = value
-	}
-	return ok
-}
-
-// parsed reads a scalar whose text has a form of its own. The error of parse goes
-// on after "must be".
-func parsed[T any](d *decoder, n *yaml.Node, p *T, parse func(string) (T, error)) bool {
-	text, ok := d.string(n)
+// parsed reads a scalar whose text has a form of its own.
+func parsed[T any](d *decoder, n *yaml.Node, p *T, what string, parse func(string) (T, error)) bool {
+	text, ok := d.string(n, what)
 	if !ok {
 		return false
 	}
@@ -387,10 +385,14 @@ func parsed[T any](d *decoder, n *yaml.Node, p *T, parse func(string) (T, error)
 	return true
 }
 
-// plain gives the text of a scalar as it is written.
-func (d *decoder) plain(n *yaml.Node) (string, bool) {
+// plain gives the text of a scalar as it is written; what says what it is to be.
+func (d *decoder) plain(n *yaml.Node, what string) (string, bool) {
 	if n.Kind != yaml.ScalarNode {
-		return "", d.mustBe(n, "a single value")
+		hint := ""
+		if n.Style&yaml.FlowStyle != 0 {
+			hint = "put a text that begins with [ or { in quotes"
+		}
+		return "", d.problem(n, "must be "+what+", not "+given(n), hint)
 	}
 	if n.Style&yaml.TaggedStyle != 0 && !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!null"}, n.Tag) {
 		return "", d.problem(n, fmt.Sprintf("the tag %s means nothing here", n.Tag), "put a value that begins with ! in quotes")
@@ -405,8 +407,8 @@ func (d *decoder) plain(n *yaml.Node) (string, bool) {
 }
 
 // string gives the text of a scalar with all its variables replaced.
-func (d *decoder) string(n *yaml.Node) (string, bool) {
-	s, ok := d.plain(n)
+func (d *decoder) string(n *yaml.Node, what string) (string, bool) {
+	s, ok := d.plain(n, what)
 	if !ok {
 		return "", false
 	}
@@ -420,7 +422,7 @@ func (d *decoder) string(n *yaml.Node) (string, bool) {
 // text gives the text of a scalar with all its variables replaced but those of an instance.
 func (d *decoder) text(n *yaml.Node) (string, bool) {
 	n = d.follow(n)
-	s, ok := d.plain(n)
+	s, ok := d.plain(n, "a string")
 	if !ok {
 		return "", false
 	}
@@ -432,7 +434,7 @@ func (d *decoder) text(n *yaml.Node) (string, bool) {
 }
 
 func (d *decoder) bool(n *yaml.Node, p *bool) bool {
-	s, ok := d.string(n)
+	s, ok := d.string(n, "true or false")
 	if !ok {
 		return false
 	}
@@ -458,7 +460,7 @@ func (d *decoder) bool(n *yaml.Node, p *bool) bool {
 }
 
 func (d *decoder) int(n *yaml.Node, p *int) bool {
-	s, ok := d.string(n)
+	s, ok := d.string(n, "a whole number")
 	if !ok {
 		return false
 	}
@@ -501,7 +503,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value) bool {
 func (d *decoder) strings(n *yaml.Node, p *Strings) bool {
 	switch n.Kind {
 	case yaml.ScalarNode:
-		s, ok := d.string(n)
+		s, ok := d.string(n, "a string")
 		if ok && s == "" {
 			ok = d.problem(n, "must be a string or a list of strings, not empty", "")
 		}
@@ -518,7 +520,7 @@ func (d *decoder) strings(n *yaml.Node, p *Strings) bool {
 	for i := range d.items(n) {
 		d.index(i)
 		item := d.follow(n.Content[i])
-		s, fine := d.string(item)
+		s, fine := d.string(item, "a string")
 		if fine && s == "" {
 			fine = d.problem(item, "the item is empty", "")
 		}
@@ -534,7 +536,7 @@ func (d *decoder) strings(n *yaml.Node, p *Strings) bool {
 // dictionary reads a mapping whose keys are free into a map, over what it holds.
 func (d *decoder) dictionary(n *yaml.Node, v reflect.Value) bool {
 	if n.Kind != yaml.MappingNode {
-		return d.mustBe(n, "a mapping, as in {NAME: value}")
+		return d.problem(n, "must be a mapping, not "+given(n), "write NAME: value")
 	}
 	entries := d.entries(n)
 	if v.IsNil() && len(entries) > 0 {
@@ -625,7 +627,7 @@ func (d *decoder) replicas(n *yaml.Node, p *Replicas) bool {
 // restart reads a policy, or the map.
 func (d *decoder) restart(n *yaml.Node, p *Restart) bool {
 	if n.Kind == yaml.ScalarNode {
-		policy, ok := d.string(n)
+		policy, ok := d.string(n, "always, on-failure or never")
 		if !ok {
 			return false
 		}
@@ -649,7 +651,7 @@ func (d *decoder) restart(n *yaml.Node, p *Restart) bool {
 // probe reads tcp, or the map. What it asks replaces what was asked before.
 func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
 	if n.Kind == yaml.ScalarNode {
-		s, ok := d.string(n)
+		s, ok := d.string(n, "tcp")
 		if ok && s != "tcp" {
 			ok = d.problem(n, "must be tcp or a mapping, not "+quote(s), "write {http: /path}, {tcp: host:port}, {exec: command} or {log: regexp}")
 		}
@@ -875,6 +877,14 @@ const serviceUse = inService | inProcess | inSupervised
 
 // unknown says that there is no such key, and which was probably meant.
 func (d *decoder) unknown(key *yaml.Node, p *plan) bool {
+	if len(d.steps) == 1 {
+		d.unknownTop = true
+	}
+	if d.is&inService != 0 && d.is != anywhere && len(d.steps) == len(d.base)+1 {
+		if f := d.plan(reflect.TypeFor[Route]()).field(key.Value); f != nil {
+			return d.misplaced(key, f)
+		}
+	}
 	return d.problem(key, "there is no such key", d.meant(key.Value, p))
 }
 

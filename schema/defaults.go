@@ -88,7 +88,10 @@ func (p *Process) complete(folder string) {
 
 // prefill fills what was allocated because the file has the key.
 func prefill(v any) {
-	if g, ok := v.(*Gateway); ok {
-		*g = defaultGateway()
+	switch p := v.(type) {
+	case *Gateway:
+		*p = defaultGateway()
+	case *HMACAuth:
+		p.Header = "X-Hub-Signature-256"
 	}
 }

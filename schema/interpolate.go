@@ -74,7 +74,7 @@ func (in *interpolation) variable(inner string, depth int) {
 	v, ok := parseVariable(inner)
 	switch {
 	case !ok:
-		in.mistake(fmt.Sprintf("%s is no variable", quote("${"+inner+"}")), forms)
+		in.mistake(fmt.Sprintf("%s is not one of the known forms", quote("${"+inner+"}")), forms)
 		return
 	case depth > maxDefaults:
 		in.mistake(fmt.Sprintf("%s: defaults are nested too deeply", quote("${"+inner+"}")), "")
@@ -129,7 +129,7 @@ func required(name, why string) (message, hint string) {
 	if strings.TrimSpace(why) == "" {
 		why = "it must be set"
 	}
-	return fmt.Sprintf("${%s} is not set: %s", name, why), fmt.Sprintf("set %s in the environment", name)
+	return fmt.Sprintf("${%s} is not set, or empty: %s", name, why), fmt.Sprintf("set %s in the environment", name)
 }
 
 func keptOperator(name string) (message, hint string) {

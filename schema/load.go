@@ -255,7 +255,7 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		return []string{name}
 	}
 	if !doublestar.ValidatePattern(full) {
-		l.problem(at, quote(name)+" is no pattern of files", "* is any name, ** any folders, ? a character, [a-z] one of a set, {a,b} either")
+		l.problem(at, quote(name)+" is no pattern of files", patternHint)
 		return nil
 	}
 	base, _ := doublestar.SplitPattern(full)
@@ -360,8 +360,9 @@ func (l *loader) checkDefaults() {
 
 // over reads an item over what v holds.
 func (l *loader) over(it item, v reflect.Value, quiet bool) bool {
-	l.from, l.steps, l.quiet = it.from, slices.Clone(it.path), quiet
-	defer func() { l.steps, l.quiet = nil, false }()
+	l.from, l.base, l.quiet = it.from, it.path, quiet
+	l.steps = append(l.steps[:0], it.path...)
+	defer func() { l.steps, l.base, l.quiet = l.steps[:0], nil, false }()
 	return l.structure(it.node, v)
 }
 
@@ -370,8 +371,7 @@ func (l *loader) route(it item, r *Route) {
 	if l.stopped {
 		return
 	}
-	mode := Mode(l.word(it, "mode", string(HTTP)))
-	l.is = routeUse(mode, l.inherits(it, "fprocess"))
+	l.is = l.use(it)
 	l.item(it, reflect.ValueOf(r).Elem())
 	r.complete(it.from.dir)
 }
@@ -384,6 +384,13 @@ func (l *loader) service(it item, s *Service) {
 	l.is = serviceUse
 	l.item(it, reflect.ValueOf(s).Elem())
 	s.complete(it.from.dir)
+}
+
+// use gives what a route is. One that lacks an fprocess, where only that can be
+// meant, counts as having it: that it is missing is mistake enough.
+func (l *loader) use(it item) use {
+	mode := Mode(l.word(it, "mode", string(HTTP)))
+	return routeUse(mode, mode != HTTP || l.inherits(it, "fprocess") || !l.inherits(it, "upstream"))
 }
 
 // item reads the defaults and then the item's own keys.

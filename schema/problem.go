@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // missing from it.
 type Problem struct {
 	File    string `json:"file"`
-	Line    int    `json:"line"`   // from 1; 0 is the file as a whole
+	Line    int    `json:"line"`   // from 1
 	Column  int    `json:"column"` // from 1, in characters
 	Path    string `json:"path"`   // as in routes[1].timeouts.exec; empty for what is no key's, as a broken quote
 	Message string `json:"message"`
@@ -28,13 +29,7 @@ func (p Problem) Error() string {
 }
 
 func (p Problem) head(b *strings.Builder) {
-	b.WriteString(p.File)
-	if p.Line > 0 {
-		fmt.Fprintf(b, ":%d:%d", p.Line, p.Column)
-	}
-	if p.File != "" {
-		b.WriteString(": ")
-	}
+	fmt.Fprintf(b, "%s:%d:%d: ", cmp.Or(p.File, "configuration"), p.Line, p.Column)
 	if p.Path != "" {
 		b.WriteString(p.Path + ": ")
 	}
@@ -46,9 +41,9 @@ type Problems []Problem
 
 // Error shows each problem with its line of the file, a caret beneath the place, and the hint:
 //
-//	watchdog.yaml:14:11: routes[1].mode: "htpp" is no mode: it is http, streaming, serializing, afterburn or static
-//	    mode: htpp
-//	          ^ did you mean http?
+//	watchdog.yaml:14:11: routes[1].mode: must be http, streaming, serializing, afterburn or static, not "htpp"
+//	      mode: htpp
+//	            ^ did you mean http?
 func (ps Problems) Error() string {
 	var b strings.Builder
 	for i, p := range ps {
@@ -62,7 +57,7 @@ func (ps Problems) Error() string {
 				b.WriteString(" " + p.Hint)
 			}
 		} else if p.Hint != "" {
-			b.WriteString("\n    " + p.Hint)
+			b.WriteString("\n  " + p.Hint)
 		}
 	}
 	return b.String()
@@ -78,7 +73,7 @@ const (
 // puts a caret beneath the column. Tabs stay tabs, so that the caret stands right
 // whatever their width; what a terminal would obey is shown as a dot.
 func (p Problem) excerpt() (line, caret string) {
-	if p.Line == 0 || strings.TrimSpace(p.Source) == "" {
+	if strings.TrimSpace(p.Source) == "" {
 		return "", ""
 	}
 	before, after := splitColumn(p.Source, p.Column)
@@ -89,12 +84,6 @@ func (p Problem) excerpt() (line, caret string) {
 			before = before[size:]
 		}
 		cutBefore = "..."
-	} else {
-		// The indentation says little and pushes the text to the right.
-		trimmed := strings.TrimLeft(before, " ")
-		if after != "" || trimmed != "" {
-			before = trimmed
-		}
 	}
 	if head, tail := splitColumn(after, excerptAfter+1); tail != "" {
 		after, cutAfter = head, "..."
@@ -107,7 +96,7 @@ func (p Problem) excerpt() (line, caret string) {
 		}
 		return ' '
 	}, before)
-	return "    " + before + after, "    " + blank + "^"
+	return "  " + before + after, "  " + blank + "^"
 }
 
 // splitColumn cuts s before its character number column, which counts from 1.

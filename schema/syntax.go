@@ -38,13 +38,13 @@ func (s *source) parse() (root *yaml.Node, problem *Problem) {
 	// The parser panics on some broken input; that is a broken file like another.
 	defer func() {
 		if r := recover(); r != nil {
-			root, problem = nil, s.problem(0, 0, "this is no YAML that can be read", "")
+			root, problem = nil, s.problem(1, 1, "this is no YAML that can be read", "")
 		}
 	}()
 	decoder := yaml.NewDecoder(bytes.NewReader(s.data))
 	document := new(yaml.Node)
 	if err := decoder.Decode(document); errors.Is(err, io.EOF) {
-		return nil, s.problem(0, 0, "the file is empty", "a configuration has routes: or services:")
+		return nil, s.problem(1, 1, "the file is empty", "a configuration has routes: or services:")
 	} else if err != nil {
 		return nil, s.broken(decoder, err)
 	}
@@ -57,7 +57,7 @@ func (s *source) parse() (root *yaml.Node, problem *Problem) {
 	}
 	root = document.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
-		return nil, s.problem(0, 0, "the file is empty", "a configuration has routes: or services:")
+		return nil, s.problem(1, 1, "the file is empty", "a configuration has routes: or services:")
 	}
 	return root, nil
 }
@@ -65,10 +65,10 @@ func (s *source) parse() (root *yaml.Node, problem *Problem) {
 // scan finds what is wrong with the bytes, before anything is made of them.
 func (s *source) scan() *Problem {
 	if len(s.data) > maxFile {
-		return s.problem(0, 0, fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "split it, and name the parts under include:")
+		return s.problem(1, 1, fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "split it, and name the parts under include:")
 	}
 	if bytes.HasPrefix(s.data, []byte("\xff\xfe")) || bytes.HasPrefix(s.data, []byte("\xfe\xff")) {
-		return s.problem(0, 0, "the file is UTF-16, not UTF-8", "save it as UTF-8")
+		return s.problem(1, 1, "the file is UTF-16, not UTF-8", "save it as UTF-8")
 	}
 	if !utf8.Valid(s.data) {
 		for i := 0; i < len(s.data); {
@@ -91,7 +91,7 @@ func (s *source) scan() *Problem {
 		}
 	}
 	if values > 2*maxValues {
-		return s.problem(0, 0, fmt.Sprintf("the file has more than %d values", maxValues), "split it, and name the parts under include:")
+		return s.problem(1, 1, fmt.Sprintf("the file has more than %d values", maxValues), "split it, and name the parts under include:")
 	}
 	return nil
 }
@@ -121,15 +121,50 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 	if p := s.tab(context, at); p != nil {
 		return p
 	}
+	if s.ended(at) && strings.HasPrefix(message, "did not find") && context != (mark{}) {
+		at = context // something is missing at the end, and this is what it was missing from
+	}
 	for _, g := range grammar {
-		if strings.Contains(message, g.says) {
-			if g.atContext || g.spans && context.line != at.line {
-				at = context
-			}
-			return s.problem(at.line+1, at.column+1, g.means, g.hint)
+		if !strings.Contains(message, g.says) || g.when != nil && !g.when(s.around(at)) {
+			continue
 		}
+		if g.atContext || g.spans && context.line != at.line {
+			at = context
+		} else if g.spans {
+			g.hint = "" // it is plain what was begun
+		}
+		if g.atText {
+			line := s.line(at.line + 1)
+			at.column = len(line) - len(strings.TrimLeft(line, " "))
+		}
+		means := g.means
+		if strings.Contains(means, "%s") {
+			_, after := s.around(at)
+			r, _ := utf8.DecodeRuneInString(after)
+			means = fmt.Sprintf(means, string(r))
+		}
+		return s.problem(at.line+1, at.column+1, means, g.hint)
 	}
 	return s.problem(at.line+1, at.column+1, "this is no YAML: "+message, "")
+}
+
+// around gives the line before and after a place.
+func (s *source) around(m mark) (before, after string) {
+	return splitColumn(s.line(m.line+1), m.column+1)
+}
+
+// ended reports whether only blank lines follow a place.
+func (s *source) ended(m mark) bool {
+	_, after := s.around(m)
+	if strings.TrimSpace(after) != "" {
+		return false
+	}
+	for i := m.line + 2; i <= len(s.lines); i++ {
+		if strings.TrimSpace(s.line(i)) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 func markOf(parser reflect.Value, name string) mark {
@@ -140,32 +175,48 @@ func markOf(parser reflect.Value, name string) mark {
 // grammar is what the parser says, and what that means to somebody who writes a file.
 var grammar = []struct {
 	says      string
-	means     string
+	when      func(before, after string) bool // of the line around the place
+	means     string                          // %s is the character at the place
 	hint      string
-	atContext bool // the mistake is where the construct began
-	spans     bool // the same, if that is on another line
+	atContext bool // the mistake is where the construct began,
+	spans     bool // the same, if that is on another line,
+	atText    bool // or it is the whole line
 }{
-	{says: "mapping values are not allowed", means: "a key cannot stand here", hint: `is this line indented as its neighbours are? A value that holds ": " must be in quotes`},
+	{says: "mapping values are not allowed", when: secondColon, means: `a value cannot hold ": " as it is`, hint: "put the value in quotes"},
+	{says: "mapping values are not allowed", means: "this line is indented deeper than the keys above it", hint: "keys that belong together begin in the same column", atText: true},
 	{says: "could not find expected ':'", means: `this line is no "key: value"`, hint: `is the ":" missing, or the blank after it?`, atContext: true},
 	{says: "did not find expected '-' indicator", means: "this line is indented like the items of a list, and is none", hint: `indent it as the keys of its item are, or begin it with "- "`},
+	{says: "did not find expected key", when: afterQuote, means: "text stands after the closing quote of a value", hint: "is a quote missing here or further up? A single quote in single quotes is written twice"},
+	{says: "did not find expected key", when: bracket, means: `this "%s" closes nothing`},
 	{says: "did not find expected key", means: "the indentation of this line fits no line above it", hint: "keys that belong together begin in the same column"},
-	{says: "did not find expected ',' or ']'", means: `a "," or the closing "]" is missing`, hint: "", spans: true},
-	{says: "did not find expected ',' or '}'", means: `a "," or the closing "}" is missing`, hint: "", spans: true},
+	{says: "did not find expected ',' or ']'", means: `this list is not closed: a "," or "]" is missing`, spans: true},
+	{says: "did not find expected ',' or '}'", means: `this mapping is not closed: a "," or "}" is missing`, hint: "put a value that begins with { in quotes", spans: true},
 	{says: "found unexpected end of stream", means: "this quote is never closed", atContext: true},
 	{says: "found unexpected document indicator", means: "this quote is not closed before the document ends", atContext: true},
-	{says: "found unknown escape character", means: `this backslash means nothing in double quotes`, hint: `write \\ for a plain backslash, or use single quotes`},
-	{says: "did not find expected hexdecimal number", means: `the digits of this escape are no hexadecimal number`},
-	{says: "found character that cannot start any token", means: "a value cannot begin with this character", hint: "put the value in quotes"},
+	{says: "found unknown escape character", means: "this backslash means nothing in double quotes", hint: `write \\ for a plain backslash, or use single quotes`},
+	{says: "did not find expected hexdecimal number", means: "the digits of this escape are no hexadecimal number"},
+	{says: "found character that cannot start any token", means: "a value cannot begin with %s", hint: "put the value in quotes"},
 	{says: "block sequence entries are not allowed", means: `a list item ("- ") cannot stand here`, hint: "begin the list on a line of its own, or put the value in quotes"},
-	{says: "block mapping keys are not allowed", means: `a key cannot stand here`},
-	{says: "did not find expected alphabetic or numeric character", means: "a value cannot begin with * or &, which are YAML's aliases and anchors", hint: "put the value in quotes", atContext: true},
-	{says: "did not find expected node content", means: "a value is missing here, or begins with a character that means something to YAML", hint: "put the value in quotes"},
-	{says: "did not find expected <document start>", means: "this stands outside of the document", hint: "is it indented less than the first line?"},
+	{says: "did not find expected alphabetic or numeric character", means: "a value that begins with %s is an alias or anchor to YAML, and this one has no name", hint: "put the value in quotes", atContext: true},
+	{says: "did not find expected comment or line break", means: "text cannot stand on the line of %s, which begins a block of text", hint: "begin the text on the next line; put a value that begins with | or > in quotes", atContext: true},
+	{says: "did not find expected node content", means: `a value is missing before this "%s"`, hint: "put a value that begins with it in quotes"},
+	{says: "did not find expected <document start>", means: "this line is indented less than the first one, and so stands outside of the document", hint: "keys that belong together begin in the same column"},
 	{says: "exceeded max depth", means: "values are nested too deeply"},
 	{says: "found a tab character", means: "a tab stands in the indentation", hint: "YAML is indented by spaces"},
-	{says: "while scanning a block scalar", means: "this block of text is not written right"},
-	{says: "found undefined tag handle", means: "a value cannot begin with !, which is YAML's sign of a tag", hint: "put the value in quotes", atContext: true},
+	{says: "found undefined tag handle", means: "a value that begins with ! is tagged to YAML, and this tag is not known", hint: "put the value in quotes", atContext: true},
 }
+
+// secondColon reports whether the line has a key before the place already.
+func secondColon(before, after string) bool {
+	return strings.Contains(before, ": ")
+}
+
+func afterQuote(before, after string) bool {
+	before = strings.TrimRight(before, " ")
+	return strings.HasSuffix(before, `"`) || strings.HasSuffix(before, "'")
+}
+
+func bracket(before, after string) bool { return after != "" && strings.ContainsAny(after[:1], "}])") }
 
 // tab finds a tab in the indentation of the lines that an error spans: YAML
 // forbids it, and complains of something else most of the time.

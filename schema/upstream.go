@@ -87,9 +87,6 @@ func checkAddress(s string) error {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		return checkSocket(path)
 	}
-	if _, err := strconv.Atoi(s); err == nil {
-		return fmt.Errorf("must be host:port, :port or unix:/path, not %s; a port alone is written \":%s\"", quote(s), s)
-	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return fmt.Errorf("must be host:port, :port or unix:/path, not %s", quote(s))

@@ -188,13 +188,15 @@ func (r Rate) String() string {
 	return fmt.Sprintf("%s/s burst %d", strconv.FormatFloat(r.PerSecond, 'g', -1, 64), r.Burst)
 }
 
+const aUmask = `an octal number from "000" to "777"`
+
 func parseUmask(s string) (Umask, error) {
 	if s == "" {
 		return Umask{}, nil
 	}
 	mask, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
 	if err != nil || mask > 0o777 {
-		return Umask{}, &formError{must: `an octal number from "000" to "777"`, value: s}
+		return Umask{}, &formError{must: aUmask, value: s}
 	}
 	return Umask{Set: true, Mask: uint32(mask)}, nil
 }
@@ -206,6 +208,8 @@ func (u Umask) String() string {
 	}
 	return fmt.Sprintf("%03o", u.Mask)
 }
+
+const aSignal = "the name of a signal"
 
 func parseSignal(s string) (Signal, error) {
 	signals := []string{"TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL"}
@@ -228,6 +232,8 @@ func lower(words []string) []string {
 	return out
 }
 
+const aNetwork = "a network such as 10.0.0.0/8, or an address"
+
 // parsePrefix reads a network, or one address.
 func parsePrefix(s string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
@@ -239,5 +245,5 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
-	return netip.Prefix{}, &formError{must: "a network such as 10.0.0.0/8, or an address", value: s}
+	return netip.Prefix{}, &formError{must: aNetwork, value: s}
 }

@@ -18,7 +18,7 @@ func (d *decoder) meant(key string, p *plan) string {
 	if under := strings.NewReplacer("-", "_", " ", "_").Replace(word); slices.Contains(keys, under) {
 		return "write " + under
 	}
-	if path, ok := habits[strings.ReplaceAll(word, "-", "_")]; ok {
+	for _, path := range strings.Fields(habits[strings.ReplaceAll(word, "-", "_")]) {
 		if first, rest, nested := strings.Cut(path, "."); slices.Contains(keys, first) {
 			if nested {
 				return fmt.Sprintf("write %s: {%s: ...}", first, rest)
@@ -38,13 +38,13 @@ func (d *decoder) meant(key string, p *plan) string {
 	return ""
 }
 
-// habits are the words that other programs use for our keys.
+// habits are the words that other programs use for our keys; of several, the first
+// that can be written where the word stands is meant.
 var habits = map[string]string{
 	// compose files, supervisors, Procfiles
 	"args":              "fprocess",
 	"cmd":               "fprocess",
 	"command":           "fprocess",
-	"exec":              "fprocess",
 	"run":               "fprocess",
 	"program":           "fprocess",
 	"process":           "fprocess",
@@ -99,9 +99,11 @@ var habits = map[string]string{
 	"functions":   "routes",
 	"apps":        "routes",
 	"processes":   "services",
-	"port":        "listen",
-	"bind":        "listen",
-	"address":     "listen",
+	"port":        "listen server.listen",
+	"bind":        "listen server.listen",
+	"address":     "listen server.listen",
+	"listen":      "server.listen",
+	"tls":         "server.tls",
 	"logging":     "log",
 	"certificate": "cert",
 	"private_key": "key",
@@ -158,7 +160,10 @@ func elsewhere(key string, top reflect.Type, steps []step) string {
 		if len(parents) > 3 {
 			parents = parents[:3]
 		}
-		return "it is a key of " + either(parents)
+		if parents[0] == "routes" || parents[0] == "services" {
+			return "it is a key of a route or service: is it indented far enough?"
+		}
+		return "it is a key of " + either(parents) + ": is it indented far enough?"
 	}
 	return ""
 }

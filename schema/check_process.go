@@ -1,0 +1,325 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"gopkg.in/yaml.v3"
+)
+
+func (l *loader) checkService(s *Service, it item) {
+	if s.Name == "" && !l.at(it, "name").written {
+		l.missing(it, ": every service has a name", "", "name")
+	}
+	if !l.inherits(it, "fprocess") {
+		l.missing(it, ": a service is a command", "", "fprocess")
+	}
+	if s.Replicas.Min != s.Replicas.Max {
+		l.wrong(l.at(it, "replicas"), "must be one number for a service, which has no calls to be scaled by", fmt.Sprintf("write replicas: %d", max(1, s.Replicas.Min)))
+	}
+	l.checkProcess(&s.Process, it, serviceUse)
+}
+
+// checkProcess checks the keys of a process, of a route's or of a service.
+func (l *loader) checkProcess(p *Process, it item, is use) {
+	if is&inProcess == 0 {
+		return
+	}
+	if is&inHTTP == 0 {
+		l.checkNoPort(p, it, is)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
+		if strings.Contains(name, "=") {
+			l.wrong(l.at(it, "env", name), quote(name)+" is no name of a variable: it holds a =", "")
+		}
+	}
+	files := l.at(it, "env_file")
+	for i, file := range p.EnvFile {
+		if info, err := os.Stat(file); err != nil {
+			l.wrong(l.element(files, i), fmt.Sprintf("cannot read %s: %v", file, cause(err)), "")
+		} else if info.IsDir() {
+			l.wrong(l.element(files, i), fmt.Sprintf("cannot read %s: it is a directory, not a file", file), "")
+		}
+	}
+	if p.User != "" {
+		user, group, both := strings.Cut(p.User, ":")
+		if user == "" || both && group == "" || strings.ContainsAny(p.User, " \t\n/") || strings.Contains(group, ":") {
+			l.wrong(l.at(it, "user"), fmt.Sprintf("must be user or user:group, by name or number, not %s", quote(p.User)), "")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.RLimits)) {
+		if !slices.Contains(rlimits, name) {
+			at := l.at(it, "rlimits", name)
+			if k, _ := l.lookup(l.at(it, "rlimits").node, name, 0); k != nil {
+				at.node = k // the name is the mistake
+			}
+			m := mistake{message: "there is no limit " + quote(name), hint: "there are " + strings.Join(rlimits, ", ")}
+			if near := nearest(name, rlimits); near != "" {
+				m.hint = "did you mean " + near + "?"
+			}
+			l.wrong(at, m.message, m.hint)
+		}
+	}
+	if is&inSupervised != 0 {
+		l.checkSupervision(p, it, is)
+	}
+}
+
+// rlimits are the names of setrlimit(2), small and without RLIMIT_.
+var rlimits = []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"}
+
+func (l *loader) checkSupervision(p *Process, it item, is use) {
+	if p.Replicas.Min > p.Replicas.Max {
+		l.wrong(l.at(it, "replicas", "min"), fmt.Sprintf("must not be more than max, which is %d", p.Replicas.Max), "")
+	}
+	if p.Restart.Min > p.Restart.Max {
+		l.wrong(l.at(it, "restart", "min"), fmt.Sprintf("must not be longer than max, which is %s", p.Restart.Max), "")
+	}
+	if p.Restart.Max == 0 {
+		l.wrong(l.at(it, "restart", "max"), "must be longer than 0: a process that fails at once would be started again without a pause", "")
+	}
+	if p.Restart.GiveUp.Within == 0 {
+		l.wrong(l.at(it, "restart", "give_up", "within"), "must be longer than 0", "")
+	}
+	l.checkProbe(&p.Ready, it, "ready", is)
+	l.checkProbe(&p.Live, it, "live", is)
+	watch := l.at(it, "watch")
+	for i, w := range p.Watch {
+		if !doublestar.ValidatePattern(w) {
+			l.wrong(l.element(watch, i), "this is no pattern of files", patternHint)
+		}
+	}
+}
+
+const patternHint = "* is any name, ** any folders, ? any character, [a-z] one of several, {a,b} either"
+
+// checkNoPort refuses ${PORT} where no port is chosen.
+func (l *loader) checkNoPort(p *Process, it item, is use) {
+	why := "a service has no port of its own"
+	if is&inService == 0 {
+		why = "only a server, in mode http, has a port"
+	}
+	refuse := func(t Text, keys ...string) {
+		if t.uses("PORT") {
+			l.wrong(l.at(it, keys...), "there is no ${PORT}: "+why, "write the number; or a variable of the environment by another name")
+		}
+	}
+	command := func(c Command, keys ...string) {
+		for _, w := range append(slices.Clip(c.Words), c.Line) {
+			refuse(w, keys...)
+		}
+	}
+	command(p.FProcess, "fprocess")
+	refuse(p.Dir, "dir")
+	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
+		refuse(p.Env[name], "env", name)
+	}
+	for key, probe := range map[string]*Probe{"ready": &p.Ready, "live": &p.Live} {
+		if probe.TCP == "${PORT}" {
+			l.wrong(l.at(it, key), "there is no port to try: "+why, "write {tcp: host:port}")
+			continue
+		}
+		refuse(probe.TCP, key, "tcp")
+		refuse(probe.HTTP, key, "http")
+		refuse(probe.Log, key, "log")
+		command(probe.Exec, key, "exec")
+	}
+}
+
+// checkProbe checks what a process is asked, and writes a port alone as an address.
+func (l *loader) checkProbe(p *Probe, it item, key string, is use) {
+	at := l.at(it, key)
+	if !at.written || l.failed[at.node] {
+		return
+	}
+	var asked []string
+	for _, a := range []struct {
+		key string
+		set bool
+	}{{"tcp", p.TCP != ""}, {"http", p.HTTP != ""}, {"exec", !p.Exec.Empty()}, {"log", p.Log != ""}} {
+		if a.set {
+			asked = append(asked, a.key)
+		}
+	}
+	if len(asked) > 1 {
+		l.wrong(at, fmt.Sprintf("asks %s at once", strings.Join(asked, " and ")), "keep one of them")
+	}
+	if len(asked) == 0 && l.fine(at) {
+		l.wrong(at, "asks nothing: tcp, http, exec or log is missing", "")
+	}
+	vars := Vars{Port: 1, Name: "name"}
+	if p.TCP != "" && p.TCP != "${PORT}" {
+		if port := string(p.TCP); strings.Trim(port, "0123456789") == "" {
+			p.TCP = Text("127.0.0.1:" + port)
+		}
+		if err := checkAddress(p.TCP.Expand(vars)); err != nil {
+			l.wrong(l.at(it, key, "tcp"), err.Error(), "")
+		}
+	}
+	if p.HTTP != "" {
+		l.checkProbeURL(p.HTTP.Expand(vars), l.at(it, key, "http"), is)
+	}
+	if p.Log != "" {
+		at := l.at(it, key, "log")
+		if key == "live" {
+			l.wrong(at, "a line of output cannot tell whether a process is still alive", "use tcp, http or exec")
+		} else if _, err := regexp.Compile(p.Log.Expand(vars)); err != nil {
+			l.wrong(at, "is no regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "), "the syntax is that of RE2")
+		}
+	}
+	if p.Timeout == 0 {
+		l.wrong(l.at(it, key, "timeout"), "must be longer than 0", "")
+	}
+	if p.Interval == 0 && key == "live" {
+		l.wrong(l.at(it, key, "interval"), "must be longer than 0", "")
+	}
+}
+
+func (l *loader) checkProbeURL(s string, at place, is use) {
+	u, err := url.Parse(s)
+	switch {
+	case strings.HasPrefix(s, "/") && is&inHTTP == 0:
+		l.wrong(at, "must be a whole URL: only mode http has a server of its own to ask", "write it as in http://127.0.0.1:9000/healthz")
+	case err != nil || strings.ContainsAny(s, " \t\r\n"),
+		!strings.HasPrefix(s, "/") && (u.Scheme != "http" && u.Scheme != "https" || u.Host == ""):
+		l.wrong(at, fmt.Sprintf("must be a path such as /healthz, or a whole URL, not %s", quote(s)), "")
+	}
+}
+
+// checkDependencies refuses what depends on what is not there, or on itself.
+func (l *loader) checkDependencies(c *Config) {
+	graph := &dependencies{loader: l, byName: make(map[string]*dependent, len(c.Routes)+len(c.Services))}
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		graph.add(&dependent{l.routes[i], r.Name, r.DependsOn, r.Supervised(), r.Restart.Policy})
+	}
+	for i := range c.Services {
+		s := &c.Services[i]
+		graph.add(&dependent{l.services[i], s.Name, s.DependsOn, true, s.Restart.Policy})
+	}
+	for _, d := range graph.all {
+		for _, need := range slices.Sorted(maps.Keys(d.needs)) {
+			if need != d.name {
+				graph.known(d, need)
+			}
+		}
+	}
+	graph.cycles()
+}
+
+type dependent struct {
+	it         item
+	name       string
+	needs      Dependencies
+	supervised bool
+	restart    string
+}
+
+type dependencies struct {
+	*loader
+	all    []*dependent
+	byName map[string]*dependent
+}
+
+func (g *dependencies) add(d *dependent) {
+	if d.name != "" && g.byName[d.name] == nil {
+		g.byName[d.name] = d
+		g.all = append(g.all, d)
+	}
+}
+
+// known checks that what d needs is there, and can come as far as d needs it.
+func (g *dependencies) known(d *dependent, need string) {
+	switch other := g.byName[need]; {
+	case other == nil:
+		var names []string
+		for _, o := range g.all {
+			if o.supervised && o != d {
+				names = append(names, o.name)
+			}
+		}
+		hint := ""
+		if near := nearest(need, names); near != "" {
+			hint = "did you mean " + near + "?"
+		} else if len(names) > 0 && len(names) <= 10 {
+			hint = "there are " + strings.Join(names, ", ")
+		}
+		g.wrong(g.dependency(d.it, need), fmt.Sprintf("there is no route or service %s", quote(need)), hint)
+	case !other.supervised && g.fine(g.at(other.it, "mode")) && g.fine(g.at(other.it, "fprocess")):
+		g.wrong(g.dependency(d.it, need), quote(need)+" has no process of its own that could be waited for", "depend on services, and on routes of mode http or afterburn")
+	case d.needs[need] == "completed" && other.restart == "always":
+		g.wrong(g.dependency(d.it, need), quote(need)+" never completes: it is started again whenever it ends", fmt.Sprintf("write restart: never or on-failure for %s", need))
+	}
+}
+
+// cycles walks depth first; a name met again on the way down closes a cycle. The
+// way is a slice, because a chain may be as long as the file.
+func (g *dependencies) cycles() {
+	type frame struct {
+		name string
+		left []string
+	}
+	enter := func(name string) frame { return frame{name, slices.Sorted(maps.Keys(g.byName[name].needs))} }
+	onTheWay, done := make(map[string]bool), make(map[string]bool)
+	for _, d := range g.all {
+		if done[d.name] {
+			continue
+		}
+		way := []frame{enter(d.name)}
+		onTheWay[d.name] = true
+		for len(way) > 0 {
+			f := &way[len(way)-1]
+			if len(f.left) == 0 {
+				done[f.name], onTheWay[f.name] = true, false
+				way = way[:len(way)-1]
+				continue
+			}
+			need := f.left[0]
+			f.left = f.left[1:]
+			switch {
+			case g.byName[need] == nil || done[need]:
+			case onTheWay[need]:
+				var names []string
+				for _, w := range way[slices.IndexFunc(way, func(w frame) bool { return w.name == need }):] {
+					names = append(names, w.name)
+				}
+				g.cycle(g.byName[f.name].it, append(names, need))
+			default:
+				onTheWay[need] = true
+				way = append(way, enter(need))
+			}
+		}
+	}
+}
+
+func (g *dependencies) cycle(it item, names []string) {
+	at := g.dependency(it, names[len(names)-1])
+	if len(names) == 2 {
+		g.wrong(at, quote(names[0])+" depends on itself", "")
+		return
+	}
+	if len(names) > 12 {
+		names = append(append(slices.Clone(names[:6]), "..."), names[len(names)-5:]...)
+	}
+	g.wrong(at, "these depend on each other in a circle: "+strings.Join(names, " -> "), "none of them could start first: remove one of the steps")
+}
+
+// dependency is the place where an item says that it depends on name.
+func (l *loader) dependency(it item, name string) place {
+	list := l.at(it, "depends_on")
+	if !list.written || list.node.Kind == yaml.MappingNode {
+		return l.at(it, "depends_on", name)
+	}
+	for i, c := range list.node.Content {
+		if dealias(c).Value == name {
+			return l.element(list, i)
+		}
+	}
+	return list
+}

@@ -1,0 +1,268 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+func (l *loader) checkRoute(r *Route, it item) {
+	if r.Name == "" && !l.at(it, "name").written {
+		l.missing(it, ": every route has a name", "", "name")
+	}
+	l.checkMatching(r, it)
+	l.checkAuth(r, it)
+	if is := l.use(it); is != anywhere && l.fine(l.at(it, "mode")) {
+		l.checkMode(r, it)
+		l.checkProcess(&r.Process, it, is)
+	}
+}
+
+// checkMatching checks which calls a route is for, and writes them in one way only.
+func (l *loader) checkMatching(r *Route, it item) {
+	if at := l.at(it, "path"); at.written && r.Path != "" {
+		if err := checkPath(r.Path, true); err != nil {
+			l.wrong(at, err.Error(), "")
+		}
+		if r.Path = strings.TrimRight(r.Path, "/"); r.Path == "" {
+			r.Path = "/"
+		}
+	}
+	if r.Host != "" {
+		r.Host = strings.ToLower(r.Host)
+		name := strings.TrimPrefix(r.Host, "*.")
+		if err := checkHost(name); err != nil {
+			hint := "write a name, as in api.example.org, or *.example.org for all names beneath one"
+			if strings.Contains(name, ":") {
+				hint = "write it without a port: the port is the listener's"
+			}
+			l.wrong(l.at(it, "host"), err.Error(), hint)
+		}
+	}
+	methods := l.at(it, "methods")
+	for i, m := range r.Methods {
+		switch at := l.element(methods, i); {
+		case !httpguts.ValidHeaderFieldName(m):
+			l.wrong(at, quote(m)+" is no method", "")
+		case strings.ToUpper(m) != m:
+			l.wrong(at, quote(m)+" is no method: they are written in capitals", "write "+strings.ToUpper(m))
+		case slices.Contains(r.Methods[:i], m):
+			l.wrong(at, m+" stands in the list already", "")
+		}
+	}
+	if len(r.Headers) > 0 {
+		r.Headers = l.checkHeaders(r.Headers, it)
+	}
+}
+
+// checkHeaders gives headers with their names written as net/http does.
+func (l *loader) checkHeaders(headers map[string]string, it item) map[string]string {
+	canonical := make(map[string]string, len(headers))
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		at := l.at(it, "headers", name)
+		key := http.CanonicalHeaderKey(name)
+		switch _, twice := canonical[key]; {
+		case !httpguts.ValidHeaderFieldName(name):
+			l.wrong(at, quote(name)+" is no name of a header", "")
+		case twice:
+			l.wrong(at, key+" is written twice: capitals make no difference in the names of headers", "")
+		case !httpguts.ValidHeaderFieldValue(headers[name]):
+			l.wrong(at, "this value cannot stand in a header", "")
+		}
+		canonical[key] = headers[name]
+	}
+	return canonical
+}
+
+// checkPath checks the prefix of a route, or the base path of an upstream.
+func checkPath(path string, prefix bool) error {
+	if !strings.HasPrefix(path, "/") {
+		return fmt.Errorf("must begin with /, as in %s", quote("/"+path))
+	}
+	if prefix && (path == "/_" || strings.HasPrefix(path, "/_/")) {
+		return errors.New("the paths under /_/ are watchdogd's own, as /_/health is")
+	}
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; {
+		case c == '?' || c == '#':
+			return fmt.Errorf("%s: a path ends before the %c", quote(path), c)
+		case c == '*' && prefix:
+			return fmt.Errorf("%s: a path is a prefix already, and knows no *", quote(path))
+		case c == '%':
+			if i+2 >= len(path) || !hexadecimal(path[i+1]) || !hexadecimal(path[i+2]) {
+				return fmt.Errorf("%s: two hexadecimal digits must follow the %%", quote(path))
+			}
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
+			return fmt.Errorf("a path is matched as it is sent, where this one is written %s", quote((&url.URL{Path: path}).EscapedPath()))
+		}
+	}
+	if trimmed := strings.TrimSuffix(path, "/"); trimmed != "" {
+		for _, s := range strings.Split(trimmed, "/")[1:] {
+			if s == "" || s == "." || s == ".." {
+				return fmt.Errorf("%s holds %s between two slashes", quote(path), map[string]string{"": "nothing", ".": ".", "..": ".."}[s])
+			}
+		}
+	}
+	return nil
+}
+
+func hexadecimal(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+// checkMode checks that a route has what its mode needs.
+func (l *loader) checkMode(r *Route, it item) {
+	process := l.inherits(it, "fprocess")
+	switch {
+	case r.Mode == Static:
+		l.checkRoot(r, it)
+	case process:
+	case r.Mode != HTTP:
+		l.missing(it, fmt.Sprintf(": mode %s needs a command", r.Mode), "", "fprocess")
+	case !l.inherits(it, "upstream"):
+		l.missing(it, ": mode http needs the command of a server, or the upstream of one that is run elsewhere", "a program that reads its input, writes its output and ends is mode: streaming or serializing", "fprocess")
+	}
+	if r.Mode == HTTP && r.Upstream != "" {
+		l.checkUpstream(r, it, process)
+	}
+}
+
+func (l *loader) checkRoot(r *Route, it item) {
+	at := l.at(it, "root")
+	if !at.written {
+		l.missing(it, ": mode static needs a folder", "", "root")
+		return
+	}
+	if !l.fine(at) {
+		return
+	}
+	if r.Root == "" {
+		l.wrong(at, "is empty: mode static needs a folder", "")
+	} else if info, err := os.Stat(r.Root); err != nil {
+		l.wrong(at, fmt.Sprintf("cannot serve %s: %v", r.Root, cause(err)), "")
+	} else if !info.IsDir() {
+		l.wrong(at, fmt.Sprintf("cannot serve %s: it is no folder", r.Root), "")
+	}
+}
+
+func (l *loader) checkUpstream(r *Route, it item, process bool) {
+	at := l.at(it, "upstream")
+	fixed := !r.Upstream.uses("PORT") && !r.Upstream.uses("INSTANCE")
+	if !process && !fixed {
+		l.wrong(at, "there is no ${PORT} or ${INSTANCE}: without fprocess the server is run elsewhere", "write its address as it is, or give the command to run under fprocess")
+		return
+	}
+	if _, err := ParseUpstream(r.Upstream.Expand(Vars{Port: 1, Name: "name"})); err != nil {
+		l.wrong(at, fmt.Sprintf("%s is no upstream: %v", quote(string(r.Upstream)), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
+		return
+	}
+	if fixed && process && r.Replicas.Max > 1 {
+		l.wrong(at, fmt.Sprintf("only one of %d replicas can listen on %s", r.Replicas.Max, r.Upstream), "write ${PORT} in place of the port; or leave upstream out, and each is given a port of its own as $PORT")
+	}
+}
+
+// checkAuth checks what asks callers who they are.
+func (l *loader) checkAuth(r *Route, it item) {
+	var kinds []string
+	need := func(kind, key, value string) {
+		if at := l.at(it, "auth", kind); value == "" && l.fine(at) {
+			at.path += "." + key
+			l.wrong(at, "is missing", "")
+		}
+	}
+	if a := r.Auth.Basic; a != nil {
+		kinds = append(kinds, "basic")
+		need("basic", "file", a.File)
+	}
+	if a := r.Auth.Keys; a != nil {
+		kinds = append(kinds, "keys")
+		need("keys", "file", a.File)
+	}
+	if a := r.Auth.HMAC; a != nil {
+		kinds = append(kinds, "hmac")
+		need("hmac", "secret_file", a.SecretFile)
+		if a.Header != "" && !httpguts.ValidHeaderFieldName(a.Header) {
+			l.wrong(l.at(it, "auth", "hmac", "header"), quote(a.Header)+" is no name of a header", "")
+		}
+	}
+	if a := r.Auth.JWT; a != nil {
+		kinds = append(kinds, "jwt")
+		need("jwt", "issuer", a.Issuer)
+	}
+	if len(kinds) > 1 {
+		l.wrong(l.at(it, "auth"), fmt.Sprintf("asks for %s at once", strings.Join(kinds, " and ")), "keep one of them")
+	}
+}
+
+// checkAlike refuses two routes that could both match the same call alike: those
+// of one host, path and set of headers, with a method in common.
+func (l *loader) checkAlike(c *Config) {
+	type matching struct{ host, path, headers string }
+	type taken struct {
+		first    int            // the first route
+		every    int            // the first that names no methods; -1 is none
+		byMethod map[string]int // the first that names a method
+	}
+	groups := make(map[matching]*taken, len(c.Routes))
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		if r.Path == "" {
+			continue
+		}
+		key := matching{r.Host, r.Path, headersKey(r.Headers)}
+		t := groups[key]
+		if t == nil {
+			t = &taken{first: i, every: -1, byMethod: make(map[string]int)}
+			groups[key] = t
+		}
+		other := t.every
+		if len(r.Methods) == 0 {
+			if other = t.first; other == i {
+				other = -1
+			}
+			if t.every < 0 {
+				t.every = i
+			}
+		}
+		for _, m := range r.Methods {
+			if j, ok := t.byMethod[m]; !ok {
+				t.byMethod[m] = i
+			} else if j != i && other < 0 {
+				other = j
+			}
+		}
+		// A route of a name that stands twice has been told of.
+		if other >= 0 && (r.Name == "" || c.Routes[other].Name != r.Name) {
+			o := &c.Routes[other]
+			l.wrong(l.at(l.routes[i], "path"), fmt.Sprintf("the route %s on %s answers %s %s as well, and neither goes before the other", quote(o.Name), where(l.routes[other], l.routes[i]), common(o.Methods, r.Methods), r.Path), "give one of them another path, host, methods or headers")
+		}
+	}
+}
+
+// common names a method that both lists allow, where an empty one allows all.
+func common(a, b Strings) string {
+	if len(a) == 0 {
+		a, b = b, a
+	}
+	for _, m := range a {
+		if len(b) == 0 || slices.Contains(b, m) {
+			return m
+		}
+	}
+	return "every call to"
+}
+
+func headersKey(headers map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		fmt.Fprintf(&b, "%s: %s\n", name, headers[name])
+	}
+	return b.String()
+}
