@@ -203,7 +203,6 @@ func (c *Child) ended(e Exit, held bool) {
 	close(c.done)
 }
 
-
 func signalName(s syscall.Signal) string {
 	for _, n := range signals {
 		if n.signal == s {

@@ -27,6 +27,8 @@ type Supervisor struct {
 	order   []*Process          // of the last Reconcile, as its specs
 	all     []*Process          // whoever is not gone, those that are to retire among them
 	hurried bool
+
+	attached map[string]*Output // of processes that are not supervised
 }
 
 type phase uint8
@@ -50,7 +52,7 @@ var ErrStopped = errors.New("the supervisor has been stopped")
 
 // New gives a Supervisor of nothing. It starts nothing.
 func New(opt Options) *Supervisor {
-	s := &Supervisor{opt: opt, log: opt.Log, hurry: make(chan struct{}), byName: map[string]*Process{}}
+	s := &Supervisor{opt: opt, log: opt.Log, hurry: make(chan struct{}), byName: map[string]*Process{}, attached: map[string]*Output{}}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
