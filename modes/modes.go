@@ -7,26 +7,46 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 // New builds what answers the calls of route. It checks what only the mode can
 // check, such as a folder that must be there, and starts nothing. A handler that
 // holds something is an io.Closer, to be closed when no call uses it any more.
 func New(route *schema.Route, d Deps) (http.Handler, error) {
-	switch route.Mode {
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return nil, fmt.Errorf("route %q: mode %q is not one of http, streaming, serializing, afterburn, static", route.Name, route.Mode)
+	handler, err := newMode(route, d)
+	if err != nil {
+		return nil, fmt.Errorf("route %q: %w", route.Name, err)
+	}
+	return handler, nil
+}
+
+func newMode(route *schema.Route, d Deps) (http.Handler, error) {
+	switch route.Mode {
+	case schema.HTTP:
+		return newHTTP(route, d)
+	case schema.Streaming:
+		return newStreaming(route, d)
+	case schema.Serializing:
+		return newSerializing(route, d)
+	case schema.Afterburn:
+		return newAfterburn(route, d)
+	}
+	return nil, fmt.Errorf("mode %q is not one of http, streaming, serializing, afterburn, static", route.Mode)
 }
 
 // Deps are what a mode needs besides its route.
 type Deps struct {
-	Log    *slog.Logger
-	Errors string // server.errors: the form in which failures are written
+	Process *supervisor.Process // of a route with a long-lived process; nil for others
+	Log     *slog.Logger        // nil discards
+	Errors  string              // server.errors: the form in which failures are written
 }
 
-// Respond answers a call that failed, in the form that Errors asks for. What is the
-// program's own form of problem+json is the same as the function Respond.
-func (d Deps) Respond(w http.ResponseWriter, r *http.Request, err error) { Respond(w, r, err) }
+// respond is how failures are written in the form that Errors asks for.
+func (d Deps) respond() func(http.ResponseWriter, *http.Request, error) { return Respond }
 
 // The optional faces of the http.ResponseWriter that routes gives to a mode. They
 // are found by type assertion, so that a mode also works behind any other server.

@@ -1,0 +1,340 @@
+package modes
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// client is what http mode uses to speak HTTP/1.1 to one upstream: a set of
+// connections, each used by one call at a time. It is synchronous: a call writes its
+// request and reads the response in its own goroutine (a request body, which may
+// still be on its way while the response comes, has one of its own), and a connection
+// that nobody uses costs a descriptor and nothing else.
+//
+// The parts are in files of their own: request.go writes, response.go parses heads,
+// body.go finds where a body ends, exchange.go puts them together.
+type client struct {
+	network, address string
+
+	mu     sync.Mutex
+	idle   []*conn // the longest idle first
+	closed bool
+	sweep  *time.Timer // runs while a connection is idle
+}
+
+const (
+	dialTimeout = 10 * time.Second
+	// idleTimeout is how long a connection may wait for its next call; upstreams
+	// that close theirs earlier may say so by Keep-Alive.
+	idleTimeout = 60 * time.Second
+	// freshness is how recently a connection must have been used to carry a request
+	// that cannot be sent twice. Upstreams close connections that were idle for some
+	// seconds, and a request that crosses that close on its way is lost.
+	freshness = time.Second
+)
+
+func newClient(network, address string) *client {
+	return &client{network: network, address: address}
+}
+
+// idleConn takes the connection that was used last, if one was used within maxIdle
+// and is still good.
+func (cl *client) idleConn(maxIdle time.Duration) *conn {
+	for {
+		cl.mu.Lock()
+		last := len(cl.idle) - 1
+		if last < 0 {
+			cl.mu.Unlock()
+			return nil
+		}
+		c := cl.idle[last]
+		now := time.Now()
+		if now.Sub(c.idleSince) > maxIdle && now.Before(c.expires) {
+			cl.mu.Unlock()
+			return nil // and the others are older
+		}
+		cl.idle[last] = nil
+		cl.idle = cl.idle[:last]
+		cl.mu.Unlock()
+		if now.Before(c.expires) && c.quiet() {
+			c.reused = true
+			c.borrow()
+			return c
+		}
+		c.close()
+	}
+}
+
+// dial makes a new connection. It fails when ctx ends.
+func (cl *client) dial(ctx context.Context) (*conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	nc, err := d.DialContext(ctx, cl.network, cl.address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newConn(nc)
+	if err != nil {
+		_ = nc.Close() // it was never used
+		return nil, err
+	}
+	return c, nil
+}
+
+// put gives back a connection on which the last call ended cleanly. keep is how long
+// the upstream said it keeps it, or 0.
+func (cl *client) put(c *conn, keep time.Duration) {
+	c.release()
+	c.idleSince = time.Now()
+	if keep <= 0 || keep > idleTimeout {
+		keep = idleTimeout
+	} else {
+		keep = keep * 3 / 4 // its clock started earlier, and it may close while we send
+	}
+	c.expires = c.idleSince.Add(keep)
+
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	if cl.closed {
+		c.close()
+		return
+	}
+	cl.idle = append(cl.idle, c)
+	if cl.sweep == nil {
+		cl.sweep = time.AfterFunc(idleTimeout, cl.closeExpired)
+	} else if len(cl.idle) == 1 {
+		cl.sweep.Reset(idleTimeout)
+	}
+}
+
+// closeExpired closes the idle connections whose time is over, and comes again while
+// there are others.
+func (cl *client) closeExpired() {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	now := time.Now()
+	kept := cl.idle[:0]
+	for _, c := range cl.idle {
+		if now.Before(c.expires) {
+			kept = append(kept, c)
+		} else {
+			c.close()
+		}
+	}
+	clear(cl.idle[len(kept):])
+	cl.idle = kept
+	if len(kept) > 0 {
+		cl.sweep.Reset(idleTimeout / 4)
+	}
+}
+
+// Close closes the idle connections, and from then on each one that is given back.
+// Calls that are under way go on.
+func (cl *client) Close() error {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	cl.closed = true
+	if cl.sweep != nil {
+		cl.sweep.Stop()
+	}
+	for _, c := range cl.idle {
+		c.close()
+	}
+	cl.idle = nil
+	return nil
+}
+
+// conn is one connection to an upstream and what was read from it ahead.
+type conn struct {
+	net.Conn // *net.TCPConn or *net.UnixConn itself, for splice
+	raw      syscall.RawConn
+	pooled   *[]byte // what buf was at first; nil while idle
+	buf      []byte
+	r, w     int // buf[r:w] is read and not yet used
+
+	reused    bool // it carried a call before this one
+	idleSince time.Time
+	expires   time.Time
+
+	try struct { // of readNow: kept here so that a call allocates nothing
+		read func(fd uintptr) bool
+		p    []byte
+		n    int
+		err  error
+		one  [1]byte
+	}
+}
+
+// errNotYet says that a read would have to wait.
+var errNotYet = errors.New("nothing to read yet")
+
+func newConn(nc net.Conn) (*conn, error) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("a connection of type %T has no descriptor", nc)
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: nc, raw: raw}
+	c.try.read = c.tryRead
+	c.borrow()
+	return c, nil
+}
+
+// fill reads more into the buffer; with wait false it gives errNotYet instead of
+// waiting. The end of the stream is io.EOF. The buffer must have room: see room.
+func (c *conn) fill(wait bool) error {
+	n, err := c.readNow(c.buf[c.w:])
+	if wait && err == errNotYet {
+		n, err = c.Conn.Read(c.buf[c.w:])
+	}
+	c.w += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// mostHead is how large the head of a response may be.
+const mostHead = 1 << 20
+
+// readHead reads the next head. The error is io.EOF when the upstream closed without
+// a byte of one, and io.ErrUnexpectedEOF when it closed inside of it.
+func (c *conn) readHead(h *head) error {
+	seen := 0 // bytes from c.r on in which there is no end of a head
+	for {
+		p := c.buf[c.r:c.w]
+		if prefix := "HTTP/1."; string(p[:min(len(p), len(prefix))]) != prefix[:min(len(p), len(prefix))] {
+			return fmt.Errorf("no HTTP/1 response: %s", quoted(string(p)))
+		}
+		if end := headEnd(p, seen); end > 0 {
+			c.r += end
+			return h.parse(string(p[:end]))
+		}
+		seen = len(p)
+		if !c.room(mostHead) {
+			return fmt.Errorf("a head of more than %d bytes", mostHead)
+		}
+		if err := c.fill(true); err != nil {
+			if err == io.EOF && len(p) > 0 {
+				return io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+}
+
+// headEnd gives the length of the head that p begins with, or 0 while it is not all
+// there; in the first seen bytes there is no end.
+func headEnd(p []byte, seen int) int {
+	for i := max(0, seen-2); i < len(p); i++ {
+		next := bytes.IndexByte(p[i:], '\n')
+		if next < 0 {
+			return 0
+		}
+		i += next
+		switch after := p[i+1:]; {
+		case len(after) > 0 && after[0] == '\n':
+			return i + 2
+		case len(after) > 1 && after[0] == '\r' && after[1] == '\n':
+			return i + 3
+		}
+	}
+	return 0
+}
+
+// room makes place in the buffer for at least one more byte and at most a buffer of
+// limit bytes. It reports whether there is any.
+func (c *conn) room(limit int) bool {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if c.w < len(c.buf) {
+		return true
+	}
+	if c.r > 0 {
+		c.w = copy(c.buf, c.buf[c.r:c.w])
+		c.r = 0
+		return true
+	}
+	if len(c.buf) >= limit {
+		return false
+	}
+	bigger := make([]byte, min(2*len(c.buf), limit))
+	c.w = copy(bigger, c.buf[:c.w])
+	c.buf = bigger
+	return true
+}
+
+// readNow reads what is there without waiting: errNotYet when that is nothing.
+func (c *conn) readNow(p []byte) (int, error) {
+	c.try.p = p
+	err := c.raw.Read(c.try.read)
+	c.try.p = nil
+	if err != nil {
+		return 0, err // the deadline has passed, or the connection is closed
+	}
+	return c.try.n, c.try.err
+}
+
+func (c *conn) tryRead(fd uintptr) bool {
+	c.try.n, c.try.err = readFD(fd, c.try.p)
+	return true
+}
+
+// readFD is one read(2) that does not wait: errNotYet when there is nothing, io.EOF at
+// the end.
+func readFD(fd uintptr, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), p)
+		switch {
+		case n > 0:
+			return n, nil
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			return 0, errNotYet
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		default:
+			return 0, io.EOF
+		}
+	}
+}
+
+// quiet reports whether an idle connection is as it should be: open, with nothing to
+// read. What comes between two calls belongs to neither.
+func (c *conn) quiet() bool {
+	_, err := c.readNow(c.try.one[:])
+	return err == errNotYet
+}
+
+// borrow and release take a buffer and give it back: an idle connection has none.
+func (c *conn) borrow() {
+	c.pooled = getBuffer()
+	c.buf = *c.pooled
+}
+
+func (c *conn) release() {
+	putBuffer(c.pooled)
+	c.pooled, c.buf, c.r, c.w = nil, nil, 0, 0
+}
+
+// close ends the connection. Whether the upstream took note does not matter any more.
+func (c *conn) close() {
+	_ = c.Conn.Close()
+	if c.buf != nil {
+		c.release()
+	}
+}
+
+// aLongTimeAgo is a deadline that makes reads and writes return at once.
+var aLongTimeAgo = time.Unix(1, 0)

@@ -1,0 +1,349 @@
+package modes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+// exchange is one call over HTTP/1.1: its request, the connection that carries it
+// now, and how far the response has come. It may make several attempts.
+type exchange struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	control *http.ResponseController
+	splice  bool // a large body may pass without anybody seeing its progress
+
+	request request
+	upload  *upload // the caller's body; nil when there is none, or it was read before
+	head    head
+	body    body
+
+	sender   *sender // of the attempt that runs; nil without a body
+	answered bool    // a byte of a response came
+	reached  bool    // the upstream may have seen something of the request
+	keep     bool    // the connection is as good as before
+
+	mu          sync.Mutex // for what follows: the call's end may come at any time
+	c           *conn
+	hijacked    net.Conn // the caller's connection after 101
+	interrupted bool
+	over        bool
+	begun       bool // the caller has got the head of the response
+}
+
+// newExchange gives an exchange whose request is not prepared yet, and end takes it
+// back; stop ends the calls of interrupt, and is nil if there cannot be any.
+func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.w, x.r, x.control = w, r, http.NewResponseController(w)
+	return x
+}
+
+func (x *exchange) end(stop func() bool) {
+	x.finish()
+	x.request.release()
+	if stop == nil || stop() { // or interrupt has still to see that it is over
+		*x = exchange{head: head{fields: x.head.fields[:0], hops: x.head.hops[:0]}, body: body{trailer: x.body.trailer[:0]}}
+		exchanges.Put(x)
+	}
+}
+
+// exchanges keeps the memory of exchanges that are over for those to come.
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// errInterrupted says that the call ended; context.Cause knows why.
+var errInterrupted = errors.New("the call has ended")
+
+// goneError says that the caller did not take the response.
+type goneError struct{ err error }
+
+func (e goneError) Error() string { return "writing the response: " + e.err.Error() }
+func (e goneError) Unwrap() error { return e.err }
+
+// attempt sends the request over c and passes the response to the caller. After an
+// error, begun says whether the caller has seen something of it. c is as good as
+// before when keep is set, and is to be closed when not.
+func (x *exchange) attempt(c *conn) error {
+	x.sender, x.answered, x.reached, x.keep = nil, false, false, false
+	if !x.use(c) {
+		return errInterrupted
+	}
+	defer x.use(nil)
+	err := x.send(c)
+	if err == nil {
+		err = x.receive(c)
+	}
+	sent := x.endSender()
+	x.keep = x.keep && err == nil && sent == nil
+	if _, ok := errors.AsType[*failure.Error](sent); ok && err != nil {
+		return sent // the caller's body failed, and that stopped the reading
+	}
+	return err
+}
+
+// send sends the request; one that has a body is sent while the response is awaited.
+func (x *exchange) send(c *conn) error {
+	if x.request.length == 0 {
+		n, err := c.Write(x.request.out)
+		x.reached = n > 0
+		return err
+	}
+	x.sender = newSender(&x.request, c)
+	go x.sender.run() // ends before endSender returns
+	return nil
+}
+
+// mostInterim is how many responses of 1xx may come before the final one.
+const mostInterim = 100
+
+// receive passes on what comes until the response is complete.
+func (x *exchange) receive(c *conn) error {
+	for range mostInterim {
+		err := c.readHead(&x.head)
+		x.answered = x.answered || err == nil || c.w > c.r
+		switch {
+		case err != nil:
+			return err
+		case x.head.status == http.StatusContinue:
+			if x.sender != nil {
+				x.sender.decide(true) // the caller gets a 100 of its own when its body is read
+			}
+		case x.head.status == http.StatusSwitchingProtocols:
+			return x.switchProtocols(c)
+		case x.head.status < 200:
+			x.inform()
+		default:
+			return x.pass(c)
+		}
+	}
+	return fmt.Errorf("%d interim responses and no final one", mostInterim)
+}
+
+// inform passes on an interim response such as 103 Early Hints.
+func (x *exchange) inform() {
+	if !x.r.ProtoAtLeast(1, 1) {
+		return // RFC 9110, 15.2
+	}
+	header := x.w.Header()
+	before := maps.Clone(header)
+	x.head.writeTo(header)
+	x.w.WriteHeader(x.head.status)
+	clear(header)
+	maps.Copy(header, before)
+}
+
+// pass passes on the final response.
+func (x *exchange) pass(c *conn) error {
+	header, h := x.w.Header(), &x.head
+	h.writeTo(header)
+	bodiless := h.bodiless(x.r.Method)
+	if h.chunked && !bodiless {
+		announce(header, h.trailer)
+	}
+	if s := x.sender; s != nil && !s.allRead.Load() {
+		s.decide(false)
+		if x.r.ProtoMajor == 1 {
+			// Whatever the caller still sends of its body must not be taken for a request.
+			header["Connection"] = []string{"close"}
+		}
+	}
+	if !x.begin() {
+		return errInterrupted
+	}
+	x.w.WriteHeader(h.status)
+	x.body.start(c, h, x.r.Method)
+	flushed, err := x.passBody()
+	if err != nil {
+		return err
+	}
+	if err := x.passTrailer(flushed); err != nil {
+		return err
+	}
+	framed := h.chunked || h.length >= 0 || bodiless
+	if h.status == http.StatusNoContent && (h.chunked || h.length > 0) {
+		framed = false // who says both may well send a body
+	}
+	x.keep = framed && !h.close && c.r == c.w
+	return nil
+}
+
+// begin notes that the head goes to the caller, unless the call has ended.
+func (x *exchange) begin() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.begun = !x.interrupted
+	return x.begun
+}
+
+// spliceLeast is the size of the rest of a body that is worth a pipe in the kernel.
+const spliceLeast = 64 << 10
+
+// passBody passes the body on as it comes: before waiting for more of it, what is
+// there is on its way to the caller. It reports whether the caller has got all that
+// was written.
+func (x *exchange) passBody() (flushed bool, err error) {
+	for {
+		if n := x.body.rest(); x.splice && n >= spliceLeast {
+			if err := x.spliceBody(n); err != nil {
+				return false, err
+			}
+		}
+		p, err := x.body.next(false)
+		if err == errNotYet {
+			if !flushed {
+				if err := x.control.Flush(); err != nil {
+					return false, goneError{err}
+				}
+				flushed = true
+			}
+			p, err = x.body.next(true)
+		}
+		if len(p) > 0 {
+			if _, err := x.w.Write(p); err != nil {
+				return false, goneError{err}
+			}
+			flushed = false
+		}
+		if err == io.EOF {
+			return flushed, nil
+		}
+		if err != nil {
+			return flushed, err
+		}
+	}
+}
+
+// spliceBody passes n bytes on by splice(2), if both ends are sockets: the reader
+// must be the connection itself for that.
+func (x *exchange) spliceBody(n int64) error {
+	to, ok := x.w.(io.ReaderFrom)
+	if !ok {
+		x.splice = false
+		return nil
+	}
+	from := io.LimitedReader{R: x.body.c.Conn, N: n}
+	_, err := to.ReadFrom(&from)
+	x.body.skip(n - from.N)
+	if err == nil && from.N > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// announce says which fields come behind the body.
+func announce(header http.Header, names []string) {
+	if list := trailerNames(names); list != "" {
+		header["Trailer"] = []string{list}
+	}
+}
+
+// passTrailer passes on the fields behind the body, also those that were not announced.
+func (x *exchange) passTrailer(flushed bool) error {
+	if len(x.body.trailer) == 0 {
+		return nil
+	}
+	if !flushed {
+		// net/http gives a short body that was never flushed a Content-Length and no trailer.
+		if err := x.control.Flush(); err != nil {
+			return goneError{err}
+		}
+	}
+	header := x.w.Header()
+	for _, f := range x.body.trailer {
+		name := f.name
+		if !named(x.head.trailer, name) {
+			name = http.TrailerPrefix + name
+		}
+		header[name] = append(header[name], f.value)
+	}
+	return nil
+}
+
+const (
+	// senderGrace is for a sender that only has to notice that all is sent.
+	senderGrace = 50 * time.Millisecond
+	// linger is how long a caller whose body nobody wants any more may go on sending
+	// it and still read the response; a connection closed at once would take that away.
+	linger = time.Second
+)
+
+// endSender waits until the request is sent, and gives its error. One that is not
+// when the response is complete has to stop.
+func (x *exchange) endSender() error {
+	s := x.sender
+	if s == nil {
+		return nil
+	}
+	select {
+	case <-s.done:
+	default:
+		x.stopSender(s)
+	}
+	x.reached = x.reached || s.reached
+	return s.err
+}
+
+func (x *exchange) stopSender(s *sender) {
+	if s.allRead.Load() {
+		grace := time.NewTimer(senderGrace)
+		defer grace.Stop()
+		select {
+		case <-s.done:
+			return
+		case <-grace.C:
+		}
+	}
+	s.decide(false)
+	_ = s.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
+	if x.upload == nil || s.allRead.Load() {
+		<-s.done
+		return
+	}
+	x.upload.stop(s.done)
+	// net/http reads what the caller still sends, for as long.
+	_ = x.control.SetReadDeadline(time.Now().Add(linger)) // a front without deadlines has its own way
+}
+
+// use makes c the connection that interrupt interrupts. It reports false when that
+// has happened already.
+func (x *exchange) use(c *conn) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.c = c
+	return !x.interrupted
+}
+
+// interrupt makes everything that the call waits for return at once. It is called in
+// a goroutine of its own when the call's context ends.
+func (x *exchange) interrupt() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.interrupted = true
+	if x.over {
+		return // the writer is somebody else's now
+	}
+	if x.c != nil {
+		_ = x.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
+	}
+	switch {
+	case x.hijacked != nil:
+		_ = x.hijacked.SetDeadline(aLongTimeAgo)
+	case x.begun:
+		_ = x.control.SetWriteDeadline(aLongTimeAgo) // a front without deadlines has its own way to end a write
+	}
+}
+
+// finish ends the time in which interrupt does anything.
+func (x *exchange) finish() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over = true
+}

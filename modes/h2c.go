@@ -1,0 +1,236 @@
+package modes
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// newH2C makes what speaks to an upstream that takes HTTP/2 without TLS. It is
+// net/http's: many calls share a connection there.
+func newH2C(u schema.Upstream) *http.Transport {
+	t := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d := net.Dialer{Timeout: dialTimeout}
+			return d.DialContext(ctx, u.Network, u.Address)
+		},
+		Protocols:              new(http.Protocols),
+		DisableCompression:     true,
+		IdleConnTimeout:        idleTimeout,
+		ExpectContinueTimeout:  expectDelay,
+		MaxResponseHeaderBytes: mostHead,
+	}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return t
+}
+
+// overHTTP2 makes an attempt with it.
+func (c *call) overHTTP2(up *upstream) error {
+	to, err := target(c.r, up.BasePath)
+	if err != nil {
+		return err
+	}
+	body := &lentBody{upload: c.upload}
+	interim := &interim{w: c.w, r: c.r}
+	ctx := httptrace.WithClientTrace(c.r.Context(), &httptrace.ClientTrace{
+		GotConn:        func(got httptrace.GotConnInfo) { interim.do(func() { c.reused = got.Reused }) },
+		WroteHeaders:   func() { interim.do(func() { c.reached = true }) },
+		Got1xxResponse: interim.pass,
+	})
+	res, err := up.h2c.RoundTrip(c.http2Request(ctx, up, to, body))
+	interim.end()
+	if err == nil {
+		c.answered = true
+		err = c.passHTTP2(res)
+		_ = res.Body.Close() // what is left of it is not wanted
+	}
+	if !body.end() && c.r.ProtoMajor == 1 {
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(linger)) // as in stopSender
+	}
+	return err
+}
+
+// http2Request is the caller's request as it goes to the upstream.
+func (c *call) http2Request(ctx context.Context, up *upstream, to string, body *lentBody) *http.Request {
+	r := c.r
+	out := (&http.Request{
+		Method: r.Method, Host: r.Host, Header: make(http.Header, len(r.Header)), ContentLength: r.ContentLength,
+		URL: &url.URL{Scheme: "http", Host: up.Host, Opaque: to},
+	}).WithContext(ctx)
+	if out.Host == "" {
+		out.Host = up.Host
+	}
+	if strings.HasPrefix(to, "//") {
+		out.URL.Opaque = "//" + out.Host + to // url.URL would take the path for a host, and net/http takes both off again
+	}
+	switch {
+	case c.held != nil:
+		out.Body, out.ContentLength = body, c.held.size
+		body.section = c.held.section(0, c.held.size)
+	case c.upload != nil:
+		out.Body, out.Trailer = body, r.Trailer
+	}
+	hops := connectionOptions(r.Header)
+	for name, values := range r.Header {
+		if !hopByHop(name) && (!mayDrop(name) || !named(hops, name)) {
+			out.Header[name] = values
+		}
+	}
+	if wantsTrailers(r.Header["Te"]) {
+		out.Header["Te"] = []string{"trailers"}
+	}
+	if out.Header["User-Agent"] == nil {
+		out.Header["User-Agent"] = nil // or net/http names itself
+	}
+	return out
+}
+
+// passHTTP2 passes the response to the caller, each frame as it comes.
+func (c *call) passHTTP2(res *http.Response) error {
+	header := c.w.Header()
+	for name, values := range res.Header {
+		if !hopByHop(name) {
+			header[name] = values
+		}
+	}
+	if _, ok := header["Content-Type"]; !ok {
+		header["Content-Type"] = nil
+	}
+	announced := maps.Clone(res.Trailer)
+	announce(header, slices.Collect(maps.Keys(announced)))
+	c.upload.last(c.r)
+	c.begun = true
+	c.w.WriteHeader(res.StatusCode)
+	if err := c.copyHTTP2(res); err != nil {
+		return err
+	}
+	for name, values := range res.Trailer {
+		if _, ok := announced[name]; !ok {
+			name = http.TrailerPrefix + name
+		}
+		header[name] = values
+	}
+	return nil
+}
+
+func (c *call) copyHTTP2(res *http.Response) error {
+	if res.Body == http.NoBody {
+		return nil // so that a head that is all of a response stays that
+	}
+	control := http.NewResponseController(c.w)
+	buf := getBuffer()
+	defer putBuffer(buf)
+	for {
+		if err := control.Flush(); err != nil {
+			return goneError{err}
+		}
+		n, err := res.Body.Read(*buf)
+		if n > 0 {
+			if _, err := c.w.Write((*buf)[:n]); err != nil {
+				return goneError{err}
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// interim passes on responses of 1xx. net/http reports them from a goroutine of its
+// own, which may be late: nothing is done after end.
+type interim struct {
+	w http.ResponseWriter
+	r *http.Request
+
+	mu   sync.Mutex
+	over bool
+}
+
+func (i *interim) do(f func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.over {
+		f()
+	}
+}
+
+func (i *interim) pass(code int, fields textproto.MIMEHeader) error {
+	if code == http.StatusContinue || !i.r.ProtoAtLeast(1, 1) {
+		return nil // a 100 goes to the caller when the body is read
+	}
+	i.do(func() {
+		header := i.w.Header()
+		before := maps.Clone(header)
+		maps.Copy(header, http.Header(fields))
+		i.w.WriteHeader(code)
+		clear(header)
+		maps.Copy(header, before)
+	})
+	return nil
+}
+
+func (i *interim) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.over = true
+}
+
+// lentBody lends the caller's body to net/http, which may still be reading it after
+// the response is complete, and takes it back.
+type lentBody struct {
+	upload  *upload
+	section io.Reader // of what was read before, instead
+
+	mu   sync.Mutex // held while it is read
+	over bool
+}
+
+func (b *lentBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.over:
+		return 0, errStopped
+	case b.section != nil:
+		return b.section.Read(p)
+	}
+	return b.upload.Read(p)
+}
+
+// Close does nothing: the body is its owner's to close.
+func (b *lentBody) Close() error { return nil }
+
+// end waits until nobody reads the body, and reports whether that ended by itself.
+func (b *lentBody) end() bool {
+	if b.mu.TryLock() {
+		defer b.mu.Unlock()
+		b.over = true
+		return true
+	}
+	done := make(chan struct{})
+	go func() { // ends with the read that it waits for
+		defer close(done)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.over = true
+	}()
+	if b.section == nil {
+		b.upload.stop(done)
+	}
+	<-done
+	return b.section != nil
+}

@@ -1,0 +1,411 @@
+package modes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// proxy is http mode: it passes a call on to an HTTP server, which is an instance of
+// the route's process or is run elsewhere. Nothing is added to what passes but what
+// the next hop needs.
+type proxy struct {
+	route     *schema.Route
+	log       *slog.Logger
+	respond   func(http.ResponseWriter, *http.Request, error)
+	process   instances // nil when the upstream is run elsewhere
+	elsewhere *upstream // nil when it is not
+	splice    bool
+}
+
+// instances is what http mode needs of a supervised process, and instance of one life
+// of it. See supervisor.Process and supervisor.Instance.
+type (
+	instances interface {
+		acquire(ctx context.Context, wait time.Duration) (instance, error)
+	}
+	instance interface {
+		Number() int
+		Upstream() string
+		Done() <-chan struct{}
+		Keep(make func() io.Closer) io.Closer
+		Release()
+	}
+)
+
+func newHTTP(route *schema.Route, d Deps) (http.Handler, error) {
+	if d.Process == nil {
+		return newProxy(route, nil, d)
+	}
+	return newProxy(route, supervised{d.Process}, d)
+}
+
+// supervised is the instances of a supervisor's process.
+type supervised struct{ process *supervisor.Process }
+
+func (s supervised) acquire(ctx context.Context, wait time.Duration) (instance, error) {
+	i, err := s.process.Acquire(ctx, wait)
+	if err != nil {
+		return nil, err // and no instance: a nil *Instance is not a nil instance
+	}
+	return i, nil
+}
+
+func newProxy(route *schema.Route, process instances, d Deps) (*proxy, error) {
+	p := &proxy{route: route, log: d.Log.With("route", route.Name), respond: d.respond(), process: process}
+	// A body that is spliced shows no progress to the clock of timeouts.idle.
+	p.splice = route.Timeouts.Idle == 0
+	if process == nil {
+		address := route.Upstream.Expand(schema.Vars{Name: route.Name})
+		if p.elsewhere = newUpstream(address, address); p.elsewhere.err != nil {
+			return nil, fmt.Errorf("reading upstream %q: %w", address, p.elsewhere.err)
+		}
+	}
+	return p, nil
+}
+
+// Close closes the connections to an upstream that is run elsewhere. Those to an
+// instance are closed with its life.
+func (p *proxy) Close() error {
+	if p.elsewhere != nil {
+		return p.elsewhere.Close()
+	}
+	return nil
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := call{proxy: p, w: w, r: r, upload: newUpload(w, r)}
+	if wait := p.route.Timeouts.Queue.D(); wait > 0 {
+		c.patience = time.Now().Add(wait)
+	}
+	defer c.end()
+	if err := c.run(); err != nil {
+		c.fail(err)
+	}
+}
+
+// call is one call of http mode: at most one exchange, in as many attempts as the
+// request allows.
+type call struct {
+	*proxy
+	w        http.ResponseWriter
+	r        *http.Request
+	upload   *upload   // the caller's body, or nil
+	held     *spill    // the same, read before it is sent
+	patience time.Time // the end of timeouts.queue; zero = never
+
+	x      *exchange // nil until there is a connection, and over HTTP/2
+	stop   func() bool
+	begun  bool // over HTTP/2: the caller has got the head of the response
+	tries  int
+	repeat bool // a request that may have been seen was sent once more
+
+	// of the last attempt
+	life     <-chan struct{} // of its instance
+	reused   bool            // the connection had carried a call before
+	answered bool
+	reached  bool
+}
+
+func (c *call) run() error {
+	if c.route.BufferBody && c.upload != nil {
+		c.held = newSpill(0) // limits.body is held by routes
+		if err := c.upload.until(c.r.Context(), func() error { return c.held.fill(c.upload) }); err != nil {
+			return err
+		}
+	}
+	for {
+		c.tries++
+		err := c.attempt()
+		if err == nil || !c.again(err) {
+			return err
+		}
+	}
+}
+
+// attempt passes the call to one upstream.
+func (c *call) attempt() error {
+	c.life, c.reused, c.answered, c.reached = nil, false, false, false
+	up := c.elsewhere
+	if c.process != nil {
+		i, err := c.acquire()
+		if err != nil {
+			return err
+		}
+		defer i.Release()
+		c.life = i.Done()
+		up = i.Keep(func() io.Closer {
+			return newUpstream(c.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream())
+		}).(*upstream)
+	}
+	if up.err != nil {
+		return &failure.Error{Kind: failure.Internal, Detail: "the upstream's address cannot be read", Cause: up.err}
+	}
+	if access, ok := c.w.(instanceSetter); ok {
+		access.SetInstance(up.name)
+	}
+	if up.h2c != nil {
+		return c.overHTTP2(up)
+	}
+	return c.overHTTP1(up)
+}
+
+// acquire takes an instance, or waits for one as long as timeouts.queue allows. One
+// that has just died is none, though the supervisor may not have been told yet.
+func (c *call) acquire() (instance, error) {
+	began := time.Now()
+	for {
+		wait := time.Duration(math.MaxInt64)
+		if !c.patience.IsZero() {
+			wait = max(time.Until(c.patience), 0)
+		}
+		i, err := c.process.acquire(c.r.Context(), wait)
+		if err == nil {
+			select {
+			case <-i.Done():
+				i.Release()
+				err = &failure.Error{Kind: failure.NotReady, Detail: "the process ended and no other was ready in time", RetryAfter: time.Second}
+				if wait > 0 && pause(c.r.Context(), time.Millisecond) {
+					continue
+				}
+			default:
+			}
+		}
+		if waited, ok := c.w.(queueWaiter); ok {
+			waited.AddQueueWait(time.Since(began))
+		}
+		return i, err
+	}
+}
+
+// overHTTP1 makes an attempt with our own client.
+func (c *call) overHTTP1(up *upstream) error {
+	if err := c.exchange(up); err != nil {
+		return err
+	}
+	var conn *conn
+	if c.tries == 1 { // what failed once on an old connection gets a new one
+		maxIdle := freshness
+		if idempotent(c.r.Method) {
+			maxIdle = idleTimeout
+		}
+		conn = up.client.idleConn(maxIdle)
+	}
+	if conn == nil {
+		var err error
+		if conn, err = up.client.dial(c.r.Context()); err != nil {
+			return err
+		}
+	}
+	c.reused = conn.reused
+	err := c.x.attempt(conn)
+	c.answered, c.reached = c.x.answered, c.x.reached
+	if c.x.keep {
+		up.client.put(conn, c.x.head.keepAlive)
+	} else {
+		conn.close()
+	}
+	return err
+}
+
+// exchange makes what all attempts share, once.
+func (c *call) exchange(up *upstream) error {
+	if c.x != nil {
+		c.x.request.rewind()
+		return nil
+	}
+	to, err := target(c.r, up.BasePath)
+	if err != nil {
+		return err
+	}
+	c.x = newExchange(c.w, c.r)
+	c.x.splice = c.splice && c.r.ProtoMajor == 1 && c.r.TLS == nil
+	c.x.upload = c.upload
+	if err := c.x.request.prepare(c.r, c.upload, c.held, to, up.Host); err != nil {
+		return err
+	}
+	c.stop = context.AfterFunc(c.r.Context(), c.x.interrupt)
+	return nil
+}
+
+const (
+	// deathNotice is how long the end of a process may take to become known after it
+	// was seen to take no connections.
+	deathNotice = time.Second
+	// shortNotice is the same for one that did not answer a request that it may have seen.
+	shortNotice = 250 * time.Millisecond
+)
+
+// again reports whether the failed attempt may be followed by another: when nothing of
+// the request reached an upstream, or when it does no harm to send it twice; and if
+// there is reason to believe that the next one fares better.
+func (c *call) again(err error) bool {
+	if _, ok := errors.AsType[*failure.Error](err); ok || c.r.Context().Err() != nil {
+		return false
+	}
+	begun, replayable := c.begun, c.upload == nil || c.held != nil
+	if c.x != nil {
+		begun, replayable = c.x.begun, c.x.request.replayable()
+	}
+	if begun || c.answered || !replayable || c.reached && !idempotent(c.r.Method) {
+		return false
+	}
+	switch {
+	case c.reused && c.tries == 1:
+		return true // the upstream may have closed an idle connection
+	case c.life == nil || c.reached && c.repeat:
+		return false
+	}
+	notice := deathNotice
+	if c.reached {
+		c.repeat, notice = true, shortNotice
+	}
+	timer := time.NewTimer(notice)
+	defer timer.Stop()
+	select {
+	case <-c.life:
+		return true // a call that finds its process dead is held for the next one
+	case <-timer.C:
+	case <-c.r.Context().Done():
+	}
+	return false
+}
+
+// fail ends a call that failed: by an answer of our own if there was none, else so
+// that the caller can tell.
+func (c *call) fail(err error) {
+	f := c.failure(err)
+	begun := c.begun || c.x != nil && c.x.begun
+	if f.Kind == failure.BadUpstream {
+		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, "upstream failed", slog.String("id", c.r.Header.Get("X-Request-Id")),
+			slog.String("method", c.r.Method), slog.Bool("cut", begun), slog.Any("error", err))
+	}
+	if begun {
+		if f.Kind != failure.Gone {
+			_ = http.NewResponseController(c.w).Flush() // what came before the failure; the cut follows anyway
+		}
+		cut(c.w)
+	}
+	if c.x != nil && c.x.sender != nil && !c.x.sender.allRead.Load() && c.r.ProtoMajor == 1 {
+		c.w.Header().Set("Connection", "close") // what follows is the rest of the body
+	}
+	c.respond(c.w, c.r, f)
+	if f.Kind == failure.Gone {
+		cut(c.w) // whoever may still be there must not get an empty success
+	}
+}
+
+// cut ends a response in its middle.
+func cut(w http.ResponseWriter) {
+	// Or net/http first waits for the rest of the request.
+	_ = http.NewResponseController(w).SetReadDeadline(aLongTimeAgo)
+	panic(http.ErrAbortHandler)
+}
+
+// failure says what an error means to the caller.
+func (c *call) failure(err error) *failure.Error {
+	f, known := errors.AsType[*failure.Error](err)
+	if ctx := c.r.Context(); ctx.Err() != nil {
+		if f, known = errors.AsType[*failure.Error](context.Cause(ctx)); !known {
+			f, known = &failure.Error{Kind: failure.Gone, Detail: "the caller went away", Cause: context.Cause(ctx)}, true
+		}
+	}
+	if gone, ok := errors.AsType[goneError](err); ok && !known {
+		f, known = &failure.Error{Kind: failure.Gone, Detail: "the caller did not take the response", Cause: gone.err}, true
+	}
+	if !known {
+		f = &failure.Error{Kind: failure.BadUpstream, Detail: upstreamFault(err), Cause: err}
+	}
+	if f.Route == "" {
+		named := *f
+		named.Route = c.route.Name
+		f = &named
+	}
+	return f
+}
+
+// upstreamFault is a sentence about an upstream's failure, without its address.
+func upstreamFault(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the upstream refuses connections"
+	case errors.Is(err, os.ErrNotExist):
+		return "the upstream's socket does not exist"
+	case errors.Is(err, io.EOF):
+		return "the upstream closed the connection without an answer"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the upstream closed the connection before its answer was complete"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the upstream reset the connection"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "the upstream did not accept a connection in time"
+	}
+	return "the upstream's answer is no HTTP that can be passed on, or it cannot be reached"
+}
+
+// end gives back what the call holds.
+func (c *call) end() {
+	if c.x != nil {
+		c.x.end(c.stop)
+	}
+	if c.held != nil {
+		c.held.giveBack()
+	}
+}
+
+// pause waits for d, and reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// upstream is one server: how it is reached, and the connections to it.
+type upstream struct {
+	schema.Upstream
+	name   string // in the access line
+	client *client
+	h2c    *http.Transport // instead of client
+	err    error           // the address cannot be read
+}
+
+func newUpstream(name, address string) *upstream {
+	u := &upstream{name: name}
+	if u.Upstream, u.err = schema.ParseUpstream(address); u.err != nil {
+		return u
+	}
+	if u.H2C {
+		u.h2c = newH2C(u.Upstream)
+	} else {
+		u.client = newClient(u.Network, u.Address)
+	}
+	return u
+}
+
+// Close closes the connections that no call uses; the others end with their calls.
+func (u *upstream) Close() error {
+	if u.h2c != nil {
+		u.h2c.CloseIdleConnections()
+	}
+	if u.client != nil {
+		return u.client.Close()
+	}
+	return nil
+}

@@ -1,0 +1,365 @@
+package modes
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+// request is one call's request as it goes to an HTTP/1.1 upstream. It outlives an
+// attempt that failed: what was taken from the caller's body and has reached nobody
+// is still in out.
+type request struct {
+	r       *http.Request
+	length  int64     // of the body; -1 = chunked
+	body    io.Reader // nil = none
+	held    *spill    // the whole body, when it was read beforehand
+	upgrade string    // the protocols that the caller would switch to
+	expect  bool      // the body waits for 100 Continue
+
+	pooled *[]byte
+	out    []byte // the head, and behind it the first bytes of the body
+	head   int    // how much of out is the head
+	left   int64  // bytes of the body that were not yet read
+	begun  bool   // the first bytes of the body are in out
+	past   bool   // bytes behind those were read
+	ended  bool   // the last byte of the body was read
+}
+
+// leastRoom is how much of the body's beginning always fits behind the head.
+const leastRoom = 4 << 10
+
+// prepare makes q the request that r asks for, with target in the request line and
+// held, if there is one, as its body. It fails when r cannot be written without
+// becoming something else on the way.
+func (q *request) prepare(r *http.Request, body *upload, held *spill, target, authority string) error {
+	*q = request{r: r, held: held, pooled: getBuffer()}
+	q.out = (*q.pooled)[:0]
+	switch {
+	case held != nil:
+		q.length = held.size
+	case body != nil:
+		q.length, q.body = max(r.ContentLength, -1), body
+	}
+	q.rewind()
+	hops := connectionOptions(r.Header)
+	if r.ProtoMajor == 1 && r.ProtoMinor >= 1 {
+		q.upgrade = protocols(r.Header, hops)
+		q.expect = q.length != 0 && held == nil && strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+	}
+	host := r.Host
+	if host == "" {
+		host = authority // HTTP/1.0 has no Host; 1.1 wants one
+	}
+	if !validName(r.Method) || !validTarget(target) || !validTarget(host) {
+		return malformed("the method, the path or the host has a character that it may not have")
+	}
+	q.out = append(q.out, r.Method...)
+	q.out = append(q.out, ' ')
+	q.out = append(q.out, target...)
+	q.out = append(q.out, " HTTP/1.1\r\nHost: "...)
+	q.out = append(q.out, host...)
+	q.out = append(q.out, crlf...)
+	for name, values := range r.Header {
+		if hopByHop(name) || name == "Content-Length" || name == "Host" || name == "Expect" || mayDrop(name) && named(hops, name) {
+			continue
+		}
+		if !validName(name) {
+			return malformed("the header has a field with a malformed name")
+		}
+		for _, value := range values {
+			if !validValue(value) {
+				return malformed("the header field " + name + " has a character that it may not have")
+			}
+			q.appendField(name, value)
+		}
+	}
+	q.appendFraming(r)
+	q.out = append(q.out, crlf...)
+	q.head = len(q.out)
+	if cap(q.out)-q.head < leastRoom {
+		q.out = slices.Grow(q.out, leastRoom)
+	}
+	return nil
+}
+
+// appendFraming appends the fields that belong to this hop: where the body ends,
+// what may come behind it, and what the connection may become.
+func (q *request) appendFraming(r *http.Request) {
+	switch {
+	case q.length < 0:
+		q.appendField("Transfer-Encoding", "chunked")
+		if names := trailerNames(slices.Collect(maps.Keys(r.Trailer))); names != "" {
+			q.appendField("Trailer", names)
+		}
+	case q.length > 0 || r.Header["Content-Length"] != nil || meantToHaveBody(r.Method):
+		q.out = append(q.out, "Content-Length: "...)
+		q.out = strconv.AppendInt(q.out, q.length, 10)
+		q.out = append(q.out, crlf...)
+	}
+	if q.expect {
+		q.appendField("Expect", "100-continue")
+	}
+	trailers := wantsTrailers(r.Header["Te"])
+	if trailers {
+		q.appendField("Te", "trailers")
+	}
+	switch {
+	case q.upgrade != "":
+		q.appendField("Connection", "Upgrade")
+		q.appendField("Upgrade", q.upgrade)
+	case trailers:
+		q.appendField("Connection", "TE") // RFC 9110, 10.1.4
+	}
+}
+
+func (q *request) appendField(name, value string) {
+	q.out = append(q.out, name...)
+	q.out = append(q.out, ": "...)
+	q.out = append(q.out, value...)
+	q.out = append(q.out, crlf...)
+}
+
+// release gives the buffer back.
+func (q *request) release() {
+	if q.pooled != nil {
+		putBuffer(q.pooled)
+	}
+	*q = request{}
+}
+
+// replayable reports whether the request can be sent from its beginning, after rewind.
+func (q *request) replayable() bool { return !q.past || q.held != nil }
+
+// rewind goes back to the beginning of a request that is replayable.
+func (q *request) rewind() {
+	if q.begun && !q.past {
+		return // out has it
+	}
+	q.out, q.begun, q.past = q.out[:q.head], false, false
+	q.left, q.ended = q.length, q.length == 0
+	if q.held != nil {
+		q.body = q.held.section(0, q.held.size)
+	}
+}
+
+// readBody reads bytes of the body into the room behind b and appends them to it,
+// framed as the request says.
+func (q *request) readBody(b []byte) ([]byte, error) {
+	if q.length < 0 {
+		return q.readChunk(b)
+	}
+	room := b[len(b):cap(b)]
+	n, err := q.body.Read(room[:min(int64(len(room)), q.left)])
+	q.left -= int64(n)
+	b = b[:len(b)+n]
+	switch {
+	case q.left == 0:
+		q.ended = true
+		return b, nil
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	return b, err
+}
+
+// chunkHead is a chunk's size line. It has leading zeros, so that its length is known
+// before the chunk is read.
+const chunkHead = "000000\r\n"
+
+func (q *request) readChunk(b []byte) ([]byte, error) {
+	from := len(b) + len(chunkHead)
+	n, err := q.body.Read(b[from : cap(b)-len(crlf)])
+	if n > 0 {
+		b = fmt.Appendf(b, "%06x\r\n", n)
+		b = append(b[:from+n], crlf...)
+	}
+	if err == io.EOF {
+		q.ended = true
+		return q.appendLastChunk(b), nil
+	}
+	return b, err
+}
+
+// appendLastChunk ends a chunked body; the caller's trailer is complete only now.
+func (q *request) appendLastChunk(b []byte) []byte {
+	b = append(b, "0\r\n"...)
+	for name, values := range q.r.Trailer {
+		for _, value := range values {
+			if validTrailer(name) && validValue(value) {
+				b = fmt.Appendf(b, "%s: %s\r\n", name, value)
+			}
+		}
+	}
+	return append(b, crlf...)
+}
+
+// idempotent reports whether sending a request twice is the same as once (RFC 9110, 9.2.2).
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// meantToHaveBody reports whether a request of this method without a body says so.
+func meantToHaveBody(method string) bool {
+	return method == "POST" || method == "PUT" || method == "PATCH"
+}
+
+// connectionOptions gives what the Connection fields of a header name.
+func connectionOptions(h http.Header) []string {
+	var list []string
+	for _, value := range h["Connection"] {
+		if !strings.EqualFold(value, "keep-alive") && !strings.EqualFold(value, "close") {
+			list = appendList(list, value)
+		}
+	}
+	return list
+}
+
+// protocols gives those that a caller asks to switch to by Upgrade. h2c is taken out:
+// what speaks it would reach every path of the upstream, past the route and its limits.
+func protocols(h http.Header, hops []string) string {
+	if !named(hops, "Upgrade") {
+		return ""
+	}
+	var list []string
+	for _, value := range h["Upgrade"] {
+		list = appendList(list, value)
+	}
+	kept := list[:0]
+	for _, protocol := range list {
+		if validValue(protocol) && !strings.EqualFold(protocol, "h2c") {
+			kept = append(kept, protocol)
+		}
+	}
+	return strings.Join(kept, ", ")
+}
+
+// hopByHop reports whether a field of this canonical name is for one connection only.
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
+		"Transfer-Encoding", "Upgrade", "Http2-Settings":
+		return true
+	}
+	return false
+}
+
+// mayDrop reports whether a caller may have a field dropped by naming it in
+// Connection. Not those by which the upstream learns who called.
+func mayDrop(name string) bool {
+	return name != "Forwarded" && name != "X-Request-Id" && name != "X-Call-Id" && !strings.HasPrefix(name, "X-Forwarded-")
+}
+
+// wantsTrailers reports whether TE says that trailers are understood.
+func wantsTrailers(te []string) bool {
+	for _, value := range te {
+		for element := range strings.SplitSeq(value, ",") {
+			name, _, _ := strings.Cut(element, ";")
+			if strings.EqualFold(strings.Trim(name, " \t"), "trailers") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// trailerNames is the value of Trailer for the fields that were announced.
+func trailerNames(names []string) string {
+	return strings.Join(slices.DeleteFunc(names, func(name string) bool {
+		return !validTrailer(http.CanonicalHeaderKey(name))
+	}), ", ")
+}
+
+// validTarget reports whether s can stand between two spaces of a request line.
+func validTarget(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func malformed(detail string) error {
+	return &failure.Error{Kind: failure.Malformed, Detail: detail}
+}
+
+// target is what goes into the request line: base and the path and query as the
+// caller sent them, byte for byte.
+func target(r *http.Request, base string) (string, error) {
+	uri := r.RequestURI
+	if uri == "" {
+		uri = r.URL.RequestURI() // a request that no server read
+	}
+	if !strings.HasPrefix(uri, "/") {
+		var err error
+		if uri, err = fromAbsolute(r, uri); err != nil {
+			return "", err
+		}
+	}
+	if base == "" {
+		return uri, nil
+	}
+	path, _, _ := strings.Cut(uri, "?")
+	if climbs(path) {
+		return "", malformed("the path has dot segments that lead above the upstream's base path")
+	}
+	return base + uri, nil
+}
+
+// fromAbsolute gives the path of a request whose target is not one.
+func fromAbsolute(r *http.Request, uri string) (string, error) {
+	if uri == "*" && r.Method == http.MethodOptions {
+		return uri, nil
+	}
+	_, rest, ok := strings.Cut(uri, "://")
+	if !ok || r.Method == http.MethodConnect {
+		return "", malformed("the request's target is no path")
+	}
+	i := strings.IndexAny(rest, "/?")
+	switch {
+	case i < 0:
+		return "/", nil
+	case rest[i] == '?':
+		return "/" + rest[i:], nil
+	}
+	return rest[i:], nil
+}
+
+// climbs reports whether some server could find a path to lead above where it
+// begins: it is read in every way that servers are known to read one.
+func climbs(path string) bool {
+	if !strings.Contains(path, "..") && !strings.Contains(path, "%") {
+		return false
+	}
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		plain = path
+	}
+	depth := 0
+	for segment := range strings.FieldsFuncSeq(plain, func(c rune) bool { return c == '/' || c == '\\' }) {
+		segment, _, _ = strings.Cut(segment, ";") // Java's path parameters
+		switch segment {
+		case ".":
+		case "..":
+			depth--
+		default:
+			depth++
+		}
+		if depth < 0 {
+			return true
+		}
+	}
+	return false
+}

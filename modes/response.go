@@ -1,0 +1,270 @@
+package modes
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// head is the head of one response as the upstream sent it: what says where the
+// message ends, and the fields that are for the caller.
+type head struct {
+	status    int
+	fields    []field       // without hop-by-hop fields, those that Connection names, and Content-Length
+	length    int64         // Content-Length; -1 when there is none
+	chunked   bool          // Transfer-Encoding: chunked
+	close     bool          // the upstream will close the connection after this message
+	keepAlive time.Duration // how long it keeps an idle connection, if it says
+	upgrade   string        // the value of Upgrade when Connection names it
+	trailer   []string      // the names that Trailer announces
+
+	hops []string // what Connection names; here so that its memory is used again
+}
+
+// field is one header or trailer field; its name is in canonical form.
+type field struct{ name, value string }
+
+// parse reads a whole head, from the status line to the empty line. It is strict:
+// what RFC 9112 does not allow is an error and never a guess, because two readers who
+// guess differently about where a message ends see two different messages. The one
+// thing allowed for is a line that ends in a bare LF (RFC 9112, 2.2), which is what
+// small scripts send. The strings of h are parts of s.
+func (h *head) parse(s string) error {
+	*h = head{fields: h.fields[:0], hops: h.hops[:0], length: -1}
+	line, s, err := cutLine(s)
+	if err != nil {
+		return err
+	}
+	minor, err := h.parseStatus(line)
+	if err != nil {
+		return err
+	}
+	for {
+		if line, s, err = cutLine(s); err != nil {
+			return err
+		}
+		if line == "" {
+			break
+		}
+		f, err := parseField(line)
+		if err != nil {
+			return err
+		}
+		if err := h.take(f); err != nil {
+			return err
+		}
+	}
+	if s != "" {
+		return errors.New("bytes after the end of the head")
+	}
+	switch {
+	case h.chunked && h.length >= 0:
+		return errors.New("both Content-Length and Transfer-Encoding")
+	case h.chunked && minor == 0:
+		return errors.New("Transfer-Encoding in an HTTP/1.0 response")
+	}
+	if minor == 0 {
+		h.close = true
+	}
+	if len(h.hops) > 0 {
+		h.fields = slices.DeleteFunc(h.fields, func(f field) bool { return named(h.hops, f.name) })
+	}
+	if !named(h.hops, "Upgrade") {
+		h.upgrade = ""
+	}
+	return nil
+}
+
+// parseStatus reads a status line and gives the minor version of HTTP/1.
+func (h *head) parseStatus(line string) (minor int, err error) {
+	version, rest, _ := strings.Cut(line, " ")
+	switch version {
+	case "HTTP/1.1":
+		minor = 1
+	case "HTTP/1.0":
+	default:
+		return 0, fmt.Errorf("no HTTP/1 status line: %s", quoted(line))
+	}
+	code, reason, _ := strings.Cut(rest, " ")
+	if len(code) != 3 || !digits(code) || code[0] == '0' || !validValue(reason) {
+		return 0, fmt.Errorf("malformed status line: %s", quoted(line))
+	}
+	h.status, _ = strconv.Atoi(code)
+	return minor, nil
+}
+
+// take sorts one field into the head.
+func (h *head) take(f field) error {
+	switch f.name {
+	case "Content-Length":
+		if h.length >= 0 {
+			return errors.New("more than one Content-Length")
+		}
+		n, err := strconv.ParseInt(f.value, 10, 64)
+		if err != nil || !digits(f.value) {
+			return fmt.Errorf("malformed Content-Length: %s", quoted(f.value))
+		}
+		h.length = n
+	case "Transfer-Encoding":
+		if h.chunked || !strings.EqualFold(f.value, "chunked") {
+			return fmt.Errorf("unsupported Transfer-Encoding: %s", quoted(f.value))
+		}
+		h.chunked = true
+	case "Connection":
+		h.hops = appendList(h.hops, f.value)
+		h.close = h.close || named(h.hops, "close")
+	case "Keep-Alive":
+		h.keepAlive = parseKeepAlive(f.value)
+	case "Trailer":
+		h.trailer = appendList(h.trailer, f.value)
+	case "Upgrade":
+		h.upgrade = f.value
+	case "Proxy-Authenticate", "Proxy-Connection", "Te":
+	default:
+		h.fields = append(h.fields, f)
+	}
+	return nil
+}
+
+// bodiless reports whether the message ends with its head, whatever its fields say
+// (RFC 9112, 6.3).
+func (h *head) bodiless(method string) bool {
+	return method == http.MethodHead || h.status < 200 || h.status == http.StatusNoContent || h.status == http.StatusNotModified
+}
+
+// writeTo puts the fields into the header of the response to the caller, in place
+// of what the header has under the same names.
+func (h *head) writeTo(header http.Header) {
+	if len(header) > 0 {
+		for _, f := range h.fields {
+			delete(header, f.name)
+		}
+	}
+	values := make([]string, len(h.fields)+1)
+	for i, f := range h.fields {
+		values[i] = f.value
+		if before, ok := header[f.name]; ok {
+			header[f.name] = append(before, f.value)
+		} else {
+			header[f.name] = values[i : i+1 : i+1]
+		}
+	}
+	if h.length >= 0 {
+		last := len(h.fields)
+		values[last] = strconv.FormatInt(h.length, 10)
+		header["Content-Length"] = values[last:]
+	} else {
+		delete(header, "Content-Length")
+	}
+	if _, ok := header["Content-Type"]; !ok {
+		header["Content-Type"] = nil // or net/http guesses one from the body
+	}
+}
+
+// cutLine gives the first line of s without its end, and what follows.
+func cutLine(s string) (line, rest string, err error) {
+	i := strings.IndexByte(s, '\n')
+	if i < 0 {
+		return "", "", errors.New("a head that does not end")
+	}
+	line, rest = s[:i], s[i+1:]
+	return strings.TrimSuffix(line, "\r"), rest, nil
+}
+
+// parseField reads "name: value". A folded line begins with a space, which no name
+// does.
+func parseField(line string) (field, error) {
+	name, value, ok := strings.Cut(line, ":")
+	if !ok || !validName(name) {
+		return field{}, fmt.Errorf("malformed field: %s", quoted(line))
+	}
+	value = strings.Trim(value, " \t")
+	if !validValue(value) {
+		return field{}, fmt.Errorf("malformed value of %s: %s", name, quoted(value))
+	}
+	return field{textproto.CanonicalMIMEHeaderKey(name), value}, nil
+}
+
+// parseKeepAlive gives the seconds of "timeout=5, max=1000", or 0.
+func parseKeepAlive(value string) time.Duration {
+	for part := range strings.SplitSeq(value, ",") {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(part), "timeout="); ok && len(n) < 9 && digits(n) {
+			seconds, _ := strconv.Atoi(n)
+			return time.Duration(seconds) * time.Second
+		}
+	}
+	return 0
+}
+
+// appendList appends the elements of a comma-separated value.
+func appendList(list []string, value string) []string {
+	for element := range strings.SplitSeq(value, ",") {
+		if element = strings.Trim(element, " \t"); element != "" {
+			list = append(list, element)
+		}
+	}
+	return list
+}
+
+// named reports whether name is in list, in any case of letters.
+func named(list []string, name string) bool {
+	for _, element := range list {
+		if strings.EqualFold(element, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// digits reports whether s is one digit at least and nothing else.
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// validName reports whether s is a token (RFC 9110, 5.6.2).
+func validName(s string) bool {
+	for i := range len(s) {
+		if !tokenBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// validValue reports whether s may be sent as a field value: no control character
+// but the tab (RFC 9110, 5.5).
+func validValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// tokenBytes are the characters of a token.
+var tokenBytes = func() (t [256]bool) {
+	for _, c := range "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" {
+		t[c] = true
+	}
+	return t
+}()
+
+// quoted is s for a message to an operator: on one line and not long.
+func quoted(s string) string {
+	const most = 60
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "..."
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,153 @@
+package modes
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sender sends a request that has a body, in one attempt, while the response may
+// already be coming. Its goroutine ends with run, and the call waits for it.
+type sender struct {
+	q       *request
+	c       *conn
+	verdict chan bool // on a body that waits for 100 Continue: whether it is wanted
+
+	mu       sync.Mutex
+	headSent bool
+
+	allRead atomic.Bool // the caller has no more of the body to send
+
+	done    chan struct{}
+	err     error // why it ended; nil = all was sent. To be read after done.
+	reached bool  // the connection took some of it
+}
+
+const (
+	// headDelay is how long a head waits for the first bytes of its body, to leave
+	// together with them.
+	headDelay = 10 * time.Millisecond
+	// expectDelay is how long a body waits for 100 Continue; some servers know
+	// nothing of it (RFC 9110, 10.1.1).
+	expectDelay = time.Second
+)
+
+func newSender(q *request, c *conn) *sender {
+	return &sender{q: q, c: c, verdict: make(chan bool, 1), done: make(chan struct{})}
+}
+
+// run sends everything.
+func (s *sender) run() {
+	defer close(s.done)
+	s.err = s.send()
+}
+
+func (s *sender) send() error {
+	q := s.q
+	if q.begun { // a second attempt
+		s.allRead.Store(q.ended)
+		if err := s.write(q.out); err != nil {
+			return err
+		}
+	} else if err := s.first(); err != nil {
+		return err
+	}
+	for !q.ended {
+		q.past = true
+		b, err := q.readBody(q.out[:0])
+		if err != nil {
+			return s.abandon(err)
+		}
+		s.allRead.Store(q.ended)
+		if err := s.write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first sends the head, and the first bytes of the body in the same write when they
+// are there soon.
+func (s *sender) first() error {
+	q := s.q
+	head := q.out
+	if q.expect {
+		if err := s.sendHead(head); err != nil {
+			return err
+		}
+		if !s.mayGo() {
+			return errAnswered
+		}
+	} else {
+		soon := time.AfterFunc(headDelay, func() { _ = s.sendHead(head) }) // if it fails, so does the next write
+		defer soon.Stop()
+	}
+	b, err := q.readBody(head)
+	if err != nil {
+		err = s.abandon(err)
+	}
+	s.mu.Lock() // and if the head is just being sent, that is over now
+	defer s.mu.Unlock()
+	early := s.headSent
+	s.headSent = true
+	if err != nil {
+		return err
+	}
+	q.out, q.begun = b, true
+	s.allRead.Store(q.ended)
+	if early {
+		b = b[q.head:]
+	}
+	return s.write(b)
+}
+
+// errAnswered says that the upstream answered without wanting the body.
+var errAnswered = errors.New("answered before the body was sent")
+
+func (s *sender) sendHead(head []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.headSent {
+		return nil
+	}
+	s.headSent = true
+	return s.write(head)
+}
+
+// mayGo waits until the upstream wants the body or has waited long enough for it. It
+// reports false when the upstream answered instead.
+func (s *sender) mayGo() bool {
+	patience := time.NewTimer(expectDelay)
+	defer patience.Stop()
+	select {
+	case wanted := <-s.verdict:
+		return wanted
+	case <-patience.C:
+		return true
+	}
+}
+
+// decide says whether a body that waits for 100 Continue is wanted; the first word counts.
+func (s *sender) decide(wanted bool) {
+	select {
+	case s.verdict <- wanted:
+	default:
+	}
+}
+
+// abandon is for a caller whose body cannot be read: the upstream cannot be given the
+// rest, and whoever waits for its response stops. (A failure of the upstream stops
+// nobody: its answer may have come before the connection broke.)
+func (s *sender) abandon(err error) error {
+	_ = s.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
+	return err
+}
+
+func (s *sender) write(p []byte) error {
+	n, err := s.c.Write(p)
+	if n > 0 {
+		s.reached = true
+	}
+	return err
+}
