@@ -9,30 +9,30 @@
 //
 // A Metrics lives as long as the program. A Route is kept as long as its name is
 // in the configuration, so that its counters survive a reload.
+//
+// The few things that are counted are counted here and by no library: those there
+// are cost start-up time or write to the program's stderr as soon as they are linked
+// in, also in `watchdogd version` and in front of every child that is started.
 package telemetry
 
 import (
 	"bufio"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/VictoriaMetrics/metrics"
 )
 
 // Metrics is everything that is counted. Its methods may be called from anywhere.
 type Metrics struct {
 	opt      Options
-	set      *metrics.Set
 	reloaded atomic.Bool
 
-	mu         sync.Mutex
+	mu         sync.Mutex // guards what follows
 	routes     map[string]*Route
 	collectors []func(io.Writer)
 	dropped    []func() uint64
@@ -49,31 +49,31 @@ type Options struct {
 
 // NewMetrics gives a Metrics without routes.
 func NewMetrics(o Options) *Metrics {
-	metrics.ExposeMetadata(true) // TYPE lines; the library knows one setting for the whole program
-	m := &Metrics{opt: o, set: metrics.NewSet(), routes: map[string]*Route{}}
+	m := &Metrics{opt: o, routes: map[string]*Route{}}
 	m.reloaded.Store(true)
 	return m
 }
 
 // Route gives the counters of the route called name: the same ones at each call,
 // until Keep forgets them. The empty name is that of calls which no route takes.
+// Where series bear no route there is one for all.
 func (m *Metrics) Route(name string) *Route {
+	if !m.opt.RouteLabel {
+		name = ""
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.routes[name]
 	if r == nil {
-		r = &Route{set: m.set, name: name}
-		if m.opt.RouteLabel && name != "" {
-			r.label = `route="` + name + `"`
-		}
+		r = &Route{name: name}
 		m.routes[name] = r
 	}
 	return r
 }
 
 // Keep forgets every route but those called names and the one without a name:
-// their series are gone from the next exposition on. A call that is still under
-// way in a forgotten route is not counted any more.
+// their series are gone from the next exposition on, and calls that are still under way in
+// them are not counted any more.
 func (m *Metrics) Keep(names []string) {
 	keep := map[string]bool{"": true}
 	for _, n := range names {
@@ -81,23 +81,22 @@ func (m *Metrics) Keep(names []string) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for name, r := range m.routes {
+	for name := range m.routes {
 		if !keep[name] {
-			r.forget()
 			delete(m.routes, name)
 		}
 	}
 }
 
 // AddCollector has write called at the end of each exposition. It writes whole
-// families of series in Prometheus's text format; Family is of help.
+// families of series in Prometheus's text format, each opened by Family.
 func (m *Metrics) AddCollector(write func(io.Writer)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.collectors = append(m.collectors, write)
 }
 
-// AddDropped makes a part of watchdogd_log_lines_dropped_total of what count gives.
+// AddDropped makes what count gives a part of watchdogd_log_lines_dropped_total.
 func (m *Metrics) AddDropped(count func() uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -114,35 +113,48 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 // WritePrometheus writes all series in Prometheus's text format, each family in
-// one piece. An error of w ends it; who scrapes sees a short answer.
+// one piece. An error of out ends it: who scrapes sees a short answer.
 func (m *Metrics) WritePrometheus(out io.Writer) {
 	m.mu.Lock()
-	routes := slices.Collect(maps.Values(m.routes))
+	routes := make([]*Route, 0, len(m.routes))
+	for _, r := range m.routes {
+		routes = append(routes, r)
+	}
 	collectors, dropped := slices.Clone(m.collectors), slices.Clone(m.dropped)
 	m.mu.Unlock()
 	slices.SortFunc(routes, func(a, b *Route) int { return strings.Compare(a.name, b.name) })
 
 	w := bufio.NewWriter(out)
-	m.set.WritePrometheus(w)
-
-	m.writeGauges(w, "http_requests_in_flight", routes, func(r *Route) int64 { return r.inflight.Load() })
-	m.writeGauges(w, "watchdogd_queue_depth", routes, func(r *Route) int64 { return r.queued.Load() })
+	for _, f := range families {
+		Family(w, f.name, f.kind, f.help)
+		for _, r := range routes {
+			label := ""
+			if r.name != "" {
+				label = `route="` + r.name + `"`
+			}
+			f.write(w, f.name, label, r)
+		}
+	}
+	m.writeGauge(w, "http_requests_in_flight", "calls under way, waiting ones too", routes,
+		func(r *Route) int64 { return r.inflight.Load() })
+	m.writeGauge(w, "watchdogd_queue_depth", "calls that wait for a place", routes,
+		func(r *Route) int64 { return r.queued.Load() })
 
 	var lost uint64
 	for _, count := range dropped {
 		lost += count()
 	}
-	Family(w, "watchdogd_log_lines_dropped_total", "counter")
+	Family(w, "watchdogd_log_lines_dropped_total", "counter", "lines that found no room in the log")
 	fmt.Fprintf(w, "watchdogd_log_lines_dropped_total %d\n", lost)
 
 	last := 0
 	if m.reloaded.Load() {
 		last = 1
 	}
-	Family(w, "watchdogd_config_last_reload_successful", "gauge")
+	Family(w, "watchdogd_config_last_reload_successful", "gauge", "1 if the newest configuration was applied, 0 if it was refused")
 	fmt.Fprintf(w, "watchdogd_config_last_reload_successful %d\n", last)
 
-	Family(w, "watchdogd_build_info", "gauge")
+	Family(w, "watchdogd_build_info", "gauge", "which program this is")
 	fmt.Fprintf(w, "watchdogd_build_info{version=%q,revision=%q,goversion=%q} 1\n", m.opt.Version, m.opt.Revision, runtime.Version())
 
 	for _, write := range collectors {
@@ -151,24 +163,20 @@ func (m *Metrics) WritePrometheus(out io.Writer) {
 	_ = w.Flush() // the reader has left: nobody to tell
 }
 
-// Family writes the line that opens a family of series: kind is counter, gauge or histogram.
-func Family(w io.Writer, name, kind string) {
-	fmt.Fprintf(w, "# TYPE %s %s\n", name, kind)
+// Family writes the lines that open a family of series: kind is counter, gauge or
+// histogram, help a phrase without line breaks.
+func Family(w io.Writer, name, kind, help string) {
+	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 }
 
-// writeGauges writes one gauge for each route, or their sum where series bear no
-// route. It is there from the start, as 0.
-func (m *Metrics) writeGauges(w io.Writer, name string, routes []*Route, value func(*Route) int64) {
-	Family(w, name, "gauge")
-	if !m.opt.RouteLabel {
-		var sum int64
-		for _, r := range routes {
-			sum += value(r)
-		}
-		fmt.Fprintf(w, "%s %d\n", name, sum)
-		return
-	}
+// writeGauge writes one value for each route. It is there from the start, as 0.
+func (m *Metrics) writeGauge(w io.Writer, name, help string, routes []*Route, value func(*Route) int64) {
+	Family(w, name, "gauge", help)
 	for _, r := range routes {
-		fmt.Fprintf(w, "%s %d\n", series(name, r.label), value(r))
+		if r.name != "" {
+			fmt.Fprintf(w, "%s{route=%q} %d\n", name, r.name, value(r))
+		} else if !m.opt.RouteLabel {
+			fmt.Fprintf(w, "%s %d\n", name, value(r))
+		}
 	}
 }

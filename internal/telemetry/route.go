@@ -1,38 +1,31 @@
 package telemetry
 
 import (
+	"fmt"
+	"io"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/VictoriaMetrics/metrics"
 )
 
-// Route counts the calls of one route. Its series come into being when they are
-// first needed; from then on counting is an index and an addition.
+// Route counts the calls of one route. Counting is an index and an addition.
 type Route struct {
-	set   *metrics.Set
-	name  string
-	label string // route="NAME", or nothing
-
+	name             string
 	inflight, queued atomic.Int64
-	calls            [methods]atomic.Pointer[[]calls]
-	wait             atomic.Pointer[metrics.PrometheusHistogram]
-	rejected         [reasons]atomic.Pointer[metrics.Counter]
-	timeouts         [timeouts]atomic.Pointer[metrics.Counter]
+	rejected         [reasons]atomic.Uint64
+	timeouts         [timeouts]atomic.Uint64
+	wait             histogram
 
-	mu        sync.Mutex // guards what follows, and is held where series are made
-	names     []string   // of the series in set
-	forgotten bool
+	calls [methods]atomic.Pointer[[]*calls]
+	mu    sync.Mutex // held where a list of calls grows
 }
 
-// calls are the two series of one method and status. A method has few of them,
-// so that a walk is the fastest way to the right one.
+// calls are those of one method and status. A method has few of them, so that a
+// walk is the fastest way to the right one.
 type calls struct {
 	code     int
-	total    *metrics.Counter
-	duration *metrics.PrometheusHistogram
+	duration histogram // whose count is that of the calls
 }
 
 // Begin counts a call that came. Each Begin is followed by one End.
@@ -43,45 +36,34 @@ func (r *Route) Begin() { r.inflight.Add(1) }
 func (r *Route) End(method string, code int, took time.Duration) {
 	r.inflight.Add(-1)
 	m := methodIndex(method)
-	for {
-		if list := r.calls[m].Load(); list != nil {
-			for i := range *list {
-				if c := &(*list)[i]; c.code == code {
-					c.total.Inc()
-					c.duration.Update(took.Seconds())
-					return
-				}
+	if list := r.calls[m].Load(); list != nil {
+		for _, c := range *list {
+			if c.code == code {
+				c.duration.add(took)
+				return
 			}
 		}
-		r.addCalls(m, code)
 	}
+	r.of(m, code).duration.add(took)
 }
 
-// addCalls makes the series of one method and status, unless they are there.
-func (r *Route) addCalls(m, code int) {
+// of gives the calls of one method and status, and makes them if they are the first.
+func (r *Route) of(m, code int) *calls {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var list []calls
+	var list []*calls
 	if p := r.calls[m].Load(); p != nil {
 		list = *p
 	}
-	for i := range list {
-		if list[i].code == code {
-			return
+	for _, c := range list {
+		if c.code == code {
+			return c
 		}
 	}
-	labels := `code="` + strconv.Itoa(code) + `",method="` + methodName(m) + `"`
-	if r.label != "" {
-		labels += "," + r.label
-	}
-	total, duration := series("http_requests_total", labels), series("http_request_duration_seconds", labels)
-	set := r.home(total, duration)
-	list = append(list[:len(list):len(list)], calls{
-		code:     code,
-		total:    set.GetOrCreateCounter(total),
-		duration: set.GetOrCreatePrometheusHistogram(duration), // its buckets are of-watchdog's
-	})
-	r.calls[m].Store(&list)
+	c := &calls{code: code}
+	longer := append(list[:len(list):len(list)], c)
+	r.calls[m].Store(&longer)
+	return c
 }
 
 // Queued counts calls that wait for a place: +1 when one begins to, -1 when it is over.
@@ -89,17 +71,13 @@ func (r *Route) Queued(n int64) { r.queued.Add(n) }
 
 // Waited counts how long a call waited for a place or for a process. Calls that
 // did not wait are not counted.
-func (r *Route) Waited(d time.Duration) {
-	h := r.wait.Load()
-	if h == nil {
-		r.mu.Lock()
-		name := series("watchdogd_queue_wait_seconds", r.label)
-		h = r.home(name).GetOrCreatePrometheusHistogram(name)
-		r.wait.Store(h)
-		r.mu.Unlock()
-	}
-	h.Update(d.Seconds())
-}
+func (r *Route) Waited(d time.Duration) { r.wait.add(d) }
+
+// Rejected counts a call that was refused.
+func (r *Route) Rejected(why Reason) { r.rejected[why].Add(1) }
+
+// TimedOut counts a call that a timeout ended; kind is the timeout's key.
+func (r *Route) TimedOut(kind string) { r.timeouts[timeoutIndex(kind)].Add(1) }
 
 // Reason is why a call was refused.
 type Reason uint8
@@ -122,65 +100,131 @@ func (r Reason) String() string {
 	return [reasons]string{"rate", "full", "queue", "body", "auth", "not_ready", "crash_loop", "draining"}[r]
 }
 
-// Rejected counts a call that was refused.
-func (r *Route) Rejected(why Reason) {
-	r.count(&r.rejected[why], "watchdogd_rejected_total", "reason", why.String())
+// family is the series of one name, and how those of one route are written.
+type family struct {
+	name, kind, help string
+	write            func(w io.Writer, name, label string, r *Route)
 }
 
-// TimedOut counts a call that a timeout ended; kind is the timeout's key.
-func (r *Route) TimedOut(kind string) {
-	i := timeoutIndex(kind)
-	r.count(&r.timeouts[i], "watchdogd_timeouts_total", "kind", timeoutName(i))
+// families are those that each route has a part in. Series that have counted
+// nothing yet are not written.
+var families = [...]family{
+	{"http_requests_total", "counter", "calls that are over", writeTotals},
+	{"http_request_duration_seconds", "histogram", "how long calls took", writeDurations},
+	{"watchdogd_queue_wait_seconds", "histogram", "how long calls waited for a place or for a process, those that did", writeWait},
+	{"watchdogd_rejected_total", "counter", "calls that were refused", writeRejected},
+	{"watchdogd_timeouts_total", "counter", "calls that a timeout ended, by its key", writeTimeouts},
 }
 
-// count adds one to a counter that is made when it is first needed.
-func (r *Route) count(p *atomic.Pointer[metrics.Counter], name, key, value string) {
-	c := p.Load()
-	if c == nil {
-		labels := key + `="` + value + `"`
-		if r.label != "" {
-			labels += "," + r.label
+func writeTotals(w io.Writer, name, label string, r *Route) {
+	r.each(func(m int, c *calls) {
+		fmt.Fprintf(w, "%s{%s} %d\n", name, callLabels(m, c.code, label), c.duration.count())
+	})
+}
+
+func writeDurations(w io.Writer, name, label string, r *Route) {
+	r.each(func(m int, c *calls) { c.duration.write(w, name, callLabels(m, c.code, label)) })
+}
+
+func writeWait(w io.Writer, name, label string, r *Route) { r.wait.write(w, name, label) }
+
+func writeRejected(w io.Writer, name, label string, r *Route) {
+	for why := range reasons {
+		writeCounter(w, name, join(`reason="`+why.String()+`"`, label), &r.rejected[why])
+	}
+}
+
+func writeTimeouts(w io.Writer, name, label string, r *Route) {
+	for i := range timeouts {
+		writeCounter(w, name, join(`kind="`+timeoutKeys[i]+`"`, label), &r.timeouts[i])
+	}
+}
+
+func writeCounter(w io.Writer, name, labels string, c *atomic.Uint64) {
+	if n := c.Load(); n > 0 {
+		fmt.Fprintf(w, "%s{%s} %d\n", name, labels, n)
+	}
+}
+
+// each calls f for each method and status that was counted.
+func (r *Route) each(f func(method int, c *calls)) {
+	for m := range r.calls {
+		if list := r.calls[m].Load(); list != nil {
+			for _, c := range *list {
+				f(m, c)
+			}
 		}
-		r.mu.Lock()
-		full := series(name, labels)
-		c = r.home(full).GetOrCreateCounter(full)
-		p.Store(c)
-		r.mu.Unlock()
 	}
-	c.Inc()
 }
 
-// home gives the set in which series called names are made: the common one, or
-// for a route that is forgotten one that nobody will read. r.mu is held.
-func (r *Route) home(names ...string) *metrics.Set {
-	if r.forgotten {
-		return metrics.NewSet()
-	}
-	r.names = append(r.names, names...)
-	return r.set
+func callLabels(method, code int, label string) string {
+	return join(`code="`+strconv.Itoa(code)+`",method="`+methodNames[method]+`"`, label)
 }
 
-// forget takes the route's series out of the exposition.
-func (r *Route) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.forgotten = true
-	for _, n := range r.names {
-		r.set.UnregisterMetric(n)
+// join joins labels of which either may be nothing.
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
 	}
-	r.names = nil
+	return a + "," + b
 }
 
-// series is a name with its labels.
-func series(name, labels string) string {
-	if labels == "" {
-		return name
-	}
-	return name + "{" + labels + "}"
+// bounds are the upper ends of the buckets, those of of-watchdog.
+var bounds = [...]struct {
+	most time.Duration
+	le   string
+}{
+	{5 * time.Millisecond, "0.005"}, {10 * time.Millisecond, "0.01"}, {25 * time.Millisecond, "0.025"},
+	{50 * time.Millisecond, "0.05"}, {100 * time.Millisecond, "0.1"}, {250 * time.Millisecond, "0.25"},
+	{500 * time.Millisecond, "0.5"}, {time.Second, "1"}, {2500 * time.Millisecond, "2.5"},
+	{5 * time.Second, "5"}, {10 * time.Second, "10"},
 }
 
-// methods is the number of methods that have a name; all others are "unknown", so
-// that nobody can make series by inventing methods.
+// histogram counts durations in buckets; the last one has no bound.
+type histogram struct {
+	buckets [len(bounds) + 1]atomic.Uint64
+	sum     atomic.Int64 // nanoseconds
+}
+
+func (h *histogram) add(d time.Duration) {
+	i := 0
+	for i < len(bounds) && d > bounds[i].most {
+		i++
+	}
+	h.buckets[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+func (h *histogram) count() (n uint64) {
+	for i := range h.buckets {
+		n += h.buckets[i].Load()
+	}
+	return n
+}
+
+// write writes the series of h, if it has counted anything.
+func (h *histogram) write(w io.Writer, name, labels string) {
+	if h.count() == 0 {
+		return
+	}
+	var n uint64
+	for i := range bounds {
+		n += h.buckets[i].Load()
+		fmt.Fprintf(w, "%s_bucket{%s} %d\n", name, join(labels, `le="`+bounds[i].le+`"`), n)
+	}
+	n += h.buckets[len(bounds)].Load()
+	fmt.Fprintf(w, "%s_bucket{%s} %d\n", name, join(labels, `le="+Inf"`), n)
+	if labels != "" {
+		labels = "{" + labels + "}"
+	}
+	fmt.Fprintf(w, "%s_sum%s %v\n", name, labels, time.Duration(h.sum.Load()).Seconds())
+	fmt.Fprintf(w, "%s_count%s %d\n", name, labels, n)
+}
+
+// methodNames are the methods that have a name; all others are unknown, so that
+// nobody can make series by inventing methods.
+var methodNames = [methods]string{"unknown", "get", "head", "post", "put", "patch", "delete", "options", "connect", "trace"}
+
 const methods = 10
 
 func methodIndex(method string) int {
@@ -207,22 +251,16 @@ func methodIndex(method string) int {
 	return 0
 }
 
-func methodName(i int) string {
-	return [methods]string{"unknown", "get", "head", "post", "put", "patch", "delete", "options", "connect", "trace"}[i]
-}
+// timeoutKeys are the keys of the timeouts that can end a call, and one for what has no key.
+var timeoutKeys = [timeouts]string{"other", "start", "queue", "read", "first_byte", "exec", "idle"}
 
-// timeouts is the number of keys of timeouts that can end a call, and one for what has no key.
 const timeouts = 7
 
 func timeoutIndex(kind string) int {
 	for i := 1; i < timeouts; i++ {
-		if timeoutName(i) == kind {
+		if timeoutKeys[i] == kind {
 			return i
 		}
 	}
 	return 0
-}
-
-func timeoutName(i int) string {
-	return [timeouts]string{"other", "start", "queue", "read", "first_byte", "exec", "idle"}[i]
 }

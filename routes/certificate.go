@@ -1,0 +1,45 @@
+package routes
+
+import (
+	"crypto/tls"
+	"fmt"
+	"sync/atomic"
+)
+
+// Certificate is the server's certificate and key, which can be read again while
+// connections are served.
+type Certificate struct {
+	cert, key string
+	current   atomic.Pointer[tls.Certificate]
+}
+
+// LoadCertificate reads two PEM files.
+func LoadCertificate(cert, key string) (*Certificate, error) {
+	c := &Certificate{cert: cert, key: key}
+	if err := c.Reload(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Reload reads the files again. After an error the certificate is the one before.
+func (c *Certificate) Reload() error {
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return fmt.Errorf("read the certificate %s and its key %s: %w", c.cert, c.key, err)
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// Config gives what a server needs to present the certificate, whichever is current
+// when a connection comes, and to speak HTTP/2 and HTTP/1.1.
+func (c *Certificate) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return c.current.Load(), nil
+		},
+	}
+}

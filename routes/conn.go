@@ -1,0 +1,179 @@
+package routes
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+)
+
+// conn is an accepted connection that remembers what net/http forgets: that a head
+// bore a Content-Length beside its Transfer-Encoding, or a Transfer-Encoding in
+// HTTP/1.0. Both are how one request is made to look like two; RFC 9112
+// (section 6.1) has the connection closed after them, and net/http, which
+// drops the line that it does not use, goes on.
+//
+// It looks at the lines that pass and counts those that begin with either name. A
+// line of a body that does so counts too: at worst a connection is closed that need
+// not be. Large pieces of bodies are not looked at, since net/http reads them past
+// the buffer of 4 KiB that heads come through.
+type conn struct {
+	net.Conn
+	lengths, codings atomic.Int32 // lines seen, less those that a request has accounted for
+	line             string       // what the current line may yet become: what is left of a name
+	inLine           bool         // the next byte is not the first of a line
+	watched          bool         // it carries HTTP/1 in the clear
+}
+
+// headRoom is more than the largest read that may hold a part of a head.
+const headRoom = 16 << 10
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.watched && len(p) <= headRoom {
+		c.look(p[:n])
+	}
+	return n, err
+}
+
+const (
+	lengthName = "content-length"
+	codingName = "transfer-encoding"
+)
+
+// look follows the lines in p, which goes on where the last p ended.
+func (c *conn) look(p []byte) {
+	for len(p) > 0 {
+		if c.inLine && c.line == "" {
+			i := bytes.IndexByte(p, '\n')
+			if i < 0 {
+				return
+			}
+			p = p[i+1:]
+			c.inLine = false
+			continue
+		}
+		b := p[0] | 0x20 // lower case; a byte that is no letter may pass for another that is none
+		if !c.inLine {
+			c.inLine = true
+			switch b {
+			case lengthName[0]:
+				c.line = lengthName
+			case codingName[0]:
+				c.line = codingName
+			}
+		}
+		switch {
+		case c.line == "" || b != c.line[0]:
+			c.line = "" // p[0] may be the end of the line
+		default:
+			c.line = c.line[1:]
+			p = p[1:]
+			if c.line == "" {
+				c.count(b)
+			}
+		}
+	}
+}
+
+// count counts a line whose name ended with last.
+func (c *conn) count(last byte) {
+	if last == lengthName[len(lengthName)-1] {
+		c.lengths.Add(1)
+	} else {
+		c.codings.Add(1)
+	}
+}
+
+// CloseWrite ends the sending half: net/http does so before it closes a connection
+// on which more may come.
+func (c *conn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// NetConn gives the connection itself.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+// tcpConn is a conn into which the kernel can move bytes from another socket.
+type tcpConn struct{ conn }
+
+func (c *tcpConn) ReadFrom(src io.Reader) (int64, error) {
+	return c.Conn.(*net.TCPConn).ReadFrom(src)
+}
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return http.ErrNotSupported
+}
+
+// connKey is where a request's context holds the accepted connection.
+type connKey struct{}
+
+// withConn is the ConnContext of NewServer.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if own := watching(c); own != nil {
+		own.watched = true
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// watching gives c as one of ours, nil if it is not.
+func watching(c net.Conn) *conn {
+	switch c := c.(type) {
+	case *conn:
+		return c
+	case *tcpConn:
+		return &c.conn
+	}
+	return nil
+}
+
+// ambiguous reports whether an HTTP/1 request may have been framed in two ways: the
+// connection must not serve another after it. Where the lines could not be seen, on TLS and
+// in servers that are not NewServer's, that is said of every chunked request and of every
+// one of HTTP/1.0.
+func ambiguous(r *http.Request) bool {
+	_, sized := r.Header["Content-Length"]
+	chunked, old := len(r.TransferEncoding) > 0, !r.ProtoAtLeast(1, 1)
+	if !sized && !chunked && !old {
+		return false
+	}
+	accepted, _ := r.Context().Value(connKey{}).(net.Conn)
+	c := watching(accepted)
+	if c == nil {
+		return chunked || old
+	}
+	if sized {
+		c.lengths.Add(-1)
+	}
+	if chunked {
+		c.codings.Add(-1)
+	}
+	return chunked && c.lengths.Load() > 0 || old && c.codings.Load() > 0
+}
+
+// peerGone reports whether the peer of r's connection has closed it, as far as the
+// system can tell without reading.
+func peerGone(ctx context.Context) bool {
+	c, _ := ctx.Value(connKey{}).(net.Conn)
+	sc, ok := plain(c)
+	return ok && hungUp(sc)
+}
+
+// plain gives the system's own connection beneath c; none beneath TLS has the
+// bytes that c has.
+func plain(c net.Conn) (net.Conn, bool) {
+	for c != nil {
+		switch t := c.(type) {
+		case *net.TCPConn, *net.UnixConn:
+			return c, true
+		case interface{ NetConn() net.Conn }:
+			c = t.NetConn()
+		default:
+			return nil, false
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,270 @@
+package routes
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+// exchange is a call that came through net/http: the front around it. It is
+// pooled, with the call, the body and the response in one piece.
+type exchange struct {
+	call
+	body     body
+	response response
+	request  *http.Request // as the mode gets it
+	parent   context.Context
+	http1    bool
+	expects  bool // the caller waits for 100 Continue before he sends the body
+	path     string
+}
+
+var exchanges = sync.Pool{New: func() any {
+	x := &exchange{}
+	x.called = make(chan struct{}, 1)
+	return x
+}}
+
+// serve takes a request all the way. Its caller has counted it in t.inflight.
+func (t *Table) serve(w http.ResponseWriter, r *http.Request) {
+	x := exchanges.Get().(*exchange)
+	path, query, hasPath := target(r.RequestURI)
+	rt, refusal := t.none, &failure.Error{Kind: failure.Malformed, Detail: "the request's target has no path"}
+	if hasPath {
+		rt, refusal = t.match(r.Method, r.Host, path, r.Header)
+	} else if r.Method == http.MethodOptions && r.RequestURI == "*" {
+		refusal = nil
+	}
+	x.begin(t, rt, r.Context(), x)
+	x.accept(w, r, path)
+	defer x.finish()
+
+	switch {
+	case refusal != nil:
+		x.refuse(refusal)
+	case rt == t.none: // OPTIONS *: of the server, not of a route (RFC 9110 section 9.3.7)
+		w.Header().Set("Content-Length", "0")
+		x.response.WriteHeader(http.StatusOK)
+	default:
+		forward(x.request, rt, t.opt.Trusted)
+		readdress(x.request, rt, path, query)
+		if err := x.admit(r.ContentLength); err != nil {
+			x.refuse(err)
+			return
+		}
+		x.arm(x.request.Header)
+		rt.handler.ServeHTTP(&x.response, x.request)
+	}
+}
+
+// accept makes the response and the request that the mode will see.
+func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
+	x.http1 = r.ProtoMajor == 1
+	x.path = path
+	x.parent = r.Context()
+	x.id = identify(r.Header)
+	x.request = r.WithContext(x.ctx)
+	x.response = response{w: w, call: &x.call, noBody: r.Method == http.MethodHead}
+	x.body.reset()
+	if x.http1 {
+		if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
+			_ = d.EnableFullDuplex() // an answer may begin before the upload ends
+		}
+		if ambiguous(r) {
+			closeAfter(w)
+		}
+	}
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	x.expects = x.http1 && r.Header["Expect"] != nil
+	x.body.from, x.body.original, x.body.request = r.Body, r, x.request
+	x.body.route, x.body.http1, x.body.w = x.route, x.http1, w
+	x.body.most = x.route.timeouts.Read.D()
+	if x.route.body > 0 {
+		x.body.limit = x.route.body
+	}
+	x.request.Body = &x.body
+}
+
+// readdress makes the request's target what the process is to see: the path as it
+// was sent, without the prefix where the route strips it.
+func readdress(r *http.Request, rt *route, path, query string) {
+	stripped := rt.strip
+	if stripped {
+		path = path[len(rt.prefix):]
+		if path == "" {
+			path = "/"
+		}
+	}
+	if !stripped && r.URL.Host == "" {
+		return // as net/http made it
+	}
+	u := *r.URL
+	u.Scheme, u.Host, u.User = "", "", nil // of an absolute target
+	if stripped {
+		u.RawPath = path
+		u.Path, _ = url.PathUnescape(path) // net/http has unescaped it before
+		if u.RawPath == u.Path {
+			u.RawPath = ""
+		}
+	}
+	r.URL = &u
+	r.RequestURI = path + query
+}
+
+// refuse answers a call that does not reach its handler.
+func (x *exchange) refuse(err error) {
+	f, ok := errors.AsType[*failure.Error](err)
+	if !ok {
+		f = &failure.Error{Kind: failure.Gone, Route: x.route.name, Cause: err}
+	}
+	x.fail(f)
+	x.table.opt.Respond(&x.response, x.request, f)
+}
+
+// finish is what follows every handler, however it ended.
+func (x *exchange) finish() {
+	p := recover()
+	w := &x.response
+	if p != nil && p != http.ErrAbortHandler {
+		x.logPanic(p)
+		if p = http.ErrAbortHandler; w.status == 0 {
+			x.refuse(&failure.Error{Kind: failure.Internal, Route: x.route.name, Detail: "internal error"})
+			p = nil
+		}
+	}
+	if w.upgrade != nil {
+		x.finishUpgrade(p)
+		return
+	}
+	if p == nil && w.status == 0 {
+		if cause := context.Cause(x.ctx); cause != nil {
+			x.refuse(cause) // the handler left the answer to us; a caller who has gone gets none
+		} else {
+			w.WriteHeader(http.StatusOK)
+		}
+	}
+	if p == nil && (w.status == 0 || x.endedShort()) {
+		p = http.ErrAbortHandler // the server must not end it as if it were whole
+	}
+	if x.http1 {
+		x.settleBody(p != nil)
+	}
+	x.over(p != nil)
+	if p != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// finishUpgrade ends the call when its connection is closed. It is closed here when
+// the handler failed, or when the call was ended.
+func (x *exchange) finishUpgrade(p any) {
+	u := x.response.upgrade
+	if p != nil {
+		_ = u.Close() // it is over either way
+	}
+	select {
+	case <-u.closed:
+	case <-x.ctx.Done():
+		_ = u.Close()
+	}
+	x.response.bytes = u.written.Load()
+	x.over(p != nil)
+	if p != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (x *exchange) over(cut bool) {
+	w, r := &x.response, x.request
+	reusable := x.end(r.Method, x.path, w.status, w.bytes, w.instance, cut)
+	x.request, x.parent, x.path, x.id = nil, nil, "", ""
+	x.response = response{}
+	x.body.reset()
+	if reusable {
+		exchanges.Put(x)
+	}
+}
+
+// endedShort reports whether the call was ended after its head was sent.
+func (x *exchange) endedShort() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.cutShort
+}
+
+// linger is how long the rest of a body is waited for that nobody read, and
+// lingerBytes how much of it is read: then the connection is not worth keeping.
+const (
+	linger      = 500 * time.Millisecond
+	lingerBytes = 256 << 10
+)
+
+// settleBody deals with a body that was not read to its end. In full duplex
+// net/http would go on with whatever stands there as the next request if the rest
+// cannot be read, and would wait for the rest without a bound: so we read it, or have
+// the connection closed. A connection that is cut is closed anyway.
+func (x *exchange) settleBody(cut bool) {
+	b := &x.body
+	more, readable := b.unfinished()
+	switch {
+	case !more:
+	case cut:
+		b.deadline(longAgo)
+	case !readable || x.request.ContentLength > lingerBytes:
+		b.deadline(time.Now().Add(linger))
+		closeAfter(x.response.w)
+	case x.expects && !b.asked:
+		b.deadline(longAgo) // the sender still waits to be asked for it: net/http closes the connection
+	default:
+		_ = x.response.FlushError() // a caller who cannot be reached is found out below
+		b.deadline(time.Now().Add(linger))
+		if n, err := io.CopyN(io.Discard, b.from, lingerBytes); err != io.EOF || n == lingerBytes {
+			closeAfter(x.response.w)
+		}
+	}
+}
+
+// closeAfter has net/http close the connection when the response is sent, in a way
+// that lets the caller read it, and serve nothing more from it: what
+// http.MaxBytesReader does when its limit is passed, also once the head is sent.
+func closeAfter(w http.ResponseWriter) {
+	var one [1]byte
+	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(one[:])
+}
+
+// stop is the call's hold on the connection.
+func (x *exchange) stop(why error, sent bool) {
+	x.body.stop(why)
+	switch {
+	case x.response.upgrade != nil:
+		_ = x.response.upgrade.SetDeadline(longAgo)
+	case sent:
+		if d, ok := x.response.w.(interface{ SetWriteDeadline(time.Time) error }); ok {
+			_ = d.SetWriteDeadline(longAgo) // the connection may be gone
+		}
+	}
+}
+
+func (x *exchange) gone() bool { return peerGone(x.parent) }
+
+// watched: net/http sees a caller of HTTP/1 leave only when the body is read.
+func (x *exchange) watched() bool {
+	more, _ := x.body.unfinished()
+	return more && x.http1
+}
+
+func (x *exchange) logPanic(p any) {
+	x.table.opt.Log.LogAttrs(x.ctx, slog.LevelError, "a handler panicked",
+		slog.String("route", x.route.name), slog.String("id", x.id), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+}

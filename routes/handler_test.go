@@ -1,0 +1,186 @@
+package routes
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+func TestACallIsAnsweredCountedAndLogged(t *testing.T) {
+	f := serve(t, entry("api", func(w http.ResponseWriter, r *http.Request) {
+		w.(interface{ SetInstance(string) }).SetInstance("api-0")
+		w.WriteHeader(201)
+		_, _ = io.WriteString(w, "done")
+	}))
+	resp, body := f.get("/api/x?token=secret")
+	if resp.StatusCode != 201 || body != "done" {
+		t.Fatalf("%d %q", resp.StatusCode, body)
+	}
+	if kind := resp.Header["Content-Type"]; kind != nil {
+		t.Errorf("a Content-Type was guessed: %q", kind)
+	}
+	line := f.log.request(t)
+	for key, want := range map[string]any{"method": "GET", "path": "/api/x", "route": "api", "status": 201.0, "bytes": 4.0, "instance": "api-0"} {
+		if line[key] != want {
+			t.Errorf("%s is %v, want %v", key, line[key], want)
+		}
+	}
+	if id, _ := line["id"].(string); len(id) != 32 {
+		t.Errorf("id is %q", id)
+	}
+	series := f.series()
+	for _, want := range []string{
+		`http_requests_total{code="201",method="get",route="api"} 1`,
+		`http_request_duration_seconds_count{code="201",method="get",route="api"} 1`,
+		`http_requests_in_flight{route="api"} 0`,
+		"# TYPE http_request_duration_seconds histogram",
+	} {
+		if !strings.Contains(series, want+"\n") {
+			t.Errorf("no %s in\n%s", want, series)
+		}
+	}
+}
+
+func TestWhatFollowsAnAmbiguousRequestIsNotServed(t *testing.T) {
+	ok := func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.WriteString(w, "served")
+	}
+	const next = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	for _, c := range []struct {
+		name, raw string
+		answers   int
+	}{
+		{"length and coding", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1},
+		{"coding and length", "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\ncontent-LENGTH:3\r\n\r\n0\r\n\r\n", 1},
+		{"length with a long head", "POST /a HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 9000) + "\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1},
+		{"coding in HTTP/1.0", "POST /a HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n", 1},
+		{"chunked", "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 2},
+		{"length", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 2},
+		{"HTTP/1.0", "GET /a HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", 2},
+		{"bad chunk", "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := serve(t, entry("a", ok))
+			all := f.exchange(c.raw + next)
+			if n := strings.Count(all, "served"); n != c.answers {
+				t.Errorf("%d answers, want %d:\n%s", n, c.answers, all)
+			}
+		})
+	}
+}
+
+func TestTheConnectionIsKeptAfterAChunkedUploadAndMixedRequests(t *testing.T) {
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Length", "2")
+		_, _ = io.WriteString(w, string('0'+rune(n%10))+"\n")
+	}))
+	c := f.dial("")
+	in := bufio.NewReader(c)
+	for _, raw := range []string{
+		"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+		"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n",
+	} {
+		_, _ = io.WriteString(c, raw)
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("%v after %q", err, raw)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		if resp.Close {
+			t.Errorf("closed after %q", raw)
+		}
+	}
+}
+
+func TestABodyThatNobodyReadDoesNotBecomeARequest(t *testing.T) {
+	deaf := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "served") }
+	for name, raw := range map[string]string{
+		"bad chunk":  "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcGET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+		"bad size":   "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+		"no more":    "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc",
+		"much more":  "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+		"trailer":    "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+		"expectant":  "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\nExpect: 100-continue\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+		"unfinished": "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := serve(t, entry("a", deaf))
+			all := f.exchange(raw)
+			if n := strings.Count(all, "served"); n != 1 {
+				t.Errorf("%d answers:\n%s", n, all)
+			}
+		})
+	}
+	t.Run("a whole one is read and the connection kept", func(t *testing.T) {
+		f := serve(t, entry("a", deaf))
+		all := f.exchange("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if n := strings.Count(all, "served"); n != 2 {
+			t.Errorf("%d answers:\n%s", n, all)
+		}
+	})
+}
+
+func TestFullDuplex(t *testing.T) {
+	f := serve(t, entry("echo", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(200)
+		w.(http.Flusher).Flush()
+		buf := make([]byte, 100)
+		for {
+			n, err := r.Body.Read(buf)
+			_, _ = w.Write(buf[:n])
+			w.(http.Flusher).Flush()
+			if err != nil {
+				return
+			}
+		}
+	}))
+	c := f.dial("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	in := bufio.NewReader(c)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"one", "two", "six"} {
+		_, _ = io.WriteString(c, "3\r\n"+word+"\r\n")
+		got := make([]byte, 3)
+		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != word {
+			t.Fatalf("%q %v", got, err)
+		}
+	}
+	_, _ = io.WriteString(c, "0\r\n\r\n")
+	if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) != 0 {
+		t.Fatalf("%q %v", rest, err)
+	}
+}
+
+func TestTargetsWithoutAPath(t *testing.T) {
+	f := serve(t, entry("all", hello("all"), func(r *schema.Route) { r.Path = "/" }))
+	for _, c := range []struct{ line, status string }{
+		{"OPTIONS * HTTP/1.1", "200"},
+		{"GET * HTTP/1.1", "400"},
+		{"CONNECT host:443 HTTP/1.1", "400"},
+		{"CONNECT /rpc HTTP/1.1", "200"},
+		{"GET http://h HTTP/1.1", "200"},
+		{"GET http://h?x HTTP/1.1", "200"},
+		{"GET http:opaque HTTP/1.1", "400"},
+		{"GET ?x HTTP/1.1", "400"},
+		{"GET  HTTP/1.1", "400"},
+		{"GET nothing HTTP/1.1", "400"},
+	} {
+		all := f.exchange(c.line + "\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if !strings.HasPrefix(all, "HTTP/1.1 "+c.status) {
+			t.Errorf("%s: %s", c.line, all)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package routes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Listen opens a listener for host:port, or for unix:/path, where a socket that
+// nobody serves any more is replaced. A port or socket that is taken is an error that
+// names the holder, if the system tells. Closing it removes the socket.
+func Listen(address string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return listenUnix(path)
+	}
+	l, err := net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		return &listener{l}, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen on %s: the port is in use%s; stop that program or choose another port", address, by(portHolder(address)))
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("listen on %s: this user may not listen there; choose a port above 1023 or grant the right: %w", address, err)
+	}
+	return nil, fmt.Errorf("listen on %s: %w", address, err)
+}
+
+func listenUnix(path string) (net.Listener, error) {
+	if err := removeStale(path); err != nil {
+		return nil, fmt.Errorf("listen on unix:%s: %w", path, err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on unix:%s: %w", path, err)
+	}
+	return &listener{l}, nil
+}
+
+// removeStale removes a socket whose server is gone, and refuses everything else
+// that may stand at path.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || strings.HasPrefix(path, "@") {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return errors.New("a file that is no socket stands there; move it or choose another path")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		defer c.Close()
+		return fmt.Errorf("another program serves this socket%s; stop it or choose another path", by(socketHolder(c)))
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	}
+	return fmt.Errorf("a socket stands there, and whether somebody serves it cannot be found out: %w", err)
+}
+
+// by names who holds something, where that is known.
+func by(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return fmt.Sprintf(" by process %d", pid)
+	}
+	return fmt.Sprintf(" by %s (process %d)", strings.TrimSpace(string(name)), pid)
+}
+
+// listener gives its connections the memory that conn describes.
+type listener struct{ net.Listener }
+
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := c.(*net.TCPConn); ok {
+		return &tcpConn{conn{Conn: c}}, nil
+	}
+	return &conn{Conn: c}, nil
+}

@@ -1,0 +1,203 @@
+package routes
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// response is the http.ResponseWriter that a mode is given. Besides, it is an
+// http.Flusher, http.Hijacker, io.ReaderFrom and io.StringWriter, and has three
+// faces that a mode may look for: SetInstance, AddQueueWait and Touch; a fourth,
+// SetError, is for who answers failures. It is good until the handler returns.
+type response struct {
+	w      http.ResponseWriter
+	call   *call
+	noBody bool // the request is a HEAD
+
+	status   int // of the head that was sent; 0 is none yet
+	bytes    int64
+	instance string
+	upgrade  *upgrade // the connection that was taken over
+}
+
+// Header gives the headers that WriteHeader will send.
+func (w *response) Header() http.Header { return w.w.Header() }
+
+// WriteHeader sends the head. Informational ones (1xx) may come before it.
+func (w *response) WriteHeader(status int) {
+	if w.status != 0 {
+		return
+	}
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.head(status)
+	}
+	w.w.WriteHeader(status)
+}
+
+func (w *response) head(status int) {
+	w.status = status
+	h := w.w.Header()
+	if w.call.route.process {
+		h["X-Duration-Seconds"] = []string{strconv.FormatFloat(time.Since(w.call.began).Seconds(), 'f', 6, 64)}
+	}
+	kind, typed := h["Content-Type"]
+	if !typed {
+		h["Content-Type"] = nil // net/http shall not guess one
+	}
+	w.call.head(status == http.StatusSwitchingProtocols || len(kind) > 0 && stream(kind[0]))
+}
+
+// stream reports whether a response of this type is one of events, without an end in sight.
+func stream(contentType string) bool {
+	switch contentType {
+	case "text/event-stream", "application/x-ndjson":
+		return true
+	case "application/json", "text/html", "text/plain", "":
+		return false
+	}
+	kind, _, _ := strings.Cut(contentType, ";")
+	kind = strings.TrimSpace(kind)
+	return strings.EqualFold(kind, "text/event-stream") || strings.EqualFold(kind, "application/x-ndjson")
+}
+
+// Write sends a part of the body, after the head of a 200 if none was sent.
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.w.Write(p)
+	w.sent(int64(n))
+	return n, err
+}
+
+// WriteString is Write.
+func (w *response) WriteString(s string) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := io.WriteString(w.w, s)
+	w.sent(int64(n))
+	return n, err
+}
+
+func (w *response) sent(n int64) {
+	if !w.noBody {
+		w.bytes += n
+	}
+	w.call.touch()
+}
+
+// step is how much goes out before the clock of timeouts.idle is told.
+const step = 1 << 20
+
+// ReadFrom sends src as a part of the body. Where the kernel can move it from one
+// socket or file to the other, it does.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	to, ok := w.w.(io.ReaderFrom)
+	if !ok || !movable(src) {
+		buf := copyBuffers.Get().(*[32 << 10]byte)
+		defer copyBuffers.Put(buf)
+		return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, buf[:])
+	}
+	if w.call.idle == 0 {
+		n, err := to.ReadFrom(src)
+		w.sent(n)
+		return n, err
+	}
+	limited, ok := src.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: src, N: 1<<63 - 1}
+	}
+	var total int64
+	for limited.N > 0 {
+		part := io.LimitedReader{R: limited.R, N: min(limited.N, step)}
+		asked := part.N
+		n, err := to.ReadFrom(&part)
+		limited.N -= asked - part.N
+		total += n
+		w.sent(n)
+		if err != nil || n < asked {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// movable reports whether the kernel can read src by itself: splice(2), sendfile(2).
+func movable(src io.Reader) bool {
+	if l, ok := src.(*io.LimitedReader); ok {
+		src = l.R
+	}
+	switch src.(type) {
+	case *net.TCPConn, *net.UnixConn, *os.File:
+		return true
+	}
+	return false
+}
+
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// Flush sends what is buffered.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError is Flush, and tells whether it could.
+func (w *response) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.call.touch()
+	switch f := w.w.(type) {
+	case interface{ FlushError() error }:
+		return f.FlushError()
+	case http.Flusher:
+		f.Flush()
+		return nil
+	}
+	return http.ErrNotSupported
+}
+
+// Hijack gives the connection to the mode, which writes the head of its 101
+// itself. The call lasts until the connection is closed and the handler has returned. When
+// the call is ended, its context is, and the connection's reads and writes fail.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	h, ok := w.w.(http.Hijacker)
+	if !ok {
+		return nil, nil, http.ErrNotSupported
+	}
+	if w.status != 0 {
+		return nil, nil, http.ErrHijacked
+	}
+	c, rw, err := h.Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.status = http.StatusSwitchingProtocols
+	u := newUpgrade(c)
+	w.call.upgrade(func() { w.upgrade = u })
+	return u, rw, nil
+}
+
+// Unwrap gives the server's own ResponseWriter, for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.w }
+
+// SetInstance says which instance answers, for the access line.
+func (w *response) SetInstance(name string) { w.instance = name }
+
+// AddQueueWait says that the call waited for an instance.
+func (w *response) AddQueueWait(d time.Duration) { w.call.queue += d }
+
+// Touch says that something moved inside an upgraded connection or a stream.
+func (w *response) Touch() { w.call.touch() }
+
+// SetError says why the call is answered with a failure, for the access line and the counters.
+func (w *response) SetError(err error) { w.call.fail(err) }

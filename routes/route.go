@@ -1,0 +1,73 @@
+package routes
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// route is one route of a table, prepared: all that a call of it needs is here,
+// and nothing is looked up during a request.
+type route struct {
+	name    string
+	prefix  string // without a final '/'; empty is the root
+	strip   bool
+	methods []string // none is all
+	headers []header
+	process bool // answered by a process: the response bears X-Duration-Seconds
+
+	timeouts schema.Timeouts
+	body     int64 // limits.body
+	rate     *rateLimit
+	place    *place
+
+	handler http.Handler
+	count   *telemetry.Route
+}
+
+// header is one that a request must have.
+type header struct{ key, value string }
+
+func newRoute(s *schema.Route, h http.Handler, m *telemetry.Metrics) *route {
+	rt := &route{
+		name:     s.Name,
+		prefix:   strings.TrimSuffix(s.Path, "/"),
+		methods:  s.Methods,
+		process:  !s.FProcess.Empty(),
+		timeouts: s.Timeouts,
+		body:     int64(s.Limits.Body),
+		rate:     newRateLimit(s.Limits.Rate),
+		place:    newPlace(s.Limits),
+		handler:  h,
+		count:    m.Route(s.Name),
+	}
+	rt.strip = s.StripPrefix && rt.prefix != ""
+	for key, value := range s.Headers {
+		rt.headers = append(rt.headers, header{textproto.CanonicalMIMEHeaderKey(key), value})
+	}
+	return rt
+}
+
+// takes reports whether the route answers a method.
+func (rt *route) takes(method string) bool {
+	return len(rt.methods) == 0 || slices.Contains(rt.methods, method)
+}
+
+// wants reports whether the request has the headers that the route asks for: each
+// with its value, exactly, once at least.
+func (rt *route) wants(q *query) bool {
+	for _, h := range rt.headers {
+		if h.key == "Host" { // net/http keeps it apart
+			if q.host != h.value {
+				return false
+			}
+		} else if !slices.Contains(q.header[h.key], h.value) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,271 @@
+// Package routes decides which handler answers a request, and is what every call
+// passes on its way there and back: it is matched, given an id, admitted, timed,
+// counted and logged.
+//
+//	table := routes.NewTable(entries, routes.Options{Log: log, Metrics: m, Respond: modes.Respond})
+//	live := &routes.Live{Health: health, Respond: modes.Respond}
+//	live.Swap(table)
+//	server := routes.NewServer(config.Server, live, log)
+//	listener, err := routes.Listen(":8080")
+//	err = server.Serve(listener)
+//	...
+//	cut := live.Drain(ctx)
+//
+// A Table never changes; a reload makes another and swaps it in. Routes know
+// nothing of modes: they are given handlers. Who owns what: a Table owns its calls
+// from their head to their end, a call owns its timers and its place, and the
+// handler owns whatever it started for the call.
+package routes
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// Entry is a route and what answers it.
+type Entry struct {
+	Route   *schema.Route
+	Handler http.Handler
+}
+
+// Options are what all routes of a table share.
+type Options struct {
+	Log     *slog.Logger
+	Access  bool // one line a call
+	Metrics *telemetry.Metrics
+	Trusted []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
+
+	// Respond answers a call that failed before its head was sent; err is a *failure.Error.
+	Respond func(w http.ResponseWriter, r *http.Request, err error)
+}
+
+// Table finds the route of a request. It is safe for use by many goroutines.
+//
+// What decides, in this order: the host (an exact one before the longest
+// *.wildcard before none), the longest prefix of the path, and among routes with
+// the same host and prefix the number of headers that they ask for. A route whose
+// headers the request lacks is as if it were not there. Where the method is all
+// that does not match, the answer is 405.
+//
+// The path is compared as it was sent: nothing is unescaped, cleaned or redirected,
+// and a segment ends at a literal '/' only. So "/a%2Fb" is one segment, and "/api/%2e%2e/x"
+// and "/api/../x" are the business of the route /api.
+type Table struct {
+	opt    Options
+	routes []*route
+	none   *route // of the calls that no route takes
+	exact  map[string]*node
+	wild   map[string]*node // by ".example.org"
+	any    *node
+
+	inflight atomic.Int64  // calls, and Live's look at the table
+	draining atomic.Bool   // Drain waits
+	empty    chan struct{} // a token when inflight falls to 0 while draining
+	closing  atomic.Bool   // upgraded connections are told to close
+}
+
+// NewTable gives the table of entries, in which the first of two equal ones wins.
+// It starts nothing.
+func NewTable(entries []Entry, opt Options) *Table {
+	t := &Table{
+		opt:   opt,
+		none:  newRoute(&schema.Route{}, nil, opt.Metrics),
+		exact: map[string]*node{},
+		wild:  map[string]*node{},
+		any:   &node{},
+		empty: make(chan struct{}, 1),
+	}
+	for _, e := range entries {
+		rt := newRoute(e.Route, e.Handler, opt.Metrics)
+		t.routes = append(t.routes, rt)
+		t.root(e.Route.Host).add(rt)
+	}
+	return t
+}
+
+// root gives the tree of the routes with one host.
+func (t *Table) root(host string) *node {
+	host = strings.ToLower(host)
+	trees, key := t.exact, host
+	switch {
+	case host == "":
+		return t.any
+	case strings.HasPrefix(host, "*."):
+		trees, key = t.wild, host[1:]
+	}
+	if trees[key] == nil {
+		trees[key] = &node{}
+	}
+	return trees[key]
+}
+
+// match gives the route of a request. With an error of kind Method the route is
+// one of those that take another method; with kind NoRoute it is t.none.
+func (t *Table) match(method, host, path string, header http.Header) (*route, *failure.Error) {
+	var q = query{method: method, host: host, path: path, header: header}
+	if rt, found := t.find(&q); found {
+		if rt != nil {
+			return rt, nil
+		}
+		rt = q.refused[0]
+		return rt, &failure.Error{Kind: failure.Method, Route: rt.name, Allow: allowed(q.refused),
+			Detail: "the route does not take the method " + method}
+	}
+	return t.none, &failure.Error{Kind: failure.NoRoute, Detail: "no route takes this path"}
+}
+
+// find looks in the trees of the request's host. It gives no route but true where
+// only the method did not match; q.refused are then the routes that stand there.
+func (t *Table) find(q *query) (*route, bool) {
+	if len(t.exact)+len(t.wild) > 0 {
+		host := hostname(q.host)
+		if n := t.exact[host]; n != nil {
+			if rt, found := n.find(q); found {
+				return rt, true
+			}
+		}
+		for i := 0; i < len(host) && len(t.wild) > 0; i++ {
+			if host[i] != '.' || i == 0 {
+				continue
+			}
+			if n := t.wild[host[i:]]; n != nil {
+				if rt, found := n.find(q); found {
+					return rt, true
+				}
+			}
+		}
+	}
+	return t.any.find(q)
+}
+
+// query is what a route is found by.
+type query struct {
+	method, host, path string
+	header             http.Header
+
+	refused []*route // matched all but the method, at the longest prefix so far
+}
+
+// node is a segment of a prefix, and the root of a tree the empty prefix.
+type node struct {
+	children map[string]*node
+	routes   []*route // whose prefix ends here; those with more headers first
+}
+
+// add puts rt where its prefix ends.
+func (n *node) add(rt *route) {
+	for rest := rt.prefix; rest != ""; {
+		var segment string
+		segment, rest = cutSegment(rest)
+		if n.children == nil {
+			n.children = map[string]*node{}
+		}
+		next := n.children[segment]
+		if next == nil {
+			next = &node{}
+			n.children[segment] = next
+		}
+		n = next
+	}
+	n.routes = append(n.routes, rt)
+	slices.SortStableFunc(n.routes, func(a, b *route) int { return len(b.headers) - len(a.headers) })
+}
+
+// find walks down the path as far as there are prefixes: a map lookup a segment,
+// however many routes there are. The last match on the way is that of the longest prefix.
+func (n *node) find(q *query) (best *route, found bool) {
+	rest := q.path
+	for {
+		if len(n.routes) > 0 {
+			if rt, ok := n.pick(q); ok {
+				best, found = rt, true
+			}
+		}
+		if rest == "" || n.children == nil {
+			return best, found
+		}
+		var segment string
+		segment, rest = cutSegment(rest)
+		if n = n.children[segment]; n == nil {
+			return best, found
+		}
+	}
+}
+
+// pick chooses among the routes of one prefix. It gives no route but true where
+// only the method did not match.
+func (n *node) pick(q *query) (*route, bool) {
+	var refused []*route
+	for _, rt := range n.routes {
+		switch {
+		case !rt.wants(q):
+		case !rt.takes(q.method):
+			refused = append(refused, rt)
+		default:
+			return rt, true
+		}
+	}
+	if refused != nil {
+		q.refused = refused
+	}
+	return nil, refused != nil
+}
+
+// cutSegment splits "/a/b" into "a" and "/b". s begins with '/'.
+func cutSegment(s string) (segment, rest string) {
+	if i := strings.IndexByte(s[1:], '/'); i >= 0 {
+		return s[1 : 1+i], s[1+i:]
+	}
+	return s[1:], ""
+}
+
+// allowed is the value of Allow: every method that one of the routes takes.
+func allowed(routes []*route) string {
+	var all []string
+	for _, rt := range routes {
+		all = append(all, rt.methods...)
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ", ")
+}
+
+// hostname is the host of a Host header as names are compared: without port and
+// final dot, in lower case.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
+		host = host[:i]
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// target splits a request target into path and query as they were sent: the
+// path begins with '/', and the query, if there is one, with '?'. What follows the
+// authority of an absolute target ("http://host/path", RFC 9112 section 3.2.2) is
+// its path. Targets without a path ("*", the "host:port" of CONNECT) give false.
+func target(uri string) (path, query string, ok bool) {
+	if !strings.HasPrefix(uri, "/") {
+		_, rest, absolute := strings.Cut(uri, "://")
+		if !absolute {
+			return "", "", false
+		}
+		i := strings.IndexAny(rest, "/?")
+		if i < 0 {
+			return "/", "", true
+		}
+		if uri = rest[i:]; uri[0] == '?' {
+			return "/", uri, true
+		}
+	}
+	if i := strings.IndexByte(uri, '?'); i >= 0 {
+		return uri[:i], uri[i:], true
+	}
+	return uri, "", true
+}
