@@ -12,9 +12,16 @@ var devNull = sync.OnceValues(func() (*os.File, error) {
 	return os.OpenFile(os.DevNull, os.O_RDWR, 0)
 })
 
-// pipe gives a pipe whose reading end waits in the poller, and whose writing end, for a
-// child, blocks.
-func pipe() (r, w *os.File, err error) {
+// pipe gives a pipe for what a child prints: the reading end, ours, waits in the
+// poller, and the writing end blocks.
+func pipe() (r, w *os.File, err error) { return halfPipe(0) }
+
+// pipeIn gives a pipe for what a child reads: the writing end, ours, waits in the
+// poller, and the reading end blocks.
+func pipeIn() (r, w *os.File, err error) { return halfPipe(1) }
+
+// halfPipe gives a pipe of which the end numbered ours does not block.
+func halfPipe(ours int) (r, w *os.File, err error) {
 	var fds [2]int
 	syscall.ForkLock.RLock()
 	err = syscall.Pipe(fds[:])
@@ -24,8 +31,8 @@ func pipe() (r, w *os.File, err error) {
 	}
 	syscall.ForkLock.RUnlock()
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a pipe for the output of a process: %w", err)
+		return nil, nil, fmt.Errorf("make a pipe to a process: %w", err)
 	}
-	_ = syscall.SetNonblock(fds[0], true) // otherwise a thread waits, and all works
+	_ = syscall.SetNonblock(fds[ours], true) // otherwise a thread waits, and all works
 	return os.NewFile(uintptr(fds[0]), "|0"), os.NewFile(uintptr(fds[1]), "|1"), nil
 }

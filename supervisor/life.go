@@ -456,12 +456,10 @@ func (i *Instance) over(why string) {
 func (i *Instance) stop(why error, replaced string) {
 	stop := i.settings().Stop
 	switch {
-	case errors.Is(why, errEnded):
-		i.child.Kill() // what it left behind
-		return
-	case replaced != "":
+	case errors.Is(why, errEnded) || replaced != "":
 		i.over(replaced)
-		i.child.Kill()
+		i.child.Kill() // and with it what it left behind
+		i.sweep(context.Background(), syscall.SIGKILL)
 		return
 	case errors.Is(why, errAsked):
 		i.p.mu.Lock()
@@ -484,8 +482,16 @@ func (i *Instance) stop(why error, replaced string) {
 		}
 	})
 	i.child.stop(ctx, signalOf(string(stop.Signal)))
+	i.sweep(ctx, signalOf(string(stop.Signal)))
 	cancel()
 	hurry.Wait()
+}
+
+// sweep ends those of the life who had left its group.
+func (i *Instance) sweep(ctx context.Context, sig syscall.Signal) {
+	if n := sweepOrphans(ctx, i.mark, sig); n > 0 {
+		i.p.log.LogAttrs(ctx, slog.LevelInfo, "orphans swept", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.Int("processes", n))
+	}
 }
 
 // awaitCalls waits until the calls in this life's hands are over, its child has ended,
@@ -514,10 +520,8 @@ func (i *Instance) settings() schema.Process {
 	return i.slot.recipe.Process
 }
 
-// finish waits for what follows the end of a life's group: those who left the group, and
-// the last of the output.
+// finish waits for the last of the output.
 func (i *Instance) finish() {
-	sweepOrphans(i.mark)
 	done := make(chan struct{})
 	go func() {
 		i.copies.wg.Wait()

@@ -92,6 +92,9 @@ func become_(words []string) int {
 		mask := syscall.Umask(0)
 		fmt.Printf("nofile=%d/%d umask=%03o uid=%d gid=%d dir=%s\n", l.Cur, l.Max, mask, os.Getuid(), os.Getgid(), dir)
 		return 0
+	case "warm":
+		warmed(os.NewFile(3, "env"), os.Stdin, os.Stdout)
+		return 0
 	case "cat":
 		_, _ = io.Copy(os.Stdout, os.Stdin)
 		return 0

@@ -25,6 +25,10 @@ type Process struct {
 	gone   chan struct{} // run has returned: nobody is left
 	slotwg sync.WaitGroup
 
+	// run's own
+	watch   *watch // nil when no files are watched
+	watched []string
+
 	mu       sync.Mutex
 	recipe   *recipe
 	wish     wish
@@ -41,6 +45,7 @@ type Process struct {
 	ends     []time.Time
 	restarts int
 	last     *lastExit
+	pool     pool
 	changed  chan struct{} // closed at the next change of a state; nil while nobody waits
 }
 
@@ -96,9 +101,19 @@ func newProcess(sup *Supervisor, r *recipe) *Process {
 // of them is gone.
 func (p *Process) run() {
 	defer close(p.gone)
+	defer p.slotwg.Wait()
+	defer p.watchFiles() // none, when the process leaves
+	p.mu.Lock()
+	warm := p.recipe.Warm > 0
+	p.mu.Unlock()
+	if warm {
+		p.runWarm()
+		return
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		p.watchFiles()
 		p.mu.Lock()
 		again := p.adjust(time.Now())
 		over := p.wish == toLeave && len(p.slots) == 0
@@ -108,7 +123,7 @@ func (p *Process) run() {
 		}
 		p.mu.Unlock()
 		if over {
-			break
+			return
 		}
 		timer.Stop()
 		if again > 0 {
@@ -119,7 +134,6 @@ func (p *Process) run() {
 		case <-timer.C:
 		}
 	}
-	p.slotwg.Wait()
 }
 
 // nudge has run decide again.
@@ -135,6 +149,9 @@ func (p *Process) nudge() {
 func (p *Process) adjust(now time.Time) (again time.Duration) {
 	want := 0
 	replicas := p.replicas()
+	if c := p.recipe.Capacity; c > 0 {
+		replicas.Target = min(replicas.Target, c) // beyond it they wait
+	}
 	if p.wish == toRun {
 		want, again, p.demand = scale(replicas, p.demand, p.peak, now)
 		p.peak, p.crowd = p.calls(), 0
@@ -353,6 +370,8 @@ func (p *Process) state() State {
 		switch {
 		case p.wish != toRun:
 			return Stopped
+		case p.recipe.Warm > 0:
+			return Ready // without one that waits, calls fork
 		case p.replicas().Min == 0:
 			return Idle
 		}

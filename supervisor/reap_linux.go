@@ -1,11 +1,24 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// This is what is done about processes that are our children though we did not start
+// them: orphans among our descendants, and as PID 1 all orphans. There is one rule about
+// waiting: whoever started a child waits for it, by its number, and nobody ever waits for
+// just any child. So no exit status is stolen, neither from a Child nor from an os/exec
+// elsewhere in the program.
 
 // adoptOrphans makes this program the parent of all its descendants whose own parents
 // have ended (PR_SET_CHILD_SUBREAPER(2const)). As PID 1 it is that already.
@@ -13,8 +26,167 @@ var adoptOrphans = sync.OnceFunc(func() {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // before Linux 3.4 orphans are init's
 })
 
-func reapOrphans(ctx context.Context) { <-ctx.Done() }
+const (
+	reapPause = 50 * time.Millisecond // so many ends are looked at together
+	reapDeep  = 20                    // looks past a child that its owner has yet to wait for
+)
 
-func sweepOrphans(string) {}
+// reapOrphans waits for adopted children that have ended, until ctx ends.
+func reapOrphans(ctx context.Context) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	defer signal.Stop(ended)
+	for looks := 0; ; {
+		if looks == 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ended:
+			}
+		}
+		if !pause(ctx, reapPause) {
+			return
+		}
+		if kernel.reapStrangers() {
+			looks = 0
+			continue
+		}
+		if looks++; looks%reapDeep == 0 {
+			kernel.reapDeep()
+			looks = 0
+		}
+	}
+}
 
-func sweepAll() {}
+// reapStrangers waits for each ended child that nobody in this program started. The
+// kernel shows one ended child at a time; it reports false when that is one whose owner
+// has yet to wait for it, and others may be behind.
+func (f *family) reapStrangers() bool {
+	f.birth.Lock()
+	defer f.birth.Unlock()
+	for {
+		info, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
+		if err != nil || info.pid == 0 {
+			return true
+		}
+		if pid := int(info.pid); f.has(pid) || ownedElsewhere(pid) || !reap(pid) {
+			return false
+		}
+	}
+}
+
+// reapDeep is reapStrangers by the process table, which shows all.
+func (f *family) reapDeep() {
+	f.birth.Lock()
+	defer f.birth.Unlock()
+	self := os.Getpid()
+	for _, e := range census.take() {
+		if e.ppid == self && !e.alive() && !f.has(e.pid) && !ownedElsewhere(e.pid) {
+			reap(e.pid)
+		}
+	}
+}
+
+// ownedElsewhere reports whether a descriptor of this program is a pidfd of process pid:
+// then somebody here, such as os/exec, started it and will wait for it.
+func ownedElsewhere(pid int) bool {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return false
+	}
+	want := []byte("\nPid:\t" + strconv.Itoa(pid) + "\n")
+	for _, fd := range fds {
+		to, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if err != nil || !strings.Contains(to, "pidfd") {
+			continue
+		}
+		info, err := os.ReadFile("/proc/self/fdinfo/" + fd.Name())
+		if err == nil && bytes.Contains(info, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// sweepOrphans ends the descendants of the life called mark that had left its group: by
+// sig, and when ctx has ended by KILL. It returns how many there were, when they are
+// gone. The life's child has been waited for, so that they are ours by adoption.
+func sweepOrphans(ctx context.Context, mark string, sig syscall.Signal) int {
+	return sweep(ctx, sig, func(its string) bool { return its == mark })
+}
+
+// sweepAll kills all adopted children but those that another supervisor's lives left.
+func sweepAll(marks string) {
+	sweep(context.Background(), syscall.SIGKILL, func(its string) bool { return its == "" || strings.HasPrefix(its, marks) })
+	kernel.reapDeep()
+}
+
+func sweep(ctx context.Context, sig syscall.Signal, of func(mark string) bool) int {
+	limit, cancel := context.WithTimeout(context.Background(), sweepBound)
+	defer cancel()
+	swept := map[int]bool{}
+	for limit.Err() == nil {
+		if ctx.Err() != nil {
+			sig = syscall.SIGKILL
+		}
+		var left []int
+		for _, e := range census.take().adopted() {
+			if of(markOf(e.pid)) {
+				left = append(left, e.pid)
+			}
+		}
+		if len(left) == 0 {
+			break
+		}
+		for _, pid := range left {
+			if !swept[pid] || sig == syscall.SIGKILL {
+				_ = syscall.Kill(pid, sig) // gone is as good
+				swept[pid] = true
+			}
+		}
+		wait := ctx
+		if sig == syscall.SIGKILL {
+			wait = limit
+		}
+		for _, pid := range left {
+			awaitEnd(wait, pid)
+		}
+	}
+	return len(swept)
+}
+
+// adopted gives those alive that descend from an adopted child, and the adopted
+// themselves.
+func (t table) adopted() table {
+	self := os.Getpid()
+	parent := make(map[int]int, len(t))
+	for _, e := range t {
+		parent[e.pid] = e.ppid
+	}
+	var found table
+	for _, e := range t {
+		top := e.pid
+		for n := 0; parent[top] != self && parent[top] > 0 && n < 1000; n++ {
+			top = parent[top]
+		}
+		if parent[top] == self && e.alive() && !kernel.has(top) && !ownedElsewhere(top) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// markOf gives the mark of the life that a process descends from; empty when there is
+// none that can be seen.
+func markOf(pid int) string {
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return ""
+	}
+	for kv := range bytes.SplitSeq(env, []byte{0}) {
+		if m, ok := bytes.CutPrefix(kv, []byte(markName+"=")); ok {
+			return string(m)
+		}
+	}
+	return ""
+}

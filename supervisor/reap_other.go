@@ -2,11 +2,14 @@
 
 package supervisor
 
-import "context"
+import (
+	"context"
+	"syscall"
+)
 
 // Elsewhere orphans are init's.
 func reapOrphans(ctx context.Context) { <-ctx.Done() }
 
-func sweepOrphans(string) {}
+func sweepOrphans(context.Context, string, syscall.Signal) int { return 0 }
 
-func sweepAll() {}
+func sweepAll(string) {}

@@ -64,6 +64,12 @@ func (p *Process) status(usage func(pid int) use) Status {
 		at := p.last.at
 		st.LastExit, st.LastExitAt = p.last.why, &at
 	}
+	for n, w := range p.pool.waiting {
+		u := usage(w.PID())
+		st.Instances = append(st.Instances, InstanceStatus{
+			Number: n, PID: w.PID(), State: Ready, Uptime: now.Sub(w.began).Seconds(), RSS: u.rss, CPUSeconds: u.cpu.Seconds(),
+		})
+	}
 	for _, s := range p.slots {
 		in := InstanceStatus{Number: s.number, State: s.state, Reason: s.why}
 		if l := s.life; l != nil {

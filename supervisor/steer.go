@@ -52,7 +52,7 @@ func (s *Supervisor) Stop(ctx context.Context, name string) error {
 	p.nudge()
 	p.refuse(p.hopeless())
 	over := ctx.Done()
-	for len(p.slots) > 0 {
+	for len(p.slots)+len(p.pool.waiting)+p.pool.ending > 0 {
 		changed := p.nextChange()
 		p.mu.Unlock()
 		select {
@@ -92,6 +92,7 @@ func (p *Process) renew(why string) []*slot {
 	for _, s := range p.slots {
 		s.stale = why
 	}
+	p.pool.stale = true
 	p.nudge()
 	return slices.Clone(p.slots)
 }

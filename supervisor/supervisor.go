@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ type Supervisor struct {
 	opt   Options
 	log   *slog.Logger
 	ports ports
+	marks string // what all marks of lives begin with
 	lives atomic.Uint64
 	hurry chan struct{} // closed: no more waiting for calls, nor for grace
 
@@ -53,6 +55,7 @@ var ErrStopped = errors.New("the supervisor has been stopped")
 // New gives a Supervisor of nothing. It starts nothing.
 func New(opt Options) *Supervisor {
 	s := &Supervisor{opt: opt, log: opt.Log, hurry: make(chan struct{}), byName: map[string]*Process{}, attached: map[string]*Output{}}
+	s.marks = fmt.Sprintf("%d.%08x.", os.Getpid(), rand.Uint32())
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -82,7 +85,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	cut, cancel := context.WithCancel(context.Background())
 	cancel()
 	s.halt(cut, all)
-	sweepAll()
+	sweepAll(s.marks)
 	stop()
 	reaper.Wait()
 	return nil
@@ -268,7 +271,7 @@ func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 func (p *Process) canBecome(r *recipe) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.kind == r.Kind && p.recipe.Socketpair == r.Socketpair && p.recipe.Listens == r.Listens && p.wish != toLeave
+	return p.kind == r.Kind && p.recipe.Socketpair == r.Socketpair && p.recipe.Listens == r.Listens && (p.recipe.Warm > 0) == (r.Warm > 0) && p.wish != toLeave
 }
 
 // adopt makes r what the process is made of.
@@ -384,5 +387,5 @@ const markName = "WATCHDOGD_LIFE"
 
 // mark is a word for one life that no other has.
 func (s *Supervisor) mark() string {
-	return strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(s.lives.Add(1), 10)
+	return s.marks + strconv.FormatUint(s.lives.Add(1), 10)
 }

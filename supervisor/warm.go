@@ -1,0 +1,212 @@
+package supervisor
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// WarmEnv is the variable that tells a program that was started ahead on which
+// descriptor the variables of its request come: NAME=VALUE, each ended by a NUL, until
+// the end of file.
+const WarmEnv = "WATCHDOG_ENV_FD"
+
+// WarmChild is a process that was started before its request, and is used for one. Its
+// taker owns it as one that Program.Start gave, and closes the files.
+type WarmChild struct {
+	*Child
+	Stdin  *os.File // what is written here is its stdin
+	Stdout *os.File // what it prints is read here
+	Stderr *os.File
+	Env    *os.File // the request's variables; its descriptor 3
+
+	taken chan struct{} // closed when it is not the pool's any more
+	began time.Time
+}
+
+// Close closes the four files, as far as they are still open. It leaves the child alone.
+func (w *WarmChild) Close() {
+	for _, f := range [...]*os.File{w.Stdin, w.Stdout, w.Stderr, w.Env} {
+		_ = f.Close() // may be closed already
+	}
+}
+
+// pool is the processes of a forking route that wait for a request, guarded by the
+// Process's mu.
+type pool struct {
+	waiting []*WarmChild // the oldest first
+	from    *recipe      // of those waiting
+	history History
+	ending  int       // those that are being killed
+	next    time.Time // no start before it
+	stale   bool      // those waiting are to be replaced
+}
+
+// TakeWarm gives a process started ahead, by Spec.Warm, if one waits. It never waits
+// itself: without one the caller forks. Another is started in its place at once.
+func (p *Process) TakeWarm() (*WarmChild, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.pool.waiting) > 0 {
+		w := p.pool.waiting[0]
+		p.pool.waiting = slices.Delete(p.pool.waiting, 0, 1)
+		select {
+		case <-w.Done():
+			continue // whoever watches it sees to it
+		default:
+		}
+		close(w.taken)
+		p.nudge()
+		return w, true
+	}
+	return nil, false
+}
+
+// runWarm is run for a process of a forking route: it keeps Spec.Warm processes waiting.
+func (p *Process) runWarm() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		p.watchFiles()
+		p.mu.Lock()
+		want := 0
+		if p.wish == toRun {
+			want = p.recipe.Warm
+		}
+		keep := want
+		if p.pool.stale || p.pool.from != p.recipe {
+			p.pool.stale, p.pool.from, keep = false, p.recipe, 0
+		}
+		var surplus []*WarmChild
+		if n := len(p.pool.waiting); n > keep {
+			surplus = slices.Clone(p.pool.waiting[keep:])
+			p.pool.waiting = p.pool.waiting[:keep]
+			for _, w := range surplus {
+				close(w.taken)
+			}
+		}
+		p.pool.ending = len(surplus)
+		need := want > len(p.pool.waiting)
+		wait := time.Until(p.pool.next)
+		r := p.recipe
+		leave := p.wish == toLeave
+		p.change()
+		p.mu.Unlock()
+
+		for _, w := range surplus {
+			w.Close()
+			w.Kill()
+		}
+		if len(surplus) > 0 {
+			p.mu.Lock()
+			p.pool.ending = 0
+			p.change()
+			p.mu.Unlock()
+		}
+		switch {
+		case leave:
+			return
+		case need && wait <= 0:
+			p.startWarm(r)
+			continue
+		case need:
+			timer.Reset(wait)
+		}
+		select {
+		case <-p.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// startWarm starts one process, or sees to it that the next start is later.
+func (p *Process) startWarm(r *recipe) {
+	w, err := newWarm(r)
+	if err != nil {
+		p.lostWarm(err.Error(), Unborn, Exit{Code: 127, At: time.Now()}, 0)
+		return
+	}
+	p.mu.Lock()
+	p.pool.waiting = append(p.pool.waiting, w)
+	p.change()
+	p.mu.Unlock()
+	p.slotwg.Go(func() {
+		select {
+		case <-w.taken:
+			return
+		case <-w.Done():
+		}
+		p.mu.Lock()
+		n := len(p.pool.waiting)
+		p.pool.waiting = slices.DeleteFunc(p.pool.waiting, func(o *WarmChild) bool { return o == w })
+		ours := len(p.pool.waiting) < n
+		p.mu.Unlock()
+		if !ours {
+			select {
+			case <-w.taken: // and so its taker's
+				return
+			default: // TakeWarm saw that it had ended
+			}
+		}
+		w.Close()
+		w.Kill()
+		p.lostWarm(w.exit.String(), Ended, w.exit, time.Since(w.began))
+	})
+}
+
+// lostWarm is called when a process could not be started, or ended while it waited.
+func (p *Process) lostWarm(why string, o Outcome, exit Exit, uptime time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	policy := p.recipe.Process.Restart
+	policy.Policy = "always"
+	now := time.Now()
+	var d Decision
+	d, p.pool.history = next(policy, p.pool.history, o, exit, uptime, now, jitter)
+	p.pool.next = now.Add(d.Pause)
+	p.last = &lastExit{why: why, exit: exit, at: now}
+	p.restarts++
+	p.log.LogAttrs(context.Background(), slog.LevelWarn, "a process started ahead ended before its request", slog.Duration("pause", d.Pause.Round(time.Millisecond)), slog.String("why", why))
+	p.change()
+	p.nudge()
+}
+
+// newWarm starts a process with pipes as its stdin, stdout, stderr and descriptor 3.
+func newWarm(r *recipe) (_ *WarmChild, err error) {
+	command, err := r.program.command(schema.Vars{Name: r.Name}, nil, []string{WarmEnv + "=3"})
+	if err != nil {
+		return nil, err
+	}
+	w := &WarmChild{taken: make(chan struct{}), began: time.Now()}
+	var theirs [4]*os.File
+	ours := [4]**os.File{&w.Stdin, &w.Stdout, &w.Stderr, &w.Env}
+	defer func() {
+		for n := range theirs {
+			if theirs[n] != nil {
+				_ = theirs[n].Close() // the child has its own
+			}
+			if err != nil && *ours[n] != nil {
+				_ = (*ours[n]).Close() // nothing was written
+			}
+		}
+	}()
+	for n := range theirs {
+		if n == 1 || n == 2 {
+			*ours[n], theirs[n], err = pipe()
+		} else {
+			theirs[n], *ours[n], err = pipeIn()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	w.Child, err = r.program.start(&command, StartOptions{Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], Extra: theirs[3:]})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
