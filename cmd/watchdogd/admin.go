@@ -19,11 +19,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
-	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 // side is what stands beside the main listeners: the admin API and the metrics.
@@ -92,13 +89,8 @@ func (s *side) Run(ctx context.Context) error {
 
 func (d *daemon) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", d.writeMetrics)
+	mux.Handle("GET /metrics", d.metrics)
 	return mux
-}
-
-func (d *daemon) writeMetrics(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	d.metrics.WritePrometheus(w)
 }
 
 // adminHandler is the admin API: what the commands ps, logs, start, stop, restart,
@@ -108,7 +100,7 @@ func (d *daemon) adminHandler(cfg *schema.Config) http.Handler {
 	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, info{PID: os.Getpid(), Version: versionText(), Name: cfg.Name, File: cfg.File})
 	})
-	mux.HandleFunc("GET /v1/ps", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.status()) })
+	mux.HandleFunc("GET /v1/ps", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.list()) })
 	mux.HandleFunc("GET /v1/logs", d.serveLogs)
 	mux.HandleFunc("POST /v1/start/{name}", d.steer(d.supervisor.Start))
 	mux.HandleFunc("POST /v1/stop/{name}", d.steer(d.supervisor.Stop))
@@ -130,7 +122,7 @@ func (d *daemon) adminHandler(cfg *schema.Config) http.Handler {
 		reply(w, done)
 	})
 	mux.HandleFunc("/v1/call/{name}/", d.serveCall)
-	mux.HandleFunc("GET /metrics", d.writeMetrics)
+	mux.Handle("GET /metrics", d.metrics)
 	return guard(mux, cfg.Admin)
 }
 
@@ -175,14 +167,16 @@ type info struct {
 func (d *daemon) steer(do func(context.Context, string) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("name")
+		if d.supervisor.Process(name) == nil {
+			refuse(w, http.StatusNotFound, d.unknown(name))
+			return
+		}
 		err := do(r.Context(), name)
 		switch {
-		case errors.Is(err, supervisor.ErrUnknown):
-			refuse(w, http.StatusNotFound, d.unknown(name))
 		case err != nil:
 			refuse(w, http.StatusConflict, err)
 		default:
-			reply(w, d.statusOf(name))
+			reply(w, d.supervisor.Process(name).Status())
 		}
 	}
 }
@@ -191,9 +185,6 @@ func (d *daemon) steer(do func(context.Context, string) error) http.HandlerFunc 
 func (d *daemon) unknown(name string) error {
 	var names []string
 	for _, s := range d.supervisor.Status() {
-		if s.Name == name {
-			continue
-		}
 		names = append(names, s.Name)
 	}
 	for i := range d.current.config().Routes {
@@ -210,11 +201,8 @@ func (d *daemon) unknown(name string) error {
 // serveCall sends a request to the route of a name, whatever its host, path and headers.
 func (d *daemon) serveCall(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	table := d.live.Table()
-	rest := strings.TrimPrefix(r.RequestURI, "/v1/call/"+name)
-	if !table.Call(w, r, name, rest) {
-		modes.Respond(w, r, &failure.Error{Kind: failure.NoRoute, Detail: fmt.Sprintf("no route is named %s", name)})
-	}
+	r.RequestURI = strings.TrimPrefix(r.RequestURI, "/v1/call/"+name)
+	d.live.ServeNamed(w, r, name)
 }
 
 func reply(w http.ResponseWriter, value any) {
@@ -252,7 +240,15 @@ func listenAdmin(cfg *schema.Config) (net.Listener, error) {
 	if held, err := askInfo(address, ""); err == nil {
 		return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
 	}
-	return routes.ListenPrivate(address)
+	l, err := routes.Listen(address)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close() // nobody has been served yet
+		return nil, fmt.Errorf("make the admin socket this user's alone: %w", err)
+	}
+	return l, nil
 }
 
 // ownDir makes a directory that nobody else may enter, or checks that it is one.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -18,32 +16,36 @@ import (
 // in whole. The first start and every reload are this one function. All that can
 // fail happens before the swap, and when it fails nothing has changed.
 func (d *daemon) apply(cfg *schema.Config) error {
-	change, err := d.supervisor.Prepare(specs(cfg))
+	next, err := d.supervisor.Prepare(specs(cfg))
 	if err != nil {
 		return err
 	}
-	entries, closers, err := d.handlers(cfg, change)
+	entries, closers, err := d.handlers(cfg, next)
 	if err != nil {
 		return err
 	}
-	fresh, err := d.front.open(cfg.Server)
+	listeners, err := d.front.prepare(cfg.Server)
 	if err != nil {
 		closeAll(closers)
 		return err
 	}
+	retire, err := next.Commit()
+	if err != nil { // watchdogd is stopping
+		closeAll(closers)
+		listeners.abandon()
+		return err
+	}
 
-	table := routes.NewTable(entries, routes.Options{
+	old := d.live.Swap(routes.NewTable(entries, routes.Options{
 		Log:     d.log,
-		Metrics: d.metrics,
-		Respond: modes.Respond,
-		Trusted: cfg.Server.TrustedProxies,
 		Access:  cfg.Log.Access,
-	})
-	retire := change.Commit()
-	old := d.live.Swap(table)
+		Metrics: d.metrics,
+		Trusted: cfg.Server.TrustedProxies,
+		Respond: modes.Respond,
+	}))
 	former := d.current.set(cfg, closers)
 	d.level.Set(levelOf(cfg.Log))
-	d.front.relisten(cfg.Server, fresh)
+	d.front.adopt(listeners)
 	if old != nil {
 		d.leaving.Go(func() { d.leave(old, former, retire) })
 	}
@@ -51,10 +53,10 @@ func (d *daemon) apply(cfg *schema.Config) error {
 }
 
 // leave lets the calls of a former table end, then closes its handlers and stops the
-// processes that nothing names any more.
+// processes that nothing names any more. The drain of the whole ends its wait too.
 func (d *daemon) leave(old *routes.Table, handlers []io.Closer, retire func(context.Context)) {
-	ctx := d.leaveContext
-	old.Drain(ctx)
+	ctx := context.Background()
+	_ = old.Drain(ctx) // without an end of ctx there is no error
 	closeAll(handlers)
 	retire(ctx)
 }
@@ -97,15 +99,15 @@ func specs(cfg *schema.Config) []supervisor.Spec {
 }
 
 // handlers makes what answers each route of cfg.
-func (d *daemon) handlers(cfg *schema.Config, change *supervisor.Change) ([]routes.Entry, []io.Closer, error) {
+func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.Entry, []io.Closer, error) {
 	var entries []routes.Entry
 	var closers []io.Closer
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
-		h, err := modes.New(r, modes.Deps{Process: change.Process(r.Name), Log: d.log, Errors: cfg.Server.Errors})
+		h, err := modes.New(r, modes.Deps{Process: next.Process(r.Name), Log: d.log, Errors: cfg.Server.Errors})
 		if err != nil {
 			closeAll(closers)
-			return nil, nil, fmt.Errorf("route %s: %w", r.Name, err)
+			return nil, nil, err
 		}
 		if c, ok := h.(io.Closer); ok {
 			closers = append(closers, c)
@@ -143,5 +145,3 @@ func (a *applied) config() *schema.Config {
 	defer a.mu.Unlock()
 	return a.cfg
 }
-
-var _ http.Handler = (*routes.Live)(nil)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 func startCommand(from *source) *cobra.Command {
@@ -34,11 +36,11 @@ func steerCommand(from *source, verb, short, done string) *cobra.Command {
 				return err
 			}
 			for _, name := range names {
-				var now status
+				var now supervisor.Status
 				if err := running.do(cmd.Context(), http.MethodPost, "/v1/"+verb+"/"+url.PathEscape(name), &now); err != nil {
 					return failed(fmt.Errorf("%s %s: %w", verb, name, err))
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s %s, now %s\n", name, done, now.stateText())
+				fmt.Fprintf(cmd.OutOrStdout(), "%s %s, now %s\n", name, done, stateText(now))
 			}
 			return nil
 		},
@@ -62,11 +64,11 @@ func scaleCommand(from *source) *cobra.Command {
 				if !ok || err != nil || n < 0 {
 					return exitStatus{statusUsage, fmt.Errorf("scale %s: write NAME=N, as in api=4", arg)}
 				}
-				var now status
+				var now supervisor.Status
 				if err := running.do(cmd.Context(), http.MethodPost, fmt.Sprintf("/v1/scale/%s/%d", url.PathEscape(name), n), &now); err != nil {
 					return failed(fmt.Errorf("scale %s: %w", arg, err))
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %d, now %s\n", name, n, now.stateText())
+				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %d, now %s\n", name, n, stateText(now))
 			}
 			return nil
 		},

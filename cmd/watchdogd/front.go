@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,148 +18,188 @@ import (
 )
 
 // lastWrites bounds the time between the end of the last call and the end of its
-// connection: what is left then is a response in the socket's buffer, or a
-// connection that never sent a request.
+// connection: what is left by then is a response that nobody takes, or a connection
+// that never sent a request.
 const lastWrites = 250 * time.Millisecond
 
 // front is the main listeners and the server behind them.
 type front struct {
-	d      *daemon
-	server *http.Server
-	hurry  context.Context
+	d           *daemon
+	server      *http.Server
+	certificate *routes.Certificate // nil without TLS
+	hurry       context.Context     // ends when what is left is to be cut
 
 	mu        sync.Mutex
-	listeners map[string]net.Listener // by the address as written
+	listeners map[string]net.Listener // by the address as the file has it
+	running   bool
 	serving   sync.WaitGroup
-	failed    chan error
+	failed    chan error // the first listener that failed
 
-	cut int // calls cut off by the drain; read after Run
+	cut int // calls that the drain cut off; read it after Run
 }
 
-// openFront opens the listeners of cfg, so that a port in use is found before any
-// process is started.
+// openFront opens the listeners of cfg and serves nothing yet.
 func openFront(cfg *schema.Config, d *daemon, hurry context.Context) (*front, error) {
 	f := &front{d: d, hurry: hurry, listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
-	f.server = routes.NewServer(cfg.Server, d.handler(), d.log)
-	fresh, err := f.open(cfg.Server)
+	f.server = routes.NewServer(cfg.Server, d.live, d.log)
+	if files := cfg.Server.TLS; files.Cert != "" {
+		certificate, err := routes.LoadCertificate(files.Cert, files.Key)
+		if err != nil {
+			return nil, err
+		}
+		f.certificate, f.server.TLSConfig = certificate, certificate.Config()
+	}
+	opened, err := f.prepare(cfg.Server)
 	if err != nil {
 		return nil, err
 	}
-	f.listeners = fresh
+	f.listeners = opened.fresh
 	return f, nil
 }
 
-// open opens the addresses of cfg that are not open yet: all of them, or none.
-func (f *front) open(cfg schema.Server) (map[string]net.Listener, error) {
-	fresh := map[string]net.Listener{}
-	for _, address := range cfg.Listen {
-		if f.listeners[address] != nil || fresh[address] != nil {
-			continue
-		}
-		l, err := routes.Listen(address)
-		if err != nil {
-			for _, opened := range fresh {
-				_ = opened.Close() // nobody has connected yet
-			}
-			return nil, err
-		}
-		fresh[address] = l
-	}
-	return fresh, nil
-}
-
-// close gives the listeners back; for a start that failed.
+// close gives the listeners back, for a start that failed.
 func (f *front) close() {
 	for _, l := range f.listeners {
 		_ = l.Close() // nothing is served yet
 	}
 }
 
-// relisten makes the open addresses those of cfg; fresh are those that open gave.
-func (f *front) relisten(cfg schema.Server, fresh map[string]net.Listener) {
+// listeners are what a new configuration listens on.
+type listeners struct {
+	wanted map[string]bool
+	fresh  map[string]net.Listener
+}
+
+// prepare opens those addresses of cfg that are not open yet: all of them, or none.
+// The certificate is read again.
+func (f *front) prepare(cfg schema.Server) (listeners, error) {
+	l := listeners{map[string]bool{}, map[string]net.Listener{}}
+	for _, address := range cfg.Listen {
+		l.wanted[address] = true
+		f.mu.Lock()
+		open := f.listeners[address] != nil || l.fresh[address] != nil
+		f.mu.Unlock()
+		if open {
+			continue
+		}
+		opened, err := routes.Listen(address)
+		if err != nil {
+			l.abandon()
+			return listeners{}, err
+		}
+		l.fresh[address] = opened
+	}
+	if f.certificate != nil {
+		if err := f.certificate.Reload(); err != nil {
+			l.abandon()
+			return listeners{}, err
+		}
+	}
+	return l, nil
+}
+
+// abandon closes what prepare opened.
+func (l listeners) abandon() {
+	for _, opened := range l.fresh {
+		_ = opened.Close() // nobody has been served yet
+	}
+}
+
+// adopt makes the open addresses those that prepare was asked for.
+func (f *front) adopt(l listeners) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	wanted := map[string]bool{}
-	for _, address := range cfg.Listen {
-		wanted[address] = true
+	for address, opened := range l.fresh {
+		f.listeners[address] = opened
+		if f.running {
+			f.serve(address, opened)
+		}
 	}
-	for address, l := range fresh {
-		f.listeners[address] = l
-		f.serve(address, l)
-	}
-	for address, l := range f.listeners {
-		if !wanted[address] {
+	for address, open := range f.listeners {
+		if !l.wanted[address] {
 			delete(f.listeners, address)
-			_ = l.Close() // its Serve ends; its connections go on
+			_ = open.Close() // its Serve returns; its connections go on
 			f.d.log.Info("no longer listening", "address", address)
 		}
 	}
 }
 
-// serve serves l until it is closed.
+// serve serves l until it is closed. f.mu is held.
 func (f *front) serve(address string, l net.Listener) {
 	f.d.log.Info("listening", "address", address)
 	f.serving.Go(func() {
-		err := f.server.Serve(l)
+		var err error
+		if f.certificate != nil && !strings.HasPrefix(address, "unix:") {
+			err = f.server.Serve(tls.NewListener(l, f.server.TLSConfig))
+		} else {
+			err = f.server.Serve(l)
+		}
 		f.mu.Lock()
 		wanted := f.listeners[address] == l
 		f.mu.Unlock()
 		if wanted && !errors.Is(err, http.ErrServerClosed) {
 			select {
-			case f.failed <- fmt.Errorf("listen on %s: %w", address, err):
-			default: // the first failure is the reason
+			case f.failed <- fmt.Errorf("serve %s: %w", address, err):
+			default: // another has failed first
 			}
 		}
 	})
 }
 
-// Run serves until ctx ends, then drains: unready and the lock file gone,
-// drain.delay while still serving, the listeners closed, the calls in flight
-// answered within drain.timeout. A hurry shortens both.
+// Run serves until ctx ends and then drains: unready and the lock file gone,
+// drain.delay while still serving, the listeners closed, the calls in flight answered
+// within drain.timeout. A hurry ends both waits.
 func (f *front) Run(ctx context.Context) error {
 	f.mu.Lock()
+	f.running = true
 	for address, l := range f.listeners {
 		f.serve(address, l)
 	}
 	f.mu.Unlock()
-
-	lock := f.d.current.config().Health.LockFile
+	file := f.d.current.config().Health.LockFile
 	var locking sync.WaitGroup
-	if lock != "" {
-		locking.Go(func() { f.d.lockWhenReady(ctx, lock) })
+	if file != "" {
+		locking.Go(func() { f.d.lockWhenReady(ctx, file) })
 	}
+
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-f.failed:
 	}
-	f.d.unready()
-	locking.Wait()
-	if lock != "" {
-		if rmErr := os.Remove(lock); rmErr != nil && !errors.Is(rmErr, os.ErrNotExist) {
-			f.d.log.Warn("the lock file is left behind", "file", lock, "error", rmErr.Error())
+
+	f.d.draining.Store(true)
+	if file != "" {
+		if err == nil {
+			locking.Wait()
+		}
+		if rmErr := os.Remove(file); rmErr != nil && !errors.Is(rmErr, os.ErrNotExist) {
+			f.d.log.Warn("the lock file is left behind", "file", file, "error", rmErr.Error())
 		}
 	}
 	f.drain(f.d.current.config().Server.Drain)
+	<-ctx.Done() // soon: this actor's end is what ends the group
+	locking.Wait()
 	f.serving.Wait()
+	f.d.leaving.Wait()
 	return err
 }
 
 func (f *front) drain(cfg schema.Drain) {
 	if cfg.Delay > 0 {
-		f.d.log.Info("unready, still serving", "delay", cfg.Delay.D().String())
+		f.d.log.Info("unready, and still serving", "delay", cfg.Delay.D().String())
 		select {
 		case <-time.After(cfg.Delay.D()):
 		case <-f.hurry.Done():
 		}
 	}
+	f.server.SetKeepAlivesEnabled(false)
 	f.mu.Lock()
 	for address, l := range f.listeners {
 		delete(f.listeners, address)
 		_ = l.Close() // its Serve returns
 	}
 	f.mu.Unlock()
-	f.server.SetKeepAlivesEnabled(false)
 
 	ctx, cancel := context.WithTimeout(f.hurry, cfg.Timeout.D())
 	defer cancel()
@@ -168,18 +210,16 @@ func (f *front) drain(cfg schema.Drain) {
 
 	last, stop := context.WithTimeout(context.Background(), lastWrites)
 	defer stop()
-	_ = f.server.Shutdown(last) // on time out the rest is closed below
-	_ = f.server.Close()        // the listeners are closed already
+	if f.server.Shutdown(last) != nil {
+		_ = f.server.Close() // the listeners are closed already
+	}
 }
 
 // lockWhenReady writes the lock file once everything is ready.
 func (d *daemon) lockWhenReady(ctx context.Context, file string) {
-	tick := time.NewTicker(20 * time.Millisecond) // a lock file is read by probes that come once a second at most
+	tick := time.NewTicker(20 * time.Millisecond) // whoever looks for the file looks once a second
 	defer tick.Stop()
-	for {
-		if ok, _ := d.ready(""); ok {
-			break
-		}
+	for d.ready("") != nil {
 		select {
 		case <-ctx.Done():
 			return
@@ -187,7 +227,7 @@ func (d *daemon) lockWhenReady(ctx context.Context, file string) {
 		}
 	}
 	if err := writeLock(file); err != nil {
-		d.log.Error("the lock file could not be written: whoever waits for it takes this server for unready", "file", file, "error", err.Error())
+		d.log.Error("the lock file could not be written: who waits for it takes this server for unready", "file", file, "error", err.Error())
 	}
 }
 

@@ -1,64 +1,122 @@
 package main
 
 import (
-	"net/http"
+	"errors"
+	"fmt"
+	"io"
 
-	"github.com/watchdogd/watchdogd/routes"
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
-// handler is the main handler: health and readiness first, then the current table.
-func (d *daemon) handler() http.Handler {
-	return routes.Health{Ready: d.ready, Next: d.live}
-}
-
-// ready reports whether the stack is ready, or with a name whether that route or
-// service can answer; known is false for a name that nothing has.
+// ready says why the stack should get no calls or, with a name, why that route or
+// service cannot answer; nil is ready.
 //
 // The stack is ready when each process is ready, idle by design, ended as meant, or
-// in a crash loop with "then: degrade".
-func (d *daemon) ready(name string) (ok, known bool, why string) {
-	if d.leavingNow.Load() {
-		return false, true, "draining"
+// in a crash loop that "then: degrade" bears.
+func (d *daemon) ready(name string) error {
+	if d.draining.Load() {
+		return &failure.Error{Kind: failure.Draining, Detail: "watchdogd is stopping"}
 	}
-	cfg := d.current.config()
 	if name == "" {
 		for _, s := range d.supervisor.Status() {
-			if !restsOrServes(s) {
-				return false, true, s.Name + " is " + s.State.String()
+			if !asMeant(s) {
+				return notReady(s)
 			}
 		}
-		return true, true, ""
+		return nil
 	}
-	for _, s := range d.supervisor.Status() {
-		if s.Name == name {
-			return answers(s), true, s.State.String()
+	if p := d.supervisor.Process(name); p != nil {
+		if s := p.Status(); s.State != supervisor.Ready && s.State != supervisor.Idle {
+			return notReady(s)
+		}
+		return nil
+	}
+	for i := range d.current.config().Routes {
+		if d.current.config().Routes[i].Name == name {
+			return nil // without a process of its own it answers as long as watchdogd does
 		}
 	}
-	for i := range cfg.Routes {
-		if cfg.Routes[i].Name == name {
-			return true, true, "" // no process of its own: it answers as long as watchdogd does
-		}
-	}
-	return false, false, ""
+	return &failure.Error{Kind: failure.NoRoute, Detail: fmt.Sprintf("no route or service is named %q", name)}
 }
 
-// restsOrServes reports whether a process is where it is meant to be.
-func restsOrServes(s supervisor.Status) bool {
+// asMeant reports whether a process is where its configuration wants it.
+func asMeant(s supervisor.Status) bool {
 	switch s.State {
-	case supervisor.Ready, supervisor.Idle, supervisor.CrashLoop:
+	case supervisor.Ready, supervisor.Idle, supervisor.CrashLoop, supervisor.Exited:
 		return true
-	case supervisor.Exited:
-		return s.LastExit == nil || s.LastExit.OK()
 	}
 	return false
 }
 
-// answers reports whether a call would be answered now, or after the start that it
-// causes.
-func answers(s supervisor.Status) bool {
-	return s.State == supervisor.Ready || s.State == supervisor.Idle
+func notReady(s supervisor.Status) error {
+	kind := failure.NotReady
+	if s.State == supervisor.CrashLoop {
+		kind = failure.CrashLoop
+	}
+	e := &failure.Error{Kind: kind, Route: s.Name, State: string(s.State), Detail: s.Name + " is " + string(s.State)}
+	if s.Reason != "" {
+		e.Cause = errors.New(s.Reason)
+		e.Detail += ": " + s.Reason
+	}
+	if s.NextStart != nil {
+		e.NextStart = *s.NextStart
+	}
+	return e
 }
 
-var _ = schema.Config{}
+// states are the values of watchdogd_process_state, which is 1 for the one that a
+// process is in.
+var states = []supervisor.State{
+	supervisor.Waiting, supervisor.Starting, supervisor.Ready, supervisor.Unready, supervisor.Backoff,
+	supervisor.CrashLoop, supervisor.Stopping, supervisor.Stopped, supervisor.Exited, supervisor.Idle,
+}
+
+// writeProcesses writes the metrics of the processes.
+func (d *daemon) writeProcesses(w io.Writer) {
+	all := d.supervisor.Status()
+	if len(all) == 0 {
+		return
+	}
+	family := func(name, kind, help string, each func(s supervisor.Status, sample func(labels string, value float64))) {
+		telemetry.Family(w, name, kind, help)
+		for _, s := range all {
+			each(s, func(labels string, value float64) {
+				fmt.Fprintf(w, "%s{process=%q%s} %v\n", name, s.Name, labels, value)
+			})
+		}
+	}
+	sum := func(s supervisor.Status, of func(supervisor.InstanceStatus) float64) (total float64) {
+		for _, i := range s.Instances {
+			total += of(i)
+		}
+		return total
+	}
+	family("watchdogd_process_restarts_total", "counter", "how often it was started again after an end that nobody asked for", func(s supervisor.Status, sample func(string, float64)) {
+		sample("", float64(s.Restarts))
+	})
+	family("watchdogd_process_state", "gauge", "1 for the state that it is in", func(s supervisor.Status, sample func(string, float64)) {
+		for _, state := range states {
+			value := 0.0
+			if s.State == state {
+				value = 1
+			}
+			sample(fmt.Sprintf(",state=%q", state), value)
+		}
+	})
+	family("watchdogd_process_instances", "gauge", "how many of its instances run", func(s supervisor.Status, sample func(string, float64)) {
+		sample("", sum(s, func(i supervisor.InstanceStatus) float64 {
+			if i.PID != 0 {
+				return 1
+			}
+			return 0
+		}))
+	})
+	family("watchdogd_process_resident_memory_bytes", "gauge", "memory of its instances and their descendants", func(s supervisor.Status, sample func(string, float64)) {
+		sample("", sum(s, func(i supervisor.InstanceStatus) float64 { return float64(i.RSS) }))
+	})
+	family("watchdogd_process_cpu_seconds_total", "counter", "CPU time of its running instances and their descendants", func(s supervisor.Status, sample func(string, float64)) {
+		sample("", sum(s, func(i supervisor.InstanceStatus) float64 { return i.CPUSeconds }))
+	})
+}

@@ -31,11 +31,11 @@ func main() {
 	if supervisor.Shim() { // this process is a child on its way to its program
 		return
 	}
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the whole program but for the end of the process.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// execute is the whole program but for the end of the process.
+func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := commands()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -88,7 +88,6 @@ func commands() *cobra.Command {
 		reloadCommand(&from),
 		callCommand(&from),
 		healthcheckCommand(&from),
-		envCommand(),
 		versionCommand(),
 	)
 	root.PersistentFlags().StringVarP(&from.file, "config", "c", "", "the `file` of routes (default $WATCHDOG_CONFIG, else ./watchdog.yaml)")

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	}
 	switch os.Getenv("WATCHDOGD_TEST_AS") {
 	case "watchdogd":
-		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	case "server":
 		testServer()
 		return

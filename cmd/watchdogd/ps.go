@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 func psCommand(from *source) *cobra.Command {
@@ -25,7 +27,7 @@ func psCommand(from *source) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var list []status
+		var list []supervisor.Status
 		if err := running.get(cmd.Context(), "/v1/ps", &list); err != nil {
 			return failed(err)
 		}
@@ -45,14 +47,14 @@ func writeJSON(w io.Writer, value any) error {
 
 // writeTable is a line for each route and service, and one more for each instance
 // where there are several.
-func writeTable(w io.Writer, list []status) error {
+func writeTable(w io.Writer, list []supervisor.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tMODE\tSTATE\tPID\tPORT\tUPTIME\tRESTARTS\tCALLS\tRSS\tCPU\tLAST EXIT")
 	for _, s := range list {
 		var pid, port, uptime, rss, cpu string
 		if len(s.Instances) == 1 {
 			i := s.Instances[0]
-			pid, port, uptime, rss, cpu = number(i.PID), number(i.Port), span(i.UptimeSeconds), size(i.RSSBytes), seconds(i.CPUSeconds)
+			pid, port, uptime, rss, cpu = number(i.PID), number(i.Port), span(i.Uptime), size(i.RSS), seconds(i.CPUSeconds)
 		} else if len(s.Instances) > 1 {
 			pid = fmt.Sprintf("(%d)", len(s.Instances))
 		}
@@ -61,10 +63,10 @@ func writeTable(w io.Writer, list []status) error {
 			calls += "+" + strconv.Itoa(s.Queued)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
-			s.Name, or(string(s.Mode), s.Kind), s.stateText(), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(rss, "-"), or(cpu, "-"), or(s.lastExitText(), "-"))
+			s.Name, or(string(s.Mode), string(s.Kind)), stateText(s), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(rss, "-"), or(cpu, "-"), or(s.LastExit, "-"))
 		if len(s.Instances) > 1 {
 			for _, i := range s.Instances {
-				fmt.Fprintf(t, "  %d\t\t%s\t%d\t%s\t%s\t\t%d\t%s\t%s\t\n", i.Number, i.State, i.PID, or(number(i.Port), "-"), span(i.UptimeSeconds), i.Inflight, size(i.RSSBytes), seconds(i.CPUSeconds))
+				fmt.Fprintf(t, "  %d\t\t%s\t%d\t%s\t%s\t\t%d\t%s\t%s\t\n", i.Number, i.State, i.PID, or(number(i.Port), "-"), span(i.Uptime), i.Inflight, size(i.RSS), seconds(i.CPUSeconds))
 			}
 		}
 	}
@@ -110,4 +112,28 @@ func size(n int64) string {
 		value, unit = value/1024, unit+1
 	}
 	return fmt.Sprintf("%.1f%ciB", value, units[unit])
+}
+
+// stateText is a state and, where a start is due, when.
+func stateText(s supervisor.Status) string {
+	if s.NextStart == nil {
+		return string(s.State)
+	}
+	wait := max(0, time.Until(*s.NextStart)).Round(100 * time.Millisecond)
+	return fmt.Sprintf("%s (%s)", s.State, wait)
+}
+
+// list is every route and service of the file, those without a process too.
+func (d *daemon) list() []supervisor.Status {
+	all := d.supervisor.Status()
+	for i := range d.current.config().Routes {
+		r := &d.current.config().Routes[i]
+		if d.supervisor.Process(r.Name) == nil {
+			all = append(all, supervisor.Status{
+				Name: r.Name, Kind: supervisor.Route, Mode: r.Mode, State: supervisor.Ready,
+				Instances: []supervisor.InstanceStatus{},
+			})
+		}
+	}
+	return all
 }

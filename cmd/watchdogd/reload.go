@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -16,8 +15,8 @@ type reloadRequest struct {
 
 // reloadReply is what a reload did, or would do.
 type reloadReply struct {
-	Changes []supervisor.Step `json:"changes"`
-	Notes   []string          `json:"notes,omitempty"` // what takes a restart of watchdogd
+	Changes []supervisor.Change `json:"changes"`
+	Notes   []string            `json:"notes,omitempty"` // what takes a restart of watchdogd
 	err     error
 }
 
@@ -46,8 +45,7 @@ func (d *daemon) reload(ctx context.Context, dry bool) (reloadReply, error) {
 	}
 }
 
-// runReloads does the reloads, one after another, until ctx ends. Then it waits for
-// the former tables whose calls have not ended; those are cut with the others.
+// runReloads does the reloads, one after another, until ctx ends.
 func (d *daemon) runReloads(ctx context.Context) error {
 	for {
 		select {
@@ -66,22 +64,25 @@ func (d *daemon) reloadOnce(dry bool) reloadReply {
 	was := d.current.config()
 	cfg, err := d.source.load()
 	if err == nil {
-		changes := d.supervisor.Plan(specs(cfg))
+		var changes []supervisor.Change
+		changes, err = d.supervisor.Plan(specs(cfg))
 		notes := needRestart(was, cfg)
-		if dry {
-			return reloadReply{Changes: changes, Notes: notes}
+		if err == nil && !dry {
+			err = d.apply(cfg)
 		}
-		if err = d.apply(cfg); err == nil {
-			d.metrics.SetReloaded(true)
+		if err == nil && !dry {
+			d.metrics.Reloaded(true)
 			d.log.Info("reloaded", "file", cfg.File, "routes", len(cfg.Routes), "services", len(cfg.Services))
 			for _, note := range notes {
-				d.log.Warn("not reloaded: " + note)
+				d.log.Warn("a part of the file takes a restart", "part", note)
 			}
+		}
+		if err == nil {
 			return reloadReply{Changes: changes, Notes: notes}
 		}
 	}
 	if !dry {
-		d.metrics.SetReloaded(false)
+		d.metrics.Reloaded(false)
 		d.log.Error("not reloaded: the former configuration goes on", "error", err.Error())
 	}
 	return reloadReply{err: err}
@@ -92,7 +93,7 @@ func needRestart(was, is *schema.Config) []string {
 	var notes []string
 	note := func(changed bool, key string) {
 		if changed {
-			notes = append(notes, fmt.Sprintf("%s changed, which takes effect when watchdogd is restarted", key))
+			notes = append(notes, key+" changed, which takes effect when watchdogd is started anew")
 		}
 	}
 	note(was.Server.TLS != is.Server.TLS, "server.tls (other files; the same files are read again)")

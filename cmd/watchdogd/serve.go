@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
+	"sync/atomic"
 
 	"github.com/oklog/run"
 	"github.com/spf13/cobra"
 
 	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
-	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -59,50 +61,49 @@ func serve(parent context.Context, from *source) error {
 	}
 
 	out := telemetry.NewWriter(os.Stderr)
-	defer out.Flush() // what is logged after the writer's own actor has ended
+	defer out.Flush() // what is logged after the writer's own actor has ended, and in a panic
 	level := new(slog.LevelVar)
 	log := newLogger(out, cfg.Log, level, os.Stderr)
+	log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
 
 	stop, askStop := context.WithCancelCause(parent)
 	defer askStop(nil)
 	hurry, askHurry := context.WithCancel(context.Background())
 	defer askHurry()
 
-	d := &daemon{
-		source:  from,
-		log:     log,
-		level:   level,
-		metrics: telemetry.NewMetrics(versionText()),
-		stop:    askStop,
-		reloads: make(chan reloadRequest),
-	}
-	d.metrics.SetDroppedLines(out.Dropped)
-	d.supervisor = supervisor.New(supervisor.Options{
-		Log: log,
-		Ended: func(name string, exit supervisor.Exit) {
-			askStop(exitStatus{exit.Status(), fmt.Errorf("route %s ended with %s and its restart says \"then: exit\"", name, exit)})
-		},
-	})
-	d.live = routes.NewLive()
+	d := &daemon{source: from, log: log, level: level, reloads: make(chan reloadRequest, 1)}
+	d.metrics = telemetry.NewMetrics(telemetry.Options{Version: versionText(), RouteLabel: true})
+	d.metrics.AddDropped(out.Dropped)
+	d.metrics.AddCollector(d.writeProcesses)
+	d.supervisor = supervisor.New(supervisor.Options{Log: log, Ended: func(name string, exit supervisor.Exit) {
+		askStop(exitStatus{exit.Status(), fmt.Errorf("%s ended (%s), and its restart says \"then: exit\"", name, exit)})
+	}})
+	d.live = &routes.Live{Respond: modes.Respond, Health: routes.Health{
+		Live:  func() error { return nil }, // whoever gets an answer has reached a living watchdogd
+		Ready: d.ready,
+	}}
 
-	caught := &signals{log: log, stop: askStop, hurry: askHurry, reload: d.askReload}
+	caught := &signals{log: log, stop: askStop, reload: d.askReload, hurry: func() {
+		askHurry()
+		d.supervisor.Hurry()
+	}}
 	caught.catch()
 
-	front, err := openFront(cfg, d, hurry)
+	// A port in use is found before any process is started.
+	d.front, err = openFront(cfg, d, hurry)
 	if err != nil {
 		return failed(err)
 	}
 	side, err := openSide(cfg, d)
 	if err != nil {
-		front.close()
+		d.front.close()
 		return failed(err)
 	}
 	if err := d.apply(cfg); err != nil {
-		front.close()
+		d.front.close()
 		side.close()
 		return failed(err)
 	}
-	d.front = front
 
 	var group run.Group
 	add := func(name string, actor func(context.Context) error) {
@@ -121,15 +122,18 @@ func serve(parent context.Context, from *source) error {
 	}
 	add("stop", func(ctx context.Context) error { return d.untilAsked(ctx, stop) })
 	add("reload", d.runReloads)
-	add("front", front.Run)
-	add("supervisor", func(ctx context.Context) error { return d.supervisor.Run(ctx) })
+	add("front", d.front.Run)
+	add("supervisor", d.supervisor.Run)
 	add("admin and metrics", side.Run)
 	add("signals", caught.Run)
 	add("log", out.Run)
 
 	err = group.Run()
-	log.Info("stopped", "cut", front.cut)
-	return d.status(err, stop, front.cut)
+	if n := d.front.cut; n > 0 {
+		log.Warn("calls were cut off", "calls", n)
+	}
+	log.Info("stopped")
+	return d.status(err, stop)
 }
 
 // daemon is what the actors share.
@@ -141,10 +145,11 @@ type daemon struct {
 	supervisor *supervisor.Supervisor
 	live       *routes.Live
 	front      *front
-	stop       context.CancelCauseFunc
-	reloads    chan reloadRequest
+	reloads    chan reloadRequest // to the one goroutine that applies; with room for one that nobody waits for
 
-	current applied
+	current  applied
+	leaving  sync.WaitGroup // former tables that still have calls
+	draining atomic.Bool    // readiness is off
 }
 
 // untilAsked returns when somebody asked the daemon to stop, or another actor ended.
@@ -159,22 +164,29 @@ func (d *daemon) untilAsked(ctx, stop context.Context) error {
 
 // status is the end of the process: the culprit's own, then what failed, then
 // whether calls were cut off.
-func (d *daemon) status(err error, stop context.Context, cut int) error {
+func (d *daemon) status(err error, stop context.Context) error {
 	if culprit, ok := errors.AsType[exitStatus](context.Cause(stop)); ok {
 		return culprit
 	}
 	if err != nil {
 		return failed(err)
 	}
-	if cut > 0 {
-		return exitStatus{statusCut, fmt.Errorf("%s cut off at the end of drain.timeout", count(cut, "call"))}
+	if n := d.front.cut; n > 0 {
+		return exitStatus{statusCut, fmt.Errorf("%s cut off: the drain was over before %s", was(n, "call"), were(n))}
 	}
 	return nil
 }
 
-// ready names the routes and services that are not ready, for /_/ready.
-func (d *daemon) ready(name string) (bool, string) {
-	return d.current.ready(name, d.supervisor.Status())
+func was(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun + " was"
+	}
+	return fmt.Sprintf("%d %ss were", n, noun)
 }
 
-var _ = schema.Config{}
+func were(n int) string {
+	if n == 1 {
+		return "it was"
+	}
+	return "they were"
+}

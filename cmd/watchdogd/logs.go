@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+func logsCommand(from *source) *cobra.Command {
+	var follow, asJSON bool
+	var lines int
+	cmd := &cobra.Command{
+		Use:   "logs [NAME...]",
+		Short: "Show what the processes of the running watchdogd printed last",
+		Example: `  watchdogd logs                 the last lines of all
+  watchdogd logs -f api redis    of two, and what they print from now on`,
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with each line as it is printed")
+	cmd.Flags().IntVarP(&lines, "lines", "n", 100, "how many of the last lines; 0 is all that are kept")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "a JSON object a line, as docs/cli.md describes it")
+	cmd.RunE = func(cmd *cobra.Command, names []string) error {
+		running, err := stack(from)
+		if err != nil {
+			return err
+		}
+		query := url.Values{"name": names, "lines": {strconv.Itoa(lines)}}
+		if follow {
+			query.Set("follow", "")
+		}
+		response, err := running.send(cmd.Context(), http.MethodGet, "/v1/logs?"+query.Encode(), nil, nil)
+		if err != nil {
+			return failed(err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return failed(refused(response))
+		}
+		return failed(printLines(cmd.OutOrStdout(), response.Body, asJSON))
+	}
+	return cmd
+}
+
+// printLines prints a stream of lines until it ends.
+func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
+	in := bufio.NewReader(stream)
+	for {
+		text, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the lines: %w", err)
+		}
+		if asJSON {
+			_, err = w.Write(text)
+		} else {
+			var l supervisor.Line
+			if err := json.Unmarshal(text, &l); err != nil {
+				return fmt.Errorf("read a line: %w", err)
+			}
+			_, err = fmt.Fprintf(w, "%s %s[%d] %s\n", l.Time.Local().Format(time.TimeOnly+".000"), l.Name, l.PID, l.Text)
+		}
+		if err != nil {
+			return fmt.Errorf("print a line: %w", err)
+		}
+	}
+}
+
+// serveLogs answers with a JSON object a line.
+func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	names := query["name"]
+	n, err := strconv.Atoi(or(query.Get("lines"), "0"))
+	if err != nil || n < 0 {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("lines=%q is not a number of lines", query.Get("lines")))
+		return
+	}
+	for _, name := range names {
+		if d.supervisor.Process(name) == nil {
+			refuse(w, http.StatusNotFound, d.unknown(name))
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	if !query.Has("follow") {
+		lines, err := d.supervisor.Logs(n, names...)
+		if err != nil {
+			refuse(w, http.StatusNotFound, err)
+			return
+		}
+		for _, l := range lines {
+			if out.Encode(l) != nil {
+				return // the asker went away
+			}
+		}
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.Flush() // the asker learns that the stream has begun; if he went away, Follow ends
+	_ = d.supervisor.Follow(r.Context(), n, names, func(l supervisor.Line) error {
+		if err := out.Encode(l); err != nil {
+			return err
+		}
+		return control.Flush()
+	}) // it ends when the asker goes away
+}
