@@ -34,12 +34,15 @@ var exchanges = sync.Pool{New: func() any {
 	return x
 }}
 
-// serve takes a request all the way. Its caller has counted it in t.inflight.
-func (t *Table) serve(w http.ResponseWriter, r *http.Request) {
+// serve takes a request all the way to the route that matches it, or to named if that
+// is not nil. Its caller has counted it in t.inflight.
+func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 	x := exchanges.Get().(*exchange)
 	path, query, hasPath := target(r.RequestURI)
 	rt, refusal := t.none, &failure.Error{Kind: failure.Malformed, Detail: "the request's target has no path"}
-	if hasPath {
+	if named != nil {
+		rt, refusal = named, nil
+	} else if hasPath {
 		rt, refusal = t.match(r.Method, r.Host, path, r.Header)
 	} else if r.Method == http.MethodOptions && r.RequestURI == "*" {
 		refusal = nil

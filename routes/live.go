@@ -3,6 +3,7 @@ package routes
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -40,7 +41,30 @@ func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.Respond(w, r, &failure.Error{Kind: failure.NotReady, Detail: "watchdogd is starting", RetryAfter: time.Second})
 		return
 	}
-	t.serve(w, r)
+	t.serve(w, r, nil)
+}
+
+// ServeNamed answers a request by the route called name, whatever its host, prefix,
+// methods and headers. The request's target is what follows the route's prefix.
+func (l *Live) ServeNamed(w http.ResponseWriter, r *http.Request, name string) {
+	t := l.hold()
+	if t == nil {
+		l.Respond(w, r, &failure.Error{Kind: failure.NotReady, Detail: "watchdogd is starting", RetryAfter: time.Second})
+		return
+	}
+	for _, rt := range t.routes {
+		if rt.name == name {
+			path, query, _ := target(r.RequestURI)
+			r.RequestURI = strings.TrimSuffix(rt.prefix, "/") + path + query
+			if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
+				r.URL = u
+			}
+			t.serve(w, r, rt)
+			return
+		}
+	}
+	t.leave()
+	l.Respond(w, r, &failure.Error{Kind: failure.NoRoute, Detail: "no route is called " + name})
 }
 
 // hold gives the current table, counting a call in it. nil is none yet.
