@@ -35,33 +35,39 @@ func (l *loader) check(c *Config) {
 
 // place is where a value stands, or would stand.
 type place struct {
-	from    *source
+	it      item // that has it; the file's defaults may
 	node    *yaml.Node
-	path    string
+	keys    []string // that lead to it
 	written bool
+}
+
+// path is made only when there is something to say, which is seldom.
+func (p place) path() string {
+	steps := slices.Clone(p.it.path)
+	for _, k := range p.keys {
+		steps = append(steps, step{key: k})
+	}
+	return pathOf(steps)
+}
+
+// under is where a key of the mapping at p would stand.
+func (p place) under(key string) place {
+	p.keys = append(slices.Clone(p.keys), key)
+	return p
 }
 
 // at finds the value of an item's key, its own or the one it inherits; where there
 // is none it is the item's own place.
 func (l *loader) at(it item, keys ...string) place {
-	for _, base := range []item{it, l.defaults} {
-		if base.node == nil {
-			continue
-		}
-		if n := l.descend(base.node, keys); n != nil {
-			return place{base.from, n, base.under(keys), true}
+	if n := l.descend(it.node, keys); n != nil {
+		return place{it, n, keys, true}
+	}
+	if l.defaults.node != nil {
+		if n := l.descend(l.defaults.node, keys); n != nil {
+			return place{l.defaults, n, keys, true}
 		}
 	}
-	return place{it.from, it.node, it.under(keys), false}
-}
-
-// under is the path of a key of the item.
-func (it item) under(keys []string) string {
-	steps := slices.Clone(it.path)
-	for _, k := range keys {
-		steps = append(steps, step{key: k})
-	}
-	return pathOf(steps)
+	return place{it, it.node, keys, false}
 }
 
 // descend follows keys down. A short form stands for all that its map would say.
@@ -81,7 +87,9 @@ func (l *loader) descend(n *yaml.Node, keys []string) *yaml.Node {
 // element is the place of one element of a list, which may be written as one value.
 func (l *loader) element(p place, i int) place {
 	if p.written && p.node.Kind == yaml.SequenceNode && i < len(p.node.Content) {
-		return place{p.from, dealias(p.node.Content[i]), fmt.Sprintf("%s[%d]", p.path, i), true}
+		keys := slices.Clone(p.keys)
+		keys[len(keys)-1] += fmt.Sprintf("[%d]", i)
+		return place{p.it, dealias(p.node.Content[i]), keys, true}
 	}
 	return p
 }
@@ -91,12 +99,12 @@ func (l *loader) wrong(p place, message, hint string) {
 	if p.written && l.failed[p.node] {
 		return
 	}
-	l.note(p.from, p.node.Line, p.node.Column, p.path, message, hint)
+	l.note(p.it.from, p.node.Line, p.node.Column, p.path(), message, hint)
 }
 
 // missing notes that an item lacks a key.
 func (l *loader) missing(it item, why, hint string, keys ...string) {
-	l.note(it.from, it.node.Line, it.node.Column, it.under(keys), "is missing"+why, hint)
+	l.wrong(place{it: it, node: it.node, keys: keys}, "is missing"+why, hint)
 }
 
 // fine reports whether the value at a place was read without a problem.
@@ -146,7 +154,7 @@ func (l *loader) checkNotBuilt(top item) {
 			if k == nil || isNull(v) || nested && v.Kind == yaml.MappingNode && len(v.Content) == 0 {
 				continue
 			}
-			l.note(it.from, k.Line, k.Column, it.under([]string{key}), "not built yet", "remove it; a later version will know it")
+			l.wrong(place{it: it, node: k, keys: []string{key}}, "not built yet", "remove it; a later version will know it")
 		}
 	}
 }

@@ -41,10 +41,11 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 	}
 	files := l.at(it, "env_file")
 	for i, file := range p.EnvFile {
+		name := shown(files.it.from, file)
 		if info, err := os.Stat(file); err != nil {
-			l.wrong(l.element(files, i), fmt.Sprintf("cannot read %s: %v", file, cause(err)), "")
+			l.wrong(l.element(files, i), fmt.Sprintf("cannot read %s: %v", name, cause(err)), "")
 		} else if info.IsDir() {
-			l.wrong(l.element(files, i), fmt.Sprintf("cannot read %s: it is a directory, not a file", file), "")
+			l.wrong(l.element(files, i), fmt.Sprintf("cannot read %s: it is a directory, not a file", name), "")
 		}
 	}
 	if p.User != "" {

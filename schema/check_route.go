@@ -146,9 +146,9 @@ func (l *loader) checkRoot(r *Route, it item) {
 	if r.Root == "" {
 		l.wrong(at, "is empty: mode static needs a folder", "")
 	} else if info, err := os.Stat(r.Root); err != nil {
-		l.wrong(at, fmt.Sprintf("cannot serve %s: %v", r.Root, cause(err)), "")
+		l.wrong(at, fmt.Sprintf("cannot serve %s: %v", shown(at.it.from, r.Root), cause(err)), "")
 	} else if !info.IsDir() {
-		l.wrong(at, fmt.Sprintf("cannot serve %s: it is no folder", r.Root), "")
+		l.wrong(at, fmt.Sprintf("cannot serve %s: it is no folder", shown(at.it.from, r.Root)), "")
 	}
 }
 
@@ -173,8 +173,7 @@ func (l *loader) checkAuth(r *Route, it item) {
 	var kinds []string
 	need := func(kind, key, value string) {
 		if at := l.at(it, "auth", kind); value == "" && l.fine(at) {
-			at.path += "." + key
-			l.wrong(at, "is missing", "")
+			l.wrong(at.under(key), "is missing", "")
 		}
 	}
 	if a := r.Auth.Basic; a != nil {

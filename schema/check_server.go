@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+	"gopkg.in/yaml.v3"
 )
 
 // checkServer checks what is not a route's or a service's.
@@ -22,9 +23,7 @@ func (l *loader) checkServer(c *Config, top item) {
 		}
 	}
 	if a := c.Admin; a.Listen != "" && a.Token == "" && checkAddress(a.Listen) == nil && !loopback(a.Listen) && l.fine(l.at(top, "admin")) {
-		admin := l.at(top, "admin")
-		admin.path = "admin.token"
-		l.wrong(admin, fmt.Sprintf("is missing: other hosts can reach %s", a.Listen), "set one, as in token: ${ADMIN_TOKEN}; or listen on 127.0.0.1, or on unix:/path")
+		l.wrong(l.at(top, "admin").under("token"), fmt.Sprintf("is missing: other hosts can reach %s", a.Listen), "set one, as in token: ${ADMIN_TOKEN}; or listen on 127.0.0.1, or on unix:/path")
 	}
 }
 
@@ -51,7 +50,7 @@ func (l *loader) checkListeners(c *Config, top item) {
 		taken = append(taken, listener{address, key})
 	}
 	at := l.at(top, "server", "listen")
-	if at.written && len(c.Server.Listen) == 0 {
+	if at.written && at.node.Kind == yaml.SequenceNode && len(at.node.Content) == 0 {
 		l.wrong(at, "there is nothing to listen on", `leave it out for the default, or write an address such as ":8080"`)
 	}
 	for i, address := range c.Server.Listen {
@@ -110,6 +109,5 @@ func (l *loader) checkTLS(t TLS, top item) {
 	if t.Cert == "" {
 		missing, there = there, missing
 	}
-	at.path += "." + missing
-	l.wrong(at, fmt.Sprintf("is missing: TLS needs it beside %s", there), "")
+	l.wrong(at.under(missing), fmt.Sprintf("is missing: TLS needs it beside %s", there), "")
 }

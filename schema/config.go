@@ -285,7 +285,7 @@ type Restart struct {
 
 // GiveUp is how many ends within how long are a crash loop.
 type GiveUp struct {
-	Exits  int      `yaml:"exits" validate:"min=1"`
+	Exits  int      `yaml:"exits" validate:"min=0"` // 0 is never
 	Within Duration `yaml:"within"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -103,7 +104,8 @@ func (d *decoder) mistakes(n *yaml.Node, mistakes []mistake) bool {
 func (d *decoder) note(from *source, line, column int, path, message, hint string) {
 	if len(d.problems) >= maxProblems {
 		if !d.stopped {
-			d.problems = append(d.problems, Problem{File: from.name, Message: fmt.Sprintf("there are more mistakes than the %d above", maxProblems)})
+			p := from.problem(line, column, fmt.Sprintf("there are more mistakes than these %d", maxProblems), "")
+			d.problems = append(d.problems, *p)
 		}
 		d.stopped = true
 		return
@@ -261,11 +263,18 @@ func (d *decoder) items(n *yaml.Node) iter.Seq[int] {
 // structure reads a mapping into a struct.
 func (d *decoder) structure(n *yaml.Node, v reflect.Value) bool {
 	if n.Kind != yaml.MappingNode {
-		return d.mustBe(n, "a mapping of keys")
+		hint := ""
+		if keys := d.plan(v.Type()).keys(d.is); len(keys) <= 8 {
+			hint = "its keys are " + strings.Join(keys, ", ")
+		}
+		return d.problem(n, "must be a mapping of keys, not "+given(n), hint)
 	}
 	p := d.plan(v.Type())
 	ok := true
 	for _, e := range d.entries(n) {
+		if d.stopped {
+			return false
+		}
 		d.key(e.key.Value)
 		switch f := p.field(e.key.Value); {
 		case f != nil && f.in&d.is != 0:
@@ -465,7 +474,9 @@ func (d *decoder) int(n *yaml.Node, p *int) bool {
 		return false
 	}
 	i, err := strconv.ParseInt(s, 10, 32)
-	switch {
+	switch digits := strings.TrimPrefix(s, "-"); {
+	case len(digits) > 1 && digits[0] == '0' && d.bare(n):
+		return d.problem(n, "must be a whole number, not "+s, "write it without zeros in front")
 	case err == nil && d.bare(n):
 		*p = int(i)
 		return true
@@ -489,6 +500,10 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value) bool {
 	if n.Kind != yaml.SequenceNode {
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		return d.value(n, v.Index(0))
+	}
+	if len(n.Content) == 0 {
+		v.SetZero()
+		return true
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	ok := true
@@ -515,7 +530,7 @@ func (d *decoder) strings(n *yaml.Node, p *Strings) bool {
 	default:
 		return d.mustBe(n, "a string or a list of strings")
 	}
-	list := make(Strings, 0, len(n.Content))
+	var list Strings // none is nil, as it is when nothing is written
 	ok := true
 	for i := range d.items(n) {
 		d.index(i)
@@ -583,7 +598,7 @@ func (d *decoder) dependencies(n *yaml.Node, p *Dependencies) bool {
 	if !d.strings(n, &names) {
 		return false
 	}
-	if *p == nil {
+	if *p == nil && len(names) > 0 {
 		*p = make(Dependencies, len(names))
 	}
 	for _, name := range names {
@@ -741,7 +756,7 @@ func (d *decoder) absolute(v reflect.Value, kind string) {
 	case filepath.IsAbs(s):
 		v.SetString(filepath.Clean(s))
 	case kind == "pattern":
-		v.SetString(pattern.Replace(filepath.ToSlash(base)) + "/" + strings.TrimPrefix(s, "./"))
+		v.SetString(path.Join(pattern.Replace(filepath.ToSlash(base)), s))
 	default:
 		v.SetString(filepath.Join(base, s))
 	}

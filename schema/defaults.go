@@ -64,15 +64,17 @@ func defaultProcess() Process {
 const queuePerPlace = 10
 
 // complete fills in what follows from other values of a route. folder is where the
-// file stands that the route is written in.
-func (r *Route) complete(folder string) {
+// file stands that the route is written in; process is whether it may have one.
+func (r *Route) complete(folder string, process bool) {
 	if r.Path == "" && r.Name != "" {
 		r.Path = "/" + r.Name
 	}
 	if r.Limits.Queue < 0 {
 		r.Limits.Queue = queuePerPlace * r.Limits.Inflight
 	}
-	r.Process.complete(folder)
+	if process {
+		r.Process.complete(folder)
+	}
 	if r.Mode == HTTP && !r.FProcess.Empty() && r.Ready.Empty() {
 		r.Ready.TCP = "${PORT}"
 	}

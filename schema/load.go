@@ -150,6 +150,9 @@ func (l *loader) file(n *yaml.Node, config *Config) {
 	p := l.plan(reflect.TypeFor[document]())
 	var include *yaml.Node
 	for _, e := range l.entries(n) {
+		if l.stopped {
+			return
+		}
 		l.key(e.key.Value)
 		switch e.key.Value {
 		case "include":
@@ -206,7 +209,7 @@ func (l *loader) collect(n *yaml.Node, items *[]item, what string) {
 		l.index(i)
 		node := l.follow(n.Content[i])
 		if node.Kind != yaml.MappingNode {
-			l.problem(node, "must be a mapping of keys, not "+given(node), "write - name: and its other keys beneath it")
+			l.problem(node, "must be a mapping of keys, not "+given(node), "begin it with - name:, and write its other keys beneath")
 		} else {
 			*items = append(*items, item{l.from, node, slices.Clone(l.steps)})
 		}
@@ -252,16 +255,16 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(l.from.dir, name)
 		}
-		return []string{name}
+		return []string{filepath.Clean(name)}
 	}
 	if !doublestar.ValidatePattern(full) {
 		l.problem(at, quote(name)+" is no pattern of files", patternHint)
 		return nil
 	}
 	base, _ := doublestar.SplitPattern(full)
-	base = unescapePattern(base)
+	base = unescape(base, false)
 	if info, err := os.Stat(base); err != nil || !info.IsDir() {
-		l.problem(at, fmt.Sprintf("there is no folder %s", base), "")
+		l.problem(at, fmt.Sprintf("there is no folder %s", shown(l.from, base)), "")
 		return nil
 	}
 	files, err := doublestar.FilepathGlob(full, doublestar.WithFilesOnly())
@@ -269,14 +272,12 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		l.problem(at, fmt.Sprintf("cannot look for %s: %v", quote(name), err), "")
 		return nil
 	}
-	slices.Sort(files)
+	slices.Sort(files) // the order of folders is nobody's
 	// A pattern may well match the file that it stands in.
 	return slices.DeleteFunc(files, func(file string) bool {
 		return slices.ContainsFunc(l.sources, func(s *source) bool { return s.path == file })
 	})
 }
-
-func unescapePattern(s string) string { return unescape(s, false) }
 
 // included reads one included file, whose routes and services join the others.
 func (l *loader) included(at *yaml.Node, main *source, file string) {
@@ -308,6 +309,9 @@ func (l *loader) included(at *yaml.Node, main *source, file string) {
 	}
 	p := l.plan(reflect.TypeFor[document]())
 	for _, e := range l.entries(n) {
+		if l.stopped {
+			return
+		}
 		l.key(e.key.Value)
 		switch {
 		case e.key.Value == "routes":
@@ -373,7 +377,7 @@ func (l *loader) route(it item, r *Route) {
 	}
 	l.is = l.use(it)
 	l.item(it, reflect.ValueOf(r).Elem())
-	r.complete(it.from.dir)
+	r.complete(it.from.dir, l.use(it)&inProcess != 0)
 }
 
 func (l *loader) service(it item, s *Service) {

@@ -119,7 +119,7 @@ func printable(r rune) rune {
 }
 
 // sort orders problems by file, in the order in which the files were read, and by
-// place within one, and drops repetitions.
+// place within one, and drops repetitions: a default is read for each route.
 func (ps Problems) sort(files []string) Problems {
 	rank := make(map[string]int, len(files))
 	for i, f := range files {
@@ -134,8 +134,17 @@ func (ps Problems) sort(files []string) Problems {
 		}
 		return a.Column - b.Column
 	})
-	return slices.CompactFunc(ps, func(a, b Problem) bool {
-		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.Message == b.Message
+	type told struct {
+		file         string
+		line, column int
+		message      string
+	}
+	seen := make(map[told]bool, len(ps))
+	return slices.DeleteFunc(ps, func(p Problem) bool {
+		t := told{p.File, p.Line, p.Column, p.Message}
+		again := seen[t]
+		seen[t] = true
+		return again
 	})
 }
 

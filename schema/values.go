@@ -185,7 +185,20 @@ func (r Rate) String() string {
 	if r == (Rate{}) {
 		return ""
 	}
-	return fmt.Sprintf("%s/s burst %d", strconv.FormatFloat(r.PerSecond, 'g', -1, 64), r.Burst)
+	number, unit := strconv.FormatFloat(r.PerSecond, 'g', -1, 64), "s"
+	for _, per := range []struct {
+		unit    string
+		seconds float64
+	}{{"s", 1}, {"m", 60}, {"h", 3600}} {
+		if n := math.Round(r.PerSecond * per.seconds); n > 0 && n/per.seconds == r.PerSecond {
+			number, unit = strconv.FormatFloat(n, 'f', -1, 64), per.unit
+			break
+		}
+	}
+	if r.Burst == max(1, int(math.Ceil(r.PerSecond))) {
+		return number + "/" + unit
+	}
+	return fmt.Sprintf("%s/%s burst %d", number, unit, r.Burst)
 }
 
 const aUmask = `an octal number from "000" to "777"`
