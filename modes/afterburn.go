@@ -1,0 +1,469 @@
+package modes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// afterburn answers calls by long-lived workers that read HTTP requests from standard
+// input and write the responses to standard output, one at a time each.
+//
+// Both are the two ends of one socket. A worker gets the head and the body of a
+// request in one write, because the known client libraries want them in one read, with
+// Content-Length always and never chunked. It is trusted with the next request only
+// while it keeps to the protocol: one that prints what belongs to no answer, gives no
+// length, answers without having read its request, overruns the call's time or dies is
+// replaced, and the others go on.
+//
+// Requests and responses are held as a whole, above 1 MiB in temporary files: no slow
+// caller keeps a worker busy. Only an event stream is passed on as it comes.
+type afterburn struct {
+	route   *schema.Route
+	process *supervisor.Process
+	log     *slog.Logger
+	respond func(http.ResponseWriter, *http.Request, error)
+}
+
+func newAfterburn(route *schema.Route, d Deps) (http.Handler, error) {
+	if d.Process == nil {
+		return nil, errors.New("mode afterburn needs a process: set fprocess")
+	}
+	return &afterburn{route: route, process: d.Process, log: d.Log.With("route", route.Name), respond: d.respond()}, nil
+}
+
+func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &burning{a: a, w: w, r: r, upload: newUpload(w, r), request: newSpill(0), response: newSpill(int64(a.route.Limits.Response))}
+	defer c.request.giveBack()
+	defer c.response.giveBack()
+	err := c.read()
+	if err == nil {
+		err = c.run()
+	}
+	if err == nil && !c.begun {
+		err = c.send()
+	}
+	if err == nil {
+		return
+	}
+	e := outcome(r.Context(), a.route.Name, err)
+	switch e.Kind {
+	case failure.BadUpstream, failure.ResponseTooBig, failure.Internal:
+		a.log.Warn("worker's answer refused", "instance", c.instance, "pid", c.pid, "error", e.Error())
+	}
+	if c.begun || e.Kind == failure.Gone {
+		panic(http.ErrAbortHandler)
+	}
+	c.upload.last(r)
+	a.respond(w, r, e)
+}
+
+// burning is one call of a worker.
+type burning struct {
+	a        *afterburn
+	w        http.ResponseWriter
+	r        *http.Request
+	upload   *upload
+	request  *spill // its body
+	response *spill // its body
+	head     head
+	body     body
+	begun    bool  // the head is on its way to the caller
+	unsent   error // why the worker was not sent all of the request
+	instance int
+	pid      int
+}
+
+// read takes the whole body of the request before a worker is taken for it.
+func (c *burning) read() error {
+	if c.upload == nil {
+		return nil
+	}
+	return c.upload.until(c.r.Context(), func() error { return c.request.fill(c.upload) })
+}
+
+// mostWorkers is how many workers a call tries that turn out to be of no use before
+// they have seen anything of it.
+const mostWorkers = 3
+
+// run finds a worker and has it answer.
+func (c *burning) run() error {
+	first, err := c.appendHead(nil)
+	if err != nil {
+		return err
+	}
+	if c.request.file == nil {
+		first = append(first, c.request.mem...)
+	}
+	deadline := time.Now().Add(c.a.route.Timeouts.Queue.D())
+	for n := 1; ; n++ {
+		instance, err := c.a.process.Acquire(c.r.Context(), time.Until(deadline))
+		if err != nil {
+			return err
+		}
+		c.instance, c.pid = instance.Number(), instance.PID()
+		if w, ok := c.w.(instanceSetter); ok {
+			w.SetInstance(strconv.Itoa(c.instance))
+		}
+		err = c.use(instance, first)
+		instance.Release()
+		if useless, ok := errors.AsType[uselessError](err); ok && n < mostWorkers {
+			c.a.log.Warn("worker replaced before it was used", "instance", c.instance, "pid", c.pid, "error", useless.Error())
+			continue
+		}
+		return err
+	}
+}
+
+// uselessError says that a worker could not be given the request at all, so that
+// another may.
+type uselessError struct{ error }
+
+// use has one worker answer the call, and sees to it that the worker is replaced if
+// it must not answer another.
+func (c *burning) use(instance *supervisor.Instance, first []byte) error {
+	w, ok := instance.Keep(func() io.Closer { return newWorker(instance.Conn()) }).(*worker)
+	if !ok || w.conn == nil {
+		replace(instance, "its socket cannot be used")
+		return uselessError{errors.New("its socket cannot be used")}
+	}
+	w.borrow()
+	defer w.release()
+	fault := w.idleFault()
+	if fault != nil {
+		replace(instance, fault.Error())
+		return uselessError{fault}
+	}
+	done := atEnd(c.r.Context(), func() { _ = w.SetDeadline(c.limit()) }) // it fails when the worker is gone, as will all else
+	err := c.exchange(w, first)
+	if done() {
+		if err == nil {
+			fault = w.SetDeadline(time.Time{})
+		} else if e := outcome(c.r.Context(), "", err); e.Kind == failure.Timeout {
+			fault = fmt.Errorf("it overran timeouts.%s", e.Timeout)
+		}
+	}
+	if fault == nil {
+		fault = err
+	}
+	if fault == nil {
+		fault = c.afterFault(w)
+	}
+	if fault != nil {
+		replace(instance, fault.Error())
+	}
+	return err
+}
+
+// replace returns when nobody is given the instance any more.
+func replace(instance *supervisor.Instance, reason string) {
+	instance.Replace(reason)
+	select {
+	case <-instance.Done():
+	case <-time.After(time.Second): // the supervisor is busy; the next one finds the same fault
+	}
+}
+
+// limit is until when a call that is over may still keep its worker. When it ran out
+// of time that is now; when only the caller has left, an answer that comes soon saves
+// the worker.
+func (c *burning) limit() time.Time {
+	if _, ok := errors.AsType[*failure.Error](context.Cause(c.r.Context())); ok {
+		return aLongTimeAgo
+	}
+	return time.Now().Add(c.a.route.Stop.Grace.D())
+}
+
+// exchange sends the request and takes the response.
+func (c *burning) exchange(w *worker, first []byte) error {
+	stopWriting, err := c.write(w, first)
+	if err != nil {
+		return err
+	}
+	defer stopWriting()
+	for {
+		if err := w.readHead(&c.head); err != nil {
+			return broken("the worker did not answer with an HTTP response", err)
+		}
+		if c.head.status >= 200 {
+			break
+		}
+		if c.head.status == http.StatusSwitchingProtocols {
+			return broken("the worker wants to switch protocols", nil)
+		}
+	}
+	h := &c.head
+	if !h.bodiless(c.r.Method) && h.length < 0 && !h.chunked && !h.close {
+		return broken("the worker's response says neither its length nor that it ends with the connection", nil)
+	}
+	if limit := int64(c.a.route.Limits.Response); limit > 0 && h.length > limit && !h.bodiless(c.r.Method) {
+		return c.tooBig()
+	}
+	method := c.r.Method
+	if method == http.MethodHead && h.length > 0 && w.r < w.w {
+		method = http.MethodGet // a worker that knows nothing of HEAD has sent the body too
+	}
+	c.body.start(w.conn, h, method)
+	if c.eventStream() {
+		return c.passEvents()
+	}
+	for {
+		p, err := c.body.next(true)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return broken("the worker's response ended early or broke its framing", err)
+		}
+		if _, err := c.response.Write(p); err != nil {
+			if err == errTooLong {
+				return c.tooBig()
+			}
+			return err
+		}
+	}
+}
+
+// inline is how much of a request is written before anything is read. A worker that
+// answers while it reads could otherwise be waiting for us to read, and we for it.
+const inline = 64 << 10
+
+// write writes the request: the head and all of the body that is in memory at once.
+// After it stop is called, which ends what is still being written.
+func (c *burning) write(w *worker, first []byte) (stop func(), err error) {
+	if c.request.file == nil && len(first) <= inline {
+		n, err := w.Write(first)
+		if err != nil && n == 0 && c.r.Context().Err() == nil {
+			return nil, uselessError{fmt.Errorf("it does not read: %w", err)}
+		}
+		if err != nil {
+			return nil, broken("the worker did not read the request", err)
+		}
+		return func() {}, nil
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.unsent = c.writeAll(w, first) // the worker's answer, or its absence, says more
+	}()
+	return func() {
+		select {
+		case <-done: // at once, when the worker has read what it answered
+		case <-time.After(100 * time.Millisecond):
+			_ = w.SetWriteDeadline(aLongTimeAgo) // as in use
+			<-done
+		}
+	}, nil
+}
+
+// writeAll writes first and, when the body is in a file, the body behind it.
+func (c *burning) writeAll(w io.Writer, first []byte) error {
+	if c.request.file == nil {
+		_, err := w.Write(first)
+		return err
+	}
+	buf := getBuffer()
+	defer putBuffer(buf)
+	body := c.request.section(0, c.request.size)
+	for b := append((*buf)[:0], first...); ; b = (*buf)[:0] {
+		n, err := body.Read(b[len(b):cap(b)])
+		if _, err := w.Write(b[:len(b)+n]); err != nil {
+			return err
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// appendHead appends the head of the request as workers read it: canonical names, one
+// space behind the colon, Content-Length always.
+func (c *burning) appendHead(b []byte) ([]byte, error) {
+	r := c.r
+	uri, err := target(r, "")
+	if err != nil {
+		return nil, err
+	}
+	if !validName(r.Method) || !validTarget(uri) {
+		return nil, malformed("the method or the path has a character that it may not have")
+	}
+	b = append(b, r.Method+" "+uri+" HTTP/1.1\r\nHost: "+r.Host+crlf...)
+	if agent := r.Header.Get("User-Agent"); agent != "" {
+		b = append(b, "User-Agent: "+agent+crlf...)
+	}
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, c.request.size, 10)
+	b = append(b, crlf...)
+	hops := connectionOptions(r.Header)
+	names := make([]string, 0, len(r.Header))
+	for name := range r.Header {
+		switch name {
+		case "Host", "User-Agent", "Content-Length", "Expect":
+			continue
+		}
+		if validName(name) && !hopByHop(name) && !(mayDrop(name) && named(hops, name)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range r.Header[name] {
+			if !validValue(value) {
+				return nil, malformed("the header field " + name + " has a character that it may not have")
+			}
+			b = append(b, name+": "+value+crlf...)
+		}
+	}
+	return append(b, crlf...), nil
+}
+
+// eventStream reports whether the response is one whose end nobody waits for.
+func (c *burning) eventStream() bool {
+	for _, f := range c.head.fields {
+		if f.name == "Content-Type" {
+			kind, _, _ := strings.Cut(f.value, ";")
+			kind = strings.ToLower(strings.TrimSpace(kind))
+			return kind == "text/event-stream" || kind == "application/x-ndjson"
+		}
+	}
+	return false
+}
+
+// passEvents passes the response on as it comes.
+func (c *burning) passEvents() error {
+	if err := c.r.Context().Err(); err != nil {
+		return err
+	}
+	control := http.NewResponseController(c.w)
+	c.begun = true
+	done := atEnd(c.r.Context(), func() {
+		_ = control.SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
+	})
+	defer done()
+	c.head.writeTo(c.w.Header())
+	c.w.WriteHeader(c.head.status)
+	if err := control.Flush(); err != nil {
+		return gone(err)
+	}
+	for {
+		p, err := c.body.next(true)
+		if err == io.EOF {
+			return c.r.Context().Err()
+		}
+		if err != nil {
+			return broken("the worker's response ended early or broke its framing", err)
+		}
+		if _, err := c.w.Write(p); err != nil {
+			return gone(err)
+		}
+		if err := control.Flush(); err != nil {
+			return gone(err)
+		}
+	}
+}
+
+// send sends the response that was held.
+func (c *burning) send() error {
+	h := &c.head
+	h.writeTo(c.w.Header())
+	if !h.bodiless(c.r.Method) {
+		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.size, 10)}
+	}
+	c.upload.last(c.r)
+	c.begun = true
+	done := atEnd(c.r.Context(), func() {
+		_ = http.NewResponseController(c.w).SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
+	})
+	c.w.WriteHeader(h.status)
+	var err error
+	if !h.bodiless(c.r.Method) {
+		err = c.response.copyTo(c.w, c.response.size)
+	}
+	if done() && err == nil {
+		err = context.Cause(c.r.Context()) // what the server still holds will not leave
+	}
+	return err
+}
+
+func (c *burning) tooBig() error {
+	return &failure.Error{Kind: failure.ResponseTooBig,
+		Detail: fmt.Sprintf("the worker's response is larger than limits.response, which is %d bytes", c.a.route.Limits.Response)}
+}
+
+// broken is a worker that does not keep to the protocol. The cause may hold what it
+// printed, and is for the log.
+func broken(what string, cause error) error {
+	return &failure.Error{Kind: failure.BadUpstream, Detail: what, Cause: cause}
+}
+
+// afterFault is what is wrong with a worker that has answered, or nil.
+func (c *burning) afterFault(w *worker) error {
+	switch {
+	case c.head.close:
+		return errors.New("it ended its answer with its output")
+	case w.r != w.w:
+		return errors.New("it printed more than its answer")
+	case c.unsent != nil, w.unread():
+		return errors.New("it answered without reading the whole request")
+	}
+	return nil
+}
+
+// worker is the connection to one life of a worker.
+type worker struct{ *conn }
+
+func newWorker(nc net.Conn) *worker {
+	c, err := newConn(nc)
+	if err != nil {
+		return &worker{}
+	}
+	c.release()
+	return &worker{c}
+}
+
+// Close closes the socket alone: a call may still be reading.
+func (w *worker) Close() error {
+	if w.conn == nil {
+		return nil
+	}
+	return w.Conn.Close()
+}
+
+// idleFault is why a worker that should be waiting for a request is not, or nil.
+func (w *worker) idleFault() error {
+	n, err := w.readNow(w.buf)
+	switch {
+	case n > 0:
+		return fmt.Errorf("it printed what belongs to no answer: %s", quoted(string(w.buf[:n])))
+	case err == errNotYet:
+		return nil
+	case err == io.EOF:
+		return errors.New("it closed its output")
+	}
+	return fmt.Errorf("its socket failed: %w", err)
+}
+
+// unread reports whether the worker has left bytes of its request unread. They would
+// be the beginning of its next one.
+func (w *worker) unread() bool {
+	left := 0
+	if err := w.raw.Control(func(fd uintptr) { left = unreadBytes(int(fd)) }); err != nil {
+		return true // the socket is closed
+	}
+	return left > 0
+}

@@ -1,0 +1,220 @@
+package modes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// forking is what streaming and serializing have in common: a program that is
+// prepared once and started for each call.
+//
+// Two things outlive the call that began them: a group that was told to end and has
+// its grace, and the last of a program's standard error on its way to the log. They
+// are the forking's, and Close waits for them.
+type forking struct {
+	route   *schema.Route
+	program *supervisor.Program
+	output  *supervisor.Output
+	log     *slog.Logger
+	environ environ
+	owner   *fileOwner // of a form's files
+	stop    syscall.Signal
+	respond func(http.ResponseWriter, *http.Request, error)
+	left    sync.WaitGroup
+}
+
+func newForking(route *schema.Route, d Deps) (*forking, error) {
+	program, err := supervisor.NewProgram(route.Name, &route.Process)
+	if err != nil {
+		return nil, err
+	}
+	f := &forking{
+		route:   route,
+		program: program,
+		output:  supervisor.NewOutput(d.Log, route.Name),
+		log:     d.Log.With("route", route.Name),
+		environ: newEnviron(route),
+		stop:    unix.SignalNum("SIG" + string(route.Stop.Signal)),
+		respond: d.respond(),
+	}
+	if route.Form == "files" {
+		f.owner, err = ownerNamed(route.User)
+	}
+	return f, err
+}
+
+// Close returns when nothing is left of any call.
+func (f *forking) Close() error {
+	f.left.Wait()
+	return nil
+}
+
+// fail answers a call whose head was not sent.
+func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *upload, e *failure.Error) {
+	if e.Kind == failure.Gone {
+		panic(http.ErrAbortHandler) // one who has only closed his own half would see an empty success
+	}
+	u.last(r)
+	f.respond(w, r, e)
+}
+
+// outcome names what went wrong with a call of route. Once ctx has ended that is the
+// reason: whatever else happened is its consequence.
+func outcome(ctx context.Context, route string, err error) *failure.Error {
+	e := *failure.Of(err)
+	if ctx.Err() != nil {
+		e = failure.Error{Kind: failure.Gone, Detail: "the caller went away", Cause: context.Cause(ctx)}
+		if cause, ok := errors.AsType[*failure.Error](e.Cause); ok {
+			e = *cause
+		}
+	}
+	e.Route = route
+	return &e
+}
+
+// report logs what an operator would want to know of a failed call of process pid, and
+// the access line does not say. A pid of 0 is no process.
+func (f *forking) report(pid int, e *failure.Error) {
+	var message string
+	switch e.Kind {
+	case failure.StartFailed:
+		message = "program not started"
+	case failure.ExitFailed:
+		message = "program failed"
+	case failure.BadUpstream, failure.ResponseTooBig:
+		message = "program's output refused"
+	case failure.Internal:
+		message = "call failed"
+	default:
+		return
+	}
+	attrs := []any{"error", e.Error()}
+	if pid != 0 {
+		attrs = append(attrs, "pid", pid)
+	}
+	f.log.Warn(message, attrs...)
+}
+
+// input is what one program is given.
+type input struct {
+	vars    []string
+	content content
+	live    *upload // standard input as it comes
+	held    *spill  // or as a whole; neither is none
+	remove  func()  // takes the directory of a form away
+}
+
+// close takes away what was there for the program alone.
+func (in *input) close() {
+	if in.held != nil {
+		in.held.giveBack()
+		in.held = nil
+	}
+	if in.remove != nil {
+		in.remove()
+		in.remove = nil
+	}
+}
+
+// input reads from r what must be there before the program is started: a form and, if
+// whole, any body. After an error there is nothing to close.
+func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) {
+	in := &input{content: sent(r)}
+	var form []string
+	err := func() error {
+		boundary := ""
+		if f.route.Form != "" && u != nil {
+			var err error
+			if boundary, err = formBoundary(r); err != nil {
+				return err
+			}
+		}
+		switch {
+		case u == nil:
+			in.content.length = 0
+			return nil
+		case boundary != "":
+			return u.until(r.Context(), func() (err error) {
+				form, err = in.form(u, boundary, f)
+				return err
+			})
+		case whole:
+			in.held = newSpill(0)
+			err := u.until(r.Context(), func() error { return in.held.fill(u) })
+			in.content.length = in.held.size
+			return err
+		}
+		in.live = u
+		return nil
+	}()
+	if err == nil {
+		in.vars, err = f.environ.of(r, in.content)
+		in.vars = append(in.vars, form...)
+	}
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// form reads a form as the route's key says, and gives its variables.
+func (in *input) form(u *upload, boundary string, f *forking) (vars []string, err error) {
+	if f.route.Form == "json" {
+		if in.held, err = jsonForm(u, boundary); err == nil {
+			in.content = content{typ: "application/json", length: in.held.size, made: true}
+		}
+	} else {
+		vars, in.remove, err = filesForm(u, boundary, f.owner)
+		in.content = content{made: true}
+	}
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, u, bufferSize) // the end of the body behind the form's; without it the connection ends
+	}
+	return vars, err
+}
+
+// ownerNamed gives the user and group that a route's user key names, or nil for none.
+// The program was prepared with the same words, so they are known.
+func ownerNamed(words string) (*fileOwner, error) {
+	if words == "" || os.Geteuid() != 0 {
+		return nil, nil
+	}
+	name, group, _ := strings.Cut(words, ":")
+	ids := &fileOwner{}
+	account, err := user.Lookup(name)
+	if err != nil {
+		account, err = user.LookupId(name)
+	}
+	if err != nil {
+		account = &user.User{Uid: name, Gid: name}
+	}
+	if group == "" {
+		group = account.Gid
+	} else if g, err := user.LookupGroup(group); err == nil {
+		group = g.Gid
+	}
+	if ids.uid, err = strconv.Atoi(account.Uid); err == nil {
+		ids.gid, err = strconv.Atoi(group)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("user %q is not known to this system: add it, or write its number: %w", words, err)
+	}
+	return ids, nil
+}

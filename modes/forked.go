@@ -1,0 +1,376 @@
+package modes
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// forked is the process of one call, with its pipes and the goroutines at them. start
+// makes it, pass passes on what it prints, and end ends it in every case.
+//
+// One goroutine minds the call: when the caller leaves, a timeout passes, or the body
+// of the request fails, it cuts the call short, and pass returns at once whoever holds
+// the pipes.
+type forked struct {
+	f      *forking
+	w      http.ResponseWriter
+	in     *input
+	out    *printed
+	child  *supervisor.Child
+	stdin  *feeder // nil when the program was given all of it before it began
+	stdout *os.File
+	stderr *os.File      // nil when it is one with stdout
+	logged chan struct{} // closed at the end of stderr
+
+	over   chan struct{} // closed by end
+	minded chan struct{} // closed when nobody minds the call any more
+	cut    chan struct{} // closed when the call was cut short
+
+	mu    sync.Mutex
+	err   error // why it was
+	begun bool  // the head is on its way to the caller
+}
+
+// overtime is how long a call whose leader has ended waits for others that hold its
+// output.
+const overtime = time.Second
+
+// patience is how long a call waits for a small body before it starts the program. One
+// that is there already, as nearly all are, then never needs the program to wait.
+const patience = 5 * time.Millisecond
+
+// start starts the program of a call, to print to out. After an error in remains the
+// caller's; after that it is taken care of by end.
+func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, out *printed) (c *forked, err error) {
+	c = &forked{f: f, w: w, in: in, out: out,
+		over: make(chan struct{}), minded: make(chan struct{}), cut: make(chan struct{})}
+	var ours, its pipeEnds
+	defer its.close()
+	defer func() {
+		if err != nil {
+			ours.close()
+			if c.stdin != nil {
+				c.stdin.stop()
+			}
+		}
+	}()
+
+	o := supervisor.StartOptions{Env: in.vars}
+	if c.stdout, o.Stdout, err = outputPipe(&ours, &its); err != nil {
+		return nil, err
+	}
+	o.Stderr = o.Stdout
+	if f.route.Stderr != "body" || out.head != nil {
+		if c.stderr, o.Stderr, err = outputPipe(&ours, &its); err != nil {
+			return nil, err
+		}
+	}
+	if o.Stdin, err = c.openStdin(ctx, &its); err != nil {
+		return nil, err
+	}
+	if c.child, err = f.program.Start(o); err != nil {
+		return nil, startFailure(err, in.vars)
+	}
+	if c.stderr != nil {
+		c.logged = make(chan struct{})
+		f.left.Go(c.readStderr)
+	}
+	go c.mind(ctx)
+	return c, nil
+}
+
+// openStdin gives the program's standard input: the file of a large body, or a pipe
+// that holds all of a small one or is fed; nil for none.
+func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error) {
+	in := c.in
+	switch {
+	case in.held != nil && in.held.file != nil:
+		return in.held.file, in.held.rewind()
+	case in.held != nil && in.held.size == 0, in.held == nil && in.live == nil:
+		return nil, nil
+	}
+	read, write, err := pipe2()
+	if err != nil {
+		return nil, pipeFailure(err)
+	}
+	_ = syscall.SetNonblock(write, true) // of a new pipe
+	file := its.add(os.NewFile(uintptr(read), "stdin"))
+	if in.held != nil {
+		n, err := unix.Write(write, in.held.mem)
+		if err == nil && n == len(in.held.mem) {
+			return file, unix.Close(write)
+		}
+		c.stdin = feed(os.NewFile(uintptr(write), "stdin"), bytes.NewReader(in.held.mem[max(n, 0):]), nil)
+		return file, nil
+	}
+	c.stdin = feed(os.NewFile(uintptr(write), "stdin"), in.live, in.live)
+	if in.content.length < 0 || in.content.length > bufferSize {
+		return file, nil
+	}
+	select {
+	case <-c.stdin.done:
+		return file, c.stdin.err
+	case <-ctx.Done():
+		return file, context.Cause(ctx)
+	case <-time.After(patience):
+		return file, nil
+	}
+}
+
+// mind cuts the call short when it must be, and bounds its time after the leader's end.
+func (c *forked) mind(ctx context.Context) {
+	defer close(c.minded)
+	ended := c.child.Done()
+	var fed <-chan struct{}
+	if c.stdin != nil {
+		fed = c.stdin.done
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			c.cutShort(context.Cause(ctx))
+			return
+		case <-fed:
+			fed = nil
+			if c.stdin.err != nil {
+				c.cutShort(c.stdin.err)
+				return
+			}
+		case <-ended:
+			ended = nil
+			c.setDeadlines(time.Now().Add(overtime))
+		case <-c.over:
+			return
+		}
+	}
+}
+
+// setDeadlines says until when output is read. It cannot fail: the files are pipes.
+func (c *forked) setDeadlines(t time.Time) {
+	_ = c.stdout.SetReadDeadline(t)
+	if c.stderr != nil {
+		_ = c.stderr.SetReadDeadline(t)
+	}
+}
+
+// cutShort makes pass return err, whatever it waits for.
+func (c *forked) cutShort(err error) {
+	c.mu.Lock()
+	c.err = err
+	begun := c.begun
+	c.mu.Unlock()
+	close(c.cut)
+	_ = c.stdout.SetReadDeadline(aLongTimeAgo) // as in setDeadlines
+	if c.mixing() {
+		_ = c.stderr.SetReadDeadline(aLongTimeAgo)
+	}
+	if begun {
+		// A caller who does not take what we send must not hold us either.
+		_ = http.NewResponseController(c.w).SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
+	}
+}
+
+// begin is called before the head is sent. After an error there is another head to send.
+func (c *forked) begin() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = c.err == nil
+	return c.err
+}
+
+// reason is why the call was cut short, if it was.
+func (c *forked) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// pass passes on what the program prints, and returns when its leader has ended and
+// nothing more comes. The error is a *failure.Error for a program that failed, or why
+// the call was cut short.
+func (c *forked) pass() error {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	for {
+		n, err := c.stdout.Read(*buf)
+		if n > 0 {
+			if err := c.out.output((*buf)[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil { // the end, or a deadline
+			break
+		}
+	}
+	select {
+	case <-c.cut:
+	case <-c.child.Done():
+		if c.mixing() {
+			<-c.logged
+		}
+	}
+	if err := c.reason(); err != nil {
+		return err
+	}
+	if exit, _ := c.child.Wait(context.Background()); !exit.OK() { // it has ended, so nothing is waited for
+		return &failure.Error{Kind: failure.ExitFailed, Detail: "the program ended with " + exit.String()}
+	}
+	return c.out.end()
+}
+
+// mixing reports whether stderr is read here to become part of the response.
+func (c *forked) mixing() bool { return c.stderr != nil && c.f.route.Stderr == "body" }
+
+// readStderr reads standard error to its end, or its deadline.
+func (c *forked) readStderr() {
+	defer close(c.logged)
+	defer c.stderr.Close()
+	if !c.mixing() {
+		c.f.output.Copy(c.child.PID(), "stderr", c.stderr)
+		return
+	}
+	buf := getBuffer()
+	defer putBuffer(buf)
+	for {
+		n, err := c.stderr.Read(*buf)
+		if err != nil || c.out.errors((*buf)[:n]) != nil {
+			return // without a reader, the program's next write tells it
+		}
+	}
+}
+
+// end ends the call, and returns why it was cut short if it was. When the leader has
+// ended the rest of its group is swept. Otherwise the group is told to end, and has its
+// grace without anyone waiting for it.
+func (c *forked) end() error {
+	ended := false
+	select {
+	case <-c.child.Done():
+		ended = true
+	default:
+		// Before its input ends, which it might take for the end of a whole one.
+		_ = c.child.Signal(c.f.stop) // if nobody is left, that is well
+	}
+	close(c.over)
+	<-c.minded
+	if c.stdin != nil {
+		c.stdin.stop()
+	}
+	_ = c.stdout.Close() // was only read
+	if c.mixing() {
+		_ = c.stderr.SetReadDeadline(aLongTimeAgo) // as in setDeadlines
+		<-c.logged
+	}
+	if ended {
+		c.child.Kill()
+		c.swept()
+	} else {
+		c.f.left.Go(func() {
+			c.child.Stop(syscall.SIGCONT, c.f.route.Stop.Grace.D()) // it has had the signal
+			c.swept()
+		})
+	}
+	return c.reason()
+}
+
+// swept takes away what the group may have used to its end.
+func (c *forked) swept() {
+	if c.stderr != nil {
+		_ = c.stderr.SetReadDeadline(time.Now().Add(overtime)) // as in setDeadlines
+	}
+	c.in.close()
+}
+
+// feeder writes a program's standard input to a pipe. A program that does not want
+// more of it is no error: what is left of an upload is then read and dropped, so that
+// its sender comes to read the answer.
+type feeder struct {
+	pipe   *os.File
+	upload *upload       // nil: what is fed is in memory
+	done   chan struct{} // closed when nothing more is read
+	err    error         // of reading, if that was what ended it; set before done is closed
+}
+
+func feed(pipe *os.File, from io.Reader, u *upload) *feeder {
+	s := &feeder{pipe: pipe, upload: u, done: make(chan struct{})}
+	go s.run(from)
+	return s
+}
+
+func (s *feeder) run(from io.Reader) {
+	defer close(s.done)
+	buf := getBuffer()
+	defer putBuffer(buf)
+	wanted := true
+	for {
+		n, err := from.Read(*buf)
+		if wanted && n > 0 {
+			if _, err := s.pipe.Write((*buf)[:n]); err != nil {
+				wanted = false
+				if s.upload == nil {
+					return
+				}
+			}
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			_ = s.pipe.Close() // a pipe keeps nothing back
+			return
+		default:
+			if err != errStopped {
+				s.err = err
+			}
+			return
+		}
+	}
+}
+
+// stop ends the feeding wherever it waits, and returns when it has ended.
+func (s *feeder) stop() {
+	_ = s.pipe.Close() // perhaps a second time
+	if s.upload != nil {
+		s.upload.stop(s.done)
+	}
+	<-s.done
+}
+
+// pipeEnds are descriptors that are closed together.
+type pipeEnds []*os.File
+
+func (e *pipeEnds) add(f *os.File) *os.File {
+	*e = append(*e, f)
+	return f
+}
+
+func (e pipeEnds) close() {
+	for _, f := range e {
+		_ = f.Close() // nothing was written that could be lost
+	}
+}
+
+// outputPipe makes a pipe that a program writes: we wait for it in the poller, the
+// program's end blocks.
+func outputPipe(ours, its *pipeEnds) (read, write *os.File, err error) {
+	r, w, err := pipe2()
+	if err != nil {
+		return nil, nil, pipeFailure(err)
+	}
+	_ = syscall.SetNonblock(r, true) // of a new pipe
+	return ours.add(os.NewFile(uintptr(r), "output")), its.add(os.NewFile(uintptr(w), "output")), nil
+}
+
+func pipeFailure(err error) error {
+	return &failure.Error{Kind: failure.StartFailed, Detail: "the program could not be started", Cause: os.NewSyscallError("make a pipe", err)}
+}

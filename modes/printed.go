@@ -1,0 +1,130 @@
+package modes
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+// printed is what a program prints on its way to becoming a response: with
+// response: cgi the header block comes first, and standard error that is mixed into
+// the body is never taken for a part of it.
+type printed struct {
+	to destination
+
+	mu    sync.Mutex
+	head  *cgiHead // nil in raw
+	block []byte   // of the head: what is not yet a whole line
+	size  int      // of the head: its whole lines so far
+	began bool
+	early *spill // standard error that came before the head was complete
+}
+
+// destination is what a mode makes of a program's output. Its methods are called one
+// at a time; begin once, before write and also when there is nothing to write, with
+// the program's own head or in raw with nil.
+type destination interface {
+	begin(h *cgiHead) error
+	write(p []byte) error
+}
+
+func newPrinted(response string, to destination) *printed {
+	p := &printed{to: to}
+	if response == "cgi" {
+		p.head = &cgiHead{}
+	}
+	return p
+}
+
+// output takes what came from standard output.
+func (p *printed) output(b []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.began {
+		if p.head == nil {
+			if err := p.begin(); err != nil {
+				return err
+			}
+			return p.to.write(b)
+		}
+		p.block = append(p.block, b...)
+		n, whole, err := p.head.parse(p.block)
+		p.size += n
+		if err == nil && (!whole && p.size+len(p.block)-n > maxCGIHead || p.size > maxCGIHead) {
+			err = fmt.Errorf("no header block ends within %d bytes", maxCGIHead)
+		}
+		if err != nil {
+			return badHead(err)
+		}
+		b, p.block = p.block[n:], append(p.block[:0], p.block[n:]...)
+		if !whole {
+			return nil
+		}
+		b, p.block = p.block, nil
+		if err := p.begin(); err != nil {
+			return err
+		}
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	return p.to.write(b)
+}
+
+// errors takes what came from standard error, to mix it in.
+func (p *printed) errors(b []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.began {
+		return p.to.write(b)
+	}
+	if p.early == nil {
+		p.early = newSpill(0)
+	}
+	_, err := p.early.Write(b)
+	return err
+}
+
+// end is called when the program has ended well and all it printed was taken.
+func (p *printed) end() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.began {
+		return nil
+	}
+	if p.head != nil {
+		return badHead(fmt.Errorf("the output ended in the header block, at %s", quoted(string(p.block))))
+	}
+	return p.begin()
+}
+
+func (p *printed) begin() error {
+	p.began = true
+	err := p.to.begin(p.head)
+	if p.early != nil && err == nil {
+		err = p.early.copyTo(writerTo{p.to}, p.early.size)
+	}
+	p.close()
+	return err
+}
+
+// close gives back what was kept. It is called when nobody prints any more.
+func (p *printed) close() {
+	if p.early != nil {
+		p.early.giveBack()
+		p.early = nil
+	}
+}
+
+func badHead(err error) error {
+	return &failure.Error{Kind: failure.BadUpstream, Detail: "the program's output does not begin with a valid header block", Cause: err}
+}
+
+// writerTo is a destination as an io.Writer.
+type writerTo struct{ to destination }
+
+func (w writerTo) Write(b []byte) (int, error) { return len(b), w.to.write(b) }
+
+var errShort = errors.New("the program's output is shorter than its Content-Length")

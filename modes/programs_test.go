@@ -1,0 +1,231 @@
+package modes
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// routeOf gives the one route of a file that holds what text says, in dir. ${SELF} in
+// it is this test binary.
+func routeOf(t *testing.T, dir, text string) *schema.Route {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := "routes:\n- name: f\n  strip_prefix: false\n  path: /\n"
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		file += "  " + strings.TrimPrefix(line, "\t") + "\n"
+	}
+	config, err := schema.Parse(filepath.Join(dir, "watchdog.yaml"), []byte(file), func(name string) (string, bool) {
+		return self, name == "SELF"
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &config.Routes[0]
+}
+
+// site is a route behind a real server, with what routes would add in front of it.
+type site struct {
+	*httptest.Server
+	handler http.Handler
+	dir     string
+	log     *logBook
+
+	// cancels gives, for each call, how it is ended from outside; nil when no test asks.
+	cancels chan context.CancelCauseFunc
+	// limit is the most bytes of a request's body; 0 is no limit.
+	limit int64
+}
+
+func serveRoute(t *testing.T, text string) *site {
+	t.Helper()
+	s := &site{dir: t.TempDir(), log: &logBook{}}
+	s.serve(t, routeOf(t, s.dir, text), Deps{})
+	return s
+}
+
+func (s *site) serve(t *testing.T, route *schema.Route, d Deps) {
+	t.Helper()
+	d.Log = slog.New(slog.NewTextHandler(s.log, nil))
+	handler, err := New(route, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.handler = handler
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		if s.cancels != nil {
+			s.cancels <- cancel
+		}
+		if s.limit > 0 {
+			r.Body = &limitedBody{r.Body, s.limit}
+		}
+		handler.ServeHTTP(w, r.WithContext(ctx))
+	}))
+	s.Server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelError)
+	s.Server.EnableHTTP2 = true
+	s.Server.Start()
+	t.Cleanup(func() {
+		s.Client().CloseIdleConnections()
+		s.Server.Close()
+		s.close(t)
+	})
+}
+
+// close closes the handler, which waits for all that is left of its calls.
+func (s *site) close(t *testing.T) {
+	t.Helper()
+	if c, ok := s.handler.(io.Closer); ok {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// get calls the route and gives the whole answer.
+func (s *site) do(t *testing.T, method, path string, body io.Reader, header ...string) (*http.Response, string) {
+	t.Helper()
+	resp := s.begin(t, method, path, body, header...)
+	defer resp.Body.Close()
+	all, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("reading the answer: %v", err)
+	}
+	return resp, string(all)
+}
+
+// begin calls the route and gives the answer when its head is there.
+func (s *site) begin(t *testing.T, method, path string, body io.Reader, header ...string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	resp, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// wantProblem checks an answer of our own.
+func wantProblem(t *testing.T, resp *http.Response, body string, status int, words ...string) {
+	t.Helper()
+	if resp.StatusCode != status || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("answered %d %s: %s; want %d", resp.StatusCode, resp.Header.Get("Content-Type"), body, status)
+	}
+	for _, word := range words {
+		if !strings.Contains(body, word) {
+			t.Errorf("the answer does not say %q: %s", word, body)
+		}
+	}
+}
+
+// limitedBody is the body as routes limits it.
+type limitedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (l *limitedBody) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return 0, &failure.Error{Kind: failure.BodyTooLarge, Detail: "over limits.body"}
+	}
+	return n, err
+}
+
+// logBook is a log that can be asked.
+type logBook struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+// eventually waits for what others do.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+// pidIn waits for a file in which a program wrote its number.
+func (s *site) pidIn(t *testing.T, name string) int {
+	t.Helper()
+	pid := 0
+	eventually(t, name+" is written", func() bool {
+		text, _ := os.ReadFile(filepath.Join(s.dir, name))
+		if !bytes.HasSuffix(text, []byte("\n")) {
+			return false
+		}
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		return pid > 0
+	})
+	return pid
+}
+
+func waitGone(t *testing.T, pid int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+}
+
+// newReader reads a text.
+func newReader(s string) *bufio.Reader { return bufio.NewReader(strings.NewReader(s)) }
+
+// timedOut is the cause with which routes ends a call that took too long.
+func timedOut() error {
+	return &failure.Error{Kind: failure.Timeout, Timeout: "exec", Detail: "the call took longer than timeouts.exec"}
+}
+
+// forkPrograms are what the tests of the forking modes start, besides what every
+// system has.
+var forkPrograms = map[string]func(){
+	// slow reads a line, and answers it, and so on.
+	"lines": func() {
+		in := bufio.NewScanner(os.Stdin)
+		for in.Scan() {
+			fmt.Println("got " + in.Text())
+		}
+	},
+}
+
+// workerPrograms are the workers of the tests of afterburn.
+var workerPrograms = map[string]func(){}

@@ -1,0 +1,135 @@
+package modes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// serializing answers each call by a process of its own that is given the whole body
+// of the request and whose output is taken whole before any of it is sent, so that
+// its exit status decides the status of the response. Bodies of more than 1 MiB are
+// in temporary files, not in memory; limits.response bounds the output.
+type serializing struct{ *forking }
+
+func newSerializing(route *schema.Route, d Deps) (http.Handler, error) {
+	f, err := newForking(route, d)
+	if err != nil {
+		return nil, err
+	}
+	return serializing{f}, nil
+}
+
+func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	u := newUpload(w, r)
+	whole := &collected{body: newSpill(int64(s.route.Limits.Response)), limit: s.route.Limits.Response}
+	defer whole.body.giveBack()
+	if pid, err := s.call(w, r, u, whole); err != nil {
+		e := outcome(r.Context(), s.route.Name, err)
+		s.report(pid, e)
+		s.fail(w, r, u, e)
+		return
+	}
+	u.last(r)
+	if err := whole.send(w, r, s.route.ContentType); err != nil {
+		panic(http.ErrAbortHandler) // shorter than its Content-Length
+	}
+}
+
+// call runs the program, and returns when all of its output is in whole.
+func (s serializing) call(w http.ResponseWriter, r *http.Request, u *upload, whole *collected) (pid int, err error) {
+	in, err := s.input(r, u, true)
+	if err != nil {
+		return 0, err
+	}
+	out := newPrinted(s.route.Response, whole)
+	c, err := s.start(r.Context(), w, in, out)
+	if err != nil {
+		in.close()
+		return 0, err
+	}
+	defer out.close()
+	defer func() {
+		if cut := c.end(); err == nil {
+			err = cut
+		}
+	}()
+	if err = c.pass(); err == nil {
+		err = whole.check(r.Method)
+	}
+	return c.child.PID(), err
+}
+
+// collected is a response that is held until it is complete.
+type collected struct {
+	head  *cgiHead // nil in raw
+	body  *spill
+	limit schema.Size
+}
+
+func (t *collected) begin(h *cgiHead) error {
+	t.head = h
+	return nil
+}
+
+func (t *collected) write(p []byte) error {
+	_, err := t.body.Write(p)
+	if errors.Is(err, errTooLong) {
+		err = &failure.Error{Kind: failure.ResponseTooBig,
+			Detail: fmt.Sprintf("the program's output is larger than limits.response, which is %d bytes", t.limit)}
+	}
+	return err
+}
+
+// check compares the body with what the program said of it. What is more than it has
+// announced is not sent, as in streaming.
+func (t *collected) check(method string) error {
+	if t.head == nil || t.head.bodiless(method) || t.head.length < 0 {
+		return nil
+	}
+	if t.body.size < t.head.length {
+		return &failure.Error{Kind: failure.BadUpstream, Detail: errShort.Error()}
+	}
+	return nil
+}
+
+// send sends the response. Nothing waits for a caller who does not take it longer
+// than the call may last.
+func (t *collected) send(w http.ResponseWriter, r *http.Request, typ string) error {
+	status, length := http.StatusOK, t.body.size
+	header := w.Header()
+	if t.head == nil {
+		header["Content-Type"] = []string{typ}
+	} else {
+		status = t.head.status
+		t.head.write(header, typ)
+		if t.head.length >= 0 {
+			length = t.head.length
+		}
+		if t.head.bodiless(r.Method) && (r.Method != http.MethodHead || t.head.length >= 0) {
+			w.WriteHeader(status)
+			return nil
+		}
+	}
+	header["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+	done := atEnd(r.Context(), func() {
+		_ = http.NewResponseController(w).SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
+	})
+	w.WriteHeader(status)
+	var err error
+	if r.Method != http.MethodHead {
+		err = t.body.copyTo(w, length)
+	}
+	if done() && err == nil {
+		err = context.Cause(r.Context()) // what the server still holds will not leave
+	}
+	return err
+}
+
+var _ io.Closer = serializing{}

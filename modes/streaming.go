@@ -1,0 +1,132 @@
+package modes
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// streaming answers each call by a process of its own whose standard input is the
+// body of the request and whose standard output is the body of the response, both as
+// they come, in constant memory: what the program writes is at the caller at once,
+// also while the caller still sends.
+//
+// The status is withheld until the first output: a program that fails before it is a
+// 500, and one that fails after it has its response cut short, so that the caller
+// cannot take it for a whole one. A caller who leaves, a timeout or a shutdown ends
+// the process's whole group.
+type streaming struct{ *forking }
+
+func newStreaming(route *schema.Route, d Deps) (http.Handler, error) {
+	f, err := newForking(route, d)
+	if err != nil {
+		return nil, err
+	}
+	return streaming{f}, nil
+}
+
+func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	u := newUpload(w, r)
+	to := &stream{s: s, w: w, r: r, u: u, length: -1}
+	pid, err := s.call(to)
+	if err == nil {
+		return
+	}
+	e := outcome(r.Context(), s.route.Name, err)
+	s.report(pid, e)
+	if to.begun {
+		panic(http.ErrAbortHandler)
+	}
+	s.fail(w, r, u, e)
+}
+
+// call runs the program for one call, and returns when its response is complete.
+func (s streaming) call(to *stream) (pid int, err error) {
+	in, err := s.input(to.r, to.u, false)
+	if err != nil {
+		return 0, err
+	}
+	out := newPrinted(s.route.Response, to)
+	c, err := s.start(to.r.Context(), to.w, in, out)
+	if err != nil {
+		in.close()
+		return 0, err
+	}
+	to.c = c
+	defer out.close()
+	defer func() {
+		if cut := c.end(); err == nil {
+			err = cut
+		}
+	}()
+	if err = c.pass(); err == nil && to.sent < to.length {
+		err = &failure.Error{Kind: failure.BadUpstream, Detail: errShort.Error()}
+	}
+	return c.child.PID(), err
+}
+
+// stream is the response of one call, sent as it is printed.
+type stream struct {
+	s      streaming
+	w      http.ResponseWriter
+	r      *http.Request
+	u      *upload
+	c      *forked
+	begun  bool
+	none   bool  // the response has no body, whatever is printed
+	length int64 // that the program said its body has, or -1
+	sent   int64
+}
+
+func (t *stream) begin(h *cgiHead) error {
+	if err := t.c.begin(); err != nil {
+		return err
+	}
+	t.begun = true
+	t.u.last(t.r)
+	if h == nil {
+		t.w.Header()["Content-Type"] = []string{t.s.route.ContentType}
+		t.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if t.none = h.bodiless(t.r.Method); !t.none {
+		t.length = h.length
+	}
+	h.write(t.w.Header(), t.s.route.ContentType)
+	t.w.WriteHeader(h.status)
+	return t.flush()
+}
+
+func (t *stream) write(p []byte) error {
+	if t.none {
+		return nil
+	}
+	if t.length >= 0 {
+		p = p[:min(int64(len(p)), t.length-t.sent)]
+	}
+	if len(p) == 0 {
+		return nil // what is more than the program has announced
+	}
+	n, err := t.w.Write(p)
+	t.sent += int64(n)
+	if err != nil {
+		return gone(err)
+	}
+	return t.flush()
+}
+
+// flush sends what is written. A server that cannot is no server of ours.
+func (t *stream) flush() error {
+	err := http.NewResponseController(t.w).Flush()
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return gone(err)
+	}
+	return nil
+}
+
+// gone is a caller to whom nothing can be written any more.
+func gone(err error) error {
+	return &failure.Error{Kind: failure.Gone, Detail: "the caller went away", Cause: err}
+}

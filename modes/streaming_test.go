@@ -1,0 +1,552 @@
+package modes
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+func TestStreamingEchoesBodiesOfAnySize(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nfprocess: cat\ncontent_type: text/x")
+	for _, size := range []int{0, 1, 100, bufferSize - 1, bufferSize, bufferSize + 1, 64 << 10, 64<<10 + 1, 3 << 20} {
+		for _, chunked := range []bool{false, true} {
+			want := make([]byte, size)
+			rand.Read(want)
+			var body io.Reader = bytes.NewReader(want)
+			if chunked {
+				body = io.MultiReader(body)
+			}
+			resp, got := s.do(t, "POST", "/", body)
+			if resp.StatusCode != 200 || got != string(want) || resp.Header.Get("Content-Type") != "text/x" {
+				t.Errorf("%d bytes, chunked %v: %d %s, %d bytes", size, chunked, resp.StatusCode, resp.Header.Get("Content-Type"), len(got))
+			}
+		}
+	}
+}
+
+func TestStreamingWithoutOutputIs200(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nfprocess: 'true'")
+	resp, body := s.do(t, "GET", "/", nil)
+	if resp.StatusCode != 200 || body != "" || resp.Header.Get("Content-Type") != "application/octet-stream" || resp.ContentLength != 0 {
+		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, body)
+	}
+}
+
+func TestStreamingHeadHasNoBody(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nfprocess: echo hello")
+	if resp, body := s.do(t, "HEAD", "/", nil); resp.StatusCode != 200 || body != "" {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+}
+
+func TestStreamingPassesEachWriteOnWhileTheCallerStillSends(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nfprocess: ${SELF}\nenv: {"+asProgram+": lines}")
+	for _, proto := range []string{"known length", "chunked"} {
+		t.Run(proto, func(t *testing.T) {
+			r, w := io.Pipe()
+			defer w.Close()
+			lines := []string{"one\n", "two\n", "three\n"}
+			request, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, r)
+			if proto == "known length" {
+				request.ContentLength = int64(len(strings.Join(lines, "")))
+			}
+			sent := make(chan error, 1)
+			go func() {
+				_, err := io.WriteString(w, lines[0])
+				sent <- err
+			}()
+			resp, err := s.Client().Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+			in := bufio.NewReader(resp.Body)
+			for i := range lines {
+				if i > 0 {
+					if _, err := io.WriteString(w, lines[i]); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got, err := in.ReadString('\n'); got != "got "+lines[i] {
+					t.Fatalf("%q, %v", got, err)
+				}
+			}
+			w.Close()
+			if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
+				t.Errorf("%q, %v", rest, err)
+			}
+		})
+	}
+}
+
+func TestStreamingTakesConstantMemory(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nfprocess: cat")
+	const size = 256 << 20
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	resp := s.begin(t, "POST", "/", io.LimitReader(zeros{}, size))
+	n, err := io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if n != size || err != nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 32<<20 {
+		t.Errorf("the heap grew by %d MiB", grown>>20)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestProgramThatCannotBeStartedIs500(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		t.Run(mode, func(t *testing.T) {
+			dir := t.TempDir()
+			program := filepath.Join(dir, "program")
+			if err := os.WriteFile(program, []byte("#!/bin/sh\necho hi\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			s := serveRoute(t, "mode: "+mode+"\nfprocess: "+program)
+			if resp, body := s.do(t, "GET", "/", nil); resp.StatusCode != 200 || body != "hi\n" {
+				t.Fatalf("%d %q", resp.StatusCode, body)
+			}
+			if err := os.Remove(program); err != nil {
+				t.Fatal(err)
+			}
+			resp, body := s.do(t, "POST", "/", strings.NewReader("data"))
+			wantProblem(t, resp, body, 500, "start-failed", "could not be started")
+			if strings.Contains(body, program) || !strings.Contains(s.log.String(), program) {
+				t.Errorf("the path is for the log, not for the caller: %s", body)
+			}
+		})
+	}
+}
+
+func TestProgramMissingAtFirstIsAMistake(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		route := routeOf(t, t.TempDir(), "mode: "+mode+"\nfprocess: ./nothing-here")
+		if _, err := New(route, Deps{}); err == nil || !strings.Contains(err.Error(), "nothing-here") {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
+
+func TestExitBeforeOutputIs500WithItsReason(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		t.Run(mode, func(t *testing.T) {
+			s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'echo trouble >&2; exit 3'")
+			resp, body := s.do(t, "GET", "/", nil)
+			wantProblem(t, resp, body, 500, "exit-failed", "exit status 3")
+			eventually(t, "stderr is logged", func() bool { return strings.Contains(s.log.String(), "trouble") })
+			if log := s.log.String(); !strings.Contains(log, "route=f") || !strings.Contains(log, "pid=") || !strings.Contains(log, "stream=stderr") {
+				t.Errorf("the log does not say whose it is: %s", log)
+			}
+
+			s = serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'kill -9 $$$$'")
+			resp, body = s.do(t, "GET", "/", nil)
+			wantProblem(t, resp, body, 500, "exit-failed", "killed by SIGKILL")
+		})
+	}
+}
+
+func TestExitAfterOutputCutsTheResponse(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo half; exit 3'")
+	resp := s.begin(t, "GET", "/", nil)
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if resp.StatusCode != 200 || string(got) != "half\n" || err == nil {
+		t.Errorf("%d %q, %v", resp.StatusCode, got, err)
+	}
+	eventually(t, "the reason is logged", func() bool { return strings.Contains(s.log.String(), "exit status 3") })
+}
+
+func TestTimeoutBeforeOutputIs504(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		t.Run(mode, func(t *testing.T) {
+			// The shell's child holds the pipes, and neither minds TERM.
+			s := serveRoute(t, "mode: "+mode+"\nshell: true\nstop: {grace: 100ms}\n"+
+				`fprocess: 'trap "" TERM; sleep 1000 & echo $! >child; echo $$$$ >leader; wait; sleep 1000'`)
+			s.cancels = make(chan context.CancelCauseFunc, 1)
+			go func() {
+				cancel := <-s.cancels
+				s.pidIn(t, "leader")
+				cancel(timedOut())
+			}()
+			resp, body := s.do(t, "GET", "/", nil)
+			wantProblem(t, resp, body, 504, `"timeout":"exec"`)
+			s.close(t)
+			waitGone(t, s.pidIn(t, "leader"))
+			waitGone(t, s.pidIn(t, "child"))
+		})
+	}
+}
+
+func TestTimeoutAfterOutputCutsTheResponse(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo $$$$ >leader; echo half; sleep 1000'")
+	s.cancels = make(chan context.CancelCauseFunc, 1)
+	resp := s.begin(t, "GET", "/", nil)
+	defer resp.Body.Close()
+	in := bufio.NewReader(resp.Body)
+	if got, err := in.ReadString('\n'); got != "half\n" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	(<-s.cancels)(timedOut())
+	if rest, err := io.ReadAll(in); len(rest) > 0 || err == nil {
+		t.Errorf("%q, %v", rest, err)
+	}
+	waitGone(t, s.pidIn(t, "leader"))
+}
+
+// A response that its caller does not read holds us in a write.
+func TestTimeoutEndsACallWhoseCallerDoesNotRead(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo $$$$ >leader; exec cat /dev/zero'")
+	s.cancels = make(chan context.CancelCauseFunc, 1)
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	cancel := <-s.cancels
+	leader := s.pidIn(t, "leader")
+	eventually(t, "the program has to wait", func() bool { return state(leader) == "S" })
+	cancel(timedOut())
+	waitGone(t, leader)
+}
+
+// state is that of a process, as in proc_pid_stat(5).
+func state(pid int) string {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if _, rest, ok := strings.Cut(string(stat), ") "); ok {
+		return rest[:1]
+	}
+	return ""
+}
+
+func TestCallersLeavingEndsTheGroup(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		for _, how := range []string{"without a body", "with a body", "while it sends"} {
+			t.Run(mode+" "+how, func(t *testing.T) {
+				s := serveRoute(t, "mode: "+mode+"\nshell: true\n"+`fprocess: 'sleep 1000 & echo $! >child; echo $$$$ >leader; cat >/dev/null; sleep 1000'`)
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				var body io.Reader
+				switch how {
+				case "with a body":
+					body = strings.NewReader(strings.Repeat("x", 100<<10))
+				case "while it sends":
+					if mode == "serializing" {
+						t.Skip("it has not begun")
+					}
+					r, w := io.Pipe()
+					defer w.Close()
+					go w.Write([]byte("x"))
+					body = r
+				}
+				r, _ := http.NewRequestWithContext(ctx, "POST", s.URL, body)
+				done := make(chan error, 1)
+				go func() {
+					resp, err := s.Client().Do(r)
+					if err == nil {
+						resp.Body.Close()
+					}
+					done <- err
+				}()
+				leader, child := s.pidIn(t, "leader"), s.pidIn(t, "child")
+				leave()
+				if err := <-done; err == nil {
+					t.Error("the caller got an answer")
+				}
+				waitGone(t, leader)
+				waitGone(t, child)
+			})
+		}
+	}
+}
+
+func TestCallerWhoLeavesDuringTheResponseEndsTheGroup(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo $$$$ >leader; while :; do echo again; done'")
+	resp := s.begin(t, "GET", "/", nil)
+	leader := s.pidIn(t, "leader")
+	resp.Body.Close()
+	waitGone(t, leader)
+}
+
+func TestDrainingEndsTheGroup(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo $$$$ >leader; sleep 1000'")
+	s.cancels = make(chan context.CancelCauseFunc, 1)
+	go func() {
+		cancel := <-s.cancels
+		s.pidIn(t, "leader")
+		cancel(&failure.Error{Kind: failure.Draining, Detail: "shutting down"})
+	}()
+	resp, body := s.do(t, "GET", "/", nil)
+	wantProblem(t, resp, body, 503, "draining")
+	waitGone(t, s.pidIn(t, "leader"))
+}
+
+func TestProgramThatDoesNotReadDoesNotDelayItsAnswer(t *testing.T) {
+	for name, program := range map[string]string{
+		"ends":              "echo answer",
+		"closes its input":  "exec <&-; echo answer",
+		"reads a little":    "head -c 10 >/dev/null; echo answer",
+		"leaves it to rot":  "sleep 1000 >/dev/null 2>&1 & echo answer",
+		"prints a lot more": "head -c 1000000 /dev/zero | tr '\\0' x; echo answer",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: |\n  "+program)
+			for _, length := range []int64{-1, 10, 20 << 10, 1 << 30} {
+				r, w := io.Pipe() // nobody ever ends this upload
+				go io.WriteString(w, strings.Repeat("x", 9))
+				request, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, r)
+				request.ContentLength = length
+				resp, err := s.Client().Do(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if body, err := io.ReadAll(resp.Body); !strings.HasSuffix(string(body), "answer\n") || err != nil {
+					t.Errorf("%q, %v", body, err)
+				}
+				resp.Body.Close()
+				w.Close()
+			}
+		})
+	}
+}
+
+// What is left of a body must not become the next request of its connection.
+func TestRestOfAnUploadIsNoRequest(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'echo \"$Http_Path\"'")
+		if mode == "serializing" {
+			s.limit = 5
+		}
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /first HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n%s", "0123456789")
+		in := bufio.NewReader(conn)
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n") // fails if the connection is closed already, which is well
+		if rest, _ := io.ReadAll(in); len(rest) > 0 {
+			t.Errorf("%s: answered %q to what is part of a body", mode, rest)
+		}
+		if !resp.Close {
+			t.Errorf("%s: the response does not say that the connection ends", mode)
+		}
+	}
+}
+
+func TestConnectionsAreKeptAfterWholeBodies(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nfprocess: cat")
+	for range 5 {
+		if resp, body := s.do(t, "POST", "/", strings.NewReader("hello")); resp.Close || body != "hello" {
+			t.Errorf("closed %v, %q", resp.Close, body)
+		}
+	}
+}
+
+func TestThoseWhoHoldTheOutputAreWaitedForASecondAndSwept(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		t.Run(mode, func(t *testing.T) {
+			s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: '(sleep 0.1; echo late; exec sleep 1000) & echo $! >child; echo hi'")
+			begin := time.Now()
+			resp, body := s.do(t, "GET", "/", nil)
+			if resp.StatusCode != 200 || body != "hi\nlate\n" {
+				t.Errorf("%d %q", resp.StatusCode, body)
+			}
+			if took := time.Since(begin); took > 20*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			waitGone(t, s.pidIn(t, "child"))
+		})
+	}
+}
+
+// One who has left the group cannot be swept, and is not waited for either.
+func TestThoseWhoLeftTheGroupDoNotHoldTheResponse(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'setsid sleep 1000 & echo $! >child; sleep 0.05; echo hi'")
+	resp, body := s.do(t, "GET", "/", nil)
+	if resp.StatusCode != 200 || body != "hi\n" {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+	s.close(t)
+	_ = syscall.Kill(s.pidIn(t, "child"), syscall.SIGKILL) // ours, and nobody else's
+}
+
+func TestStderrIsMixedIntoTheBody(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := serveRoute(t, "mode: "+mode+"\nshell: true\nstderr: body\nfprocess: 'echo one; echo two >&2; echo three'")
+		if _, body := s.do(t, "GET", "/", nil); body != "one\ntwo\nthree\n" {
+			t.Errorf("%s: %q", mode, body)
+		}
+		if strings.Contains(s.log.String(), "two") {
+			t.Errorf("%s: it is in the log too", mode)
+		}
+	}
+}
+
+func TestStderrOfAnySizeBlocksNobody(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'head -c 3000000 /dev/zero | tr \"\\0\" x >&2; echo hi'")
+	if _, body := s.do(t, "GET", "/", nil); body != "hi\n" {
+		t.Errorf("%q", body)
+	}
+}
+
+func TestBodyOverTheLimitIs413AndNeverSeenAsWhole(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		t.Run(mode, func(t *testing.T) {
+			s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'cat >data; echo whole >>whole'")
+			s.limit = 50 << 10
+			resp, body := s.do(t, "POST", "/", strings.NewReader(strings.Repeat("x", 100<<10)))
+			wantProblem(t, resp, body, 413)
+			s.close(t)
+			if _, err := os.Stat(filepath.Join(s.dir, "whole")); err == nil {
+				t.Error("the program took a part of the body for all of it")
+			}
+		})
+	}
+}
+
+func TestBodyCutShortIsNeverSeenAsWhole(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo $$$$ >leader; cat >data; echo whole >>whole'")
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf")
+	leader := s.pidIn(t, "leader")
+	conn.Close()
+	waitGone(t, leader)
+	s.close(t)
+	if _, err := os.Stat(filepath.Join(s.dir, "whole")); err == nil {
+		t.Error("the program took a part of the body for all of it")
+	}
+}
+
+func TestMalformedChunksAre400(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := serveRoute(t, "mode: "+mode+"\nfprocess: cat")
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 400 || !resp.Close {
+			t.Errorf("%s: %d, close %v: %s", mode, resp.StatusCode, resp.Close, body)
+		}
+	}
+}
+
+func TestLargeHeadIs431(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := serveRoute(t, "mode: "+mode+"\nfprocess: cat")
+		resp, body := s.do(t, "GET", "/", nil, "X-Large", strings.Repeat("x", 200<<10))
+		wantProblem(t, resp, body, 431)
+		var many []string
+		for i := range 40 {
+			many = append(many, fmt.Sprintf("X-%d", i), strings.Repeat("x", 20<<10))
+		}
+		resp, body = s.do(t, "GET", "/", nil, many...)
+		if resp.StatusCode != 200 {
+			t.Errorf("800 KiB in parts: %d %s", resp.StatusCode, body)
+		}
+	}
+}
+
+func TestManyVariablesThatTheKernelRefusesAre431(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nfprocess: cat\nenviron: openfaas")
+	s.Config.MaxHeaderBytes = 8 << 20
+	var many []string
+	for i := range 50 {
+		many = append(many, fmt.Sprintf("X-%d", i), strings.Repeat("x", 100<<10))
+	}
+	resp, body := s.do(t, "GET", "/", nil, many...)
+	wantProblem(t, resp, body, 431)
+}
+
+func TestKeysOfTheProcessApply(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := serveRoute(t, "mode: "+mode+"\nshell: true\ndir: /usr\numask: '027'\nrlimits: {nofile: 77}\nenv: {GREETING: 'hi ${NAME}'}\n"+
+			`fprocess: 'echo "$GREETING $Http_Method"; pwd; umask; ulimit -n'`)
+		if _, body := s.do(t, "PUT", "/", nil); body != "hi f PUT\n/usr\n0027\n77\n" {
+			t.Errorf("%s: %q", mode, body)
+		}
+	}
+}
+
+// Two hundred calls at once.
+func TestManyCallsAtOnceTakeFewThreads(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo x >>here; read line; echo done'")
+	const calls = 200
+	bodies := make([]*io.PipeWriter, calls)
+	answers := make(chan string, calls)
+	for i := range calls {
+		r, w := io.Pipe()
+		bodies[i] = w
+		go func() {
+			request, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, r)
+			resp, err := s.Client().Do(request)
+			if err != nil {
+				answers <- err.Error()
+				return
+			}
+			defer resp.Body.Close()
+			body, _ := io.ReadAll(resp.Body)
+			answers <- string(body)
+		}()
+	}
+	eventually(t, "all programs run", func() bool {
+		text, _ := os.ReadFile(filepath.Join(s.dir, "here"))
+		return len(text) == 2*calls
+	})
+	tasks, _ := os.ReadDir("/proc/self/task")
+	if len(tasks) > 40 { // the test itself is a client of as many connections
+		t.Errorf("%d threads", len(tasks))
+	}
+	for _, w := range bodies {
+		go func() { io.WriteString(w, "\n"); w.Close() }()
+	}
+	for range calls {
+		if got := <-answers; got != "done\n" {
+			t.Errorf("%q", got)
+		}
+	}
+}
