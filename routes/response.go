@@ -2,6 +2,7 @@ package routes
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -105,9 +106,7 @@ func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	}
 	to, ok := w.w.(io.ReaderFrom)
 	if !ok || !movable(src) {
-		buf := copyBuffers.Get().(*[32 << 10]byte)
-		defer copyBuffers.Put(buf)
-		return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, buf[:])
+		return copyPooled(w, src)
 	}
 	if w.call.idle == 0 {
 		n, err := to.ReadFrom(src)
@@ -145,6 +144,13 @@ func movable(src io.Reader) bool {
 	return false
 }
 
+// copyPooled is io.Copy by Read and Write, through a buffer that is not made anew.
+func copyPooled(dst io.Writer, src io.Reader) (int64, error) {
+	buf := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, buf[:])
+}
+
 var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // Flush sends what is buffered.
@@ -166,26 +172,28 @@ func (w *response) FlushError() error {
 	return http.ErrNotSupported
 }
 
-// Hijack gives the connection to the mode, which writes the head of its 101
-// itself. The call lasts until the connection is closed and the handler has returned. When
-// the call is ended, its context is, and the connection's reads and writes fail.
+// Hijack gives the connection to the mode. The mode has sent the head of a 101, or
+// writes one itself. The call lasts until the connection is closed and the handler
+// has returned. When the call is ended, its context is, and reads and writes of the connection fail.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h, ok := w.w.(http.Hijacker)
 	if !ok {
 		return nil, nil, http.ErrNotSupported
 	}
-	if w.status != 0 {
-		return nil, nil, http.ErrHijacked
+	if w.status != 0 && w.status != http.StatusSwitchingProtocols {
+		return nil, nil, errHeadSent
 	}
 	c, rw, err := h.Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	w.status = http.StatusSwitchingProtocols
-	u := newUpgrade(c)
+	taken, u := newUpgrade(c)
 	w.call.upgrade(func() { w.upgrade = u })
-	return u, rw, nil
+	return taken, rw, nil
 }
+
+var errHeadSent = errors.New("take over the connection: the head of a response that is not 101 was sent on it")
 
 // Unwrap gives the server's own ResponseWriter, for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.w }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"syscall"
 )
 
 // upgrade is a connection that a mode took over. Its call goes on until it is
@@ -11,12 +12,20 @@ import (
 type upgrade struct {
 	net.Conn
 	written atomic.Int64
-	closed  chan struct{} // closed by the first Close
 	once    atomic.Bool
+	closed  chan struct{} // closed by the first Close
 }
 
-func newUpgrade(c net.Conn) *upgrade {
-	return &upgrade{Conn: c, closed: make(chan struct{})}
+// newUpgrade gives what the mode gets of c, and the upgrade in it. Where what is read
+// from c is what came on the wire, it is a syscall.Conn and moves bytes within the kernel.
+func newUpgrade(c net.Conn) (net.Conn, *upgrade) {
+	raw, ok := plain(c)
+	if ok && watching(c) != nil || raw == c {
+		u := &plainUpgrade{upgrade{Conn: raw, closed: make(chan struct{})}}
+		return u, &u.upgrade
+	}
+	u := &upgrade{Conn: c, closed: make(chan struct{})}
+	return u, u
 }
 
 // Close closes the connection. All but the first do nothing.
@@ -35,35 +44,34 @@ func (u *upgrade) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom lets the kernel move bytes from another socket.
-func (u *upgrade) ReadFrom(src io.Reader) (int64, error) {
+// CloseWrite ends the sending half, where the connection can.
+func (u *upgrade) CloseWrite() error { return closeWrite(u.Conn) }
+
+// plainUpgrade is an upgrade whose Conn is a *net.TCPConn or *net.UnixConn.
+type plainUpgrade struct{ upgrade }
+
+// SyscallConn gives the descriptor.
+func (u *plainUpgrade) SyscallConn() (syscall.RawConn, error) {
+	return u.Conn.(syscall.Conn).SyscallConn()
+}
+
+// ReadFrom sends what src gives.
+func (u *plainUpgrade) ReadFrom(src io.Reader) (int64, error) {
 	var n int64
 	var err error
-	if to, ok := u.Conn.(io.ReaderFrom); ok && movable(src) {
-		n, err = to.ReadFrom(src)
+	if tcp, ok := u.Conn.(*net.TCPConn); ok && movable(src) {
+		n, err = tcp.ReadFrom(src)
 	} else {
-		buf := copyBuffers.Get().(*[32 << 10]byte)
-		n, err = io.CopyBuffer(struct{ io.Writer }{u.Conn}, struct{ io.Reader }{src}, buf[:])
-		copyBuffers.Put(buf)
+		n, err = copyPooled(u.Conn, src)
 	}
 	u.written.Add(n)
 	return n, err
 }
 
-// WriteTo lets the kernel move bytes to another socket.
-func (u *upgrade) WriteTo(dst io.Writer) (int64, error) {
-	if to, ok := dst.(io.ReaderFrom); ok {
-		if from, ok := plain(u.Conn); ok {
-			return to.ReadFrom(from)
-		}
+// WriteTo gives dst all that comes.
+func (u *plainUpgrade) WriteTo(dst io.Writer) (int64, error) {
+	if tcp, ok := dst.(*net.TCPConn); ok {
+		return tcp.ReadFrom(u.Conn)
 	}
-	buf := copyBuffers.Get().(*[32 << 10]byte)
-	defer copyBuffers.Put(buf)
-	return io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{u.Conn}, buf[:])
+	return copyPooled(dst, u.Conn)
 }
-
-// CloseWrite ends the sending half, where the connection can.
-func (u *upgrade) CloseWrite() error { return closeWrite(u.Conn) }
-
-// NetConn gives the connection itself.
-func (u *upgrade) NetConn() net.Conn { return u.Conn }

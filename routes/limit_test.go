@@ -1,0 +1,302 @@
+package routes
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+func limits(l schema.Limits, queue time.Duration) func(*schema.Route) {
+	return func(r *schema.Route) {
+		r.Limits = l
+		r.Timeouts.Queue = schema.Duration(queue)
+	}
+}
+
+// gate is a handler whose calls wait until they are let through.
+type gate struct {
+	in  chan string // the path of each call that came in
+	let chan struct{}
+}
+
+func newGate() *gate { return &gate{in: make(chan string, 100), let: make(chan struct{})} }
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.in <- r.URL.Path
+	select {
+	case <-g.let:
+		_, _ = io.WriteString(w, "through")
+	case <-r.Context().Done():
+		obey(w, r, false)
+	}
+}
+
+// wait gives the next call that came in.
+func (g *gate) wait(t *testing.T) string {
+	t.Helper()
+	select {
+	case path := <-g.in:
+		return path
+	case <-time.After(patience):
+		t.Fatal("no call came")
+		return ""
+	}
+}
+
+// answer is what a call in the background got.
+type answer struct {
+	status int
+	body   string
+	header http.Header
+	err    error
+}
+
+// start makes a call in the background.
+func (f *front) start(ctx context.Context, r *http.Request) <-chan answer {
+	done := make(chan answer, 1)
+	go func() {
+		tr := &http.Transport{}
+		defer tr.CloseIdleConnections()
+		resp, err := tr.RoundTrip(r.WithContext(ctx))
+		if err != nil {
+			done <- answer{err: err}
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		done <- answer{resp.StatusCode, string(body), resp.Header, err}
+	}()
+	return done
+}
+
+func (f *front) startGet(path string) <-chan answer {
+	return f.start(context.Background(), f.request("GET", path, nil))
+}
+
+func (f *front) queued(want int) {
+	f.t.Helper()
+	eventually(f.t, fmt.Sprint("a queue of ", want), func() bool {
+		return strings.Contains(f.series(), fmt.Sprintf("watchdogd_queue_depth{route=\"a\"} %d\n", want))
+	})
+}
+
+func TestOverInflightWithoutAQueueACallIsRefusedAtOnce(t *testing.T) {
+	g := newGate()
+	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1}, 0)))
+	first := f.startGet("/a")
+	g.wait(t)
+	resp, body := f.get("/a")
+	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, "requests: 1") {
+		t.Errorf("%d %q %v", resp.StatusCode, body, resp.Header)
+	}
+	g.let <- struct{}{}
+	if a := <-first; a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+	again := f.startGet("/a")
+	g.wait(t)
+	g.let <- struct{}{}
+	if a := <-again; a.status != 200 {
+		t.Errorf("the place was not given back: %+v", a)
+	}
+	if s := f.series(); !strings.Contains(s, `watchdogd_rejected_total{reason="full",route="a"} 1`) {
+		t.Error(s)
+	}
+}
+
+func TestTheQueueIsServedInOrderAndRefusesWhenFull(t *testing.T) {
+	g := newGate()
+	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 3}, patience)))
+	calls := []<-chan answer{f.startGet("/a/0")}
+	g.wait(t)
+	for i := 1; i <= 3; i++ {
+		calls = append(calls, f.startGet(fmt.Sprint("/a/", i)))
+		f.queued(i)
+	}
+	if resp, _ := f.get("/a/4"); resp.StatusCode != 429 {
+		t.Errorf("the queue took a fourth: %d", resp.StatusCode)
+	}
+	for i, call := range calls {
+		g.let <- struct{}{}
+		if a := <-call; a.status != 200 {
+			t.Errorf("call %d: %+v", i, a)
+		}
+		if i < 3 {
+			if path := g.wait(t); path != fmt.Sprint("/a/", i+1) {
+				t.Errorf("%s came after call %d", path, i)
+			}
+		}
+	}
+	f.queued(0)
+	eventually(t, "the waits to be counted", func() bool {
+		return strings.Contains(f.series(), `watchdogd_queue_wait_seconds_count{route="a"} 3`)
+	})
+}
+
+func TestWhoWaitsTooLongForAPlaceGets503(t *testing.T) {
+	g := newGate()
+	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 1}, 30*time.Millisecond)))
+	first := f.startGet("/a")
+	g.wait(t)
+	resp, body := f.get("/a")
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.HasPrefix(body, "503 queue") {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+	g.let <- struct{}{}
+	<-first
+	eventually(t, "the line", func() bool { return len(f.log.requests()) == 2 })
+	line := f.log.requests()[0]
+	if line["timeout"] != "queue" || line["queue"].(float64) < 30e6 {
+		t.Errorf("%v", line)
+	}
+	if s := f.series(); !strings.Contains(s, `watchdogd_timeouts_total{kind="queue",route="a"} 1`) {
+		t.Error(s)
+	}
+}
+
+func TestACallerWhoLeavesTheQueueFreesHisPlaceInIt(t *testing.T) {
+	for name, body := range map[string]string{"without a body": "", "with an unread body": "some body"} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate()
+			f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 1}, patience)))
+			first := f.startGet("/a/0")
+			g.wait(t)
+			ctx, leave := context.WithCancel(context.Background())
+			gone := f.start(ctx, f.request("POST", "/a/1", strings.NewReader(body)))
+			f.queued(1)
+			leave()
+			if a := <-gone; a.err == nil {
+				t.Errorf("%+v", a)
+			}
+			f.queued(0)
+			second := f.startGet("/a/2")
+			f.queued(1)
+			g.let <- struct{}{}
+			if path := g.wait(t); path != "/a/2" {
+				t.Errorf("%s was served", path)
+			}
+			g.let <- struct{}{}
+			<-first
+			<-second
+			eventually(t, "the lines", func() bool { return len(f.log.requests()) == 3 })
+			if line := f.log.requests()[0]; line["status"] != 499.0 || line["path"] != "/a/1" {
+				t.Errorf("%v", line)
+			}
+		})
+	}
+}
+
+func TestAReloadKeepsTheLimitAcrossBothTables(t *testing.T) {
+	g := newGate()
+	e := entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 5}, patience))
+	f := serve(t, e)
+	first := f.startGet("/a/0")
+	g.wait(t)
+	old := f.live.Swap(NewTable([]Entry{e}, f.options))
+	second := f.startGet("/a/1")
+	f.queued(1)
+	if n := old.Inflight(); n != 1 {
+		t.Errorf("%d calls in the old table", n)
+	}
+	g.let <- struct{}{}
+	<-first
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := old.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(t)
+	g.let <- struct{}{}
+	if a := <-second; a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestAReloadThatRaisesTheLimitLetsTheQueueIn(t *testing.T) {
+	g := newGate()
+	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 5}, patience)))
+	calls := []<-chan answer{f.startGet("/a"), nil}
+	g.wait(t)
+	calls[1] = f.startGet("/a")
+	f.queued(1)
+	f.live.Swap(NewTable([]Entry{entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 2}, 0))}, f.options))
+	g.wait(t)
+	for range calls {
+		g.let <- struct{}{}
+	}
+	for _, c := range calls {
+		if a := <-c; a.status != 200 {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
+func TestOverTheRateACallIsToldWhenToComeAgain(t *testing.T) {
+	f := serve(t, entry("a", hello("a"), func(r *schema.Route) { r.Limits.Rate = schema.Rate{PerSecond: 0.001, Burst: 2} }))
+	for i, want := range []int{200, 200, 429} {
+		resp, _ := f.get("/a")
+		if resp.StatusCode != want {
+			t.Errorf("call %d: %d", i, resp.StatusCode)
+		}
+		if again := resp.Header.Get("Retry-After"); want == 429 && (len(again) < 3 || again[:2] == "10" && len(again) > 4) {
+			t.Errorf("Retry-After %q", again)
+		}
+	}
+	f.live.Swap(NewTable([]Entry{entry("a", hello("a"), func(r *schema.Route) { r.Limits.Rate = schema.Rate{PerSecond: 0.002, Burst: 2} })}, f.options))
+	if resp, _ := f.get("/a"); resp.StatusCode != 429 {
+		t.Errorf("a reload filled the bucket: %d", resp.StatusCode)
+	}
+}
+
+func TestARateWithoutABurstAllowsOneSecondOfCallsAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		rate schema.Rate
+		want int
+	}{{schema.Rate{PerSecond: 100}, 100}, {schema.Rate{PerSecond: 0.5}, 1}, {schema.Rate{PerSecond: 5, Burst: 50}, 50}} {
+		if got := burst(c.rate); got != c.want {
+			t.Errorf("%+v: %d", c.rate, got)
+		}
+	}
+}
+
+// silentLine is a call's connection in tests that have none.
+type silentLine struct{}
+
+func (silentLine) stop(error, bool) {}
+func (silentLine) gone() bool       { return false }
+func (silentLine) watched() bool    { return false }
+
+func TestNoPlaceIsLostWhenCallersLeaveInTheMomentTheyAreCalled(t *testing.T) {
+	m := telemetry.NewMetrics(telemetry.Options{})
+	rt := newRoute(&schema.Route{Name: "a", Limits: schema.Limits{Inflight: 2, Queue: 1000}}, nil, m)
+	done := make(chan error, 400)
+	for i := range 400 {
+		go func() {
+			ctx, leave := context.WithTimeout(context.Background(), time.Duration(i%7)*100*time.Microsecond)
+			defer leave()
+			c := &call{route: rt, ctx: ctx, line: silentLine{}, called: make(chan struct{}, 1)}
+			err := rt.place.enter(c)
+			if err == nil {
+				rt.place.leave(c)
+			} else if failure.Of(err).Kind == failure.Full {
+				err = fmt.Errorf("unexpected: %w", err)
+				t.Error(err)
+			}
+			done <- err
+		}()
+	}
+	for range 400 {
+		<-done
+	}
+	if p := rt.place; p.running.n != 0 || p.waiting.n != 0 || p.running.first != nil || p.waiting.last != nil {
+		t.Errorf("%d run and %d wait", p.running.n, p.waiting.n)
+	}
+}
