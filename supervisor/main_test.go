@@ -72,6 +72,10 @@ func become_(words []string) int {
 		again("mid "+args[0], &syscall.SysProcAttr{})
 		select {}
 	case "mid":
+		if args[0] == "exit" {
+			again("exit 3", &syscall.SysProcAttr{})
+			return 0
+		}
 		again("tree 0 x", &syscall.SysProcAttr{Setsid: args[0] == "setsid"})
 		return 0
 	case "serve": // serve [DELAY]: an HTTP server on $PORT
@@ -95,6 +99,14 @@ func become_(words []string) int {
 	case "warm":
 		warmed(os.NewFile(3, "env"), os.Stdin, os.Stdout)
 		return 0
+	case "host":
+		return hosts(args[0])
+	case "litter": // leaves N orphans that end at once
+		n, _ := strconv.Atoi(args[0])
+		for range n {
+			again("mid exit", &syscall.SysProcAttr{Setsid: true})
+		}
+		return 5
 	case "cat":
 		_, _ = io.Copy(os.Stdout, os.Stdin)
 		return 0
@@ -103,10 +115,18 @@ func become_(words []string) int {
 	return 99
 }
 
-// again starts the test binary as another program, with the same files.
+// again starts the test binary as another program, with the same files. Nobody is the
+// descendant of more than a dozen.
 func again(be string, attr *syscall.SysProcAttr) {
-	env := append(os.Environ(), "BE="+be)
-	_, err := syscall.ForkExec(os.Args[0], os.Args[:1], &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2}, Sys: attr})
+	generation, _ := strconv.Atoi(os.Getenv("GENERATION"))
+	if generation >= 12 {
+		fmt.Println("too many generations")
+		os.Exit(97)
+	}
+	env := newEnviron(os.Environ())
+	env.set("GENERATION", strconv.Itoa(generation+1))
+	env.set("BE", be)
+	_, err := syscall.ForkExec(os.Args[0], os.Args[:1], &syscall.ProcAttr{Env: env.list, Files: []uintptr{0, 1, 2}, Sys: attr})
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(98)
@@ -194,10 +214,4 @@ func atoi(t testing.TB, s string) int {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// alive reports whether pid is there and no zombie.
-func alive(pid int) bool {
-	e, ok := readEntry(pid, make([]byte, 1024))
-	return ok && e.alive()
 }

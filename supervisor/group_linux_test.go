@@ -1,0 +1,271 @@
+package supervisor
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+func TestADescendantThatLeftTheGroupIsSwept(t *testing.T) {
+	for _, how := range []string{"setsid", "plain"} {
+		spec := service(t, "daemon", "orphan "+how)
+		spec.Process.Stop.Grace = schema.Duration(10 * time.Millisecond)
+		s := newStack(t, spec)
+		f := newFollower()
+		p := s.Process("daemon")
+		text := ""
+		if lines := p.output.follow(f); len(lines) > 0 {
+			text = lines[0].Text
+		} else {
+			text = (<-f.lines).Text
+		}
+		p.output.unfollow(f)
+		orphan := atoi(t, text)
+		if !alive(orphan) {
+			t.Fatalf("%s: %d is not there", how, orphan)
+		}
+		if err := s.Supervisor.Stop(context.Background(), "daemon"); err != nil {
+			t.Fatal(err)
+		}
+		if alive(orphan) {
+			t.Errorf("%s: %d is alive", how, orphan)
+		}
+	}
+}
+
+func TestADescendantThatHidesItsEnvironmentIsSweptAtTheEnd(t *testing.T) {
+	spec := service(t, "daemon", "")
+	spec.Process.Shell = true
+	spec.Process.FProcess = schema.Command{Line: "setsid env -i sh -c 'echo $$$$; exec sleep 1000' & wait"}
+	s := newStack(t, spec)
+	f := newFollower()
+	p := s.Process("daemon")
+	text := ""
+	if lines := p.output.follow(f); len(lines) > 0 {
+		text = lines[0].Text
+	} else {
+		text = (<-f.lines).Text
+	}
+	p.output.unfollow(f)
+	hidden := atoi(t, text)
+	s.stop()
+	if alive(hidden) {
+		t.Errorf("%d is alive", hidden)
+	}
+}
+
+// host starts the test binary as a program that supervises.
+func host(t *testing.T, what string, attr *syscall.SysProcAttr) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self)
+	c.Env = append(os.Environ(), "BE=host "+what, "GOMAXPROCS=2")
+	c.Dir = t.TempDir()
+	c.SysProcAttr = attr
+	c.Stderr = os.Stderr
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Skipf("the system does not permit it: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	})
+	return c, bufio.NewReader(out)
+}
+
+func TestChildrenDieWithAKilledSupervisor(t *testing.T) {
+	c, out := host(t, "family", nil)
+	pid := atoi(t, readLine(t, out))
+	if !alive(pid) {
+		t.Fatal("the child is not there")
+	}
+	_ = c.Process.Kill()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	if !awaitEnd(ctx, pid) {
+		t.Errorf("%d lives on", pid)
+	}
+}
+
+func TestAsPID1OrphansAreReapedAndNoStatusIsStolen(t *testing.T) {
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	if os.Geteuid() != 0 {
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	_, out := host(t, "init", attr)
+	switch got := readLine(t, out); {
+	case strings.HasPrefix(got, "skip"):
+		t.Skip(got)
+	case got != "ok":
+		t.Fatal(got)
+	}
+}
+
+func TestAThousandProcessesNeedFewThreads(t *testing.T) {
+	if testing.Short() {
+		t.Skip("1000 processes are many")
+	}
+	_, out := host(t, "thousand", nil)
+	words := strings.Fields(readLine(t, out))
+	if len(words) != 3 {
+		t.Fatal(words)
+	}
+	t.Logf("1000 processes: started in %s, %s threads, left in %s", words[0], words[1], words[2])
+	if n := atoi(t, words[1]); n > 16 {
+		t.Errorf("%d threads", n)
+	}
+}
+
+func hosts(what string) int {
+	of := func(name, be string) Spec { return service(hostTB{}, name, be) }
+	sup := New(Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	var run sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	begin := func(specs ...Spec) {
+		if _, err := sup.Reconcile(specs); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		run.Go(func() { _ = sup.Run(ctx) })
+	}
+	await := func(ok func([]Status) bool) {
+		for limit := time.Now().Add(bound); !ok(sup.Status()); {
+			if time.Now().After(limit) {
+				fmt.Println("it never comes:", sup.Status())
+				os.Exit(1)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	ready := func(all []Status) bool {
+		for _, st := range all {
+			if st.State != Ready {
+				return false
+			}
+		}
+		return true
+	}
+	switch what {
+	case "family":
+		begin(of("child", "sleep"))
+		await(ready)
+		fmt.Println(sup.Status()[0].Instances[0].PID)
+		select {}
+	case "init":
+		return hostInit(sup, begin, await, of, func() { cancel(); run.Wait() })
+	case "thousand":
+		specs := make([]Spec, 1000)
+		for n := range specs {
+			specs[n] = of("s"+strconv.Itoa(n), "")
+			specs[n].Process.FProcess.Words = []schema.Text{"/bin/sleep", "100000"}
+		}
+		began := time.Now()
+		begin(specs...)
+		await(ready)
+		up := time.Since(began)
+		threads, _ := os.ReadDir("/proc/self/task")
+		began = time.Now()
+		cancel()
+		run.Wait()
+		fmt.Println(up, len(threads), time.Since(began))
+	}
+	return 0
+}
+
+// hostInit is PID 1 of a namespace.
+func hostInit(sup *Supervisor, begin func(...Spec), await func(func([]Status) bool), of func(name, be string) Spec, end func()) int {
+	if os.Getpid() != 1 {
+		fmt.Println("skip: not PID 1")
+		return 0
+	}
+	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		fmt.Println("skip: no mounts of our own:", err)
+		return 0
+	}
+	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		fmt.Println("skip: no /proc of our own:", err)
+		return 0
+	}
+	litter := of("litter", "litter 10")
+	litter.Process.Restart.GiveUp.Exits = 0
+	begin(litter)
+	self, _ := os.Executable()
+	prog, err := NewProgram("x", ptr(of("x", "exit 0").Process))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	for n := range 100 {
+		code := n % 7
+		c := exec.Command(self)
+		c.Env = append(os.Environ(), "BE=exit "+strconv.Itoa(code))
+		_ = c.Run()
+		if got := c.ProcessState.ExitCode(); got != code {
+			fmt.Printf("os/exec was given %d, not %d\n", got, code)
+			return 1
+		}
+		child, err := prog.Start(StartOptions{Env: []string{"BE=exit " + strconv.Itoa(code)}})
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		exit, _ := child.Wait(context.Background())
+		child.Kill()
+		if exit.Code != code {
+			fmt.Printf("a Child was given %v, not %d\n", exit, code)
+			return 1
+		}
+	}
+	await(func(all []Status) bool { return all[0].Restarts > 3 })
+	if st := sup.Status()[0]; st.LastExit != "exit status 5" {
+		fmt.Println("the service ended with", st.LastExit)
+		return 1
+	}
+	if err := sup.Stop(context.Background(), "litter"); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	await(func([]Status) bool {
+		for _, e := range census.take() {
+			if e.pid != 1 {
+				return false
+			}
+		}
+		return true
+	})
+	end()
+	fmt.Println("ok")
+	return 0
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// hostTB stands for a test in a program that is none.
+type hostTB struct{ testing.TB }
+
+func (hostTB) Helper()         {}
+func (hostTB) TempDir() string { return "/" }
+func (hostTB) Fatal(a ...any)  { fmt.Println(a...); os.Exit(1) }
