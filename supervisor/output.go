@@ -33,7 +33,7 @@ type Output struct {
 type Line struct {
 	Time     time.Time `json:"time"`
 	Name     string    `json:"name"`
-	Instance int       `json:"instance"`
+	Instance int       `json:"instance"` // -1 for a process forked for one call
 	PID      int       `json:"pid"`
 	Stream   string    `json:"stream"` // stdout or stderr
 	Text     string    `json:"text"`   // without its newline
@@ -59,7 +59,7 @@ func newOutput(log *slog.Logger, kind Kind, name string) *Output {
 // more than 64 KiB come in pieces of that size, all but the last with partial=true. A
 // pipe that is silent costs no buffer.
 func (o *Output) Copy(pid int, stream string, r io.Reader) {
-	o.copy(Line{Name: o.name, PID: pid, Stream: stream}, r, nil)
+	o.copy(Line{Name: o.name, Instance: -1, PID: pid, Stream: stream}, r, nil)
 }
 
 // copy is Copy. Each line is like head, and is shown to seen, when there is one.
@@ -251,18 +251,20 @@ func (o *Output) settle(d time.Duration) {
 
 // write logs one line. A line that is a JSON object stays one.
 func (o *Output) write(l *Line) {
-	attrs := [...]slog.Attr{
-		slog.String(o.key, o.name), slog.Int("instance", l.Instance), slog.String("stream", l.Stream), slog.Int("pid", l.PID),
-		slog.String("line", l.Text), slog.Bool("partial", true),
+	var room [6]slog.Attr
+	attrs := append(room[:0], slog.String(o.key, o.name), slog.String("stream", l.Stream), slog.Int("pid", l.PID))
+	if l.Instance >= 0 {
+		attrs = append(attrs, slog.Int("instance", l.Instance))
 	}
-	used := len(attrs)
-	if !l.Partial {
-		used--
-		if object := isObject(l.Text); object {
-			attrs[4] = slog.Any("json", json.RawMessage(l.Text))
-		}
+	switch {
+	case l.Partial:
+		attrs = append(attrs, slog.String("line", l.Text), slog.Bool("partial", true))
+	case isObject(l.Text):
+		attrs = append(attrs, slog.Any("json", json.RawMessage(l.Text)))
+	default:
+		attrs = append(attrs, slog.String("line", l.Text))
 	}
-	o.log.LogAttrs(context.Background(), slog.LevelInfo, "output", attrs[:used]...)
+	o.log.LogAttrs(context.Background(), slog.LevelInfo, "output", attrs...)
 }
 
 func isObject(s string) bool {

@@ -1,0 +1,278 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// record is one line of a JSON log.
+type record struct {
+	Msg, Level, Route, Service, Stream, Line, Why string
+	Instance, PID, Lines                          int
+	Partial                                       bool
+	JSON                                          json.RawMessage
+}
+
+func records(t *testing.T, log string) (all []record) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		var r record
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// copied gives the log of what is read.
+func copied(t *testing.T, r io.Reader) []record {
+	t.Helper()
+	var log buffer
+	o := NewOutput(slog.New(slog.NewJSONHandler(&log, nil)), "fn")
+	o.Copy(7, "stdout", r)
+	o.settle(bound)
+	return records(t, log.String())
+}
+
+func TestOutputIsLoggedByLineWithRouteStreamAndPID(t *testing.T) {
+	got := copied(t, strings.NewReader("one\r\n\ntwo"))
+	if len(got) != 3 || got[0].Line != "one" || got[1].Line != "" || got[2].Line != "two" {
+		t.Fatalf("%+v", got)
+	}
+	if r := got[0]; r.Msg != "output" || r.Route != "fn" || r.Stream != "stdout" || r.PID != 7 || r.Partial {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestALineThatIsAJSONObjectStaysOne(t *testing.T) {
+	got := copied(t, strings.NewReader(`{"level":"warn","n":1}`+"\n"+`{"broken"`+"\n"+`[1]`+"\n"))
+	if string(got[0].JSON) != `{"level":"warn","n":1}` || got[0].Line != "" {
+		t.Errorf("%+v", got[0])
+	}
+	if got[1].JSON != nil || got[1].Line != `{"broken"` || got[2].Line != "[1]" {
+		t.Errorf("%+v", got[1:])
+	}
+}
+
+func TestALongLineIsCutIntoPieces(t *testing.T) {
+	long := strings.Repeat("ä", 100_000) // two bytes each
+	got := copied(t, strings.NewReader("x"+long+"\nend\n"))
+	var text string
+	for n, r := range got[:len(got)-1] {
+		last := n == len(got)-2
+		if r.Partial == last {
+			t.Errorf("piece %d of %d: partial is %v", n, len(got)-1, r.Partial)
+		}
+		if len(r.Line) > maxLine || strings.ContainsRune(r.Line, '\ufffd') {
+			t.Errorf("piece %d: %d bytes, cut in a character: %v", n, len(r.Line), strings.ContainsRune(r.Line, '\ufffd'))
+		}
+		text += r.Line
+	}
+	if text != "x"+long {
+		t.Error("the pieces are not the line")
+	}
+	if got[len(got)-1].Line != "end" {
+		t.Error("what follows is lost")
+	}
+}
+
+// zeros is n bytes without a newline.
+type zeros struct{ n int }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	if z.n == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), z.n)
+	clear(p[:n])
+	z.n -= n
+	return n, nil
+}
+
+func TestALineOf100MBCostsNoMemoryBeyondItsBuffer(t *testing.T) {
+	o := NewOutput(slog.New(slog.DiscardHandler), "fn")
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	o.Copy(7, "stdout", &zeros{100 << 20})
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+	if n := int64(after.HeapSys) - int64(before.HeapSys); n > 32<<20 {
+		t.Errorf("the heap's memory grew by %d bytes", n)
+	}
+}
+
+func TestBinaryOutputIsLogged(t *testing.T) {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	if got := copied(t, bytes.NewReader(append(all, '\n'))); len(got) != 2 { // one newline is among them
+		t.Errorf("%d lines", len(got))
+	}
+}
+
+// stuck is a log that takes nothing until it is let go.
+type stuck struct {
+	free chan struct{}
+	buffer
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	<-s.free
+	return s.buffer.Write(p)
+}
+
+func TestAFloodAndASlowLogNeverBlockAChild(t *testing.T) {
+	log := &stuck{free: make(chan struct{})}
+	o := NewOutput(slog.New(slog.NewJSONHandler(log, nil)), "fn")
+	child, _ := start(t, "exit 0") // any: its pid
+	r, w, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var copying sync.WaitGroup
+	copying.Go(func() { o.Copy(child.PID(), "stdout", r) })
+	const lines = 200_000
+	text := strings.Repeat("x", 49) + "\n"
+	for range lines { // would block for ever if nobody read
+		if _, err := w.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Close()
+	copying.Wait()
+	close(log.free)
+	o.settle(bound)
+	logged, dropped := 0, 0
+	for _, r := range records(t, log.String()) {
+		switch r.Msg {
+		case "output":
+			logged++
+		case "output dropped":
+			dropped += r.Lines
+		}
+	}
+	if logged+dropped != lines || dropped == 0 {
+		t.Errorf("%d logged and %d said to be dropped of %d", logged, dropped, lines)
+	}
+}
+
+func TestASilentPipeCostsNoBuffer(t *testing.T) {
+	o := NewOutput(slog.New(slog.DiscardHandler), "fn")
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var copying sync.WaitGroup
+	const pipes = 200
+	var ws [pipes]*os.File
+	for n := range ws {
+		r, w, err := pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ws[n] = w
+		copying.Go(func() { o.Copy(1, "stdout", r); r.Close() })
+		if _, err := w.WriteString("hello\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := newFollower()
+	seen := len(o.follow(f))
+	for ; seen < pipes; seen++ {
+		<-f.lines
+	}
+	o.settle(bound)
+	runtime.GC()
+	runtime.GC() // the pool's are kept for one
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > pipes*maxLine/4 {
+		t.Errorf("%d silent pipes hold %d bytes", pipes, grown)
+	}
+	for _, w := range ws {
+		w.Close()
+	}
+	copying.Wait()
+}
+
+func TestOutputAfterTheLeadersDeathIsRead(t *testing.T) {
+	spec := service(t, "api", "")
+	spec.Process.Shell = true
+	// On TERM the leader ends, and the other prints when the leader is gone.
+	spec.Process.FProcess = schema.Command{Line: `(trap 'while kill -0 $$$$ 2>/dev/null; do sleep 0.01; done; printf last; exit' TERM
+		echo first; while :; do sleep 0.01; done) & trap 'exit 3' TERM; while :; do sleep 0.01; done`}
+	spec.Process.Ready = schema.Probe{Log: "first"}
+	spec.Process.Stop.Grace = schema.Duration(bound)
+	s := newStack(t, spec)
+	s.awaitState("api", Ready)
+	if err := s.Supervisor.Stop(context.Background(), "api"); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := s.Logs(0, "api")
+	if err != nil || len(lines) != 2 || lines[0].Text != "first" || lines[1].Text != "last" {
+		t.Errorf("%+v %v", lines, err)
+	}
+}
+
+func TestLogsKeepTheLastLinesAndFollow(t *testing.T) {
+	o := NewOutput(slog.New(slog.DiscardHandler), "fn")
+	var b strings.Builder
+	for range maxLast * 3 {
+		b.WriteString("line\n")
+	}
+	o.Copy(7, "stdout", strings.NewReader(b.String()))
+	o.Copy(7, "stderr", strings.NewReader("the last\n"))
+	s := New(Options{Log: slog.New(slog.DiscardHandler)})
+	s.Attach(o)
+	if all, err := s.Logs(0, "fn"); err != nil || len(all) != maxLast || all[maxLast-1].Text != "the last" {
+		t.Errorf("%d lines %v", len(all), err)
+	}
+	if _, err := s.Logs(0, "other"); err == nil {
+		t.Error("the lines of nobody")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	var got []string
+	err := s.Follow(ctx, 2, []string{"fn"}, func(l Line) error {
+		got = append(got, l.Stream+" "+l.Text)
+		switch len(got) {
+		case 2:
+			go o.Copy(8, "stdout", strings.NewReader("and more\n"))
+		case 3:
+			return io.EOF
+		}
+		return nil
+	})
+	if err != io.EOF || strings.Join(got, ", ") != "stdout line, stderr the last, stdout and more" {
+		t.Errorf("%v %v", got, err)
+	}
+}
+
+func TestTheRingIsBoundedInBytes(t *testing.T) {
+	var r ring
+	for range 100 {
+		r.add(Line{Text: strings.Repeat("x", maxLine), Time: time.Now()})
+	}
+	if n := len(r.lines()); n != maxRing/maxLine {
+		t.Errorf("%d long lines are kept", n)
+	}
+	if cap(r.all) > 10*maxLast {
+		t.Errorf("room for %d", cap(r.all))
+	}
+}
