@@ -54,21 +54,23 @@ func scaleCommand(from *source) *cobra.Command {
 		Example: "  watchdogd scale api=4",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, arg := range args {
+				name, count, _ := strings.Cut(arg, "=")
+				if n, err := strconv.Atoi(count); err != nil || n < 0 || name == "" {
+					return exitStatus{statusUsage, fmt.Errorf("scale %s: write NAME=N, as in api=4", arg)}
+				}
+			}
 			running, err := stack(from)
 			if err != nil {
 				return err
 			}
 			for _, arg := range args {
-				name, count, ok := strings.Cut(arg, "=")
-				n, err := strconv.Atoi(count)
-				if !ok || err != nil || n < 0 {
-					return exitStatus{statusUsage, fmt.Errorf("scale %s: write NAME=N, as in api=4", arg)}
-				}
+				name, n, _ := strings.Cut(arg, "=")
 				var now supervisor.Status
-				if err := running.do(cmd.Context(), http.MethodPost, fmt.Sprintf("/v1/scale/%s/%d", url.PathEscape(name), n), &now); err != nil {
+				if err := running.do(cmd.Context(), http.MethodPost, "/v1/scale/"+url.PathEscape(name)+"/"+n, &now); err != nil {
 					return failed(fmt.Errorf("scale %s: %w", arg, err))
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %d, now %s\n", name, n, stateText(now))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %s, now %s\n", name, n, stateText(now))
 			}
 			return nil
 		},

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +56,17 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return statusOK
 }
 
+// noSuchCommand refuses words where only a command may stand, with what was meant.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		return fmt.Errorf("there is no command %q; did you mean %s?", args[0], strings.Join(meant, " or "))
+	}
+	return fmt.Errorf("there is no command %q", args[0])
+}
+
 // exitStatus is an error that names the status of the process. A nil err has been
 // said already.
 type exitStatus struct {
@@ -77,6 +89,8 @@ func failed(err error) error {
 func commands() *cobra.Command {
 	var from source
 	root := runCommand(&from)
+	root.Args = noSuchCommand
+	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		validateCommand(&from),
 		psCommand(&from),

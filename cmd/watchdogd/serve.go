@@ -31,7 +31,6 @@ stopped. The second cuts off what is left. HUP reads the file again.`,
   watchdogd -c shop.yaml             serve another file
   watchdogd run --only api,redis     only these, and what they depend on
   watchdogd validate                 list every mistake in the file`,
-		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
