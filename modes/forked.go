@@ -354,8 +354,9 @@ func (e *pipeEnds) add(f *os.File) *os.File {
 	return f
 }
 
-func (e pipeEnds) close() {
-	for _, f := range e {
+// close has a pointer as its receiver so that a defer closes what is added after it.
+func (e *pipeEnds) close() {
+	for _, f := range *e {
 		_ = f.Close() // nothing was written that could be lost
 	}
 }

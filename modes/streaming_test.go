@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -373,6 +374,39 @@ func TestConnectionsAreKeptAfterWholeBodies(t *testing.T) {
 	for range 5 {
 		if resp, body := s.do(t, "POST", "/", strings.NewReader("hello")); resp.Close || body != "hello" {
 			t.Errorf("closed %v, %q", resp.Close, body)
+		}
+	}
+}
+
+// A copy of the program's end of a pipe that stays open here would make each call wait
+// for the overtime to pass, and a program never learn that nobody reads.
+func TestOutputEndsWithTheProgramAndNotByTheClock(t *testing.T) {
+	for _, program := range []string{"cat", "cat >&2"} {
+		h, err := New(routeOf(t, t.TempDir(), "mode: streaming\nshell: true\nfprocess: "+program), Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := h.(streaming).forking
+		in := &input{held: newSpill(0)}
+		if _, err := in.held.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		c, err := f.start(t.Context(), httptest.NewRecorder(), in, newPrinted("raw", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for buf := make([]byte, 100); err == nil; {
+			_, err = c.stdout.Read(buf)
+		}
+		if err != io.EOF {
+			t.Errorf("%s: stdout ended with %v", program, err)
+		}
+		<-c.child.Done()
+		if err := c.end(); err != nil {
+			t.Error(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
