@@ -44,8 +44,10 @@ func (d *daemon) ready(name string) error {
 // asMeant reports whether a process is where its configuration wants it.
 func asMeant(s supervisor.Status) bool {
 	switch s.State {
-	case supervisor.Ready, supervisor.Idle, supervisor.CrashLoop, supervisor.Exited:
+	case supervisor.Ready, supervisor.Idle, supervisor.CrashLoop:
 		return true
+	case supervisor.Exited:
+		return s.LastExit == supervisor.Exit{}.String()
 	}
 	return false
 }
