@@ -1,0 +1,463 @@
+package modes
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// soonEnough is how long a test waits for what must happen.
+const soonEnough = 30 * time.Second
+
+// proxyTo serves http mode in front of an upstream that is run elsewhere, and gives
+// the address. change may change the route.
+func proxyTo(t *testing.T, upstream string, change ...func(*schema.Route)) string {
+	t.Helper()
+	route := &schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(upstream)}
+	for _, f := range change {
+		f(route)
+	}
+	h, err := New(route, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.(io.Closer).Close() })
+	return serve(t, h)
+}
+
+// serve serves h as routes does, over HTTP/1.1 and HTTP/2 by prior knowledge.
+func serve(t *testing.T, h http.Handler) string {
+	t.Helper()
+	l := listen(t)
+	s := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is
+			h.ServeHTTP(w, r)
+		}),
+		Protocols: new(http.Protocols),
+	}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// peer is one end of a connection that a test drives by hand.
+type peer struct {
+	net.Conn
+	*bufio.Reader
+	t *testing.T
+}
+
+func newPeer(t *testing.T, c net.Conn) *peer {
+	_ = c.SetDeadline(time.Now().Add(soonEnough))
+	return &peer{Conn: c, Reader: bufio.NewReader(c), t: t}
+}
+
+func (p *peer) Read(b []byte) (int, error) { return p.Reader.Read(b) }
+
+// head reads up to the empty line and gives it all.
+func (p *peer) head() string {
+	var b strings.Builder
+	for {
+		line, err := p.ReadString('\n')
+		b.WriteString(line)
+		if err != nil || line == "\r\n" {
+			return b.String()
+		}
+	}
+}
+
+// take reads n bytes.
+func (p *peer) take(n int) string {
+	b := make([]byte, n)
+	n, _ = io.ReadFull(p.Reader, b)
+	return string(b[:n])
+}
+
+// all reads to the end.
+func (p *peer) all() string {
+	b, _ := io.ReadAll(p.Reader)
+	return string(b)
+}
+
+func (p *peer) say(s string) { _, _ = io.WriteString(p.Conn, s) }
+
+// upstreamOf listens, and has each connection answered by serve, which gets its
+// number from 0. The connection is closed when serve returns.
+func upstreamOf(t *testing.T, serve func(n int, p *peer)) string {
+	t.Helper()
+	l := listen(t)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for n := 0; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer func() { _ = c.Close() }()
+				serve(n, newPeer(t, c))
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return l.Addr().String()
+}
+
+// answering is an upstream that gives each request on every connection the same
+// answer, byte for byte. It reads bodies by Content-Length.
+func answering(t *testing.T, answer string) string {
+	return upstreamOf(t, func(_ int, p *peer) {
+		for {
+			r, err := http.ReadRequest(p.Reader)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			p.say(answer)
+		}
+	})
+}
+
+func dial(t *testing.T, address string) *peer {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return newPeer(t, c)
+}
+
+// ask sends one request as it is written and gives the whole answer of the connection,
+// which is asked to close after it.
+func ask(t *testing.T, address, request string) string {
+	t.Helper()
+	p := dial(t, address)
+	p.say(request)
+	return p.all()
+}
+
+const get = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+func TestARequestReachesTheUpstreamByteForByte(t *testing.T) {
+	heads := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		heads <- p.head()
+		p.say("HTTP/1.1 204 No Content\r\n\r\n")
+	})
+	front := proxyTo(t, up)
+	for _, path := range []string{"/", "/a%2Fb", "//x//y", "/./a/../b", "/?a=%zz;b&c", "/%00?", "/a?b?c#", "/\"<>"} {
+		ask(t, front, "GET "+path+" HTTP/1.1\r\nHost: example.org:81\r\nConnection: close\r\n\r\n")
+		want := "GET " + path + " HTTP/1.1\r\nHost: example.org:81\r\n\r\n"
+		if got := <-heads; got != want {
+			t.Errorf("got\n%q, want\n%q", got, want)
+		}
+	}
+}
+
+func TestAnAbsoluteTargetGoesOnAsItsPath(t *testing.T) {
+	heads := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		heads <- p.head()
+		p.say("HTTP/1.1 204 No Content\r\n\r\n")
+	})
+	front := proxyTo(t, up)
+	for target, path := range map[string]string{"http://h/a%2F?b": "/a%2F?b", "http://h": "/", "http://h?q": "/?q"} {
+		ask(t, front, "GET "+target+" HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n")
+		if got := <-heads; !strings.HasPrefix(got, "GET "+path+" HTTP/1.1\r\nHost: h\r\n") {
+			t.Errorf("%s: got %q", target, got)
+		}
+	}
+}
+
+func TestHeadersForOneHopStayThere(t *testing.T) {
+	heads := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		heads <- p.head()
+		p.say("HTTP/1.1 200 OK\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nUpgrade: x\r\nX-End: 2\r\nProxy-Authenticate: b\r\nContent-Length: 0\r\n\r\n")
+	})
+	answer := ask(t, proxyTo(t, up), "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Mine, X-Forwarded-For, X-Request-Id\r\nX-Mine: 1\r\nKeep-Alive: 5\r\n"+
+		"Proxy-Connection: keep-alive\r\nProxy-Authorization: secret\r\nTE: gzip;q=1, trailers\r\nUpgrade: h2c\r\nX-Forwarded-For: 1.2.3.4\r\nX-Request-Id: i\r\nAccept: */*\r\n\r\n")
+	wantFields(t, <-heads, "GET / HTTP/1.1", "Host: h", "X-Forwarded-For: 1.2.3.4", "X-Request-Id: i", "Accept: */*", "Te: trailers", "Connection: TE")
+	wantFields(t, answer, "HTTP/1.1 200 OK", "X-End: 2", "Content-Length: 0", "Date: *", "Connection: close")
+}
+
+// wantFields checks that a head has these lines after the first in any order, and no
+// others; a value of * is any.
+func wantFields(t *testing.T, head string, want ...string) {
+	t.Helper()
+	head, _, _ = strings.Cut(head, "\r\n\r\n")
+	got := strings.Split(head, "\r\n")
+	for i, line := range got {
+		if name, _, ok := strings.Cut(line, ": "); ok && slices.Contains(want, name+": *") {
+			got[i] = name + ": *"
+		}
+	}
+	if len(got) > 1 && len(want) > 1 {
+		slices.Sort(got[1:])
+		slices.Sort(want[1:])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+func TestNothingIsAddedOrGuessed(t *testing.T) {
+	heads := make(chan string, 1)
+	const body = "<html>\x1f\x8b"
+	up := upstreamOf(t, func(_ int, p *peer) {
+		heads <- p.head()
+		p.say("HTTP/1.1 200 OK\r\nDate: yesterday\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\nset-cookie: a\r\nSET-COOKIE: b\r\n\r\n" + body)
+	})
+	answer := ask(t, proxyTo(t, up), get)
+	wantFields(t, <-heads, "GET / HTTP/1.1", "Host: h")
+	wantFields(t, answer, "HTTP/1.1 200 OK", "Date: yesterday", "Content-Encoding: gzip", "Content-Length: 8", "Set-Cookie: a", "Set-Cookie: b", "Connection: close")
+	if !strings.HasSuffix(answer, "\r\n\r\n"+body) {
+		t.Errorf("body changed: %q", answer)
+	}
+
+	up = answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
+	if answer := ask(t, proxyTo(t, up), get); strings.Contains(answer, "Content-Type") {
+		t.Errorf("a type was guessed: %q", answer)
+	}
+}
+
+func TestARequestAndItsBodyLeaveInOneWrite(t *testing.T) {
+	reads := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		b := make([]byte, 8<<10)
+		n, _ := p.Conn.Read(b)
+		reads <- string(b[:n])
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	})
+	front := proxyTo(t, up)
+	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
+	if got, want := <-reads, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+	if got, want := <-reads, "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n000005\r\nhello\r\n0\r\n\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	if got, want := <-reads, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	conns := make(chan int, 10)
+	up := upstreamOf(t, func(n int, p *peer) {
+		for {
+			r, err := http.ReadRequest(p.Reader)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			conns <- n
+			switch r.URL.Path {
+			case "/length":
+				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			case "/chunked":
+				p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+			case "/204":
+				p.say("HTTP/1.1 204 No Content\r\n\r\n")
+			case "/304":
+				p.say("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n")
+			case "/head":
+				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+			}
+		}
+	})
+	client := dial(t, proxyTo(t, up))
+	for _, request := range []string{"GET /length", "GET /chunked", "GET /204", "GET /304", "HEAD /head", "GET /length"} {
+		client.say(request + " HTTP/1.1\r\nHost: h\r\n\r\n")
+		method, _, _ := strings.Cut(request, " ")
+		res, err := http.ReadResponse(client.Reader, &http.Request{Method: method})
+		if err != nil {
+			t.Fatal(request, err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if want := map[bool]string{true: "ok"}[res.StatusCode == 200 && method == "GET"]; err != nil || string(body) != want {
+			t.Errorf("%s: %q, %v", request, body, err)
+		}
+		if request == "HEAD /head" && res.ContentLength != 2 {
+			t.Errorf("HEAD without its Content-Length: %v", res.Header)
+		}
+		if n := <-conns; n != 0 {
+			t.Errorf("%s came on connection %d", request, n)
+		}
+	}
+}
+
+func TestAConnectionIsNotUsedAgainWhenItMayBeOutOfStep(t *testing.T) {
+	for name, answer := range map[string]string{
+		"close":         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+		"HTTP/1.0":      "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+		"more":          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 Smuggled\r\nContent-Length: 0\r\n\r\n",
+		"204 with body": "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n",
+	} {
+		conns := make(chan int, 10)
+		up := upstreamOf(t, func(n int, p *peer) {
+			for p.head() != "" {
+				conns <- n
+				p.say(answer)
+			}
+		})
+		front := proxyTo(t, up)
+		for want := range 3 {
+			if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 20") {
+				t.Errorf("%s: %q", name, answer)
+			}
+			if n := <-conns; n != want {
+				t.Errorf("%s: request %d came on connection %d", name, want, n)
+			}
+		}
+	}
+}
+
+func TestABodyWithoutAnyFramingEndsWithItsConnection(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		p.say("HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nall ")
+		p.say("of it")
+	})
+	res, err := http.Get("http://" + proxyTo(t, up))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "all of it" || res.Header.Get("X-A") != "b" {
+		t.Errorf("%q %v %v", body, err, res.Header)
+	}
+}
+
+func TestAnUpstreamMayListenOnASocketInTheFileSystem(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := strings.Repeat("0123456789abcdef", 64<<10)
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(big)))
+		_, _ = io.WriteString(w, big)
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	defer func() { _ = s.Close(); <-done }()
+	front := proxyTo(t, "unix:"+path)
+	for range 3 {
+		if _, body, _ := strings.Cut(ask(t, front, get), "\r\n\r\n"); body != big {
+			t.Errorf("%d bytes of body, want %d", len(body), len(big))
+		}
+	}
+}
+
+func TestABasePathComesBeforeThePathAndIsNeverLeft(t *testing.T) {
+	heads := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		heads <- p.head()
+		p.say("HTTP/1.1 204 No Content\r\n\r\n")
+	})
+	front := proxyTo(t, "http://"+up+"/base/")
+	for _, path := range []string{"/", "/a/..", "/a/./../b?x=/../..", "/a%2F..", "/...", "/a//b", "/%2e", "/..a", "/%"} {
+		answer := ask(t, front, "GET "+path+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 204") {
+			if path == "/%" {
+				continue // net/http's to refuse
+			}
+			t.Fatalf("%s: %q", path, answer)
+		}
+		if got := <-heads; !strings.HasPrefix(got, "GET /base"+path+" HTTP/1.1\r\n") {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	for _, path := range []string{"/..", "/../", "/a/../../b", "/%2e%2e/", "/.%2E", "/%2e.", "/a/%2e%2e/..", "/..%2f", "/..\\x", "/..%5cx", "/a//../..", "/..;x/", "/a%2f..%2f.."} {
+		answer := ask(t, front, "GET "+path+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 400") {
+			t.Errorf("%s: %q", path, answer)
+		}
+	}
+}
+
+func TestABufferedBodyIsSentWithItsLength(t *testing.T) {
+	heads := make(chan string, 1)
+	bodies := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		heads <- p.head()
+		bodies <- p.take(5)
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	})
+	front := proxyTo(t, up, func(r *schema.Route) { r.BufferBody = true })
+	answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\nExpect: 100-continue\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n")
+	wantFields(t, <-heads, "POST / HTTP/1.1", "Host: h", "Content-Length: 5")
+	if got := <-bodies; got != "hello" {
+		t.Errorf("body %q", got)
+	}
+	if !strings.Contains(answer, "HTTP/1.1 200 OK") {
+		t.Errorf("%q", answer)
+	}
+}
+
+func TestALargeBufferedBodyArrivesWhole(t *testing.T) {
+	sum := make(chan [32]byte, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := sha256.New()
+		n, _ := io.Copy(h, r.Body)
+		if n != r.ContentLength {
+			t.Errorf("%d bytes of %d", n, r.ContentLength)
+		}
+		sum <- [32]byte(h.Sum(nil))
+	}))
+	defer s.Close()
+	front := proxyTo(t, s.URL, func(r *schema.Route) { r.BufferBody = true })
+	body := randomBytes(3 << 20)
+	res, err := http.Post("http://"+front, "", io.MultiReader(bytes.NewReader(body))) // no length: chunked
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if got := <-sum; got != sha256.Sum256(body) {
+		t.Error("the body changed on the way")
+	}
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}

@@ -1,0 +1,294 @@
+package modes
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestAHeadIsReadAsItWasSent(t *testing.T) {
+	var h head
+	err := h.parse("HTTP/1.1 299 Odd But Fine\r\ncontent-type: text/plain\r\nX-Empty:\r\nset-cookie: a=1\r\nContent-Length: 007\r\n" +
+		"Set-Cookie:\tb=2 \t\r\nKeep-Alive: timeout=5, max=7\r\nX-Obs: \xe4\xff\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []field{{"Content-Type", "text/plain"}, {"X-Empty", ""}, {"Set-Cookie", "a=1"}, {"Set-Cookie", "b=2"}, {"X-Obs", "\xe4\xff"}}
+	if h.status != 299 || h.length != 7 || h.chunked || h.close || h.keepAlive != 5*time.Second || !slices.Equal(h.fields, want) {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestWhatIsForTheConnectionIsNotPassedOn(t *testing.T) {
+	var h head
+	err := h.parse("HTTP/1.1 200 OK\r\nConnection: X-Mine, close\r\nX-Mine: 1\r\nKeep-Alive: x\r\nProxy-Connection: a\r\nTe: trailers\r\n" +
+		"Upgrade: h2c\r\nTrailer: X-T\r\nTransfer-Encoding: chunked\r\nProxy-Authenticate: b\r\nX-Theirs: 2\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(h.fields, []field{{"X-Theirs", "2"}}) || !h.close || !h.chunked || h.upgrade != "" {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestALineMayEndInABareLineFeed(t *testing.T) {
+	var h head
+	if err := h.parse("HTTP/1.0 200\nX-A: b\n\n"); err != nil || len(h.fields) != 1 || !h.close {
+		t.Errorf("%v %+v", err, h)
+	}
+}
+
+// malformedHeads are heads that two readers may read differently, or that none can.
+var malformedHeads = map[string]string{
+	"nothing":                  "",
+	"an empty line first":      "\r\n\r\n",
+	"no status line":           "hello\r\n\r\n",
+	"HTTP/0.9":                 "<html>\r\n\r\n",
+	"HTTP/2":                   "HTTP/2.0 200 OK\r\n\r\n",
+	"HTTP/1.2":                 "HTTP/1.2 200 OK\r\n\r\n",
+	"a status of two digits":   "HTTP/1.1 20 OK\r\n\r\n",
+	"a status of four digits":  "HTTP/1.1 2000 OK\r\n\r\n",
+	"a status with a sign":     "HTTP/1.1 +20 OK\r\n\r\n",
+	"a status of zero":         "HTTP/1.1 099 OK\r\n\r\n",
+	"two spaces":               "HTTP/1.1  200 OK\r\n\r\n",
+	"NUL in the reason":        "HTTP/1.1 200 O\x00K\r\n\r\n",
+	"CR in the reason":         "HTTP/1.1 200 O\rK\r\n\r\n",
+	"a folded line":            "HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\n\r\n",
+	"a folded first line":      "HTTP/1.1 200 OK\r\n X-A: b\r\n\r\n",
+	"a space before the colon": "HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\n",
+	"no colon":                 "HTTP/1.1 200 OK\r\nX-A\r\n\r\n",
+	"no name":                  "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+	"a name with NUL":          "HTTP/1.1 200 OK\r\nX\x00A: b\r\n\r\n",
+	"a name with a slash":      "HTTP/1.1 200 OK\r\nX/A: b\r\n\r\n",
+	"NUL in a value":           "HTTP/1.1 200 OK\r\nX-A: b\x00c\r\n\r\n",
+	"CR in a value":            "HTTP/1.1 200 OK\r\nX-A: b\rX-B: c\r\n\r\n",
+	"DEL in a value":           "HTTP/1.1 200 OK\r\nX-A: b\x7f\r\n\r\n",
+	"length and chunked":       "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+	"twin lengths":             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+	"different lengths":        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+	"a list of lengths":        "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n",
+	"a length with a sign":     "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+	"a negative length":        "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+	"a hexadecimal length":     "HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\n",
+	"an empty length":          "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+	"a length beyond int64":    "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775808\r\n\r\n",
+	"twin codings":             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+	"chunked twice":            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+	"an unknown coding":        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+	"identity":                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
+	"chunked with a trick":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: \vchunked\r\n\r\n",
+	"chunked in HTTP/1.0":      "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+	"no end":                   "HTTP/1.1 200 OK\r\nX-A: b\r\n",
+	"more than a head":         "HTTP/1.1 200 OK\r\n\r\nbody",
+}
+
+func TestAMalformedHeadIsAnErrorAndNotAGuess(t *testing.T) {
+	for name, s := range malformedHeads {
+		if err := new(head).parse(s); err == nil {
+			t.Errorf("%s is accepted: %q", name, s)
+		}
+	}
+}
+
+func TestTheEndOfAHeadIsFoundHoweverItArrives(t *testing.T) {
+	for _, s := range []string{"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "HTTP/1.1 200 OK\nA: b\n\n", "HTTP/1.1 200 OK\n\r\n", "HTTP/1.1 200\r\n\n"} {
+		for seen := 0; seen < len(s); seen++ {
+			if end := headEnd([]byte(s[:seen]), 0); end != 0 {
+				t.Errorf("%q: an end at %d after %d bytes", s, end, seen)
+			}
+			if end := headEnd([]byte(s+"rest"), seen); end != len(s) {
+				t.Errorf("%q: end at %d after having seen %d", s, end, seen)
+			}
+		}
+	}
+}
+
+// pieces is a connection from which a message is read in pieces of some size: where
+// the system has them, over a socket that keeps the borders of what was written.
+func pieces(t testing.TB, message []byte, size int) *conn {
+	t.Helper()
+	kind := syscall.SOCK_SEQPACKET
+	if runtime.GOOS != "linux" {
+		kind = syscall.SOCK_STREAM
+	}
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, kind, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]net.Conn
+	for i, fd := range pair {
+		file := os.NewFile(uintptr(fd), "pair")
+		if ends[i], err = net.FileConn(file); err != nil {
+			t.Fatal(err)
+		}
+		_ = file.Close()
+	}
+	c, err := newConn(ends[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for p := range slices.Chunk(message, size) {
+			_, _ = ends[1].Write(p)
+		}
+		_ = ends[1].Close()
+	}()
+	t.Cleanup(func() {
+		c.close()
+		<-written
+	})
+	return c
+}
+
+// readAll reads a whole response with our client.
+func readAll(c *conn, method string) (h head, content []byte, trailer []field, err error) {
+	if err = c.readHead(&h); err != nil {
+		return h, nil, nil, err
+	}
+	var b body
+	b.start(c, &h, method)
+	for {
+		p, err := b.next(true)
+		content = append(content, p...)
+		if err == io.EOF {
+			return h, content, b.trailer, nil
+		}
+		if err != nil {
+			return h, content, nil, err
+		}
+	}
+}
+
+func TestABodyIsReadWhereItsHeadSaysThatItEnds(t *testing.T) {
+	for name, c := range map[string]struct{ method, message, body string }{
+		"length":      {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP", "abc"},
+		"length of 0": {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP", ""},
+		"chunked":     {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nab\r\n00A;x=\"y\"\r\n0123456789\r\n0\r\n\r\nHTTP", "ab0123456789"},
+		"to the end":  {"GET", "HTTP/1.1 200 OK\r\n\r\nall of it", "all of it"},
+		"HEAD":        {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nHTTP", ""},
+		"HEAD chunks": {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nHTTP", ""},
+		"204":         {"GET", "HTTP/1.1 204 No Content\r\n\r\nHTTP", ""},
+		"304":         {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\nHTTP", ""},
+		"103":         {"GET", "HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\n\r\nHTTP", ""},
+	} {
+		for _, size := range []int{1, 7, 16 << 10} {
+			_, content, _, err := readAll(pieces(t, []byte(c.message), size), c.method)
+			if err != nil || string(content) != c.body {
+				t.Errorf("%s in pieces of %d: %q, %v", name, size, content, err)
+			}
+		}
+	}
+}
+
+func TestTrailersAreReadAndWhatMayNotBeThereIsDropped(t *testing.T) {
+	_, content, trailer, err := readAll(pieces(t, []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\nContent-Length: 9\r\nX-Sum: 2\r\n\r\n"), 3), "GET")
+	if err != nil || string(content) != "a" || !slices.Equal(trailer, []field{{"X-Sum", "1"}, {"X-Sum", "2"}}) {
+		t.Errorf("%q %v %v", content, trailer, err)
+	}
+}
+
+func TestABodyThatBreaksItsFramingIsAnError(t *testing.T) {
+	chunks := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for name, message := range map[string]string{
+		"short":                    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
+		"no last chunk":            chunks + "3\r\nabc\r\n",
+		"no end of trailer":        chunks + "0\r\n",
+		"no chunk size":            chunks + "\r\nabc\r\n0\r\n\r\n",
+		"a size that is no number": chunks + "g\r\nabc\r\n0\r\n\r\n",
+		"a size with a sign":       chunks + "+3\r\nabc\r\n0\r\n\r\n",
+		"a size with 0x":           chunks + "0x3\r\nabc\r\n0\r\n\r\n",
+		"a space before the size":  chunks + " 3\r\nabc\r\n0\r\n\r\n",
+		"a huge size":              chunks + "ffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+		"a bare line feed":         chunks + "3\nabc\r\n0\r\n\r\n",
+		"CR inside a size line":    chunks + "3;a\rb\r\nabc\r\n0\r\n\r\n",
+		"a longer chunk":           chunks + "3\r\nabcd\r\n0\r\n\r\n",
+		"a chunk without its end":  chunks + "3\r\nabc0\r\n\r\n",
+		"a chunk that ends in LF":  chunks + "3\r\nabc\n0\r\n\r\n",
+		"a folded trailer":         chunks + "0\r\nX-A: b\r\n c\r\n\r\n",
+		"a trailer without colon":  chunks + "0\r\nX-A\r\n\r\n",
+		"an endless size line":     chunks + "3;" + strings.Repeat("x", mostChunkLine+10),
+		"an endless trailer":       chunks + "0\r\n" + strings.Repeat("X-A: "+strings.Repeat("x", 1000)+"\r\n", mostTrailer/1000+1) + "\r\n",
+		"an endless trailer line":  chunks + "0\r\nX-A: " + strings.Repeat("x", mostTrailer),
+		"a head without end":       "HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("x", mostHead),
+		"a head that stops":        "HTTP/1.1 200 OK\r\nX-A: b",
+		"garbage without an end":   "SSH-2.0-OpenSSH_9.2",
+	} {
+		if _, content, _, err := readAll(pieces(t, []byte(message), 4<<10), "GET"); err == nil {
+			t.Errorf("%s is accepted: %q", name, content)
+		}
+	}
+}
+
+// FuzzResponse holds our reader of responses against net/http's: what ours accepts,
+// net/http accepts as well, and reads as the same message; how it is cut into pieces
+// makes no difference; and nothing panics.
+func FuzzResponse(f *testing.F) {
+	for _, s := range malformedHeads {
+		f.Add([]byte(s), false)
+	}
+	for _, s := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3;e=1\r\nabc\r\n0\r\nX-T: 1\r\n\r\n",
+		"HTTP/1.0 200 OK\r\nA: b\r\n\r\nto the end",
+		"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n",
+		"HTTP/1.1 204\nX: y\n\n",
+	} {
+		f.Add([]byte(s), false)
+		f.Add([]byte(s), true)
+	}
+	f.Fuzz(func(t *testing.T, message []byte, isHead bool) {
+		if len(message) > 8<<10 {
+			return
+		}
+		method := "GET"
+		if isHead {
+			method = "HEAD"
+		}
+		h, content, trailer, err := readAll(pieces(t, message, 16<<10), method)
+		_, again, _, errAgain := readAll(pieces(t, message, 5), method)
+		if (err == nil) != (errAgain == nil) || err == nil && !bytes.Equal(content, again) {
+			t.Fatalf("in one piece %q, %v; in many %q, %v", content, err, again, errAgain)
+		}
+		if err != nil {
+			return
+		}
+		res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(message)), &http.Request{Method: method})
+		if err != nil {
+			t.Fatalf("ours accepts what net/http does not: %v", err)
+		}
+		theirs, err := io.ReadAll(res.Body)
+		if err != nil || !bytes.Equal(content, theirs) {
+			t.Fatalf("body %q; net/http: %q, %v", content, theirs, err)
+		}
+		if h.status != res.StatusCode || h.chunked != (len(res.TransferEncoding) > 0) && !h.bodiless(method) {
+			t.Fatalf("%+v; net/http: %+v", h, res)
+		}
+		header := http.Header{}
+		h.writeTo(header)
+		for name, values := range header {
+			if name == "Content-Length" || values == nil {
+				continue
+			}
+			if !slices.Equal(values, res.Header[name]) {
+				t.Fatalf("%s: %q; net/http: %q", name, values, res.Header[name])
+			}
+		}
+		for _, f := range trailer {
+			if !slices.Contains(res.Trailer[textproto.CanonicalMIMEHeaderKey(f.name)], f.value) {
+				t.Fatalf("trailer %v; net/http: %v", f, res.Trailer)
+			}
+		}
+	})
+}
