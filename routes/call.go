@@ -21,7 +21,7 @@ import (
 //	c.begin(table, route, parent, line)
 //	err := c.admit(length)        // rate, place; then arm(header) starts the timers
 //	c.head(stream)                // the head of the response is sent
-//	c.end(request, status, bytes) // counted, logged, its place given to the next
+//	c.end(&ending)                // counted, logged, its place given to the next
 //
 // Of these only touch, cut and the timer's own function may run beside the rest.
 type call struct {
@@ -162,11 +162,11 @@ func (c *call) stopLocked(why *failure.Error) {
 
 // end ends c: it is counted and logged, and its place is the next one's. It reports
 // whether c may be used for another call.
-func (c *call) end(method, path string, status int, bytes int64, instance string, cut bool) (reusable bool) {
+func (c *call) end(e *ending) (reusable bool) {
 	c.mu.Lock()
 	c.stage = over
 	reusable = c.due == 0 || c.timer.Stop()
-	cut = cut || c.cutShort
+	e.cut = e.cut || c.cutShort
 	failed := c.failed
 	c.mu.Unlock()
 	if c.in != nil {
@@ -175,17 +175,17 @@ func (c *call) end(method, path string, status int, bytes int64, instance string
 
 	took := time.Since(c.began)
 	gone := errors.Is(context.Cause(c.ctx), context.Canceled) || errors.Is(context.Cause(c.ctx), errGone)
-	if status == 0 {
-		status = unsent(failed, gone)
+	if e.status == 0 {
+		e.status = unsent(failed, gone)
 	}
 	c.cancel(nil)
 	count := c.route.count
-	count.End(method, status, took)
-	if c.queue > 0 {
+	count.End(e.method, e.status, took)
+	if c.queue >= noWait {
 		count.Waited(c.queue)
 	}
 	c.countFailure(failed)
-	c.log(method, path, status, bytes, took, instance, failed, cut)
+	c.log(e, took, failed)
 	c.table.leave()
 	c.table, c.route, c.line, c.ctx, c.cancel = nil, nil, nil, nil, nil
 	return reusable

@@ -53,13 +53,18 @@ func peerOf(remote string, trusted []netip.Prefix) (peer string, believed bool) 
 	if err != nil {
 		peer, addr = "127.0.0.1", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 	} else {
-		peer = strings.Trim(remote[:strings.LastIndexByte(remote, ':')], "[]")
+		peer = host(remote)
 	}
 	if len(trusted) == 0 {
 		return peer, false
 	}
 	ip := addr.Addr().Unmap().WithZone("")
 	return peer, slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// host is the address of "address:port", without the brackets of IPv6; empty for a unix socket's peer.
+func host(remote string) string {
+	return strings.Trim(remote[:max(0, strings.LastIndexByte(remote, ':'))], "[]")
 }
 
 // forwardedKey reports whether a header speaks of the way of the request. One with

@@ -190,7 +190,15 @@ func (x *exchange) finishUpgrade(p any) {
 
 func (x *exchange) over(cut bool) {
 	w, r := &x.response, x.request
-	reusable := x.end(r.Method, x.path, w.status, w.bytes, w.instance, cut)
+	reusable := x.end(&ending{
+		method:   r.Method,
+		path:     x.path,
+		peer:     host(r.RemoteAddr),
+		status:   w.status,
+		bytes:    w.bytes,
+		instance: w.instance,
+		cut:      cut,
+	})
 	x.request, x.parent, x.path, x.id = nil, nil, "", ""
 	x.response = response{}
 	x.body.reset()

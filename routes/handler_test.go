@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -32,6 +33,17 @@ func TestACallIsAnsweredCountedAndLogged(t *testing.T) {
 	if id, _ := line["id"].(string); len(id) != 32 {
 		t.Errorf("id is %q", id)
 	}
+	if took, _ := line["duration"].(float64); took <= 0 || took > patience.Seconds() {
+		t.Errorf("duration is %v seconds", line["duration"])
+	}
+	if line["peer"] != "127.0.0.1" {
+		t.Errorf("peer is %v", line["peer"])
+	}
+	for _, key := range []string{"queue_wait", "timeout", "error", "cut"} {
+		if value, there := line[key]; there {
+			t.Errorf("%s does not apply and is %v", key, value)
+		}
+	}
 	series := f.series()
 	for _, want := range []string{
 		`http_requests_total{code="201",method="get",route="api"} 1`,
@@ -42,6 +54,42 @@ func TestACallIsAnsweredCountedAndLogged(t *testing.T) {
 		if !strings.Contains(series, want+"\n") {
 			t.Errorf("no %s in\n%s", want, series)
 		}
+	}
+}
+
+func TestTheAccessLineLeavesOutWhatDoesNotApply(t *testing.T) {
+	f := serve(t)
+	f.get("/nowhere")
+	line := f.log.request(t)
+	for _, key := range []string{"route", "instance", "queue_wait", "timeout", "cut"} {
+		if value, there := line[key]; there {
+			t.Errorf("%s does not apply and is %v", key, value)
+		}
+	}
+	if line["status"] != 404.0 || line["error"] != "no route takes this path" {
+		t.Errorf("%v", line)
+	}
+}
+
+func TestWaitingForAnInstanceIsQueueWait(t *testing.T) {
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		waiter := w.(interface{ AddQueueWait(time.Duration) })
+		waiter.AddQueueWait(50 * time.Nanosecond)
+		if r.URL.RawQuery != "" {
+			waiter.AddQueueWait(1500 * time.Millisecond)
+		}
+	}))
+	f.get("/a")
+	if line := f.log.request(t); line["queue_wait"] != nil {
+		t.Errorf("an instance that was there counts as waited for: %v", line)
+	}
+	f.get("/a?slow")
+	eventually(t, "the second line", func() bool { return len(f.log.requests()) == 2 })
+	if line := f.log.requests()[1]; line["queue_wait"] != 1.5 {
+		t.Errorf("%v", line)
+	}
+	if s := f.series(); !strings.Contains(s, `watchdogd_queue_wait_seconds_count{route="a"} 1`+"\n") {
+		t.Error(s)
 	}
 }
 
