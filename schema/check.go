@@ -17,7 +17,7 @@ import (
 // read, by the validate tags of config.go.
 func (l *loader) check(c *Config) {
 	top := item{from: l.sources[0], node: l.top}
-	if len(c.Routes) == 0 && len(c.Services) == 0 && !l.unknownTop {
+	if len(c.Routes) == 0 && len(c.Services) == 0 && !l.incomplete {
 		l.note(top.from, top.node.Line, top.node.Column, "", "there is nothing to do: there is neither a route nor a service", "a route is at least - name: and fprocess:, under routes:")
 	}
 	l.checkServer(c, top)
@@ -39,6 +39,7 @@ type place struct {
 	node    *yaml.Node
 	keys    []string // that lead to it
 	written bool
+	index   int // of an element of the list there, from 1; 0 is the list
 }
 
 // path is made only when there is something to say, which is seldom.
@@ -46,6 +47,9 @@ func (p place) path() string {
 	steps := slices.Clone(p.it.path)
 	for _, k := range p.keys {
 		steps = append(steps, step{key: k})
+	}
+	if p.index > 0 {
+		steps = append(steps, step{index: p.index - 1})
 	}
 	return pathOf(steps)
 }
@@ -60,14 +64,14 @@ func (p place) under(key string) place {
 // is none it is the item's own place.
 func (l *loader) at(it item, keys ...string) place {
 	if n := l.descend(it.node, keys); n != nil {
-		return place{it, n, keys, true}
+		return place{it: it, node: n, keys: keys, written: true}
 	}
 	if l.defaults.node != nil {
 		if n := l.descend(l.defaults.node, keys); n != nil {
-			return place{l.defaults, n, keys, true}
+			return place{it: l.defaults, node: n, keys: keys, written: true}
 		}
 	}
-	return place{it, it.node, keys, false}
+	return place{it: it, node: it.node, keys: keys}
 }
 
 // descend follows keys down. A short form stands for all that its map would say.
@@ -87,9 +91,7 @@ func (l *loader) descend(n *yaml.Node, keys []string) *yaml.Node {
 // element is the place of one element of a list, which may be written as one value.
 func (l *loader) element(p place, i int) place {
 	if p.written && p.node.Kind == yaml.SequenceNode && i < len(p.node.Content) {
-		keys := slices.Clone(p.keys)
-		keys[len(keys)-1] += fmt.Sprintf("[%d]", i)
-		return place{p.it, dealias(p.node.Content[i]), keys, true}
+		p.node, p.index = dealias(p.node.Content[i]), i+1
 	}
 	return p
 }
@@ -108,15 +110,15 @@ func (l *loader) missing(it item, why, hint string, keys ...string) {
 }
 
 // fine reports whether the value at a place was read without a problem.
-func (l *loader) fine(p place) bool { return !p.written || !l.anyFailed(p.node) }
+func (l *loader) fine(p place) bool { return !p.written || !l.anyFailed(p.node, 3) }
 
-// anyFailed reports whether a value or one directly inside it has a problem.
-func (l *loader) anyFailed(n *yaml.Node) bool {
+// anyFailed reports whether a value or one inside it has a problem.
+func (l *loader) anyFailed(n *yaml.Node, depth int) bool {
 	if l.failed[n] {
 		return true
 	}
 	for _, c := range n.Content {
-		if l.failed[dealias(c)] {
+		if depth > 0 && l.anyFailed(dealias(c), depth-1) {
 			return true
 		}
 	}
@@ -217,7 +219,7 @@ func invalid(err error, v reflect.Value) mistake {
 	case "max":
 		return mistake{message: fmt.Sprintf("must be %s or less, not %s", limit(f.Param(), v), value)}
 	case "name":
-		m := mistake{message: fmt.Sprintf("must be of the characters a-z, 0-9 and -, at most %d, not %s", maxName, quote(value))}
+		m := mistake{message: fmt.Sprintf("must be of the characters a-z, 0-9 and -, at most %d and not - first; not %s", maxName, quote(value))}
 		if s := stackName(value); s != "watchdogd" {
 			m.hint = "for example " + s
 		}

@@ -24,6 +24,10 @@ func (d *decoder) command(n *yaml.Node, c *Command) bool {
 		line, mistakes := d.interpolate(text, true)
 		switch {
 		case len(mistakes) > 0:
+			for i := range mistakes {
+				// In such a line it may well be meant for the shell.
+				mistakes[i].hint = "write $$ in place of $ to leave it to the shell; or " + strings.TrimPrefix(mistakes[i].hint, "write ")
+			}
 			return d.mistakes(n, mistakes)
 		case strings.TrimSpace(line) == "":
 			return d.problem(n, "the command is empty", "")

@@ -37,7 +37,7 @@ type decoder struct {
 	grown    int  // bytes that variables brought in
 	stopped  bool // there is too much of something: read no more
 
-	unknownTop bool // a key at the top is none: it may be what is missing
+	incomplete bool // the lists of routes and services are, for a mistake above them
 }
 
 // The bounds of what aliases may multiply, and of what is complained of.
@@ -76,13 +76,22 @@ func pathOf(steps []step) string {
 		switch {
 		case s.key == "":
 			b.WriteString("[" + strconv.Itoa(s.index) + "]")
-		case i > 0:
-			b.WriteString("." + s.key)
 		default:
-			b.WriteString(s.key)
+			if i > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(pathKey(s.key))
 		}
 	}
 	return b.String()
+}
+
+// pathKey puts a key that could be mistaken for more than one in quotes.
+func pathKey(key string) string {
+	if strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+		return quote(key)
+	}
+	return key
 }
 
 // problem notes what is wrong with the value n. It gives false, for its caller to give.
@@ -355,6 +364,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) bool {
 		return d.restart(n, p)
 	case *Probe:
 		return d.probe(n, p)
+	case *Auth:
+		return d.auth(n, p)
 	}
 	switch v.Kind() {
 	case reflect.String:
@@ -684,6 +695,14 @@ func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
 	return ok
 }
 
+// auth reads who may call. What it asks replaces what was asked before.
+func (d *decoder) auth(n *yaml.Node, p *Auth) bool {
+	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
+		*p = Auth{}
+	}
+	return d.structure(n, reflect.ValueOf(p).Elem())
+}
+
 // has reports whether a mapping has a key with a value.
 func (d *decoder) has(n *yaml.Node, key string) bool { return d.peek(n, key) != nil }
 
@@ -893,7 +912,7 @@ const serviceUse = inService | inProcess | inSupervised
 // unknown says that there is no such key, and which was probably meant.
 func (d *decoder) unknown(key *yaml.Node, p *plan) bool {
 	if len(d.steps) == 1 {
-		d.unknownTop = true
+		d.incomplete = true
 	}
 	if d.is&inService != 0 && d.is != anywhere && len(d.steps) == len(d.base)+1 {
 		if f := d.plan(reflect.TypeFor[Route]()).field(key.Value); f != nil {

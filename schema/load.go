@@ -199,6 +199,7 @@ func (l *loader) collect(n *yaml.Node, items *[]item, what string) {
 		return
 	case n.Kind != yaml.SequenceNode:
 		l.problem(n, "must be a list, not "+given(n), `begin each of its items with "- "`)
+		l.incomplete = true
 		return
 	case len(*items)+len(n.Content) > maxItems:
 		l.problem(n, fmt.Sprintf("there are more than %d %s", maxItems, what), "")
@@ -224,6 +225,7 @@ func (l *loader) include(n *yaml.Node) {
 	}
 	var patterns Strings
 	if !l.strings(n, &patterns) {
+		l.incomplete = true
 		return
 	}
 	main := l.from
@@ -233,12 +235,14 @@ func (l *loader) include(n *yaml.Node) {
 			at = l.follow(n.Content[i])
 			l.index(i)
 		}
+		before := len(l.problems)
 		for _, file := range l.match(at, pattern) {
 			if l.stopped {
 				break
 			}
 			l.included(at, main, file)
 		}
+		l.incomplete = l.incomplete || len(l.problems) > before
 		if n.Kind == yaml.SequenceNode {
 			l.pop()
 		}
@@ -333,7 +337,7 @@ func shown(main *source, file string) string {
 	if filepath.IsAbs(main.name) {
 		return file
 	}
-	if rel, err := filepath.Rel(main.dir, file); err == nil {
+	if rel, err := filepath.Rel(main.dir, file); err == nil && !strings.HasPrefix(rel, "../..") {
 		return filepath.Join(filepath.Dir(main.name), rel)
 	}
 	return file

@@ -121,8 +121,12 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 	if p := s.tab(context, at); p != nil {
 		return p
 	}
-	if s.ended(at) && strings.HasPrefix(message, "did not find") && context != (mark{}) {
-		at = context // something is missing at the end, and this is what it was missing from
+	if opened, ok := s.quoteAbove(message, at); ok {
+		return s.problem(opened.line+1, opened.column+1, fmt.Sprintf("this quote is closed only by the next one, on line %d", at.line+1), "is a quote missing at the end of this line?")
+	}
+	if opened, ok := s.bracketAbove(message, at); ok {
+		_, after := s.around(opened)
+		return s.problem(opened.line+1, opened.column+1, fmt.Sprintf("this %q is never closed", after[:1]), "")
 	}
 	for _, g := range grammar {
 		if !strings.Contains(message, g.says) || g.when != nil && !g.when(s.around(at)) {
@@ -151,6 +155,46 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 // around gives the line before and after a place.
 func (s *source) around(m mark) (before, after string) {
 	return splitColumn(s.line(m.line+1), m.column+1)
+}
+
+// quoteAbove finds the quote that was still open at the end of the line before a
+// place where text stands behind a quote: that it was not closed is the mistake.
+func (s *source) quoteAbove(message string, at mark) (mark, bool) {
+	if before, after := s.around(at); !strings.Contains(message, "did not find expected") || at.line == 0 || !afterQuote(before, after) {
+		return mark{}, false
+	}
+	above := strings.Join(s.lines[:at.line], "\n") + "\n"
+	decoder := yaml.NewDecoder(strings.NewReader(above))
+	err := decoder.Decode(new(yaml.Node))
+	parser := reflect.ValueOf(decoder).Elem().FieldByName("parser").Elem().FieldByName("parser")
+	if err == nil || !strings.Contains(err.Error(), "found unexpected end of stream") || !parser.IsValid() {
+		return mark{}, false
+	}
+	return markOf(parser, "context_mark"), true
+}
+
+// bracketAbove finds the bracket that is open when the file ends.
+func (s *source) bracketAbove(message string, at mark) (mark, bool) {
+	if !strings.HasPrefix(message, "did not find") || !s.ended(at) {
+		return mark{}, false
+	}
+	closed := 0
+	for line := min(at.line, len(s.lines)-1); line >= 0; line-- {
+		column := utf8.RuneCountInString(s.lines[line])
+		for text := s.lines[line]; text != ""; column-- {
+			r, size := utf8.DecodeLastRuneInString(text)
+			text = text[:len(text)-size]
+			switch {
+			case r == ']' || r == '}':
+				closed++
+			case (r == '[' || r == '{') && closed > 0:
+				closed--
+			case r == '[' || r == '{':
+				return mark{line, column - 1}, true
+			}
+		}
+	}
+	return mark{}, false
 }
 
 // ended reports whether only blank lines follow a place.

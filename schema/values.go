@@ -35,6 +35,11 @@ func parseDuration(s string) (Duration, error) {
 		return Duration(v), nil
 	}
 	hint := ""
+	if joined := strings.ReplaceAll(s, " ", ""); joined != s {
+		if v, err := time.ParseDuration(joined); err == nil && v >= 0 {
+			hint = "write " + joined
+		}
+	}
 	if number, unit := splitNumber(s); number != "" {
 		switch unit {
 		case "":

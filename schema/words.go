@@ -13,7 +13,7 @@ func (d *decoder) meant(key string, p *plan) string {
 	keys := p.keys(d.is)
 	word := strings.ToLower(key)
 	if slices.Contains(keys, word) {
-		return "keys are written small: " + word
+		return "keys are written in small letters: " + word
 	}
 	if under := strings.NewReplacer("-", "_", " ", "_").Replace(word); slices.Contains(keys, under) {
 		return "write " + under
@@ -33,7 +33,7 @@ func (d *decoder) meant(key string, p *plan) string {
 		return "did you mean " + near + "?"
 	}
 	if len(keys) <= 8 {
-		return "the keys here are " + strings.Join(keys, ", ")
+		return "what can stand here is " + strings.Join(keys, ", ")
 	}
 	return ""
 }
