@@ -17,7 +17,7 @@ import (
 // names the holder, if the system tells. Closing it removes the socket.
 func Listen(address string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return listenUnix(path)
+		return listenUnix(path, listenOpen)
 	}
 	l, err := net.Listen("tcp", address)
 	switch {
@@ -31,11 +31,23 @@ func Listen(address string) (net.Listener, error) {
 	return nil, fmt.Errorf("listen on %s: %w", address, err)
 }
 
-func listenUnix(path string) (net.Listener, error) {
+// ListenPrivate is Listen for the socket at path, of mode 0600: on Linux from its
+// first moment, elsewhere from the next.
+func ListenPrivate(path string) (net.Listener, error) {
+	if strings.HasPrefix(path, "@") {
+		return nil, fmt.Errorf("listen on unix:%s: an abstract socket has no mode and is open to every user; choose a path", path)
+	}
+	return listenUnix(path, listenPrivate)
+}
+
+func listenOpen(path string) (net.Listener, error) { return net.Listen("unix", path) }
+
+// listenUnix listens by listen, in the place of a socket that is left over.
+func listenUnix(path string, listen func(path string) (net.Listener, error)) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("listen on unix:%s: %w", path, err)
 	}
-	l, err := net.Listen("unix", path)
+	l, err := listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("listen on unix:%s: %w", path, err)
 	}

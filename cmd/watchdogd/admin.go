@@ -240,15 +240,7 @@ func listenAdmin(cfg *schema.Config) (net.Listener, error) {
 	if held, err := askInfo(address, ""); err == nil {
 		return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
 	}
-	l, err := routes.Listen(address)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		_ = l.Close() // nobody has been served yet
-		return nil, fmt.Errorf("make the admin socket this user's alone: %w", err)
-	}
-	return l, nil
+	return routes.ListenPrivate(path)
 }
 
 // ownDir makes a directory that nobody else may enter, or checks that it is one.

@@ -1,0 +1,137 @@
+package routes
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func TestAPortInUseIsAnErrorThatNamesTheHolder(t *testing.T) {
+	first, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	_, err = Listen(first.Addr().String())
+	if err == nil {
+		t.Fatal("a port was taken twice")
+	}
+	want := []string{"listen on " + first.Addr().String(), "the port is in use", "choose another"}
+	if runtime.GOOS == "linux" {
+		want = append(want, fmt.Sprintf("(process %d)", os.Getpid()))
+	}
+	for _, part := range want {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("no %q in %q", part, err)
+		}
+	}
+}
+
+// socket is a path that is short enough for a socket's.
+func socket(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "routes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
+}
+
+func TestASocketThatNobodyServesIsReplacedAndOneThatIsServedIsNot(t *testing.T) {
+	path := socket(t)
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	left.Close() // as after a kill -9
+
+	l, err := Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Listen("unix:" + path)
+	if err == nil || !strings.Contains(err.Error(), "another program serves this socket") {
+		t.Errorf("taken twice: %v", err)
+	}
+	if runtime.GOOS == "linux" && !strings.Contains(err.Error(), fmt.Sprintf("(process %d)", os.Getpid())) {
+		t.Errorf("the holder is not named: %v", err)
+	}
+	l.Close()
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+func TestAFileThatIsNoSocketIsNotReplaced(t *testing.T) {
+	path := socket(t)
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, listen := range map[string]func(string) (net.Listener, error){
+		"Listen":        func(p string) (net.Listener, error) { return Listen("unix:" + p) },
+		"ListenPrivate": ListenPrivate,
+	} {
+		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "no socket stands there") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if content, _ := os.ReadFile(path); string(content) != "precious" {
+		t.Errorf("the file is %q", content)
+	}
+}
+
+func TestAPrivateSocketIsOfMode0600(t *testing.T) {
+	path := socket(t)
+	l, err := ListenPrivate(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+	l.Close()
+	if _, err := ListenPrivate("@abstract"); err == nil || !strings.Contains(err.Error(), "choose a path") {
+		t.Errorf("a socket without a mode: %v", err)
+	}
+}
+
+func TestAUnixListenerServes(t *testing.T) {
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.Header["X-Forwarded-For"])
+	}))
+	path := socket(t)
+	l, err := Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.server.Serve(l) }()
+	defer func() { f.server.Close(); <-done }()
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+	defer tr.CloseIdleConnections()
+	resp, err := tr.RoundTrip(f.request("GET", "/a", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, 100)
+	n, _ := resp.Body.Read(body)
+	resp.Body.Close()
+	if string(body[:n]) != "[127.0.0.1]" {
+		t.Errorf("X-Forwarded-For is %q", body[:n])
+	}
+	if line := f.log.request(t); line["peer"] != nil {
+		t.Errorf("peer is %v", line["peer"])
+	}
+}
