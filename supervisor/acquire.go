@@ -118,7 +118,11 @@ func (p *Process) count() {
 func (i *Instance) Release() {
 	i.p.mu.Lock()
 	i.p.giveBack(i)
+	hangUp := i.ended && i.calls == 0 && i.conn != nil
 	i.p.mu.Unlock()
+	if hangUp {
+		_ = i.conn.Close() // nobody uses it any more
+	}
 }
 
 func (p *Process) giveBack(i *Instance) {

@@ -52,6 +52,7 @@ type Instance struct {
 	served int
 	used   uint64        // p.served when it was last used
 	unused chan struct{} // closed when calls is 0; nil while nobody waits for that
+	ended  bool          // over
 
 	kept   sync.Mutex
 	keep   io.Closer
@@ -71,11 +72,12 @@ func (i *Instance) Port() int { return i.port }
 func (i *Instance) Upstream() string { return i.upstream }
 
 // Conn is the other end of the child's stdin and stdout, with Spec.Socketpair; nil
-// otherwise. It is closed at the end of the life.
+// otherwise. It is closed at the end of the life; when the child ended by itself, not
+// before its last call is released, so that what it had sent can be read to the end.
 func (i *Instance) Conn() net.Conn { return i.conn }
 
 // Done is closed when this life is over for its callers: its child was seen to end, or
-// is made to. Calls that it still has in hand have no answer to expect.
+// is made to. Nothing more is to be expected than what it had sent by then.
 func (i *Instance) Done() <-chan struct{} { return i.done }
 
 // Retiring reports whether no more calls are given to this life, so that a call without
@@ -238,7 +240,7 @@ func (s *slot) live() ending {
 	var replaced string
 	g.Add(func() error {
 		<-i.child.Done()
-		i.over("its child ended")
+		i.over("its child ended", false)
 		return errEnded
 	}, func(why error) {
 		i.stop(why, replaced)
@@ -428,14 +430,16 @@ func (i *Instance) lookout() func([]byte) {
 }
 
 // over makes this life over for callers: none is given to it any more, and those it has
-// are told.
-func (i *Instance) over(why string) {
+// are told. Unless they are cut, they may still read what its child sent.
+func (i *Instance) over(why string, cut bool) {
 	i.end.Do(func() {
 		i.p.mu.Lock()
 		if s := i.slot; s.state != Stopping {
 			i.p.move(s, Stopping, why)
 		}
 		i.retiring.Store(true)
+		i.ended = true
+		hangUp := i.conn != nil && (cut || i.calls == 0)
 		i.p.mu.Unlock()
 		close(i.done)
 		i.kept.Lock()
@@ -445,7 +449,7 @@ func (i *Instance) over(why string) {
 		if keep != nil {
 			_ = keep.Close() // there is nothing more to do with it
 		}
-		if i.conn != nil {
+		if hangUp {
 			_ = i.conn.Close() // as above
 		}
 	})
@@ -457,7 +461,7 @@ func (i *Instance) stop(why error, replaced string) {
 	stop := i.settings().Stop
 	switch {
 	case errors.Is(why, errEnded) || replaced != "":
-		i.over(replaced)
+		i.over(replaced, true)
 		i.child.Kill() // and with it what it left behind
 		i.sweep(context.Background(), syscall.SIGKILL)
 		return
@@ -470,7 +474,7 @@ func (i *Instance) stop(why error, replaced string) {
 		i.p.mu.Unlock()
 		i.awaitCalls()
 	}
-	i.over(why.Error())
+	i.over(why.Error(), true)
 	ctx, cancel := context.WithTimeout(context.Background(), stop.Grace.D())
 	defer cancel()
 	var hurry sync.WaitGroup
@@ -678,6 +682,7 @@ func (s *slot) waitsFor(what string) {
 	defer s.p.mu.Unlock()
 	if s.why != what {
 		s.why = what
+		s.p.change()
 		s.p.log.LogAttrs(context.Background(), slog.LevelDebug, "process", slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", what))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -84,6 +85,42 @@ func become_(words []string) int {
 			time.Sleep(d)
 		}
 		return serve()
+	case "loser": // says its port, and listens on it when FILE is there
+		fmt.Println(os.Getenv("PORT"))
+		for {
+			if _, err := os.Stat(args[0]); err == nil {
+				return serve()
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	case "says": // says something after a while
+		time.Sleep(50 * time.Millisecond)
+		fmt.Println("now serving on", os.Getenv("PORT"))
+		select {}
+	case "worker": // answers each line on stdin by its pid and the line
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			if in.Text() == "die" {
+				return 4
+			}
+			fmt.Println(os.Getpid(), in.Text())
+		}
+		return 0
+	case "once": // FILE: fails until FILE is there
+		if _, err := os.Stat(args[0]); err != nil {
+			return 6
+		}
+		return 0
+	case "note": // FILE: notes its end in FILE
+		term := make(chan os.Signal, 1)
+		signal.Notify(term, syscall.SIGTERM)
+		fmt.Println("up")
+		<-term
+		f, err := os.OpenFile(args[0], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err == nil {
+			fmt.Fprintln(f, os.Getenv("NAME"))
+			f.Close()
+		}
+		return 0
 	case "env":
 		for _, n := range args {
 			fmt.Printf("%s=%s\n", n, os.Getenv(n))
@@ -140,11 +177,27 @@ func serve() int {
 		return 1
 	}
 	fmt.Println("listening")
+	var sick atomic.Bool
+	var held atomic.Pointer[[]byte]
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/exit":
 			n, _ := strconv.Atoi(r.URL.RawQuery)
 			os.Exit(n)
+		case "/sick":
+			sick.Store(true)
+		case "/well":
+			sick.Store(false)
+		case "/healthz":
+			if sick.Load() {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		case "/grow":
+			hoard := make([]byte, 64<<20)
+			for i := range hoard {
+				hoard[i] = 1
+			}
+			held.Store(&hoard)
 		case "/slow":
 			time.Sleep(200 * time.Millisecond)
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -225,6 +226,7 @@ func TestOutputAfterTheLeadersDeathIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines, err := s.Logs(0, "api")
+	lines = slices.DeleteFunc(lines, func(l Line) bool { return l.Stream == "stderr" }) // the shell's own
 	if err != nil || len(lines) != 2 || lines[0].Text != "first" || lines[1].Text != "last" {
 		t.Errorf("%+v %v", lines, err)
 	}

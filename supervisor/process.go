@@ -147,7 +147,10 @@ func (p *Process) nudge() {
 // adjust brings the slots nearer to what is wanted, and returns when to look again if
 // nothing happens.
 func (p *Process) adjust(now time.Time) (again time.Duration) {
-	want := 0
+	want, why := 0, "it is not needed"
+	if p.wish != toRun {
+		why = "a stop was asked for"
+	}
 	replicas := p.replicas()
 	if c := p.recipe.Capacity; c > 0 {
 		replicas.Target = min(replicas.Target, c) // beyond it they wait
@@ -202,14 +205,12 @@ func (p *Process) adjust(now time.Time) (again time.Duration) {
 	}
 	for len(standing) > want {
 		i := spare(standing)
-		p.ask(standing[i], "it is not needed")
+		p.ask(standing[i], why)
 		standing = slices.Delete(standing, i, i+1)
 	}
 	if want == 0 {
 		for _, s := range p.slots {
-			if !s.leaving {
-				p.ask(s, "it is not needed")
-			}
+			p.ask(s, why)
 		}
 	}
 	return again
@@ -338,7 +339,7 @@ func (p *Process) report(s *slot) {
 		return // reported when there is something to wait for
 	case Backoff, CrashLoop:
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.Duration("pause", time.Until(s.next).Round(time.Millisecond)))
+		attrs = append(attrs, slog.String("pause", time.Until(s.next).Round(time.Millisecond).String()))
 	case Unready:
 		level = slog.LevelWarn
 	case Stopped:

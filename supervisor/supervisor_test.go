@@ -99,14 +99,7 @@ func (s *stack) get(name, path string) (string, error) {
 		return "", err
 	}
 	defer i.Release()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(i.Upstream() + path)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	return string(b), err
+	return read(i.Upstream() + path)
 }
 
 // await waits until ok says so of the process's status.
@@ -291,4 +284,41 @@ func TestReconcileRefusesWhatCannotWorkAndChangesNothing(t *testing.T) {
 	if got, err := s.get("api", "/"); err != nil || got != before {
 		t.Errorf("%q %v, before %q", got, err, before)
 	}
+}
+
+// getAgain is get as http mode does it: a call that finds that its life is over is made
+// again.
+func (s *stack) getAgain(name, path string) (string, error) {
+	for {
+		i, err := s.Process(name).Acquire(context.Background(), bound)
+		if err != nil {
+			return "", err
+		}
+		got, err := read(i.Upstream() + path)
+		if err != nil && i.Suspect(context.Background()) {
+			i.Release()
+			continue
+		}
+		i.Release()
+		return got, err
+	}
+}
+
+func fetch(url string) error {
+	_, err := read(url)
+	return err
+}
+
+func read(url string) (string, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: bound}
+	if !strings.HasPrefix(url, "http") {
+		url = "http://" + url
+	}
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
 }

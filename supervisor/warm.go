@@ -170,7 +170,7 @@ func (p *Process) lostWarm(why string, o Outcome, exit Exit, uptime time.Duratio
 	p.pool.next = now.Add(d.Pause)
 	p.last = &lastExit{why: why, exit: exit, at: now}
 	p.restarts++
-	p.log.LogAttrs(context.Background(), slog.LevelWarn, "a process started ahead ended before its request", slog.Duration("pause", d.Pause.Round(time.Millisecond)), slog.String("why", why))
+	p.log.LogAttrs(context.Background(), slog.LevelWarn, "a process started ahead ended before its request", slog.String("pause", d.Pause.Round(time.Millisecond).String()), slog.String("why", why))
 	p.change()
 	p.nudge()
 }
