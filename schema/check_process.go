@@ -322,5 +322,8 @@ func (l *loader) dependency(it item, name string) place {
 			return l.element(list, i)
 		}
 	}
+	if list.node.Kind == yaml.SequenceNode && list.it.node != l.defaults.node && l.defaults.node != nil {
+		return l.dependency(l.defaults, name) // the list is added to the default
+	}
 	return list
 }

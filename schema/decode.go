@@ -25,7 +25,8 @@ type decoder struct {
 	is       use    // what the item being read is; a key that means nothing for it is a mistake,
 	quiet    bool   // or is passed over
 	shell    bool   // its commands are lines for the shell
-	skip     bool   // its commands are not read now
+	skip     bool   // its commands are not read now,
+	skipMain bool   // or its fprocess, because another comes
 	steps    []step // the path to the value being read
 	base     []step // the path to the item being read
 	problems Problems
@@ -302,7 +303,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value) bool {
 // field reads the value of one key. A key without a value counts as not written.
 func (d *decoder) field(n *yaml.Node, v reflect.Value, f *field) bool {
 	n = d.follow(n)
-	if isNull(n) || d.skip && f.command {
+	if isNull(n) || f.command && (d.skip || d.skipMain && f.key == "fprocess") {
 		return true
 	}
 	if !d.value(n, v) {
@@ -559,13 +560,16 @@ func (d *decoder) strings(n *yaml.Node, p *Strings) bool {
 	return ok
 }
 
-// dictionary reads a mapping whose keys are free into a map, over what it holds.
+// dictionary reads a mapping whose keys are free into a map, over what it holds;
+// an empty one clears it.
 func (d *decoder) dictionary(n *yaml.Node, v reflect.Value) bool {
 	if n.Kind != yaml.MappingNode {
 		return d.problem(n, "must be a mapping, not "+given(n), "write NAME: value")
 	}
 	entries := d.entries(n)
-	if v.IsNil() && len(entries) > 0 {
+	if len(entries) == 0 {
+		v.SetZero()
+	} else if v.IsNil() {
 		v.Set(reflect.MakeMapWithSize(v.Type(), len(entries)))
 	}
 	ok := true
@@ -609,7 +613,9 @@ func (d *decoder) dependencies(n *yaml.Node, p *Dependencies) bool {
 	if !d.strings(n, &names) {
 		return false
 	}
-	if *p == nil && len(names) > 0 {
+	if len(names) == 0 {
+		*p = nil
+	} else if *p == nil {
 		*p = make(Dependencies, len(names))
 	}
 	for _, name := range names {
@@ -782,7 +788,7 @@ func (d *decoder) absolute(v reflect.Value, kind string) {
 }
 
 // pattern makes a pattern of a path that means only itself.
-var pattern = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "{", `\{`)
+var pattern = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`)
 
 // plan is how a struct is read: its fields by their keys, those of inlined structs too.
 type plan struct {

@@ -6,18 +6,6 @@ import (
 	"testing"
 )
 
-func environment(name string) (string, bool) {
-	value, ok := map[string]string{
-		"HOME":   "/home/a",
-		"WORDS":  "one  two",
-		"EMPTY":  "",
-		"EVIL":   "a\n- b: {c} \"' # $X ${PORT} | rm",
-		"PORT":   "8081",
-		"DOLLAR": "$",
-	}[name]
-	return value, ok
-}
-
 // FuzzParse holds that no bytes make Parse panic, and that what it reads it reads
 // again from its own writing.
 func FuzzParse(f *testing.F) {

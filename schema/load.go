@@ -381,6 +381,7 @@ func (l *loader) route(it item, r *Route) {
 	}
 	l.is = l.use(it)
 	l.item(it, reflect.ValueOf(r).Elem())
+	l.notItself(it, r.Name, r.DependsOn)
 	r.complete(it.from.dir, l.use(it)&inProcess != 0)
 }
 
@@ -391,7 +392,20 @@ func (l *loader) service(it item, s *Service) {
 	}
 	l.is = serviceUse
 	l.item(it, reflect.ValueOf(s).Elem())
+	if r := &s.Replicas; r.Min != r.Max && !l.has(it.node, "replicas") {
+		// A service is not scaled: of such a default it takes what always runs.
+		r.Min = max(1, r.Min)
+		r.Max = r.Min
+	}
+	l.notItself(it, s.Name, s.DependsOn)
 	s.complete(it.from.dir)
+}
+
+// notItself takes an item out of what all depend on by default.
+func (l *loader) notItself(it item, name string, needs Dependencies) {
+	if _, ok := needs[name]; ok && l.dependency(it, name).it.node == l.defaults.node {
+		delete(needs, name)
+	}
 }
 
 // use gives what a route is. One that lacks an fprocess, where only that can be
@@ -405,7 +419,9 @@ func (l *loader) use(it item) use {
 func (l *loader) item(it item, v reflect.Value) {
 	l.shell = l.word(it, "shell", "false") == "true"
 	if l.defaults.node != nil {
+		l.skipMain = l.has(it.node, "fprocess")
 		l.over(l.defaults, v, true)
+		l.skipMain = false
 	}
 	l.over(it, v, false)
 	l.shell, l.is = false, anywhere
