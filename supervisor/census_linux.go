@@ -65,6 +65,26 @@ func (t table) group(pgid int) table {
 	return g
 }
 
+// descendants gives the process leader, those of its group, and all that descend from
+// it.
+func (t table) descendants(leader int) table {
+	parent := make(map[int]int, len(t))
+	for _, e := range t {
+		parent[e.pid] = e.ppid
+	}
+	var found table
+	for _, e := range t {
+		top := e.pid
+		for n := 0; top != leader && top > 1 && n < 1000; n++ {
+			top = parent[top]
+		}
+		if top == leader || e.pgrp == leader {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
 // alive reports whether the process is neither a zombie nor dead.
 func (e entry) alive() bool { return e.state != 'Z' && e.state != 'X' }
 

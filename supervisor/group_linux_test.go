@@ -218,7 +218,7 @@ func hostInit(sup *Supervisor, begin func(...Spec), await func(func([]Status) bo
 		fmt.Println(err)
 		return 1
 	}
-	for n := range 100 {
+	for n := range 40 {
 		code := n % 7
 		c := exec.Command(self)
 		c.Env = append(os.Environ(), "BE=exit "+strconv.Itoa(code))
@@ -239,7 +239,7 @@ func hostInit(sup *Supervisor, begin func(...Spec), await func(func([]Status) bo
 			return 1
 		}
 	}
-	await(func(all []Status) bool { return all[0].Restarts > 3 })
+	await(func(all []Status) bool { return all[0].Restarts > 2 })
 	if st := sup.Status()[0]; st.LastExit != "exit status 5" {
 		fmt.Println("the service ended with", st.LastExit)
 		return 1

@@ -219,6 +219,7 @@ var (
 	errEnded  = errors.New("its child ended")
 	errUnwell = errors.New("not alive")
 	errLate   = errors.New("not ready in time")
+	errPort   = errors.New("another process took its port before it did")
 )
 
 // live is one life: it starts a child, watches over it, and returns when nobody of it is
@@ -269,9 +270,10 @@ func (s *slot) live() ending {
 	case errors.Is(why, errEnded):
 		e.outcome = Ended
 		if i.recipe.port == portChosen && !i.wasUp() && !e.exit.OK() && taken("", i.port) != nil {
-			e.outcome = PortLost
-			e.why = fmt.Sprintf("another process took port %d before it did", i.port)
+			e.outcome, e.why = PortLost, errPort.Error()
 		}
+	case errors.Is(why, errPort):
+		e.outcome, e.why = PortLost, errPort.Error()
 	case errors.Is(why, errUnwell):
 		e.outcome, e.why = Unwell, why.Error()
 	case errors.Is(why, errLate):
@@ -576,6 +578,9 @@ func (i *Instance) watchReady(ctx context.Context) error {
 		}
 		if err != nil {
 			return fmt.Errorf("%w: it was not within %v (timeouts.start): %w", errLate, r.Start, err)
+		}
+		if r.port == portChosen && foreign(i.port, i.child.PID(), i.mark) {
+			return errPort // whom the probe found is not our child
 		}
 	}
 	i.becomes(Starting, Ready, "")

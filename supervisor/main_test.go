@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 	if be, ok := os.LookupEnv("BE"); ok {
 		os.Exit(become_(strings.Fields(be)))
 	}
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // or each child would take a second to end
 	goleak.VerifyTestMain(m)
 }
 

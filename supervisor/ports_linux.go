@@ -29,28 +29,56 @@ func quietPorts() [2]int {
 
 // holder names the process that listens on port, if /proc shows it to us.
 func holder(port int) string {
-	inode := ""
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		if inode = listener(file, port); inode != "" {
-			break
-		}
-	}
-	if inode == "" {
+	pid := holders(listener(port), "[0-9]*")
+	if pid == 0 {
 		return ""
 	}
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
-	for _, l := range links {
-		if to, err := os.Readlink(l); err == nil && to == "socket:["+inode+"]" {
-			pid := strings.Split(l, "/")[2]
-			name, _ := os.ReadFile("/proc/" + pid + "/comm") // without a name the pid says it
-			return strings.TrimSpace(fmt.Sprintf("process %s %s", pid, name))
-		}
-	}
-	return ""
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // without a name the number says it
+	return strings.TrimSpace(fmt.Sprintf("process %d %s", pid, name))
 }
 
-// listener gives the inode of the socket that listens on port (proc_pid_net(5)).
-func listener(file string, port int) string {
+// foreign reports whether somebody else listens on port than the life called mark, whose
+// child is leader. Of what it cannot see it thinks well.
+func foreign(port, leader int, mark string) bool {
+	inode := listener(port)
+	if inode == "" {
+		return false
+	}
+	for _, e := range census.take().descendants(leader) {
+		if holders(inode, strconv.Itoa(e.pid)) != 0 {
+			return false
+		}
+	}
+	pid := holders(inode, "[0-9]*")
+	return pid != 0 && markOf(pid) != mark
+}
+
+// holders gives a process among those that pattern names that has the socket open, or 0.
+func holders(inode, pattern string) int {
+	if inode == "" {
+		return 0
+	}
+	links, _ := filepath.Glob("/proc/" + pattern + "/fd/*") // the pattern is good
+	for _, l := range links {
+		if to, err := os.Readlink(l); err == nil && to == "socket:["+inode+"]" {
+			pid, _ := strconv.Atoi(strings.Split(l, "/")[2]) // it is one, by the pattern
+			return pid
+		}
+	}
+	return 0
+}
+
+// listener gives the inode of the TCP socket that listens on port; empty when there is
+// none in our network namespace.
+func listener(port int) string {
+	if inode := listenerIn("/proc/net/tcp", port); inode != "" {
+		return inode
+	}
+	return listenerIn("/proc/net/tcp6", port)
+}
+
+// listenerIn reads a table as proc_pid_net(5) has it.
+func listenerIn(file string, port int) string {
 	f, err := os.Open(file)
 	if err != nil {
 		return ""

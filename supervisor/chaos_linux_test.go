@@ -1,0 +1,135 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// disturbances is how many times the chaos test disturbs; CHAOS=10000 is for long nights.
+func disturbances(t *testing.T) int {
+	n, err := strconv.Atoi(os.Getenv("CHAOS"))
+	switch {
+	case err == nil:
+		return n
+	case testing.Short():
+		return 10
+	}
+	return 40
+}
+
+// Under load, whatever befalls the instances, each call is answered; and when all is
+// over nothing is left. SEED=n repeats a run.
+func TestNoCallIsLostAndNothingIsLeft(t *testing.T) {
+	seed, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64)
+	if err != nil {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("SEED=%d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	_, _ = devNull() // stays open
+	files := openFiles(t)
+
+	spec := server(t, "api", "serve")
+	spec.Process.Replicas = schema.Replicas{Min: 2, Max: 2}
+	spec.Process.Restart.GiveUp.Exits = 0
+	spec.Process.Restart.Max = schema.Duration(50 * time.Millisecond)
+	spec.Process.Recycle.Requests = 200
+	s := newStack(t, spec)
+	s.await("api", "ready", allReady(2))
+
+	var calls atomic.Int64
+	ctx, cancel := context.WithCancel(context.Background())
+	var load sync.WaitGroup
+	for range 4 {
+		load.Go(func() {
+			for ctx.Err() == nil {
+				if got, err := s.getAgain("api", "/"); err != nil || !strings.HasPrefix(got, "api ") {
+					t.Errorf("call %d: %q %v", calls.Load(), got, err)
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	p := s.Process("api")
+	for n := range disturbances(t) {
+		if t.Failed() {
+			break
+		}
+		before := calls.Load()
+		switch what := rnd.IntN(6); what {
+		case 0, 1:
+			st := p.Status()
+			if len(st.Instances) > 0 {
+				if pid := st.Instances[rnd.IntN(len(st.Instances))].PID; pid > 0 && kernel.has(pid) {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+		case 2:
+			p.mu.Lock()
+			p.renew("chaos")
+			p.mu.Unlock()
+		case 3:
+			spec.Process.Env = map[string]schema.Text{"BE": "serve", "N": schema.Text(strconv.Itoa(n))}
+			if _, err := s.Reconcile([]Spec{spec}); err != nil {
+				t.Error(err)
+			}
+		case 4:
+			if err := s.Scale("api", 1+rnd.IntN(3)); err != nil {
+				t.Error(err)
+			}
+		case 5:
+			if err := fetchFrom(s, "/exit?"+strconv.Itoa(rnd.IntN(3))); err == nil {
+				t.Error("one that exits answers")
+			}
+		}
+		for limit := time.Now().Add(bound); calls.Load() < before+20 && !t.Failed(); { // the next comes when calls go on
+			if time.Now().After(limit) {
+				t.Errorf("calls stand still: %+v", p.Status())
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	cancel()
+	load.Wait()
+	s.stop()
+	t.Logf("%d calls", calls.Load())
+	if n := openFiles(t); n != files {
+		t.Errorf("%d descriptors are open, %d at first", n, files)
+	}
+	if _, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT); err != syscall.ECHILD {
+		t.Errorf("a child is left: %v", err)
+	}
+}
+
+// fetchFrom makes one call, which is not made again.
+func fetchFrom(s *stack, path string) error {
+	i, err := s.Process("api").Acquire(context.Background(), bound)
+	if err != nil {
+		return fmt.Errorf("no instance: %w", err)
+	}
+	defer i.Release()
+	return fetch(i.Upstream() + path)
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
