@@ -135,7 +135,7 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 		if g.atContext || g.spans && context.line != at.line {
 			at = context
 		} else if g.spans {
-			g.hint = "" // it is plain what was begun
+			g.hint = "" // what was begun is plain to see
 		}
 		if g.atText {
 			line := s.line(at.line + 1)
@@ -233,6 +233,7 @@ var grammar = []struct {
 	{says: "did not find expected key", when: afterQuote, means: "text stands after the closing quote of a value", hint: "is a quote missing here or further up? A single quote in single quotes is written twice"},
 	{says: "did not find expected key", when: bracket, means: `this "%s" closes nothing`},
 	{says: "did not find expected key", means: "the indentation of this line fits no line above it", hint: "keys that belong together begin in the same column"},
+	{says: "did not find expected ',' or", when: variableBefore, means: "inside [ ] and { }, a value with ${...} must be in quotes"},
 	{says: "did not find expected ',' or ']'", means: `this list is not closed: a "," or "]" is missing`, spans: true},
 	{says: "did not find expected ',' or '}'", means: `this mapping is not closed: a "," or "}" is missing`, hint: "put a value that begins with { in quotes", spans: true},
 	{says: "found unexpected end of stream", means: "this quote is never closed", atContext: true},
@@ -258,6 +259,11 @@ func secondColon(before, after string) bool {
 func afterQuote(before, after string) bool {
 	before = strings.TrimRight(before, " ")
 	return strings.HasSuffix(before, `"`) || strings.HasSuffix(before, "'")
+}
+
+// variableBefore reports whether the place is the { of ${...}.
+func variableBefore(before, after string) bool {
+	return strings.HasSuffix(before, "$") && strings.HasPrefix(after, "{")
 }
 
 func bracket(before, after string) bool { return after != "" && strings.ContainsAny(after[:1], "}])") }

@@ -66,7 +66,10 @@ func ParseUpstream(s string) (Upstream, error) {
 		if rest == s { // no scheme, so no default port
 			return Upstream{}, errors.New("the port is missing: write host:port")
 		}
-		host, port = strings.Trim(authority, "[]"), "80"
+		host, port = authority, "80"
+		if inner, ok := strings.CutPrefix(authority, "["); ok && strings.HasSuffix(inner, "]") {
+			host = strings.TrimSuffix(inner, "]")
+		}
 	}
 	if host == "" {
 		host = "127.0.0.1"
