@@ -157,9 +157,10 @@ func (f *front) Run(ctx context.Context) error {
 	}
 	f.mu.Unlock()
 	file := f.d.current.config().Health.LockFile
+	serving, stop := context.WithCancel(ctx)
 	var locking sync.WaitGroup
 	if file != "" {
-		locking.Go(func() { f.d.lockWhenReady(ctx, file) })
+		locking.Go(func() { f.d.lockWhenReady(serving, file) })
 	}
 
 	var err error
@@ -168,18 +169,15 @@ func (f *front) Run(ctx context.Context) error {
 	case err = <-f.failed:
 	}
 
+	stop()
+	locking.Wait()
 	f.d.draining.Store(true)
 	if file != "" {
-		if err == nil {
-			locking.Wait()
-		}
 		if rmErr := os.Remove(file); rmErr != nil && !errors.Is(rmErr, os.ErrNotExist) {
 			f.d.log.Warn("the lock file is left behind", "file", file, "error", rmErr.Error())
 		}
 	}
 	f.drain(f.d.current.config().Server.Drain)
-	<-ctx.Done() // soon: this actor's end is what ends the group
-	locking.Wait()
 	f.serving.Wait()
 	f.d.leaving.Wait()
 	return err

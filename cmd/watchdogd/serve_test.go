@@ -362,3 +362,67 @@ func waitFile(t *testing.T, path string) {
 	t.Helper()
 	poll(t, "the file "+path, func() bool { _, err := os.Stat(path); return err == nil })
 }
+
+// The lock file is there once everything is ready, and gone when the drain begins.
+func TestLockFileStandsForReadiness(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "run", "lock")
+	d := serveFile(t, "health: {lock_file: \""+lock+"\"}\n"+oneServer).waitListening()
+	waitFile(t, lock)
+	if status, body := d.get("/_/ready"); status != 200 {
+		t.Errorf("the lock file is there while /_/ready says %d %s", status, body)
+	}
+	_, release := d.slow()
+	d.signal(syscall.SIGTERM)
+	d.waitLog("draining")
+	if _, err := os.Stat(lock); err == nil {
+		t.Error("the lock file is there while draining")
+	}
+	release()
+	d.wait()
+}
+
+// drain.delay serves on while readiness is off already.
+func TestDrainDelayServesWhileUnready(t *testing.T) {
+	d := serveFile(t, strings.Replace(oneServer, "server: {", "server: {drain: {delay: 1h}, ", 1)).waitListening()
+	d.pid("/app")
+	d.signal(syscall.SIGTERM)
+	d.waitLog("still serving")
+	if status, _ := d.get("/_/ready"); status != 503 {
+		t.Errorf("/_/ready: %d", status)
+	}
+	if status, _ := d.get("/_/health"); status != 200 {
+		t.Errorf("/_/health: %d", status)
+	}
+	d.pid("/app")
+	d.signal(syscall.SIGTERM) // in a hurry
+	if status := d.wait(); status != 0 {
+		t.Errorf("exit status %d: nothing was cut", status)
+	}
+}
+
+// A reload opens new addresses before it closes old ones, and refuses one in use.
+func TestReloadMovesTheListener(t *testing.T) {
+	d := serveFile(t, oneServer).waitListening()
+	old := d.base
+	d.pid("/app")
+	d.base = "http://" + freeAddress(t)
+	d.write(oneServer)
+	if out, errOut, status := d.command("reload"); status != 0 {
+		t.Fatalf("%d %s%s", status, out, errOut)
+	}
+	d.pid("/app")
+	if c, err := net.Dial("tcp", strings.TrimPrefix(old, "http://")); err == nil {
+		c.Close()
+		t.Error("the old address is still open")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d.write(strings.Replace(oneServer, "LISTEN", l.Addr().String(), 1))
+	if _, errOut, status := d.command("reload"); status != 1 || !strings.Contains(errOut, "in use") {
+		t.Errorf("%d %q", status, errOut)
+	}
+	d.pid("/app")
+}
