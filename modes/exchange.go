@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ type exchange struct {
 	answered bool    // a byte of a response came
 	reached  bool    // the upstream may have seen something of the request
 	keep     bool    // the connection is as good as before
+	cause    error   // why the call ended before the attempt did; nil = it did not
 
 	mu          sync.Mutex // for what follows: the call's end may come at any time
 	c           *conn
@@ -80,6 +82,10 @@ func (x *exchange) attempt(c *conn) error {
 	err := x.send(c)
 	if err == nil {
 		err = x.receive(c)
+	}
+	x.cause = endOf(x.r.Context())
+	if err == nil {
+		x.finish()
 	}
 	sent := x.endSender()
 	x.keep = x.keep && err == nil && sent == nil
@@ -192,9 +198,14 @@ const spliceLeast = 64 << 10
 func (x *exchange) passBody() (flushed bool, err error) {
 	for {
 		if n := x.body.rest(); x.splice && n >= spliceLeast {
-			if err := x.spliceBody(n); err != nil {
-				return false, err
+			// Before, or net/http waits for some of the body to go with the head.
+			if err := x.control.Flush(); err != nil {
+				return false, goneError{err}
 			}
+			if err := x.spliceBody(n); err != nil {
+				return true, err
+			}
+			flushed = true
 		}
 		p, err := x.body.next(false)
 		if err == errNotYet {
@@ -291,6 +302,8 @@ func (x *exchange) endSender() error {
 	return s.err
 }
 
+// stopSender ends an upload that nobody waits for. After it the call's context says
+// nothing: net/http ends it, too, when a read of the body meets its deadline.
 func (x *exchange) stopSender(s *sender) {
 	if s.allRead.Load() {
 		grace := time.NewTimer(senderGrace)
@@ -310,6 +323,14 @@ func (x *exchange) stopSender(s *sender) {
 	x.upload.stop(s.done)
 	// net/http reads what the caller still sends, for as long.
 	_ = x.control.SetReadDeadline(time.Now().Add(linger)) // a front without deadlines has its own way
+}
+
+// endOf gives the cause when ctx has ended, and nil before.
+func endOf(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
 }
 
 // use makes c the connection that interrupt interrupts. It reports false when that

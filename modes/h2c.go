@@ -55,6 +55,7 @@ func (c *call) overHTTP2(up *upstream) error {
 		err = c.passHTTP2(res)
 		_ = res.Body.Close() // what is left of it is not wanted
 	}
+	c.cause = endOf(c.r.Context())
 	if !body.end() && c.r.ProtoMajor == 1 {
 		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(linger)) // as in stopSender
 	}

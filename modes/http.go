@@ -117,12 +117,14 @@ type call struct {
 	reused   bool            // the connection had carried a call before
 	answered bool
 	reached  bool
+	cause    error // why the call ended before the attempt did; nil = it did not
 }
 
 func (c *call) run() error {
 	if c.route.BufferBody && c.upload != nil {
 		c.held = newSpill(0) // limits.body is held by routes
-		if err := c.upload.until(c.r.Context(), func() error { return c.held.fill(c.upload) }); err != nil {
+		err := c.upload.until(c.r.Context(), func() error { return c.held.fill(c.upload) })
+		if c.cause = endOf(c.r.Context()); err != nil {
 			return err
 		}
 	}
@@ -137,7 +139,7 @@ func (c *call) run() error {
 
 // attempt passes the call to one upstream.
 func (c *call) attempt() error {
-	c.life, c.reused, c.answered, c.reached = nil, false, false, false
+	c.life, c.reused, c.answered, c.reached, c.cause = nil, false, false, false, nil
 	up := c.elsewhere
 	if c.process != nil {
 		i, err := c.acquire()
@@ -211,7 +213,7 @@ func (c *call) overHTTP1(up *upstream) error {
 	}
 	c.reused = conn.reused
 	err := c.x.attempt(conn)
-	c.answered, c.reached = c.x.answered, c.x.reached
+	c.answered, c.reached, c.cause = c.x.answered, c.x.reached, c.x.cause
 	if c.x.keep {
 		up.client.put(conn, c.x.head.keepAlive)
 	} else {
@@ -252,14 +254,14 @@ const (
 // the request reached an upstream, or when it does no harm to send it twice; and if
 // there is reason to believe that the next one fares better.
 func (c *call) again(err error) bool {
-	if _, ok := errors.AsType[*failure.Error](err); ok || c.r.Context().Err() != nil {
+	if _, ok := errors.AsType[*failure.Error](err); ok || c.ended() != nil {
 		return false
 	}
 	begun, replayable := c.begun, c.upload == nil || c.held != nil
 	if c.x != nil {
 		begun, replayable = c.x.begun, c.x.request.replayable()
 	}
-	if begun || c.answered || !replayable || c.reached && !idempotent(c.r.Method) {
+	if begun || c.answered || !replayable || c.stopped() || c.reached && !idempotent(c.r.Method) {
 		return false
 	}
 	switch {
@@ -282,6 +284,18 @@ func (c *call) again(err error) bool {
 	}
 	return false
 }
+
+// ended gives the reason for which the call has ended, or nil. Once reading the body
+// was stopped, the context only says that it was.
+func (c *call) ended() error {
+	if c.stopped() {
+		return c.cause
+	}
+	return endOf(c.r.Context())
+}
+
+// stopped reports whether the body cannot be read any more.
+func (c *call) stopped() bool { return c.upload != nil && c.upload.stopped.Load() && c.held == nil }
 
 // fail ends a call that failed: by an answer of our own if there was none, else so
 // that the caller can tell.
@@ -317,9 +331,9 @@ func cut(w http.ResponseWriter) {
 // failure says what an error means to the caller.
 func (c *call) failure(err error) *failure.Error {
 	f, known := errors.AsType[*failure.Error](err)
-	if ctx := c.r.Context(); ctx.Err() != nil {
-		if f, known = errors.AsType[*failure.Error](context.Cause(ctx)); !known {
-			f, known = &failure.Error{Kind: failure.Gone, Detail: "the caller went away", Cause: context.Cause(ctx)}, true
+	if cause := c.ended(); cause != nil {
+		if f, known = errors.AsType[*failure.Error](cause); !known {
+			f, known = &failure.Error{Kind: failure.Gone, Detail: "the caller went away", Cause: cause}, true
 		}
 	}
 	if gone, ok := errors.AsType[goneError](err); ok && !known {

@@ -70,6 +70,17 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
+// await receives what must come.
+func await[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(soonEnough):
+		t.Error("what must happen did not")
+	}
+	return v
+}
+
 // peer is one end of a connection that a test drives by hand.
 type peer struct {
 	net.Conn
@@ -182,7 +193,7 @@ func TestARequestReachesTheUpstreamByteForByte(t *testing.T) {
 	for _, path := range []string{"/", "/a%2Fb", "//x//y", "/./a/../b", "/?a=%zz;b&c", "/%00?", "/a?b?c#", "/\"<>"} {
 		ask(t, front, "GET "+path+" HTTP/1.1\r\nHost: example.org:81\r\nConnection: close\r\n\r\n")
 		want := "GET " + path + " HTTP/1.1\r\nHost: example.org:81\r\n\r\n"
-		if got := <-heads; got != want {
+		if got := await(t, heads); got != want {
 			t.Errorf("got\n%q, want\n%q", got, want)
 		}
 	}
@@ -197,7 +208,7 @@ func TestAnAbsoluteTargetGoesOnAsItsPath(t *testing.T) {
 	front := proxyTo(t, up)
 	for target, path := range map[string]string{"http://h/a%2F?b": "/a%2F?b", "http://h": "/", "http://h?q": "/?q"} {
 		ask(t, front, "GET "+target+" HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n")
-		if got := <-heads; !strings.HasPrefix(got, "GET "+path+" HTTP/1.1\r\nHost: h\r\n") {
+		if got := await(t, heads); !strings.HasPrefix(got, "GET "+path+" HTTP/1.1\r\nHost: h\r\n") {
 			t.Errorf("%s: got %q", target, got)
 		}
 	}
@@ -211,7 +222,7 @@ func TestHeadersForOneHopStayThere(t *testing.T) {
 	})
 	answer := ask(t, proxyTo(t, up), "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Mine, X-Forwarded-For, X-Request-Id\r\nX-Mine: 1\r\nKeep-Alive: 5\r\n"+
 		"Proxy-Connection: keep-alive\r\nProxy-Authorization: secret\r\nTE: gzip;q=1, trailers\r\nUpgrade: h2c\r\nX-Forwarded-For: 1.2.3.4\r\nX-Request-Id: i\r\nAccept: */*\r\n\r\n")
-	wantFields(t, <-heads, "GET / HTTP/1.1", "Host: h", "X-Forwarded-For: 1.2.3.4", "X-Request-Id: i", "Accept: */*", "Te: trailers", "Connection: TE")
+	wantFields(t, await(t, heads), "GET / HTTP/1.1", "Host: h", "X-Forwarded-For: 1.2.3.4", "X-Request-Id: i", "Accept: */*", "Te: trailers", "Connection: TE")
 	wantFields(t, answer, "HTTP/1.1 200 OK", "X-End: 2", "Content-Length: 0", "Date: *", "Connection: close")
 }
 
@@ -243,7 +254,7 @@ func TestNothingIsAddedOrGuessed(t *testing.T) {
 		p.say("HTTP/1.1 200 OK\r\nDate: yesterday\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\nset-cookie: a\r\nSET-COOKIE: b\r\n\r\n" + body)
 	})
 	answer := ask(t, proxyTo(t, up), get)
-	wantFields(t, <-heads, "GET / HTTP/1.1", "Host: h")
+	wantFields(t, await(t, heads), "GET / HTTP/1.1", "Host: h")
 	wantFields(t, answer, "HTTP/1.1 200 OK", "Date: yesterday", "Content-Encoding: gzip", "Content-Length: 8", "Set-Cookie: a", "Set-Cookie: b", "Connection: close")
 	if !strings.HasSuffix(answer, "\r\n\r\n"+body) {
 		t.Errorf("body changed: %q", answer)
@@ -261,19 +272,19 @@ func TestARequestAndItsBodyLeaveInOneWrite(t *testing.T) {
 		b := make([]byte, 8<<10)
 		n, _ := p.Conn.Read(b)
 		reads <- string(b[:n])
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		p.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	})
 	front := proxyTo(t, up)
 	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
-	if got, want := <-reads, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"; got != want {
+	if got, want := await(t, reads), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
-	if got, want := <-reads, "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n000005\r\nhello\r\n0\r\n\r\n"; got != want {
+	if got, want := await(t, reads), "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n000005\r\nhello\r\n0\r\n\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-	if got, want := <-reads, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"; got != want {
+	if got, want := await(t, reads), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -317,7 +328,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 		if request == "HEAD /head" && res.ContentLength != 2 {
 			t.Errorf("HEAD without its Content-Length: %v", res.Header)
 		}
-		if n := <-conns; n != 0 {
+		if n := await(t, conns); n != 0 {
 			t.Errorf("%s came on connection %d", request, n)
 		}
 	}
@@ -342,7 +353,7 @@ func TestAConnectionIsNotUsedAgainWhenItMayBeOutOfStep(t *testing.T) {
 			if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 20") {
 				t.Errorf("%s: %q", name, answer)
 			}
-			if n := <-conns; n != want {
+			if n := await(t, conns); n != want {
 				t.Errorf("%s: request %d came on connection %d", name, want, n)
 			}
 		}
@@ -402,7 +413,7 @@ func TestABasePathComesBeforeThePathAndIsNeverLeft(t *testing.T) {
 			}
 			t.Fatalf("%s: %q", path, answer)
 		}
-		if got := <-heads; !strings.HasPrefix(got, "GET /base"+path+" HTTP/1.1\r\n") {
+		if got := await(t, heads); !strings.HasPrefix(got, "GET /base"+path+" HTTP/1.1\r\n") {
 			t.Errorf("%s: %q", path, got)
 		}
 	}
@@ -424,8 +435,8 @@ func TestABufferedBodyIsSentWithItsLength(t *testing.T) {
 	})
 	front := proxyTo(t, up, func(r *schema.Route) { r.BufferBody = true })
 	answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\nExpect: 100-continue\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n")
-	wantFields(t, <-heads, "POST / HTTP/1.1", "Host: h", "Content-Length: 5")
-	if got := <-bodies; got != "hello" {
+	wantFields(t, await(t, heads), "POST / HTTP/1.1", "Host: h", "Content-Length: 5")
+	if got := await(t, bodies); got != "hello" {
 		t.Errorf("body %q", got)
 	}
 	if !strings.Contains(answer, "HTTP/1.1 200 OK") {
@@ -451,7 +462,7 @@ func TestALargeBufferedBodyArrivesWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
-	if got := <-sum; got != sha256.Sum256(body) {
+	if got := await(t, sum); got != sha256.Sum256(body) {
 		t.Error("the body changed on the way")
 	}
 }

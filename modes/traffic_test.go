@@ -1,0 +1,459 @@
+package modes
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+func TestAStreamIsPassedOnAsItComes(t *testing.T) {
+	for name, head := range map[string]string{
+		"chunked":    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"to the end": "HTTP/1.1 200 OK\r\n\r\n",
+		"length":     "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n",
+		"large":      "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n",
+	} {
+		seen := make(chan struct{}, 10)
+		up := upstreamOf(t, func(_ int, p *peer) {
+			p.head()
+			p.say(head)
+			for _, s := range []string{"ab", "cd", "ef"} {
+				await(t, seen)
+				if name == "chunked" {
+					s = "2\r\n" + s + "\r\n"
+				}
+				p.say(s)
+			}
+			await(t, seen)
+		})
+		client := dial(t, proxyTo(t, up))
+		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err != nil {
+			t.Fatalf("%s: the head is not passed on alone: %v", name, err)
+		}
+		for _, want := range []string{"ab", "cd", "ef"} {
+			seen <- struct{}{}
+			got := make([]byte, 2)
+			if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
+				t.Errorf("%s: %q, %v; want %q", name, got, err, want)
+			}
+		}
+		seen <- struct{}{}
+	}
+}
+
+func TestInterimResponsesArePassedOn(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		p.say("HTTP/1.1 100 Continue\r\n\r\n")
+		p.say("HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n")
+		p.say("HTTP/1.1 102 Processing\r\n\r\n")
+		p.say("HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 0\r\n\r\n")
+	})
+	front := proxyTo(t, up)
+	var got []string
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+		got = append(got, fmt.Sprint(code, h["Link"]))
+		return nil
+	}})
+	r, _ := http.NewRequestWithContext(ctx, "GET", "http://"+front, nil)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if fmt.Sprint(got) != "[103 [</a>; rel=preload] 102 []]" || res.Header["Link"] != nil || res.Header.Get("X-A") != "b" {
+		t.Errorf("%v, then %v", got, res.Header)
+	}
+	if answer := ask(t, front, "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.0 200 OK\r\n") {
+		t.Errorf("HTTP/1.0 knows no interim responses: %q", answer)
+	}
+}
+
+func TestInterimResponsesWithoutEndAreAFailure(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		for range 2 * mostInterim {
+			p.say("HTTP/1.1 100 Continue\r\n\r\n")
+		}
+		p.all()
+	})
+	if answer := ask(t, proxyTo(t, up), get); !strings.HasPrefix(answer, "HTTP/1.1 502") {
+		t.Errorf("%q", answer)
+	}
+}
+
+const expecting = "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+
+func TestABodyWaitsUntilTheUpstreamWantsIt(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		if head := p.head(); !strings.Contains(head, "Expect: 100-continue\r\n") {
+			t.Errorf("Expect is not passed on: %q", head)
+		}
+		p.say("HTTP/1.1 100 Continue\r\n\r\n")
+		body := p.take(5)
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say(expecting)
+	if head := client.head(); head != "HTTP/1.1 100 Continue\r\n\r\n" {
+		t.Fatalf("%q", head)
+	}
+	client.say("hello")
+	if answer := client.all(); !strings.HasSuffix(answer, "\r\n\r\nhello") {
+		t.Errorf("%q", answer)
+	}
+}
+
+func TestABodyThatTheUpstreamRefusesIsNeverAskedFor(t *testing.T) {
+	rest := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		p.say("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+		rest <- p.all()
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say(expecting)
+	head := client.head()
+	if !strings.HasPrefix(head, "HTTP/1.1 413") || !strings.Contains(head, "Connection: close\r\n") {
+		t.Errorf("%q", head)
+	}
+	if got := client.take(2); got != "no" {
+		t.Errorf("body %q", got)
+	}
+	if got := await(t, rest); got != "" {
+		t.Errorf("the upstream got %q", got)
+	}
+}
+
+func TestAnUpstreamThatKnowsNothingOfExpectGetsTheBodyAfterASecond(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + p.take(5))
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say(expecting)
+	client.head()
+	client.say("hello")
+	if answer := client.all(); !strings.HasSuffix(answer, "\r\n\r\nhello") {
+		t.Errorf("%q", answer)
+	}
+}
+
+func TestTrailersPassBothWays(t *testing.T) {
+	requests := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		head := p.head()
+		_ = p.take(len("000002\r\nhi\r\n0\r\n"))
+		requests <- head + p.head()
+		p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nX-Unannounced: 2\r\nTransfer-Encoding: evil\r\n\r\n")
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say("POST / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nTrailer: X-In\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-In: 3\r\nX-Also: 4\r\n\r\n")
+	got := await(t, requests)
+	wantFields(t, got, "POST / HTTP/1.1", "Host: h", "Te: trailers", "Connection: TE", "Trailer: X-In", "Transfer-Encoding: chunked")
+	if _, trailer, _ := strings.Cut(got, "\r\n\r\n"); trailer != "X-In: 3\r\nX-Also: 4\r\n\r\n" && trailer != "X-Also: 4\r\nX-In: 3\r\n\r\n" {
+		t.Errorf("trailer %q", trailer)
+	}
+	res, err := http.ReadResponse(client.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil || string(body) != "ok" || fmt.Sprint(res.Trailer) != "map[X-Sum:[1] X-Unannounced:[2]]" {
+		t.Errorf("%q %v %v", body, err, res.Trailer)
+	}
+}
+
+func TestAnAnswerBeforeTheEndOfTheBodyIsPassedOn(t *testing.T) {
+	for name, begin := range map[string]string{
+		"nothing of the body": "Content-Length: 5\r\n\r\n",
+		"a part of it":        "Content-Length: 1000000\r\n\r\nhello",
+		"no chunk":            "Transfer-Encoding: chunked\r\n\r\n",
+		"a chunk":             "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+	} {
+		up := upstreamOf(t, func(_ int, p *peer) {
+			p.head()
+			p.say("HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno")
+			p.all()
+		})
+		client := dial(t, proxyTo(t, up))
+		client.say("POST / HTTP/1.1\r\nHost: h\r\n" + begin)
+		answer := client.all() // and then the connection is closed, for what follows is no request
+		if !strings.HasPrefix(answer, "HTTP/1.1 401") || !strings.HasSuffix(answer, "\r\n\r\nno") || !strings.Contains(answer, "\r\nConnection: close\r\n") {
+			t.Errorf("%s: %q", name, answer)
+		}
+	}
+}
+
+func TestBothWaysFlowAtOnce(t *testing.T) {
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		_ = c.EnableFullDuplex()
+		_ = c.Flush()
+		b := make([]byte, 100)
+		for {
+			n, err := r.Body.Read(b)
+			_, _ = w.Write(b[:n])
+			_ = c.Flush()
+			if err != nil {
+				return
+			}
+		}
+	}))
+	defer echo.Close()
+	body, say := io.Pipe()
+	res, err := http.Post("http://"+proxyTo(t, echo.URL), "", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for _, word := range []string{"one", "two", "three"} {
+		_, _ = io.WriteString(say, word)
+		got := make([]byte, len(word))
+		if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != word {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	_ = say.Close()
+	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) != 0 {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
+
+func TestLargeBodiesArriveWhole(t *testing.T) {
+	body := randomBytes(8<<20 + 13)
+	want := sha256.Sum256(body)
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, err := io.ReadAll(r.Body)
+		if err != nil || sha256.Sum256(got) != want {
+			t.Errorf("the request's body changed on the way: %d bytes, %v", len(got), err)
+		}
+		if r.URL.Path == "/length" {
+			w.Header().Set("Content-Length", fmt.Sprint(len(got)))
+		}
+		_, _ = w.Write(got)
+	}))
+	defer up.Close()
+	for _, idle := range []schema.Duration{0, schema.Duration(time.Hour)} { // the second is never spliced
+		front := proxyTo(t, up.URL, func(r *schema.Route) { r.Timeouts.Idle = idle })
+		for _, path := range []string{"/length", "/chunked"} {
+			for _, reader := range []io.Reader{bytes.NewReader(body), io.MultiReader(bytes.NewReader(body))} {
+				res, err := http.Post("http://"+front+path, "", reader)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				if err != nil || sha256.Sum256(got) != want {
+					t.Errorf("%s: the response's body changed on the way: %d bytes, %v", path, len(got), err)
+				}
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// endingCalls serves http mode in front of an upstream; each call's context can be
+// ended by the function that it sends.
+func endingCalls(t *testing.T, upstream string, change ...func(*schema.Route)) (address string, calls chan context.CancelCauseFunc) {
+	route := &schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(upstream)}
+	for _, f := range change {
+		f(route)
+	}
+	h, err := New(route, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.(io.Closer).Close() })
+	calls = make(chan context.CancelCauseFunc, 10)
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		calls <- cancel
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})), calls
+}
+
+func TestACallThatEndsBeforeItsResponseIsAnsweredAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		request string
+		upto    string // what the upstream says before it falls silent
+	}{
+		"waiting for the head": {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", ""},
+		"in the head":          {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 200 OK\r\nX-A"},
+		"in the request body":  {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhello", ""},
+		"in a chunked body":    {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", ""},
+		"before a body":        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n", ""},
+	} {
+		heads := make(chan string, 1)
+		closed := make(chan struct{})
+		up := upstreamOf(t, func(_ int, p *peer) {
+			defer close(closed)
+			heads <- p.head()
+			p.say(c.upto)
+			p.all()
+		})
+		front, calls := endingCalls(t, up)
+		client := dial(t, front)
+		client.say(c.request)
+		await(t, heads)
+		(await(t, calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec", Detail: "too long"})
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != 504 || !bytes.Contains(body, []byte(`"timeout":"exec"`)) || !bytes.Contains(body, []byte(`"route":"api"`)) {
+			t.Errorf("%s: %d %s %v", name, res.StatusCode, body, err)
+		}
+		await(t, closed) // the upstream is free
+	}
+}
+
+func TestACallThatEndsInItsResponseIsCut(t *testing.T) {
+	for name, begin := range map[string]string{
+		"length":      "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhello",
+		"short":       "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello",
+		"chunked":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+		"whole chunk": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+		"to the end":  "HTTP/1.1 200 OK\r\n\r\nhello",
+	} {
+		closed := make(chan struct{})
+		up := upstreamOf(t, func(_ int, p *peer) {
+			defer close(closed)
+			p.head()
+			p.say(begin)
+			p.all()
+		})
+		front, calls := endingCalls(t, up)
+		client := dial(t, front)
+		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := io.ReadFull(res.Body, make([]byte, 5)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		(await(t, calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
+		if rest, err := io.ReadAll(res.Body); err == nil {
+			t.Errorf("%s: the response ends as if whole, with %q", name, rest)
+		}
+		await(t, closed)
+	}
+}
+
+func TestACallWithASlowReaderEndsAtOnce(t *testing.T) {
+	for _, idle := range []schema.Duration{0, schema.Duration(time.Hour)} { // spliced, and not
+		closed := make(chan struct{})
+		full := make(chan struct{}, 100)
+		up := upstreamOf(t, func(_ int, p *peer) {
+			defer close(closed)
+			p.head()
+			p.say("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+			block := randomBytes(1 << 20)
+			for range 1000 {
+				if _, err := p.Conn.Write(block); err != nil {
+					return
+				}
+				select {
+				case full <- struct{}{}:
+				default:
+				}
+			}
+		})
+		front, calls := endingCalls(t, up, func(r *schema.Route) { r.Timeouts.Idle = idle })
+		client := dial(t, front)
+		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		client.head()
+		await(t, full)
+		(await(t, calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
+		await(t, closed)
+		if n, err := io.Copy(io.Discard, client.Reader); n >= 1000000000 {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	}
+}
+
+func TestACallerWhoLeavesFreesTheUpstream(t *testing.T) {
+	for name, request := range map[string]string{
+		"waiting":   "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+		"uploading": "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhello",
+		"chunks":    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+	} {
+		heads, closed := make(chan string, 1), make(chan string)
+		up := upstreamOf(t, func(_ int, p *peer) {
+			heads <- p.head()
+			closed <- p.all()
+		})
+		client := dial(t, proxyTo(t, up))
+		client.say(request)
+		await(t, heads)
+		_ = client.Close()
+		select {
+		case body := <-closed:
+			if strings.Contains(body, "0\r\n\r\n") {
+				t.Errorf("%s: the upstream was told that the body is complete: %q", name, body)
+			}
+		case <-time.After(soonEnough):
+			t.Errorf("%s: the upstream is still waiting", name)
+		}
+	}
+}
+
+func TestAFailureToReadTheBodyIsTheCallers(t *testing.T) {
+	tooLarge := &failure.Error{Kind: failure.BodyTooLarge, Detail: "too much"}
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		p.all()
+	})
+	for _, buffer := range []bool{false, true} {
+		h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(up), BufferBody: buffer}, Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = io.NopCloser(io.MultiReader(strings.NewReader("hello"), failing{tooLarge}))
+			h.ServeHTTP(w, r)
+		}))
+		answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 10\r\n\r\nhelloworld")
+		if !strings.HasPrefix(answer, "HTTP/1.1 413") {
+			t.Errorf("%q", answer)
+		}
+		_ = h.(io.Closer).Close()
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestABrokenChunkIsMalformed(t *testing.T) {
+	rest := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		rest <- p.all()
+	})
+	answer := ask(t, proxyTo(t, up), "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
+	if !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "Connection: close") {
+		t.Errorf("%q", answer)
+	}
+	if got := await(t, rest); strings.HasSuffix(got, "0\r\n\r\n") {
+		t.Errorf("the upstream was told that the body is complete: %q", got)
+	}
+}
