@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -12,9 +14,15 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
+	if data, err := os.ReadFile("testdata/full.yaml"); err == nil {
+		f.Add(data)
+	}
 	dir := f.TempDir()
 	file := filepath.Join(dir, "watchdog.yaml")
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if bytes.Contains(data, []byte("include")) && bytes.ContainsAny(data, "*?[{") {
+			return // a pattern may well look through the whole system
+		}
 		c, err := Parse(file, data, environment)
 		if err != nil {
 			problems, ok := err.(Problems)
@@ -52,4 +60,12 @@ func again(t *testing.T, c *Config) {
 
 var seeds = []string{
 	"routes:\n  - name: a\n    fprocess: x\n",
+	"routes:\n  - name: a\n    upstream: 127.0.0.1:3000\n    limits: {rate: 5/s, queue: -1, body: 1MiB}\n",
+	"defaults: &d {mode: streaming, env: {A: b}}\nroutes:\n  - {<<: *d, name: a, fprocess: \"x 'y z' ${HOME} $$\"}\n",
+	"services:\n  - name: s\n    fprocess: [a, b]\n    restart: {max: 3s}\n    replicas: 2\n    ready: {log: a$}\n    depends_on: []\n",
+	"routes:\n  - name: a\n    shell: true\n    fprocess: |\n      a | ${WORDS}\n      b\n",
+	"routes:\n\t- a",
+	"server: {listen: [':1', 'unix:a'], tls: {cert: a}}\n",
+	"a: &a [*a]\nb: {<<: *a}\n? [x]\n: !!binary x\n--- \n...",
+	"routes: [{name: a, mode: afterburn, fprocess: x, ready: {exec: \"${NAME}\"}, live: {tcp: 9}}]",
 }

@@ -74,6 +74,7 @@ func TestBytesThatAreNoTextAreToldWhereTheyStand(t *testing.T) {
 		"a: \x00\n":                         "f.yaml:1:4: a NUL byte stands here: this is no text file",
 		"a:\n  é\x01\n":                     "f.yaml:2:4: the control character U+0001 stands here, which YAML does not allow",
 		"\ufeffa: \x7f\n":                   "f.yaml:1:4: the control character U+007F stands here, which YAML does not allow",
+		"a: b\ufeff\n":                      "f.yaml:1:5: an invisible byte order mark (U+FEFF) stands here",
 		"\xc0\x80":                          "f.yaml:1:1: the file is not UTF-8: byte 0xc0 stands here",
 		strings.Repeat("#", maxFile+1):      "f.yaml:1:1: the file is larger than 16 MiB",
 		strings.Repeat("\n", 2*maxValues+1): "f.yaml:1:1: the file has more than 1048576 values",

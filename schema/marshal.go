@@ -47,26 +47,27 @@ func (c *Config) Marshal() ([]byte, error) {
 
 type encoder struct {
 	plans map[reflect.Type]*plan
-	is    use // what the item being written is
+	is    use  // what the item being written is
+	shell bool // its strings are lines for the shell
 	split *decoder
 }
 
 func (e *encoder) route(r *Route) *yaml.Node {
 	base := defaultRoute()
 	base.Name, base.Mode, base.FProcess = r.Name, r.Mode, r.FProcess
-	e.is = routeUse(r.Mode, !r.FProcess.Empty())
+	e.is, e.shell = routeUse(r.Mode, !r.FProcess.Empty()), r.Shell
 	base.complete("", false)
 	base.Mode, base.FProcess, base.Name = "", Command{}, ""
 	n := e.structure(reflect.ValueOf(r).Elem(), reflect.ValueOf(&base).Elem(), 0)
-	e.is = anywhere
+	e.is, e.shell = anywhere, false
 	return n
 }
 
 func (e *encoder) service(s *Service) *yaml.Node {
 	base := defaultService()
-	e.is = serviceUse
+	e.is, e.shell = serviceUse, s.Shell
 	n := e.structure(reflect.ValueOf(s).Elem(), reflect.ValueOf(&base).Elem(), 0)
-	e.is = anywhere
+	e.is, e.shell = anywhere, false
 	return n
 }
 
@@ -242,8 +243,7 @@ func (e *encoder) command(c Command) *yaml.Node {
 		n.Content = append(n.Content, text(string(w)))
 		quoted = append(quoted, shellWord(string(w)))
 	}
-	if line := strings.Join(quoted, " "); len(line) <= maxCommand {
-		e.split.problems = nil
+	if line := strings.Join(quoted, " "); !e.shell && len(line) <= maxCommand {
 		if words, mistakes := e.split.split(line); len(mistakes) == 0 && slices.Equal(words, c.Words) {
 			return text(line)
 		}

@@ -86,6 +86,8 @@ func (s *source) scan() *Problem {
 			return s.problemAt(i, "a NUL byte stands here: this is no text file", "")
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f, r >= 0x80 && r < 0xa0 && r != 0x85, r == 0xfffe, r == 0xffff:
 			return s.problemAt(i, fmt.Sprintf("the control character U+%04X stands here, which YAML does not allow", r), `in double quotes it can be written as "\`+fmt.Sprintf("u%04x", r)+`"`)
+		case r == 0xfeff && i > 0: // which makes yaml.v3 lose count of columns
+			return s.problemAt(i, "an invisible byte order mark (U+FEFF) stands here", `remove it, or write it in double quotes as "\ufeff"`)
 		case r == ',', r == '[', r == '{', r == ':', r == '?', r == '-', r == '\n', r == '*':
 			values++
 		}
@@ -135,7 +137,10 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 		if g.atContext || g.spans && context.line != at.line {
 			at = context
 		} else if g.spans {
-			g.hint = "" // what was begun is plain to see
+			g.hint = ""
+			if _, after := s.around(at); after != "" && strings.ContainsAny(after[:1], "[]{}") {
+				g.hint = "inside [ ] and { }, a value that holds one of , [ ] { } must be in quotes"
+			}
 		}
 		if g.atText {
 			line := s.line(at.line + 1)
