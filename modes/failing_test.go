@@ -1,0 +1,304 @@
+package modes
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// leaving is how an upstream ends a connection.
+type leaving struct {
+	name  string
+	leave func(p *peer)
+}
+
+var leavings = []leaving{
+	{"closes", func(p *peer) {}},
+	{"resets", func(p *peer) { _ = p.Conn.(*net.TCPConn).SetLinger(0) }},
+	{"closes its half", func(p *peer) {
+		_ = p.Conn.(*net.TCPConn).CloseWrite()
+		p.all()
+	}},
+}
+
+func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		response string
+		body     string
+		endless  bool // its end is the connection's
+	}{
+		"length":     {response: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", body: "hello"},
+		"chunked":    {response: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n", body: "hello"},
+		"to the end": {response: "HTTP/1.1 200 OK\r\n\r\nhello", body: "hello", endless: true},
+	} {
+		head := strings.Index(c.response, "\r\n\r\n") + 4
+		for _, l := range leavings {
+			var upto atomic.Int32
+			up := upstreamOf(t, func(_ int, p *peer) {
+				if p.head() != "" {
+					p.say(c.response[:upto.Load()])
+					l.leave(p)
+				}
+			})
+			front := proxyTo(t, up)
+			for n := range len(c.response) {
+				where := fmt.Sprintf("%s, %s after %q", name, l.name, c.response[:n])
+				upto.Store(int32(n))
+				client := dial(t, front)
+				client.say(get)
+				res, err := http.ReadResponse(client.Reader, nil)
+				if err != nil && n < head {
+					t.Errorf("%s: %v", where, err)
+				}
+				if err != nil {
+					continue // cut before anything of it was sent on
+				}
+				body, err := io.ReadAll(res.Body)
+				switch reset := l.name == "resets"; {
+				case n < head:
+					if res.StatusCode != 502 || err != nil {
+						t.Errorf("%s: %d %v", where, res.StatusCode, err)
+					}
+				case c.endless && !reset:
+					if err != nil || string(body) != c.response[head:n] {
+						t.Errorf("%s: %q, %v", where, body, err)
+					}
+				case res.StatusCode == 502 && reset: // the reset came before we had read the head
+				case err == nil:
+					t.Errorf("%s: a whole response of %d with %q", where, res.StatusCode, body)
+				case !strings.HasPrefix(c.body, string(body)):
+					t.Errorf("%s: %q", where, body)
+				}
+				_ = client.Close()
+			}
+		}
+	}
+}
+
+func TestAnUpstreamThatRefusesIsBad(t *testing.T) {
+	l := listen(t)
+	_ = l.Close()
+	for _, up := range []string{l.Addr().String(), "unix:" + t.TempDir() + "/none", "h2c://" + l.Addr().String()} {
+		for _, request := range []string{get, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"} {
+			if answer := ask(t, proxyTo(t, up), request); !strings.HasPrefix(answer, "HTTP/1.1 502") || !strings.Contains(answer, "application/problem+json") {
+				t.Errorf("%s: %q", up, answer)
+			}
+		}
+	}
+}
+
+func TestNonsenseIsBad(t *testing.T) {
+	for name, answer := range malformedHeads {
+		if name == "more than a head" {
+			continue // a body without framing
+		}
+		up := upstreamOf(t, func(_ int, p *peer) {
+			p.head()
+			p.say(answer)
+		})
+		if got := ask(t, proxyTo(t, up), get); !strings.HasPrefix(got, "HTTP/1.1 502") {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestNonsenseIsNotWaitedForToEnd(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		p.say("SSH-2.0-OpenSSH_9.2")
+		p.all()
+	})
+	if got := ask(t, proxyTo(t, up), get); !strings.HasPrefix(got, "HTTP/1.1 502") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAnIdleConnectionThatClosedFailsNobody(t *testing.T) {
+	for name, request := range map[string]string{
+		"GET":  "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+		"POST": "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+	} {
+		closed := make(chan struct{}, 100)
+		up := upstreamOf(t, func(_ int, p *peer) {
+			r, err := http.ReadRequest(p.Reader)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			_ = p.Close()
+			closed <- struct{}{}
+		})
+		client := dial(t, proxyTo(t, up))
+		for range 20 {
+			client.say(request)
+			res, err := http.ReadResponse(client.Reader, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, _ := io.ReadAll(res.Body); res.StatusCode != 200 {
+				t.Fatalf("%s: %d %s", name, res.StatusCode, body)
+			}
+			await(t, closed)
+		}
+	}
+}
+
+func TestOnlyWhatCanBeSentTwiceIsSentTwice(t *testing.T) {
+	big := "Content-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000)
+	for _, c := range []struct {
+		request string
+		sent    int32 // how often, when a connection that was used before closes without an answer
+	}{
+		{"GET / HTTP/1.1\r\nHost: h\r\n\r\n", 2},
+		{"DELETE / HTTP/1.1\r\nHost: h\r\n\r\n", 2},
+		{"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 2},
+		{"PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 2},
+		{"PUT / HTTP/1.1\r\nHost: h\r\n" + big, 1},
+		{"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 1},
+		{"POST / HTTP/1.1\r\nHost: h\r\n\r\n", 1},
+		{"PATCH / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 1},
+		{"FOO / HTTP/1.1\r\nHost: h\r\n\r\n", 1},
+	} {
+		name := c.request[:min(len(c.request), 40)]
+		var seen atomic.Int32
+		up := upstreamOf(t, func(n int, p *peer) {
+			for {
+				r, err := http.ReadRequest(p.Reader)
+				if err != nil {
+					return
+				}
+				if r.URL.Path != "/warm" {
+					_, _ = io.Copy(io.Discard, r.Body)
+					seen.Add(1)
+					if n == 0 {
+						return // without an answer
+					}
+				}
+				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		})
+		client := dial(t, proxyTo(t, up))
+		client.say("GET /warm HTTP/1.1\r\nHost: h\r\n\r\n")
+		if res, err := http.ReadResponse(client.Reader, nil); err != nil {
+			t.Fatal(err)
+		} else {
+			_, _ = io.ReadAll(res.Body)
+		}
+		client.say(c.request)
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if want := map[int32]int{1: 502, 2: 200}[c.sent]; res.StatusCode != want || seen.Load() != c.sent {
+			t.Errorf("%s: status %d, sent %d times; want %d and %d", name, res.StatusCode, seen.Load(), want, c.sent)
+		}
+		_ = client.Close()
+	}
+}
+
+func TestARequestThatANewConnectionFailsIsNotSentAgain(t *testing.T) {
+	var seen atomic.Int32
+	up := upstreamOf(t, func(_ int, p *peer) {
+		if p.head() != "" {
+			seen.Add(1)
+		}
+	})
+	if answer := ask(t, proxyTo(t, up), get); !strings.HasPrefix(answer, "HTTP/1.1 502") || seen.Load() != 1 {
+		t.Errorf("sent %d times: %q", seen.Load(), answer)
+	}
+}
+
+func TestNothingIsSentAgainAfterAByteOfAnAnswer(t *testing.T) {
+	var seen atomic.Int32
+	up := upstreamOf(t, func(n int, p *peer) {
+		for {
+			r, err := http.ReadRequest(p.Reader)
+			if err != nil {
+				return
+			}
+			if r.URL.Path != "/warm" {
+				seen.Add(1)
+				p.say("H")
+				return
+			}
+			p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say("GET /warm HTTP/1.1\r\nHost: h\r\n\r\n")
+	if res, err := http.ReadResponse(client.Reader, nil); err != nil {
+		t.Fatal(err)
+	} else {
+		_, _ = io.ReadAll(res.Body)
+	}
+	client.say(get)
+	if answer := client.all(); !strings.HasPrefix(answer, "HTTP/1.1 502") || seen.Load() != 1 {
+		t.Errorf("sent %d times: %q", seen.Load(), answer)
+	}
+}
+
+func TestAnAnswerBeforeAResetIsPassedOn(t *testing.T) {
+	// The upstream answers and leaves without reading the rest: writing to it fails while its answer waits to be read.
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		p.say("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+		_ = p.Conn.(*net.TCPConn).CloseWrite()
+		_, _ = p.Discard(1 << 20)
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
+	stop := make(chan struct{})
+	go func() {
+		defer close(stop)
+		block := randomBytes(1 << 16)
+		for range 1 << 14 {
+			if _, err := client.Write(block); err != nil {
+				return
+			}
+		}
+	}()
+	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 413") {
+		t.Errorf("%q", head)
+	}
+	if body := client.take(2); body != "no" {
+		t.Errorf("%q", body)
+	}
+	_ = client.Close()
+	<-stop
+}
+
+func TestASlowUpstreamIsWaitedFor(t *testing.T) {
+	const response = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		for i := range len(response) {
+			p.say(response[i : i+1])
+			time.Sleep(time.Millisecond) // it is slow; nobody waits for this
+		}
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say(get)
+	res, err := http.ReadResponse(client.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "hello" {
+		t.Errorf("%q %v", body, err)
+	}
+}
+
+func TestAnAddressThatCannotBeReadIsRefusedAtOnce(t *testing.T) {
+	for _, upstream := range []schema.Text{"", "https://example.org", "http://"} {
+		if _, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstream}, Deps{}); err == nil {
+			t.Errorf("%q is accepted", upstream)
+		}
+	}
+}
