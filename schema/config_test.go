@@ -305,3 +305,16 @@ routes:
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestEveryKeyIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range Keys() {
+		key = strings.TrimPrefix(strings.TrimPrefix(key, "routes."), "services.")
+		if !strings.Contains(string(text), "`"+key+"`") && !strings.Contains(string(text), "`"+key+".") && !strings.Contains(string(text), "### "+key) {
+			t.Errorf("docs/configuration.md says nothing of `%s`", key)
+		}
+	}
+}
