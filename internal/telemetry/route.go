@@ -109,7 +109,7 @@ type family struct {
 // families are those that each route has a part in. Series that have counted
 // nothing yet are not written.
 var families = [...]family{
-	{"http_requests_total", "counter", "calls that are over", writeTotals},
+	{"http_requests_total", "counter", "total HTTP requests processed", writeTotals},
 	{"http_request_duration_seconds", "histogram", "how long calls took", writeDurations},
 	{"watchdogd_queue_wait_seconds", "histogram", "how long calls waited for a place or for a process, those that did", writeWait},
 	{"watchdogd_rejected_total", "counter", "calls that were refused", writeRejected},

@@ -1,0 +1,223 @@
+package telemetry
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// scrape reads the exposition of m.
+func scrape(t *testing.T, m *Metrics) *exposition {
+	t.Helper()
+	var out bytes.Buffer
+	m.WritePrometheus(&out)
+	e, err := parse(out.String())
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, &out)
+	}
+	return e
+}
+
+func (e *exposition) want(t *testing.T, want map[string]float64) {
+	t.Helper()
+	for series, value := range want {
+		if got, there := e.samples[series]; !there || got != value {
+			t.Errorf("%s is %v (%v), want %v", series, got, there, value)
+		}
+	}
+}
+
+func TestEachFamilyOfTheDesignIsThereWithItsTypeAndLabels(t *testing.T) {
+	m := NewMetrics(Options{Version: `1.2 "x"`, Revision: "abc", RouteLabel: true})
+	m.AddDropped(func() uint64 { return 3 })
+	m.AddDropped(func() uint64 { return 4 })
+	r := m.Route("api")
+	r.Begin()
+	r.Begin()
+	r.End("GET", 200, 7*time.Millisecond)
+	r.Queued(2)
+	r.Waited(30 * time.Second)
+	r.Rejected(Full)
+	r.TimedOut("first_byte")
+	e := scrape(t, m)
+	for family, kind := range map[string]string{
+		"http_requests_total":                     "counter",
+		"http_request_duration_seconds":           "histogram",
+		"http_requests_in_flight":                 "gauge",
+		"watchdogd_queue_depth":                   "gauge",
+		"watchdogd_queue_wait_seconds":            "histogram",
+		"watchdogd_rejected_total":                "counter",
+		"watchdogd_timeouts_total":                "counter",
+		"watchdogd_config_last_reload_successful": "gauge",
+		"watchdogd_log_lines_dropped_total":       "counter",
+		"watchdogd_build_info":                    "gauge",
+	} {
+		if e.kinds[family] != kind {
+			t.Errorf("%s is a %q, want a %s", family, e.kinds[family], kind)
+		}
+	}
+	e.want(t, map[string]float64{
+		`http_requests_total{code="200",method="get",route="api"}`:                             1,
+		`http_request_duration_seconds_bucket{code="200",le="0.005",method="get",route="api"}`: 0,
+		`http_request_duration_seconds_bucket{code="200",le="0.01",method="get",route="api"}`:  1,
+		`http_request_duration_seconds_sum{code="200",method="get",route="api"}`:               0.007,
+		`http_request_duration_seconds_count{code="200",method="get",route="api"}`:             1,
+		`http_requests_in_flight{route="api"}`:                                                 1,
+		`watchdogd_queue_depth{route="api"}`:                                                   2,
+		`watchdogd_queue_wait_seconds_bucket{le="10",route="api"}`:                             0,
+		`watchdogd_queue_wait_seconds_bucket{le="+Inf",route="api"}`:                           1,
+		`watchdogd_queue_wait_seconds_sum{route="api"}`:                                        30,
+		`watchdogd_rejected_total{reason="full",route="api"}`:                                  1,
+		`watchdogd_timeouts_total{kind="first_byte",route="api"}`:                              1,
+		`watchdogd_log_lines_dropped_total{}`:                                                  7,
+		`watchdogd_config_last_reload_successful{}`:                                            1,
+	})
+	m.Reloaded(false)
+	scrape(t, m).want(t, map[string]float64{`watchdogd_config_last_reload_successful{}`: 0})
+}
+
+func TestFromTheEnvironmentTheSeriesAreThoseOfOfWatchdog(t *testing.T) {
+	m := NewMetrics(Options{})
+	m.Route("") // as each table does
+	scrape(t, m).want(t, map[string]float64{`http_requests_in_flight{}`: 0})
+	r := m.Route("fn")
+	r.Begin()
+	r.End("POST", 200, time.Minute)
+	e := scrape(t, m)
+	e.want(t, map[string]float64{
+		`http_requests_total{code="200",method="post"}`:                            1,
+		`http_request_duration_seconds_bucket{code="200",le="10",method="post"}`:   0,
+		`http_request_duration_seconds_bucket{code="200",le="+Inf",method="post"}`: 1,
+		`http_requests_in_flight{}`:                                                0,
+	})
+	for _, le := range []string{"0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"} {
+		if _, there := e.samples[`http_request_duration_seconds_bucket{code="200",le="`+le+`",method="post"}`]; !there {
+			t.Errorf("no bucket %s", le)
+		}
+	}
+	for series := range e.samples {
+		if strings.Contains(series, "route=") {
+			t.Errorf("%s names a route", series)
+		}
+	}
+}
+
+func TestAnInventedMethodIsUnknown(t *testing.T) {
+	m := NewMetrics(Options{RouteLabel: true})
+	for i := range 100 {
+		r := m.Route("a")
+		r.Begin()
+		r.End(fmt.Sprint("M", i), 405, 0)
+	}
+	scrape(t, m).want(t, map[string]float64{`http_requests_total{code="405",method="unknown",route="a"}`: 100})
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"} {
+		if got := methodNames[methodIndex(method)]; got != strings.ToLower(method) {
+			t.Errorf("%s is %s", method, got)
+		}
+	}
+}
+
+func TestEachReasonAndEachTimeoutHasItsSeries(t *testing.T) {
+	m := NewMetrics(Options{RouteLabel: true})
+	r := m.Route("a")
+	want := map[string]float64{}
+	for why, label := range map[Reason]string{OverRate: "rate", Full: "full", QueueTimeout: "queue", TooLarge: "body",
+		Unauthorized: "auth", NotReady: "not_ready", CrashLoop: "crash_loop", Draining: "draining"} {
+		r.Rejected(why)
+		want[`watchdogd_rejected_total{reason="`+label+`",route="a"}`] = 1
+	}
+	for _, kind := range []string{"start", "queue", "read", "first_byte", "exec", "idle"} {
+		r.TimedOut(kind)
+		want[`watchdogd_timeouts_total{kind="`+kind+`",route="a"}`] = 1
+	}
+	r.TimedOut("of the future")
+	want[`watchdogd_timeouts_total{kind="other",route="a"}`] = 1
+	scrape(t, m).want(t, want)
+}
+
+func TestRoutesAreKeptByNameAndForgottenWithIt(t *testing.T) {
+	m := NewMetrics(Options{RouteLabel: true})
+	a, none := m.Route("a"), m.Route("")
+	for _, r := range []*Route{a, none} {
+		r.Begin()
+		r.End("GET", 200, 0)
+	}
+	if m.Route("a") != a {
+		t.Error("another Route of the same name")
+	}
+	m.Keep([]string{"b"})
+	e := scrape(t, m)
+	e.want(t, map[string]float64{`http_requests_total{code="200",method="get"}`: 1})
+	for series := range e.samples {
+		if strings.Contains(series, `route="a"`) {
+			t.Errorf("%s is left", series)
+		}
+	}
+	if m.Route("a") == a {
+		t.Error("the counters came back")
+	}
+}
+
+func TestCountingAndScrapingAtOnce(t *testing.T) {
+	m := NewMetrics(Options{RouteLabel: true})
+	var counting sync.WaitGroup
+	for i := range 8 {
+		counting.Go(func() {
+			r := m.Route("a")
+			for n := range 500 {
+				r.Begin()
+				r.End("GET", 200+(n+i)%7, time.Duration(n)*time.Millisecond)
+			}
+		})
+	}
+	for range 20 {
+		scrape(t, m)
+	}
+	counting.Wait()
+	total := 0.0
+	for series, n := range scrape(t, m).samples {
+		if strings.HasPrefix(series, "http_requests_total{") {
+			total += n
+		}
+	}
+	if total != 4000 {
+		t.Errorf("%v calls of 4000", total)
+	}
+}
+
+func TestCollectorsWriteWholeFamiliesAfterOurs(t *testing.T) {
+	m := NewMetrics(Options{})
+	m.AddCollector(func(w io.Writer) {
+		Family(w, "watchdogd_process_instances", "gauge", "how many")
+		fmt.Fprintf(w, "watchdogd_process_instances{process=%q} 2\n", "api")
+	})
+	answer := httptest.NewRecorder()
+	m.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	if kind := answer.Header().Get("Content-Type"); kind != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Error(kind)
+	}
+	e, err := parse(answer.Body.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.want(t, map[string]float64{`watchdogd_process_instances{process="api"}`: 2})
+}
+
+func TestCountingAllocatesNothing(t *testing.T) {
+	r := NewMetrics(Options{RouteLabel: true}).Route("a")
+	count := func() {
+		r.Begin()
+		r.Waited(time.Second)
+		r.Rejected(Full)
+		r.TimedOut("exec")
+		r.End("GET", 200, time.Millisecond)
+	}
+	if n := testing.AllocsPerRun(100, count); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

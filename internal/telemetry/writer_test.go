@@ -1,0 +1,265 @@
+package telemetry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// sink keeps what is written to it.
+type sink struct {
+	mu     sync.Mutex
+	text   bytes.Buffer
+	writes int
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	return s.text.Write(p)
+}
+
+func (s *sink) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// stuck is an output that takes nothing until it is freed.
+type stuck struct {
+	in, free chan struct{}
+	sink
+}
+
+func newStuck() *stuck { return &stuck{in: make(chan struct{}, 100), free: make(chan struct{})} }
+
+func (s *stuck) Write(p []byte) (int, error) {
+	s.in <- struct{}{}
+	<-s.free
+	return s.sink.Write(p)
+}
+
+// run starts w and gives what ends it.
+func run(w *Writer) (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	return func() error { cancel(); return <-done }
+}
+
+func TestALineIsWrittenWithin100Milliseconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{}
+		w := NewWriter(out)
+		end := run(w)
+		synctest.Wait()
+		for i := range 3 {
+			time.Sleep(time.Second)
+			fmt.Fprintf(w, "line %d\n", i)
+			fmt.Fprintf(w, "and %d\n", i)
+			if strings.Contains(out.String(), fmt.Sprint("line ", i)) {
+				t.Error("written at once: nothing is gathered")
+			}
+			time.Sleep(100 * time.Millisecond)
+			if !strings.HasSuffix(out.String(), fmt.Sprintf("line %d\nand %d\n", i, i)) {
+				t.Errorf("after 100 ms there is %q", out.String())
+			}
+		}
+		if out.writes != 3 {
+			t.Errorf("%d writes for 3 batches", out.writes)
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNothingIsLostBeforeRunAndAtItsEndAndAfterIt(t *testing.T) {
+	out := &sink{}
+	w := NewWriter(out)
+	want := ""
+	log := func(line string) {
+		want += line + "\n"
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			t.Error(err)
+		}
+	}
+	log("before")
+	if out.String() != want {
+		t.Error("not passed on at once before Run")
+	}
+	end := run(w)
+	for i := range 1000 {
+		log(fmt.Sprint("during ", i))
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	if out.String() != want {
+		t.Errorf("%d bytes of %d when Run has returned", len(out.String()), len(want))
+	}
+	log("after")
+	w.Flush()
+	if out.String() != want || w.Dropped() != 0 {
+		t.Errorf("%q, %d dropped", out.String(), w.Dropped())
+	}
+}
+
+func TestFlushWritesWhatIsGathered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{}
+		w := NewWriter(out)
+		end := run(w)
+		synctest.Wait()
+		fmt.Fprintln(w, "the last words before a panic")
+		w.Flush()
+		if out.String() != "the last words before a panic\n" {
+			t.Errorf("%q", out.String())
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLinesOfManyStayWholeAndEachOnesInOrder(t *testing.T) {
+	out := &sink{}
+	w := NewWriter(out)
+	end := run(w)
+	var writers sync.WaitGroup
+	for i := range 8 {
+		writers.Go(func() {
+			for n := range 300 {
+				fmt.Fprintf(w, "%d %d %s\n", i, n, strings.Repeat("x", n))
+			}
+		})
+	}
+	writers.Wait()
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	var next [8]int
+	for line := range strings.Lines(out.String()) {
+		var i, n int
+		var rest string
+		if _, err := fmt.Sscanf(line, "%d %d %s", &i, &n, &rest); err != nil && n > 0 {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if n != next[i] || len(rest) != n {
+			t.Fatalf("%d says %d after %d", i, n, next[i])
+		}
+		next[i]++
+	}
+	for i, n := range next {
+		if n != 300 {
+			t.Errorf("%d lines of %d", n, i)
+		}
+	}
+}
+
+func TestAnOutputThatDoesNotMoveHoldsNobodyUpAndWhatIsLostIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newStuck()
+		w := NewWriter(out)
+		end := run(w)
+		synctest.Wait()
+		line := []byte(strings.Repeat("x", 1023) + "\n")
+		_, _ = w.Write(line)
+		<-out.in // its batch is on the way and stuck
+		began := time.Now()
+		for range 3 * writerRoom / len(line) {
+			if n, err := w.Write(line); n != len(line) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if time.Since(began) != 0 {
+			t.Errorf("Write waited %s", time.Since(began))
+		}
+		if n, want := w.Dropped(), uint64(2*writerRoom/len(line)); n != want {
+			t.Errorf("%d lines dropped, want %d", n, want)
+		}
+		close(out.free)
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		if n, want := len(out.String()), len(line)+writerRoom; n != want {
+			t.Errorf("%d bytes written, want %d", n, want)
+		}
+	})
+}
+
+func TestTheEndIsNotHeldUpByAnOutputThatDoesNotMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newStuck()
+		w := NewWriter(out)
+		end := run(w)
+		synctest.Wait()
+		fmt.Fprintln(w, "unread")
+		<-out.in
+		began := time.Now()
+		if err := end(); !errors.Is(err, ErrStuck) {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != flushBound {
+			t.Errorf("Run held up %s", took)
+		}
+		close(out.free)
+	})
+	// Flush waits for a lock, which the bubble takes for something that moves.
+	out := newStuck()
+	w := NewWriter(out)
+	done := make(chan error, 1)
+	go func() { _, err := w.Write([]byte("x\n")); done <- err }()
+	<-out.in
+	w.Flush()
+	close(out.free)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALineThatIsTooLongIsDropped(t *testing.T) {
+	out := &sink{}
+	w := NewWriter(out)
+	end := run(w)
+	waitRunning(t, w)
+	_, _ = w.Write(make([]byte, writerRoom+1))
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	if out.String() != "" || w.Dropped() != 1 {
+		t.Errorf("%d bytes, %d dropped", len(out.String()), w.Dropped())
+	}
+}
+
+func waitRunning(t *testing.T, w *Writer) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		running := w.running
+		w.mu.Unlock()
+		if running {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the writer does not run")
+		}
+	}
+}
+
+func TestWritingAllocatesNothingOnceItHasRoom(t *testing.T) {
+	w := NewWriter(&sink{})
+	w.running = true
+	w.batch = make([]byte, 0, writerRoom)
+	line := []byte("a line\n")
+	if n := testing.AllocsPerRun(100, func() { _, _ = w.Write(line) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
