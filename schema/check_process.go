@@ -92,10 +92,25 @@ func (l *loader) checkSupervision(p *Process, it item, is use) {
 	l.checkProbe(&p.Live, it, "live", is)
 	watch := l.at(it, "watch")
 	for i, w := range p.Watch {
-		if !doublestar.ValidatePattern(w) {
+		if !validPattern(w) {
 			l.wrong(l.element(watch, i), "this is no pattern of files", patternHint)
 		}
 	}
+}
+
+// validPattern reports whether s is a pattern of files, and stands for no more than
+// a thousand without {a,b}.
+func validPattern(s string) bool {
+	if len(s) > 4096 || !doublestar.ValidatePattern(s) {
+		return false
+	}
+	patterns := 1
+	for _, part := range strings.Split(s, "{")[1:] {
+		if patterns *= 1 + strings.Count(part, ","); patterns > 1000 {
+			return false
+		}
+	}
+	return true
 }
 
 const patternHint = "* is any name, ** any folders, ? any character, [a-z] one of several, {a,b} either"
@@ -133,6 +148,9 @@ func (l *loader) checkNoPort(p *Process, it item, is use) {
 	}
 }
 
+// maxPattern bounds what is compiled as a regular expression.
+const maxPattern = 8 << 10
+
 // checkProbe checks what a process is asked, and writes a port alone as an address.
 func (l *loader) checkProbe(p *Probe, it item, key string, is use) {
 	at := l.at(it, key)
@@ -151,7 +169,7 @@ func (l *loader) checkProbe(p *Probe, it item, key string, is use) {
 	if len(asked) > 1 {
 		l.wrong(at, fmt.Sprintf("asks %s at once", strings.Join(asked, " and ")), "keep one of them")
 	}
-	if len(asked) == 0 && l.fine(at) {
+	if len(asked) == 0 && at.it.node == it.node && l.fine(at) {
 		l.wrong(at, "asks nothing: tcp, http, exec or log is missing", "")
 	}
 	vars := Vars{Port: 1, Name: "name"}
@@ -170,6 +188,8 @@ func (l *loader) checkProbe(p *Probe, it item, key string, is use) {
 		at := l.at(it, key, "log")
 		if key == "live" {
 			l.wrong(at, "a line of output cannot tell whether a process is still alive", "use tcp, http or exec")
+		} else if len(p.Log) > maxPattern {
+			l.wrong(at, fmt.Sprintf("the regular expression is longer than %d KiB", maxPattern>>10), "")
 		} else if _, err := regexp.Compile(p.Log.Expand(vars)); err != nil {
 			l.wrong(at, "is no regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "), "the syntax is that of RE2")
 		}
@@ -206,12 +226,14 @@ func (l *loader) checkDependencies(c *Config) {
 	}
 	for _, d := range graph.all {
 		for _, need := range slices.Sorted(maps.Keys(d.needs)) {
-			if need != d.name {
+			if need != d.name && !l.stopped {
 				graph.known(d, need)
 			}
 		}
 	}
-	graph.cycles()
+	if !l.stopped {
+		graph.cycles()
+	}
 }
 
 type dependent struct {
@@ -240,7 +262,7 @@ func (g *dependencies) known(d *dependent, need string) {
 	switch other := g.byName[need]; {
 	case other == nil:
 		var names []string
-		for _, o := range g.all {
+		for _, o := range g.all[:min(len(g.all), 1000)] { // among more a near one says little
 			if o.supervised && o != d {
 				names = append(names, o.name)
 			}

@@ -47,15 +47,17 @@ func (l *loader) checkMatching(r *Route, it item) {
 		}
 	}
 	methods := l.at(it, "methods")
+	seen := make(map[string]bool, len(r.Methods))
 	for i, m := range r.Methods {
 		switch at := l.element(methods, i); {
 		case !httpguts.ValidHeaderFieldName(m):
 			l.wrong(at, quote(m)+" is no method", "")
 		case strings.ToUpper(m) != m:
 			l.wrong(at, quote(m)+" is no method: they are written in capitals", "write "+strings.ToUpper(m))
-		case slices.Contains(r.Methods[:i], m):
+		case seen[m]:
 			l.wrong(at, m+" stands in the list already", "")
 		}
+		seen[m] = true
 	}
 	if len(r.Headers) > 0 {
 		r.Headers = l.checkHeaders(r.Headers, it)

@@ -27,6 +27,9 @@ func (l *loader) checkServer(c *Config, top item) {
 	}
 }
 
+// maxListeners is more than anybody has a use for.
+const maxListeners = 100
+
 // listener is an address and the key that it stands under.
 type listener struct{ address, key string }
 
@@ -52,6 +55,10 @@ func (l *loader) checkListeners(c *Config, top item) {
 	at := l.at(top, "server", "listen")
 	if at.written && at.node.Kind == yaml.SequenceNode && len(at.node.Content) == 0 {
 		l.wrong(at, "there is nothing to listen on", `leave it out for the default, or write an address such as ":8080"`)
+	}
+	if len(c.Server.Listen) > maxListeners {
+		l.wrong(at, fmt.Sprintf("there are more than %d addresses", maxListeners), "")
+		return
 	}
 	for i, address := range c.Server.Listen {
 		look(l.element(at, i), address, "server.listen")

@@ -261,7 +261,7 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		}
 		return []string{filepath.Clean(name)}
 	}
-	if !doublestar.ValidatePattern(full) {
+	if !validPattern(full) {
 		l.problem(at, quote(name)+" is no pattern of files", patternHint)
 		return nil
 	}
@@ -382,6 +382,7 @@ func (l *loader) route(it item, r *Route) {
 	l.is = l.use(it)
 	l.item(it, reflect.ValueOf(r).Elem())
 	l.notItself(it, r.Name, r.DependsOn)
+	l.withoutPort(it, &r.Process, l.use(it))
 	r.complete(it.from.dir, l.use(it)&inProcess != 0)
 }
 
@@ -398,6 +399,7 @@ func (l *loader) service(it item, s *Service) {
 		r.Max = r.Min
 	}
 	l.notItself(it, s.Name, s.DependsOn)
+	l.withoutPort(it, &s.Process, serviceUse)
 	s.complete(it.from.dir)
 }
 
@@ -405,6 +407,29 @@ func (l *loader) service(it item, s *Service) {
 func (l *loader) notItself(it item, name string, needs Dependencies) {
 	if _, ok := needs[name]; ok && l.dependency(it, name).it.node == l.defaults.node {
 		delete(needs, name)
+	}
+}
+
+// withoutPort takes out of an item that has no port what it inherits and what means
+// something only with one.
+func (l *loader) withoutPort(it item, p *Process, is use) {
+	if is&inHTTP != 0 || l.defaults.node == nil {
+		return
+	}
+	fresh := defaultProcess()
+	if own := p.Ready.TCP == "${PORT}" || strings.HasPrefix(string(p.Ready.HTTP), "/"); own && !l.has(it.node, "ready") {
+		p.Ready = fresh.Ready
+	}
+	if own := p.Live.TCP == "${PORT}" || strings.HasPrefix(string(p.Live.HTTP), "/"); own && !l.has(it.node, "live") {
+		p.Live = fresh.Live
+	}
+	for name, value := range p.Env {
+		if value.uses("PORT") && l.at(it, "env", name).it.node == l.defaults.node {
+			delete(p.Env, name)
+		}
+	}
+	if len(p.Env) == 0 {
+		p.Env = nil
 	}
 }
 

@@ -179,6 +179,26 @@ services:
 	}
 }
 
+func TestDefaultsThatNeedAPortGoToServersOnly(t *testing.T) {
+	c := parse(t, `
+defaults: {ready: {http: /healthz}, live: tcp, env: {LISTEN: ":${PORT}", A: b}}
+routes:
+  - {name: a, fprocess: x}
+  - {name: b, mode: afterburn, fprocess: x}
+  - {name: c, mode: streaming, fprocess: x}
+services:
+  - {name: d, fprocess: x}
+`)
+	if a := c.Routes[0]; a.Ready.HTTP != "/healthz" || a.Live.TCP != "${PORT}" || len(a.Env) != 2 {
+		t.Errorf("a is %+v", a)
+	}
+	for _, p := range []Process{c.Routes[1].Process, c.Routes[2].Process, c.Services[0].Process} {
+		if !p.Ready.Empty() || !p.Live.Empty() || !maps.Equal(p.Env, map[string]Text{"A": "b"}) {
+			t.Errorf("it is %+v", p)
+		}
+	}
+}
+
 func TestShellIsKnownWhereverItStands(t *testing.T) {
 	c := parse(t, `
 defaults: {fprocess: "a | b", mode: streaming}
@@ -338,7 +358,7 @@ func bombs() map[string]string {
 		"a list of itself":    "routes: &a [*a, *a]\n",
 		"merges in a circle":  "routes:\n  - &a {<<: [&b {<<: *a}], name: x}\n",
 		"many empty routes":   "routes: [" + strings.Repeat("{},", 300_000) + "]\n",
-		"many mistakes":       strings.Repeat("a: b\n", 300_000),
+		"many mistakes":       strings.Repeat("a: b\n", 50_000),
 		"many other mistakes": "routes:\n" + strings.Repeat("  - mode: x\n", 90_000),
 		"deep lists":          "routes: " + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000) + "\n",
 		"deeper lists":        "routes: " + strings.Repeat("[", 1_000_000),
@@ -351,6 +371,24 @@ func bombs() map[string]string {
 		"deep substitutions":  "routes:\n  - name: a\n    fprocess: '" + strings.Repeat("$(", maxCommand/2-10) + "'\n",
 		"deep defaults":       "routes:\n  - name: a\n    host: '" + strings.Repeat("${a:-", 100_000) + strings.Repeat("}", 100_000) + "'\n",
 		"deep word defaults":  "routes:\n  - name: a\n    fprocess: 'x " + strings.Repeat("${a:-", 9_000) + strings.Repeat("}", 9_000) + "'\n",
+		"many methods":        "routes:\n  - name: a\n    fprocess: x\n    methods: [" + strings.Repeat("GET, ", 50_000) + "]\n",
+		"many listeners":      "server: {listen: [" + strings.Repeat("':80', ", 50_000) + "]}\n",
+		"many unknown dependencies": "services:\n" + func() string {
+			var b strings.Builder
+			for i := range 20_000 {
+				fmt.Fprintf(&b, "  - {name: s%d, fprocess: x, depends_on: [t%d]}\n", i, i)
+			}
+			return b.String()
+		}(),
+		"a long circle": "services:\n" + func() string {
+			var b strings.Builder
+			for i := range 20_000 {
+				fmt.Fprintf(&b, "  - {name: s%d, fprocess: x, depends_on: [s%d]}\n", i, (i+1)%20_000)
+			}
+			return b.String()
+		}(),
+		"a large expression": "services:\n  - {name: a, fprocess: x, ready: {log: '" + strings.Repeat("(a{1000}){1000}", 1000) + "'}}\n",
+		"many patterns":      "include: ['" + strings.Repeat("{a,b}", 30) + "']\n",
 		"large values": "routes:\n  - name: a\n    fprocess: x\n    env:\n" + func() string {
 			var b strings.Builder
 			for i := range 20_000 {
