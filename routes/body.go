@@ -4,8 +4,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
@@ -75,6 +78,9 @@ func (b *body) Read(p []byte) (int, error) {
 		b.limit -= int64(n)
 	}
 	switch {
+	case err == io.EOF && !soundTrailer(b.original.Trailer):
+		b.broken = &failure.Error{Kind: failure.Malformed, Route: b.route.name, Detail: "the request's trailer is malformed"}
+		err = b.broken
 	case err == io.EOF:
 		b.whole = true
 		if b.request.Trailer == nil {
@@ -178,6 +184,22 @@ func (b *body) unfinished() (more, readable bool) {
 func malformed(err error) bool {
 	var network interface{ Timeout() bool }
 	return !errors.As(err, &network) && !errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// soundTrailer reports whether a trailer may be passed on. net/http looks at its
+// form only, and not at names that frame or address a message.
+func soundTrailer(trailer http.Header) bool {
+	for key, values := range trailer {
+		switch key {
+		case "Content-Length", "Transfer-Encoding", "Trailer", "Host":
+			return false
+		}
+		bad := func(value string) bool { return !httpguts.ValidHeaderFieldValue(value) }
+		if !httpguts.ValidHeaderFieldName(key) || slices.ContainsFunc(values, bad) {
+			return false
+		}
+	}
+	return true
 }
 
 // longAgo is a deadline that has passed.

@@ -9,22 +9,29 @@ import (
 	"sync/atomic"
 )
 
-// conn is an accepted connection that remembers what net/http forgets: that a head
-// bore a Content-Length beside its Transfer-Encoding, or a Transfer-Encoding in
-// HTTP/1.0. Both are how one request is made to look like two; RFC 9112
-// (section 6.1) has the connection closed after them, and net/http, which
-// drops the line that it does not use, goes on.
+// conn is an accepted connection that remembers what net/http forgets and what
+// makes one request look like two to others on the way: that a head bore a
+// Content-Length beside its Transfer-Encoding, or a Transfer-Encoding in HTTP/1.0
+// (RFC 9112, section 6.1, has the connection closed after them), and that it had
+// a line that was folded or that ended without CR.
 //
 // It looks at the lines that pass and counts those that begin with either name. A
 // line of a body that does so counts too: at worst a connection is closed that need
 // not be. Large pieces of bodies are not looked at, since net/http reads them past
-// the buffer of 4 KiB that heads come through.
+// the buffer of 4 KiB that heads come through. How lines end is looked at in heads
+// only, and not in one that came together with the end of the request before it.
 type conn struct {
 	net.Conn
 	lengths, codings atomic.Int32 // lines seen, less those that a request has accounted for
-	line             string       // what the current line may yet become: what is left of a name
-	inLine           bool         // the next byte is not the first of a line
+	loose            atomic.Bool  // a line of the head was folded, or ended without CR
+	next             atomic.Bool  // the request is over: what comes is a head
 	watched          bool         // it carries HTTP/1 in the clear
+
+	// of those who read, of whom there is one at a time
+	inBody bool
+	width  int    // of the current line so far
+	last   byte   // of it
+	name   string // what it may yet become: what is left of a name
 }
 
 // headRoom is more than the largest read that may hold a part of a head.
@@ -45,37 +52,63 @@ const (
 
 // look follows the lines in p, which goes on where the last p ended.
 func (c *conn) look(p []byte) {
+	if c.next.Load() {
+		c.next.Store(false)
+		c.inBody, c.width = false, 0
+	}
 	for len(p) > 0 {
-		if c.inLine && c.line == "" {
-			i := bytes.IndexByte(p, '\n')
-			if i < 0 {
-				return
-			}
-			p = p[i+1:]
-			c.inLine = false
-			continue
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			c.piece(p)
+			return
 		}
-		b := p[0] | 0x20 // lower case; a byte that is no letter may pass for another that is none
-		if !c.inLine {
-			c.inLine = true
-			switch b {
-			case lengthName[0]:
-				c.line = lengthName
-			case codingName[0]:
-				c.line = codingName
-			}
-		}
-		switch {
-		case c.line == "" || b != c.line[0]:
-			c.line = "" // p[0] may be the end of the line
+		c.piece(p[:i])
+		c.endLine()
+		p = p[i+1:]
+	}
+}
+
+// piece looks at a part of a line.
+func (c *conn) piece(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if c.width == 0 {
+		switch p[0] | 0x20 {
+		case lengthName[0]:
+			c.name = lengthName
+		case codingName[0]:
+			c.name = codingName
 		default:
-			c.line = c.line[1:]
-			p = p[1:]
-			if c.line == "" {
-				c.count(b)
-			}
+			c.name = ""
+		}
+		if !c.inBody && (p[0] == ' ' || p[0] == '\t') {
+			c.loose.Store(true)
 		}
 	}
+	for i := 0; i < len(p) && c.name != ""; i++ {
+		b := p[i] | 0x20 // lower case; a byte that is no letter may pass for another that is none
+		if b != c.name[0] {
+			c.name = ""
+			break
+		}
+		if c.name = c.name[1:]; c.name == "" {
+			c.count(b)
+		}
+	}
+	c.width += len(p)
+	c.last = p[len(p)-1]
+}
+
+func (c *conn) endLine() {
+	if !c.inBody {
+		whole := c.width > 0 && c.last == '\r'
+		if !whole {
+			c.loose.Store(true)
+		}
+		c.inBody = c.width == 0 || whole && c.width == 1
+	}
+	c.width, c.last, c.name = 0, 0, ""
 }
 
 // count counts a line whose name ended with last.
@@ -130,20 +163,25 @@ func watching(c net.Conn) *conn {
 	return nil
 }
 
-// ambiguous reports whether an HTTP/1 request may have been framed in two ways: the
-// connection must not serve another after it. Where the lines could not be seen, on TLS and
-// in servers that are not NewServer's, that is said of every chunked request and of every
-// one of HTTP/1.0.
-func ambiguous(r *http.Request) bool {
+// connOf gives the connection that a request came on, nil if it is none of ours.
+func connOf(ctx context.Context) *conn {
+	accepted, _ := ctx.Value(connKey{}).(net.Conn)
+	return watching(accepted)
+}
+
+// ambiguous reports whether an HTTP/1 request, which came on c, may have been framed
+// in two ways: the connection must not serve another after it. Where the lines could not
+// be seen, on TLS and in servers that are not NewServer's, c is nil, and that is said of
+// every chunked request and of every one of HTTP/1.0.
+func ambiguous(r *http.Request, c *conn) bool {
 	_, sized := r.Header["Content-Length"]
 	chunked, old := len(r.TransferEncoding) > 0, !r.ProtoAtLeast(1, 1)
-	if !sized && !chunked && !old {
-		return false
-	}
-	accepted, _ := r.Context().Value(connKey{}).(net.Conn)
-	c := watching(accepted)
 	if c == nil {
 		return chunked || old
+	}
+	if c.loose.Load() {
+		c.loose.Store(false)
+		return true
 	}
 	if sized {
 		c.lengths.Add(-1)

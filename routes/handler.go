@@ -23,6 +23,7 @@ type exchange struct {
 	response response
 	request  *http.Request // as the mode gets it
 	parent   context.Context
+	conn     *conn // that it came on, if it is one of ours
 	http1    bool
 	expects  bool // the caller waits for 100 Continue before he sends the body
 	path     string
@@ -82,7 +83,8 @@ func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 		if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
 			_ = d.EnableFullDuplex() // an answer may begin before the upload ends
 		}
-		if ambiguous(r) {
+		x.conn = connOf(x.parent)
+		if ambiguous(r, x.conn) {
 			closeAfter(w)
 		}
 	}
@@ -162,6 +164,9 @@ func (x *exchange) finish() {
 	}
 	if x.http1 {
 		x.settleBody(p != nil)
+		if x.conn != nil {
+			x.conn.next.Store(true)
+		}
 	}
 	x.over(p != nil)
 	if p != nil {
@@ -199,7 +204,7 @@ func (x *exchange) over(cut bool) {
 		instance: w.instance,
 		cut:      cut,
 	})
-	x.request, x.parent, x.path, x.id = nil, nil, "", ""
+	x.request, x.parent, x.conn, x.path, x.id = nil, nil, nil, "", ""
 	x.response = response{}
 	x.body.reset()
 	if reusable {
