@@ -68,6 +68,7 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.upload.last(r)
 	a.respond(w, r, e)
+	c.upload.drop()
 }
 
 // burning is one call of a worker.

@@ -259,4 +259,3 @@ func FuzzEnviron(f *testing.F) {
 		}
 	})
 }
-

@@ -72,6 +72,7 @@ func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *upload, e *fai
 	}
 	u.last(r)
 	f.respond(w, r, e)
+	u.drop()
 }
 
 // outcome names what went wrong with a call of route. Once ctx has ended that is the

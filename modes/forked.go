@@ -52,8 +52,8 @@ const patience = 5 * time.Millisecond
 
 // start starts the program of a call, to print to out. After an error in remains the
 // caller's; after that it is taken care of by end.
-func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, out *printed) (c *forked, err error) {
-	c = &forked{f: f, w: w, in: in, out: out,
+func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, out *printed) (_ *forked, err error) {
+	c := &forked{f: f, w: w, in: in, out: out,
 		over: make(chan struct{}), minded: make(chan struct{}), cut: make(chan struct{})}
 	var ours, its pipeEnds
 	defer its.close()
@@ -260,7 +260,8 @@ func (c *forked) end() error {
 		ended = true
 	default:
 		// Before its input ends, which it might take for the end of a whole one.
-		_ = c.child.Signal(c.f.stop) // if nobody is left, that is well
+		_ = c.child.Signal(c.f.stop)        // if nobody is left, that is well
+		_ = c.child.Signal(syscall.SIGCONT) // one that is stopped would not see it
 	}
 	close(c.over)
 	<-c.minded
@@ -276,12 +277,21 @@ func (c *forked) end() error {
 		c.child.Kill()
 		c.swept()
 	} else {
-		c.f.left.Go(func() {
-			c.child.Stop(syscall.SIGCONT, c.f.route.Stop.Grace.D()) // it has had the signal
-			c.swept()
-		})
+		c.f.left.Go(c.stop)
 	}
 	return c.reason()
+}
+
+// stop waits out the grace of a group that has had its signal. Those who are there when
+// the leader has ended get it once more: a shell that was about to start a program, with
+// signals blocked as dash does, dies of its own and leaves one that has had none.
+func (c *forked) stop() {
+	until := time.Now().Add(c.f.route.Stop.Grace.D())
+	ctx, cancel := context.WithDeadline(context.Background(), until)
+	defer cancel()
+	_, _ = c.child.Wait(ctx) // Stop does the rest in either case
+	c.child.Stop(c.f.stop, time.Until(until))
+	c.swept()
 }
 
 // swept takes away what the group may have used to its end.

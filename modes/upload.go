@@ -123,3 +123,11 @@ func (u *upload) last(r *http.Request) {
 		u.w.Header().Set("Connection", "close")
 	}
 }
+
+// drop gives up what was not read of the body, once the answer is written: or net/http
+// would wait for the rest of it, however slowly that comes.
+func (u *upload) drop() {
+	if u != nil && !u.whole.Load() {
+		_ = http.NewResponseController(u.w).SetReadDeadline(aLongTimeAgo) // where there is none, nothing waits
+	}
+}
