@@ -20,8 +20,9 @@ type counting struct {
 }
 
 type reading struct {
-	once sync.Once
-	all  table
+	once    sync.Once
+	all     table
+	adopted table // those alive that descend from a child that we did not start, and that child
 }
 
 // table is the processes of the system as they were.
@@ -33,9 +34,12 @@ type entry struct {
 	ticks           uint64 // of CPU, user and system
 	born            uint64 // ticks after boot
 	pages           int64  // resident
+	top             int    // of those adopted: our child that it descends from
 }
 
-func (c *counting) take() table {
+func (c *counting) take() table { return c.read().all }
+
+func (c *counting) read() *reading {
 	c.mu.Lock()
 	r := c.next
 	if r == nil {
@@ -49,9 +53,37 @@ func (c *counting) take() table {
 		c.mu.Lock()
 		c.next = nil
 		c.mu.Unlock()
+		known := kernel.pids()
 		r.all = readTable()
+		r.adopted = r.all.adopted(known)
 	})
-	return r.all
+	return r
+}
+
+// adopted gives those alive that do not descend from a child in known, but are
+// descendants.
+func (t table) adopted(known map[int]struct{}) (found table) {
+	self := os.Getpid()
+	parent := t.parents()
+	for _, e := range t {
+		top := e.pid
+		for n := 0; parent[top] != self && parent[top] > 0 && n < 1000; n++ {
+			top = parent[top]
+		}
+		if _, ok := known[top]; !ok && parent[top] == self && e.alive() && !kernel.has(top) {
+			e.top = top
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func (t table) parents() map[int]int {
+	parent := make(map[int]int, len(t))
+	for _, e := range t {
+		parent[e.pid] = e.ppid
+	}
+	return parent
 }
 
 // group gives those of process group pgid that are alive.
@@ -68,10 +100,7 @@ func (t table) group(pgid int) table {
 // descendants gives the process leader, those of its group, and all that descend from
 // it.
 func (t table) descendants(leader int) table {
-	parent := make(map[int]int, len(t))
-	for _, e := range t {
-		parent[e.pid] = e.ppid
-	}
+	parent := t.parents()
 	var found table
 	for _, e := range t {
 		top := e.pid

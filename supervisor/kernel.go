@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"maps"
 	"runtime"
 	"sync"
 )
@@ -82,6 +83,13 @@ func (f *family) has(pid int) bool {
 	defer f.mu.Unlock()
 	_, ok := f.children[pid]
 	return ok
+}
+
+// pids gives the children as they are now.
+func (f *family) pids() map[int]struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.children)
 }
 
 func onOneThread(jobs <-chan func()) {

@@ -112,16 +112,19 @@ func ownedElsewhere(pid int) bool {
 // sig, and when ctx has ended by KILL. It returns how many there were, when they are
 // gone. The life's child has been waited for, so that they are ours by adoption.
 func sweepOrphans(ctx context.Context, mark string, sig syscall.Signal) int {
-	return sweep(ctx, sig, func(its string) bool { return its == mark })
+	return sweep(ctx, sig, func(e entry) bool { return markOf(e.pid) == mark })
 }
 
 // sweepAll kills all adopted children but those that another supervisor's lives left.
 func sweepAll(marks string) {
-	sweep(context.Background(), syscall.SIGKILL, func(its string) bool { return its == "" || strings.HasPrefix(its, marks) })
+	sweep(context.Background(), syscall.SIGKILL, func(e entry) bool {
+		its := markOf(e.pid)
+		return strings.HasPrefix(its, marks) || its == "" && !ownedElsewhere(e.top)
+	})
 	kernel.reapDeep()
 }
 
-func sweep(ctx context.Context, sig syscall.Signal, of func(mark string) bool) int {
+func sweep(ctx context.Context, sig syscall.Signal, of func(entry) bool) int {
 	limit, cancel := context.WithTimeout(context.Background(), sweepBound)
 	defer cancel()
 	swept := map[int]bool{}
@@ -130,8 +133,8 @@ func sweep(ctx context.Context, sig syscall.Signal, of func(mark string) bool) i
 			sig = syscall.SIGKILL
 		}
 		var left []int
-		for _, e := range census.take().adopted() {
-			if of(markOf(e.pid)) {
+		for _, e := range census.read().adopted {
+			if of(e) {
 				left = append(left, e.pid)
 			}
 		}
@@ -153,27 +156,6 @@ func sweep(ctx context.Context, sig syscall.Signal, of func(mark string) bool) i
 		}
 	}
 	return len(swept)
-}
-
-// adopted gives those alive that descend from an adopted child, and the adopted
-// themselves.
-func (t table) adopted() table {
-	self := os.Getpid()
-	parent := make(map[int]int, len(t))
-	for _, e := range t {
-		parent[e.pid] = e.ppid
-	}
-	var found table
-	for _, e := range t {
-		top := e.pid
-		for n := 0; parent[top] != self && parent[top] > 0 && n < 1000; n++ {
-			top = parent[top]
-		}
-		if parent[top] == self && e.alive() && !kernel.has(top) && !ownedElsewhere(top) {
-			found = append(found, e)
-		}
-	}
-	return found
 }
 
 // markOf gives the mark of the life that a process descends from; empty when there is

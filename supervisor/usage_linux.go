@@ -26,10 +26,7 @@ func usage(pid int) use { return usages()(pid) }
 // the leader of its group if that is one, else for the one that it descends from.
 func (t table) byLeader() map[int]use {
 	self := os.Getpid()
-	parent := make(map[int]int, len(t))
-	for _, e := range t {
-		parent[e.pid] = e.ppid
-	}
+	parent := t.parents()
 	sum := make(map[int]use, len(t))
 	page := int64(os.Getpagesize())
 	for _, e := range t {
