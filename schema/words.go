@@ -5,7 +5,47 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
+
+// unknown says that there is no such key, and which was probably meant.
+func (d *decoder) unknown(key *yaml.Node, p *plan) bool {
+	if len(d.steps) == 1 {
+		d.incomplete = true
+	}
+	if d.is&inService != 0 && d.is != anywhere && len(d.steps) == len(d.base)+1 {
+		if f := d.plan(reflect.TypeFor[Route]()).field(key.Value); f != nil {
+			return d.misplaced(key, f)
+		}
+	}
+	return d.problem(key, "there is no such key", d.meant(key.Value, p))
+}
+
+// misplaced says why a key means nothing where it stands.
+func (d *decoder) misplaced(key *yaml.Node, f *field) bool {
+	modes := f.in & (inHTTP | inStreaming | inSerializing | inAfterburn | inStatic)
+	mode := useNames[slices.IndexFunc(useNames, func(name string) bool { return parseUse(name)&d.is != 0 })]
+	switch {
+	case d.is&inService != 0:
+		return d.problem(key, "means nothing in a service", "only routes have it")
+	case modes == 0 && d.is == inHTTP:
+		return d.problem(key, "means nothing without an fprocess: the server is run elsewhere", "remove it, or give the command to run under fprocess")
+	case modes == 0 && f.in == inProcess:
+		return d.problem(key, fmt.Sprintf("means nothing in mode %s, which has no process", mode), "remove it")
+	case modes == 0 && d.is&inProcess != 0:
+		return d.problem(key, fmt.Sprintf("means nothing in mode %s, which starts a process for each call", mode), "it is for processes that run on: mode http or afterburn, and services")
+	case modes == 0:
+		return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it is for processes that run on: mode http or afterburn, and services")
+	}
+	var names []string
+	for i, name := range useNames[:5] {
+		if modes&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it belongs to mode "+either(names))
+}
 
 // meant tells somebody who wrote a key that is none which one to write. p is the
 // mapping that it stands in.

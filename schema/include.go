@@ -1,0 +1,138 @@
+package schema
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"gopkg.in/yaml.v3"
+)
+
+// include reads the files that the main file names.
+func (l *loader) include(n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	var patterns Strings
+	if !l.strings(n, &patterns) {
+		l.incomplete = true
+		return
+	}
+	main := l.from
+	for i, pattern := range patterns {
+		at := n
+		if n.Kind == yaml.SequenceNode {
+			at = l.follow(n.Content[i])
+			l.index(i)
+		}
+		before := len(l.problems)
+		for _, file := range l.match(at, pattern) {
+			if l.stopped {
+				break
+			}
+			l.included(at, main, file)
+		}
+		l.incomplete = l.incomplete || len(l.problems) > before
+		if n.Kind == yaml.SequenceNode {
+			l.pop()
+		}
+	}
+}
+
+// match gives the files that an entry of include names, in order.
+func (l *loader) match(at *yaml.Node, name string) []string {
+	full := name
+	if !filepath.IsAbs(full) {
+		full = pattern.Replace(filepath.ToSlash(l.from.dir)) + "/" + name
+	}
+	if !strings.ContainsAny(name, `*?[{\`) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(l.from.dir, name)
+		}
+		return []string{filepath.Clean(name)}
+	}
+	if !validPattern(full) {
+		l.problem(at, quote(name)+" is no pattern of files", patternHint)
+		return nil
+	}
+	base, _ := doublestar.SplitPattern(full)
+	base = unescape(base, false)
+	if info, err := os.Stat(base); err != nil || !info.IsDir() {
+		l.problem(at, fmt.Sprintf("there is no folder %s", shown(l.from, base)), "")
+		return nil
+	}
+	files, err := doublestar.FilepathGlob(full, doublestar.WithFilesOnly())
+	if err != nil {
+		l.problem(at, fmt.Sprintf("cannot look for %s: %v", quote(name), err), "")
+		return nil
+	}
+	slices.Sort(files) // the order of folders is nobody's
+	// A pattern may well match the file that it stands in.
+	return slices.DeleteFunc(files, func(file string) bool {
+		return slices.ContainsFunc(l.sources, func(s *source) bool { return s.path == file })
+	})
+}
+
+// included reads one included file, whose routes and services join the others.
+func (l *loader) included(at *yaml.Node, main *source, file string) {
+	for _, s := range l.sources {
+		if s.path == file {
+			what := "is included already"
+			if s == main {
+				what = "is this file itself"
+			}
+			l.problem(at, fmt.Sprintf("%s %s", shown(main, file), what), "remove it here")
+			return
+		}
+	}
+	data, err := read(file)
+	if err != nil {
+		l.problem(at, fmt.Sprintf("cannot read %s: %v", shown(main, file), err), "")
+		return
+	}
+	outer := l.steps
+	l.steps = nil
+	defer func() { l.steps, l.from = outer, main }()
+	n := l.open(shown(main, file), data)
+	if n == nil {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		l.problem(n, "an included file is a mapping with routes: and services:, not "+given(n), "")
+		return
+	}
+	p := l.plan(reflect.TypeFor[document]())
+	for _, e := range l.entries(n) {
+		if l.stopped {
+			return
+		}
+		l.key(e.key.Value)
+		switch {
+		case e.key.Value == "routes":
+			l.collect(e.value, &l.routes, "routes")
+		case e.key.Value == "services":
+			l.collect(e.value, &l.services, "services")
+		case p.field(e.key.Value) != nil:
+			l.problem(e.key, "an included file holds only routes: and services:", "move this key to "+main.name)
+		default:
+			l.unknown(e.key, p)
+		}
+		l.pop()
+	}
+}
+
+// shown is how an included file is called in messages: as the main file is, from
+// the same folder.
+func shown(main *source, file string) string {
+	if filepath.IsAbs(main.name) {
+		return file
+	}
+	if rel, err := filepath.Rel(main.dir, file); err == nil && !strings.HasPrefix(rel, "../..") {
+		return filepath.Join(filepath.Dir(main.name), rel)
+	}
+	return file
+}
