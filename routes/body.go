@@ -21,6 +21,7 @@ type body struct {
 	original *http.Request // net/http leaves the trailers here
 	request  *http.Request // and the mode looks for them here
 	route    *route
+	call     *call
 	w        http.ResponseWriter // whose connection it comes on
 
 	http1 bool
@@ -41,6 +42,14 @@ type body struct {
 // Read reads from the request. What ends it early is a *failure.Error where it is
 // for us to say: SlowBody, BodyTooLarge, or why the call was ended.
 func (b *body) Read(p []byte) (int, error) {
+	n, err := b.read(p)
+	if f, ok := err.(*failure.Error); ok {
+		b.call.fail(f) // whoever answers it
+	}
+	return n, err
+}
+
+func (b *body) read(p []byte) (int, error) {
 	b.asked = true
 	b.mu.Lock()
 	switch {
@@ -167,7 +176,7 @@ func (b *body) deadline(t time.Time) {
 func (b *body) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.from, b.original, b.request, b.route, b.w = nil, nil, nil, nil, nil
+	b.from, b.original, b.request, b.route, b.call, b.w = nil, nil, nil, nil, nil, nil
 	b.asked, b.limit, b.most, b.spent = false, -1, 0, 0
 	b.reading, b.whole, b.broken, b.stopped = time.Time{}, false, nil, false
 }

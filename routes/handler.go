@@ -93,7 +93,7 @@ func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	x.expects = x.http1 && r.Header["Expect"] != nil
 	x.body.from, x.body.original, x.body.request = r.Body, r, x.request
-	x.body.route, x.body.http1, x.body.w = x.route, x.http1, w
+	x.body.route, x.body.call, x.body.http1, x.body.w = x.route, &x.call, x.http1, w
 	x.body.most = x.route.timeouts.Read.D()
 	if x.route.body > 0 {
 		x.body.limit = x.route.body
