@@ -198,6 +198,9 @@ var errHeadSent = errors.New("take over the connection: the head of a response t
 // Unwrap gives the server's own ResponseWriter, for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.w }
 
+// SentPath is the path as the caller sent it, with the prefix that may be stripped.
+func (w *response) SentPath() string { return w.path }
+
 // SetInstance says which instance answers, for the access line.
 func (w *response) SetInstance(name string) { w.instance = name }
 

@@ -1,0 +1,196 @@
+package routes
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+func TestXDurationSecondsIsOnEveryResponseOfARouteWithAProcess(t *testing.T) {
+	process := func(r *schema.Route) { r.FProcess = schema.Command{Line: "cat"} }
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "fail" {
+			respond(w, r, &failure.Error{Kind: failure.Internal})
+		}
+		if r.URL.RawQuery == "panic" {
+			panic("oops")
+		}
+	}, process, func(r *schema.Route) { r.Limits.Body = 1 }), entry("b", hello("b")))
+	for _, path := range []string{"/a", "/a?fail", "/a?panic"} {
+		resp, _ := f.get(path)
+		whole, part, ok := strings.Cut(resp.Header.Get("X-Duration-Seconds"), ".")
+		if !ok || whole != "0" || len(part) != 6 {
+			t.Errorf("%s: %v", path, resp.Header)
+		}
+	}
+	if resp, _ := f.do(f.request("POST", "/a", strings.NewReader("too large"))); resp.StatusCode != 413 || resp.Header.Get("X-Duration-Seconds") == "" {
+		t.Errorf("a refusal: %v", resp.Header)
+	}
+	if resp, _ := f.get("/b"); resp.Header.Get("X-Duration-Seconds") != "" {
+		t.Errorf("a route without one: %v", resp.Header)
+	}
+}
+
+func TestTheKernelMovesWhatItCanAndTheRestIsCopied(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<18) // 4 MiB
+	name := filepath.Join(t.TempDir(), "content")
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		idle schema.Duration
+		src  func(t *testing.T, f *os.File) io.Reader
+	}{
+		{"a file", 0, func(_ *testing.T, f *os.File) io.Reader { return f }},
+		{"a part of a file", 0, func(_ *testing.T, f *os.File) io.Reader { return io.LimitReader(f, 3<<20+5) }},
+		{"a file under idle", 1e12, func(_ *testing.T, f *os.File) io.Reader { return f }},
+		{"a part of a file under idle", 1e12, func(_ *testing.T, f *os.File) io.Reader { return io.LimitReader(f, 3<<20+5) }},
+		{"something else", 1e12, func(_ *testing.T, f *os.File) io.Reader { return io.MultiReader(f) }},
+		{"a socket under idle", 1e12, socketOf},
+		{"a socket", 0, socketOf},
+	} {
+		for _, sized := range []bool{true, false} {
+			t.Run(c.name, func(t *testing.T) {
+				f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+					file, err := os.Open(name)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer file.Close()
+					src := c.src(t, file)
+					if l, limited := src.(*io.LimitedReader); sized && limited {
+						w.Header().Set("Content-Length", itoa(int(l.N)))
+					} else if sized {
+						w.Header().Set("Content-Length", itoa(len(content)))
+					}
+					n, err := w.(io.ReaderFrom).ReadFrom(src)
+					if err != nil {
+						t.Errorf("after %d: %v", n, err)
+					}
+				}, timeoutsOf(schema.Timeouts{Idle: c.idle})))
+				want := content
+				if strings.Contains(c.name, "part") {
+					want = content[:3<<20+5]
+				}
+				_, body := f.get("/a")
+				if body != string(want) {
+					t.Errorf("%d bytes, want %d", len(body), len(want))
+				}
+				if line := f.log.request(t); line["bytes"] != float64(len(want)) {
+					t.Errorf("%v", line)
+				}
+			})
+		}
+	}
+}
+
+// socketOf gives a connection on which the content of f comes.
+func socketOf(t *testing.T, f *os.File) io.Reader {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Error(err)
+		return f
+	}
+	defer l.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.Copy(c, f)
+		c.Close()
+	}()
+	c, err := l.Accept()
+	if err != nil {
+		t.Error(err)
+		return f
+	}
+	t.Cleanup(func() { c.Close(); <-done })
+	return c
+}
+
+func TestAResponseToHeadHasNoBytes(t *testing.T) {
+	f := serve(t, entry("a", hello("hello")))
+	if resp, body := f.do(f.request("HEAD", "/a", nil)); resp.StatusCode != 200 || body != "" {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+	if line := f.log.request(t); line["bytes"] != 0.0 || line["method"] != "HEAD" {
+		t.Errorf("%v", line)
+	}
+}
+
+func TestInformationalResponsesComeBeforeTheHead(t *testing.T) {
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</x>")
+		w.WriteHeader(103)
+		w.Header().Del("Link")
+		w.WriteHeader(201)
+		w.WriteHeader(500) // too late: nothing
+	}))
+	all := f.exchange("GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if !strings.HasPrefix(all, "HTTP/1.1 103 ") || !strings.Contains(all, "HTTP/1.1 201 ") || strings.Contains(all, "500") {
+		t.Error(all)
+	}
+	if line := f.log.request(t); line["status"] != 201.0 {
+		t.Errorf("%v", line)
+	}
+}
+
+func TestTheFacesOfAResponse(t *testing.T) {
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		for name, ok := range map[string]bool{
+			"SetInstance":  is[interface{ SetInstance(string) }](w),
+			"AddQueueWait": is[interface{ AddQueueWait(time.Duration) }](w),
+			"Touch":        is[interface{ Touch() }](w),
+			"SetError":     is[interface{ SetError(error) }](w),
+			"Flusher":      is[http.Flusher](w),
+			"Hijacker":     is[http.Hijacker](w),
+			"ReaderFrom":   is[io.ReaderFrom](w),
+			"StringWriter": is[io.StringWriter](w),
+			"Unwrap":       is[interface{ Unwrap() http.ResponseWriter }](w),
+		} {
+			if !ok {
+				t.Errorf("no %s", name)
+			}
+		}
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			t.Error(err)
+		}
+		w.(interface{ SetError(error) }).SetError(&failure.Error{Kind: failure.CrashLoop, Detail: "it ends", Cause: errors.New("exit status 3")})
+		w.WriteHeader(503)
+		if _, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			t.Error("taken over after a head that is not 101")
+		}
+	}))
+	f.get("/a")
+	if line := f.log.request(t); line["error"] != "it ends: exit status 3" {
+		t.Errorf("%v", line)
+	}
+	if s := f.series(); !strings.Contains(s, `watchdogd_rejected_total{reason="crash_loop",route="a"} 1`) {
+		t.Error(s)
+	}
+}
+
+func is[T any](w http.ResponseWriter) bool { _, ok := w.(T); return ok }
+
+func TestWhoDoesNotAnswerGivesAnEmpty200(t *testing.T) {
+	f := serve(t, entry("a", func(http.ResponseWriter, *http.Request) {}))
+	if resp, body := f.get("/a"); resp.StatusCode != 200 || body != "" || resp.ContentLength != 0 {
+		t.Errorf("%+v", resp)
+	}
+}

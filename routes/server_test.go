@@ -1,0 +1,196 @@
+package routes
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+func TestAHeadOverItsLimitIs431(t *testing.T) {
+	f := serveWith(t, schema.Server{MaxHeader: 8 << 10}, entry("a", hello("a")))
+	all := f.exchange("GET /a HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 20<<10) + "\r\n\r\n")
+	if !strings.HasPrefix(all, "HTTP/1.1 431") || strings.Contains(all, "200 OK") {
+		t.Error(all)
+	}
+}
+
+func TestASlowSenderOfAHeadIsCut(t *testing.T) {
+	f := serveWith(t, schema.Server{MaxHeader: 1 << 20, Timeouts: schema.ServerTimeouts{Header: short}}, entry("a", hello("a")))
+	for _, raw := range []string{"", "GET /a HT", "GET /a HTTP/1.1\r\nHost: x\r\nX-Slow: "} {
+		c := f.dial(raw)
+		if all, _ := io.ReadAll(c); strings.Contains(string(all), "200 OK") {
+			t.Errorf("%q: %s", raw, all)
+		}
+	}
+}
+
+func TestAnIdleConnectionIsClosed(t *testing.T) {
+	f := serveWith(t, schema.Server{MaxHeader: 1 << 20, Timeouts: schema.ServerTimeouts{Idle: short}}, entry("a", hello("a")))
+	if all := f.exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasSuffix(all, "a") {
+		t.Error(all)
+	}
+}
+
+func TestHTTP2ByPriorKnowledge(t *testing.T) {
+	f := serve(t, entry("a", count, stripped))
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: protocols}
+	defer tr.CloseIdleConnections()
+	resp, err := tr.RoundTrip(f.request("POST", "/a/x", strings.NewReader("abc")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.ProtoMajor != 2 || string(body) != "3" {
+		t.Errorf("%s %s", resp.Proto, body)
+	}
+}
+
+func TestATimeoutOverHTTP2IsAnsweredOrCut(t *testing.T) {
+	f := serve(t, entry("a", hang(""), timeoutsOf(schema.Timeouts{Exec: short})),
+		entry("b", hang("text/plain"), timeoutsOf(schema.Timeouts{Exec: short})))
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: protocols}
+	defer tr.CloseIdleConnections()
+	resp, err := tr.RoundTrip(f.request("GET", "/a", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 504 {
+		t.Error(resp.StatusCode)
+	}
+	resp, err = tr.RoundTrip(f.request("GET", "/b", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err == nil || string(body) != "begun" {
+		t.Errorf("%q %v", body, err)
+	}
+}
+
+func TestTheCertificateIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePair(t, cert, key, "one.test")
+	c, err := LoadCertificate(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto+" "+r.Header.Get("X-Forwarded-Proto"))
+	}))
+	l, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.server.TLSConfig = c.Config()
+	done := make(chan error, 1)
+	go func() { done <- f.server.Serve(tls.NewListener(l, f.server.TLSConfig)) }()
+	defer func() { f.server.Close(); <-done }()
+	ask := func(protocol string) (name, body string) {
+		t.Helper()
+		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{protocol}}, ForceAttemptHTTP2: protocol == "h2"}
+		defer tr.CloseIdleConnections()
+		r := f.request("GET", "/a", nil)
+		r.URL.Scheme, r.URL.Host = "https", l.Addr().String()
+		resp, err := tr.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		all, _ := io.ReadAll(resp.Body)
+		return resp.TLS.PeerCertificates[0].Subject.CommonName, string(all)
+	}
+	if name, body := ask("http/1.1"); name != "one.test" || body != "HTTP/1.1 https" {
+		t.Errorf("%s %s", name, body)
+	}
+	if name, body := ask("h2"); name != "one.test" || body != "HTTP/2.0 https" {
+		t.Errorf("%s %s", name, body)
+	}
+	if err := os.WriteFile(cert, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Reload(); err == nil || !strings.Contains(err.Error(), cert) {
+		t.Errorf("nonsense was read: %v", err)
+	}
+	if name, _ := ask("http/1.1"); name != "one.test" {
+		t.Errorf("after a reload that failed: %s", name)
+	}
+	writePair(t, cert, key, "two.test")
+	if err := c.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if name, _ := ask("http/1.1"); name != "two.test" {
+		t.Errorf("after a reload: %s", name)
+	}
+	if _, err := LoadCertificate(filepath.Join(dir, "none"), key); err == nil {
+		t.Error("a certificate that is not there")
+	}
+}
+
+// writePair writes a certificate for name and its key.
+func writePair(t *testing.T, cert, key, name string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), DNSNames: []string{name}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: raw}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A caller who leaves while the response is under way, and reads nothing, frees the handler.
+func TestACallerWhoStopsReadingIsUnderIdle(t *testing.T) {
+	returned := make(chan struct{})
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		defer close(returned)
+		for {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	}, timeoutsOf(schema.Timeouts{Idle: 2 * short})))
+	c, err := net.Dial("tcp", f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	select {
+	case <-returned:
+	case <-time.After(patience):
+		t.Fatal("the handler still writes")
+	}
+	f.loggedTimeout("idle", true)
+}
