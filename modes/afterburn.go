@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -81,9 +82,9 @@ type burning struct {
 	response *spill // its body
 	head     head
 	body     body
-	begun    bool  // the head is on its way to the caller
-	unsent   error // why the worker was not sent all of the request
-	instance int
+	begun    bool   // the head is on its way to the caller
+	unsent   error  // why the worker was not sent all of the request
+	instance string // NAME/NUMBER
 	pid      int
 }
 
@@ -108,15 +109,18 @@ func (c *burning) run() error {
 	if c.request.file == nil {
 		first = append(first, c.request.mem...)
 	}
-	deadline := time.Now().Add(c.a.route.Timeouts.Queue.D())
+	var deadline time.Time // none
+	if wait := c.a.route.Timeouts.Queue.D(); wait > 0 {
+		deadline = time.Now().Add(wait)
+	}
 	for n := 1; ; n++ {
-		instance, err := c.a.process.Acquire(c.r.Context(), time.Until(deadline))
+		instance, err := c.acquire(deadline)
 		if err != nil {
 			return err
 		}
-		c.instance, c.pid = instance.Number(), instance.PID()
+		c.instance, c.pid = c.a.route.Name+"/"+strconv.Itoa(instance.Number()), instance.PID()
 		if w, ok := c.w.(instanceSetter); ok {
-			w.SetInstance(strconv.Itoa(c.instance))
+			w.SetInstance(c.instance)
 		}
 		err = c.use(instance, first)
 		instance.Release()
@@ -126,6 +130,20 @@ func (c *burning) run() error {
 		}
 		return err
 	}
+}
+
+// acquire takes a worker, or waits for one until deadline.
+func (c *burning) acquire(deadline time.Time) (*supervisor.Instance, error) {
+	began := time.Now()
+	wait := time.Duration(math.MaxInt64)
+	if !deadline.IsZero() {
+		wait = max(deadline.Sub(began), 0)
+	}
+	instance, err := c.a.process.Acquire(c.r.Context(), wait)
+	if w, ok := c.w.(queueWaiter); ok {
+		w.AddQueueWait(time.Since(began))
+	}
+	return instance, err
 }
 
 // uselessError says that a worker could not be given the request at all, so that

@@ -30,6 +30,7 @@ import (
 type forking struct {
 	route   *schema.Route
 	program *supervisor.Program
+	warm    *supervisor.Process // has processes started ahead; nil without them
 	output  *supervisor.Output
 	log     *slog.Logger
 	environ environ
@@ -53,11 +54,17 @@ func newForking(route *schema.Route, d Deps) (*forking, error) {
 		stop:    unix.SignalNum("SIG" + string(route.Stop.Signal)),
 		respond: d.respond(),
 	}
+	if route.Warm > 0 {
+		f.warm = d.Process
+	}
 	if route.Form == "files" {
 		f.owner, err = ownerNamed(route.User)
 	}
 	return f, err
 }
+
+// Output is what the programs print to standard error, and its last lines.
+func (f *forking) Output() *supervisor.Output { return f.output }
 
 // Close returns when nothing is left of any call.
 func (f *forking) Close() error {

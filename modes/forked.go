@@ -29,6 +29,7 @@ type forked struct {
 	out    *printed
 	child  *supervisor.Child
 	stdin  *feeder // nil when the program was given all of it before it began
+	vars   *feeder // of the variables that a process started ahead is slow to read
 	stdout *os.File
 	stderr *os.File      // nil when it is one with stdout
 	logged chan struct{} // closed at the end of stderr
@@ -55,6 +56,10 @@ const patience = 5 * time.Millisecond
 func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, out *printed) (_ *forked, err error) {
 	c := &forked{f: f, w: w, in: in, out: out,
 		over: make(chan struct{}), minded: make(chan struct{}), cut: make(chan struct{})}
+	if c.adopt() {
+		c.run(ctx)
+		return c, nil
+	}
 	var ours, its pipeEnds
 	defer its.close()
 	defer func() {
@@ -82,12 +87,17 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 	if c.child, err = f.program.Start(o); err != nil {
 		return nil, startFailure(err, in.vars)
 	}
+	c.run(ctx)
+	return c, nil
+}
+
+// run begins what goes on beside pass.
+func (c *forked) run(ctx context.Context) {
 	if c.stderr != nil {
 		c.logged = make(chan struct{})
-		f.left.Go(c.readStderr)
+		c.f.left.Go(c.readStderr)
 	}
 	go c.mind(ctx)
-	return c, nil
 }
 
 // openStdin gives the program's standard input: the file of a large body, or a pipe
@@ -267,6 +277,9 @@ func (c *forked) end() error {
 	<-c.minded
 	if c.stdin != nil {
 		c.stdin.stop()
+	}
+	if c.vars != nil {
+		c.vars.stop()
 	}
 	_ = c.stdout.Close() // was only read
 	if c.mixing() {

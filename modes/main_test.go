@@ -3,6 +3,7 @@ package modes
 import (
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,6 +14,10 @@ import (
 // asProgram in the environment makes the test binary one of the programs that the
 // tests run behind a route.
 const asProgram = "WATCHDOGD_MODES_TEST_PROGRAM"
+
+// inTests in the environment says that one of these tests runs already: a program that
+// was meant to be another must not run them all again, and so on without end.
+const inTests = "WATCHDOGD_MODES_TESTS"
 
 // programs are those programs by name; each file of tests has its own.
 func programs(name string) func() {
@@ -36,6 +41,13 @@ func TestMain(m *testing.M) {
 		}
 		run()
 		os.Exit(0)
+	}
+	if _, ok := os.LookupEnv(inTests); ok && !slices.Contains(os.Args, "-test.fuzzworker") {
+		fmt.Fprintln(os.Stderr, "the tests are not run by a program of theirs: set "+asProgram)
+		os.Exit(2)
+	}
+	if err := os.Setenv(inTests, "1"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -77,6 +77,11 @@ func (p *printed) output(b []byte) error {
 func (p *printed) errors(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.began && p.head == nil {
+		if err := p.begin(); err != nil {
+			return err
+		}
+	}
 	if p.began {
 		return p.to.write(b)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 // routeOf gives the one route of a file that holds what text says, in dir. ${SELF} in
@@ -49,6 +50,7 @@ type site struct {
 	handler http.Handler
 	dir     string
 	log     *logBook
+	process *supervisor.Process // of supervise
 
 	// cancels gives, for each call, how it is ended from outside; nil when no test asks.
 	cancels chan context.CancelCauseFunc
@@ -91,6 +93,38 @@ func (s *site) serve(t *testing.T, route *schema.Route, d Deps) {
 		s.Server.Close()
 		s.close(t)
 	})
+}
+
+// supervise serves a route whose processes a supervisor starts: workers, or those ahead
+// of their request.
+func supervise(t *testing.T, text string) *site {
+	t.Helper()
+	s := &site{dir: t.TempDir(), log: &logBook{}}
+	route := routeOf(t, s.dir, text)
+	spec := supervisor.Spec{Name: route.Name, Kind: supervisor.Route, Mode: route.Mode, Process: route.Process,
+		Start: route.Timeouts.Start.D(), Warm: route.Warm}
+	if route.Mode == schema.Afterburn {
+		spec.Socketpair, spec.Capacity = true, 1
+	}
+	sup := supervisor.New(supervisor.Options{Log: slog.New(slog.NewTextHandler(s.log, nil))})
+	if _, err := sup.Reconcile([]supervisor.Spec{spec}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- sup.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", s.log)
+		}
+	})
+	s.process = sup.Process(route.Name)
+	s.serve(t, route, Deps{Process: s.process})
+	return s
 }
 
 // close closes the handler, which waits for all that is left of its calls.
@@ -229,7 +263,105 @@ var forkPrograms = map[string]func(){
 			fmt.Println("got " + in.Text())
 		}
 	},
+	// vars prints the variables that came on a descriptor, a line each, then its input.
+	"vars": func() {
+		fd, err := strconv.Atoi(os.Getenv(supervisor.WarmEnv))
+		if err != nil {
+			fmt.Println("cold", os.Getenv("Http_Method"))
+			return
+		}
+		block, _ := io.ReadAll(os.NewFile(uintptr(fd), "vars"))
+		body, _ := io.ReadAll(os.Stdin)
+		fmt.Println("warm", os.Getpid())
+		fmt.Print(strings.ReplaceAll(string(block), "\x00", "\n"), string(body))
+	},
+	// env is watchdogd env.
+	"env": func() {
+		_ = os.Unsetenv(asProgram)
+		fmt.Fprintln(os.Stderr, EnvExec(os.Args[1:]))
+		os.Exit(1)
+	},
 }
 
 // workerPrograms are the workers of the tests of afterburn.
-var workerPrograms = map[string]func(){}
+var workerPrograms = map[string]func(){
+	// worker does what the path of a request says.
+	"worker": func() {
+		in := bufio.NewReader(os.Stdin)
+		for n := 1; ; n++ {
+			r, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			body, _ := io.ReadAll(r.Body)
+			answer := func(text string) string {
+				return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+			}
+			switch r.URL.Path {
+			case "/pid":
+				fmt.Print(answer(fmt.Sprint(os.Getpid(), " ", n)))
+			case "/echo":
+				fmt.Printf("HTTP/1.1 201 Made\r\nX-Many: one\r\nX-Many: two\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+			case "/head":
+				head := fmt.Sprintf("%s %s %q %v %d", r.Method, r.RequestURI, r.Header["X-Many"], r.TransferEncoding, r.ContentLength)
+				fmt.Print(answer(head))
+			case "/chunked":
+				fmt.Print("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n again\r\n0\r\n\r\n")
+			case "/http10":
+				fmt.Print("HTTP/1.0 200 OK\r\n\r\nto the end")
+				os.Exit(0)
+			case "/garbage":
+				fmt.Print("Traceback (most recent call last):\n")
+			case "/lengthless":
+				fmt.Print("HTTP/1.1 200 OK\r\n\r\nhello")
+			case "/more":
+				fmt.Print(answer("hello") + "and more")
+			case "/stale":
+				fmt.Print(answer("hello"))
+				time.Sleep(20 * time.Millisecond) // until the answer is taken
+				fmt.Print("stale")
+				_ = os.WriteFile("stale", nil, 0o600)
+			case "/die":
+				os.Exit(3)
+			case "/half":
+				fmt.Print("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+				os.Exit(3)
+			case "/hang":
+				_ = os.WriteFile("hangs", nil, 0o600)
+				select {
+				case <-time.After(time.Hour):
+				}
+			case "/events":
+				fmt.Print("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")
+				for {
+					if _, err := os.Stat("go"); err == nil {
+						break
+					}
+					time.Sleep(time.Millisecond)
+				}
+				fmt.Print("9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+			case "/meet": // two of these are answered only together
+				_ = os.WriteFile("met"+r.URL.RawQuery, nil, 0o600)
+				for {
+					met, _ := filepath.Glob("met*")
+					if len(met) == 2 {
+						break
+					}
+					time.Sleep(time.Millisecond)
+				}
+				fmt.Print(answer("met"))
+			}
+		}
+	},
+	// raw answers as the known clients do: it takes what one read gives for the request.
+	"raw": func() {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := os.Stdin.Read(buf)
+			if err != nil {
+				return
+			}
+			fmt.Printf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, buf[:n])
+		}
+	},
+}

@@ -102,6 +102,7 @@ func commands() *cobra.Command {
 		reloadCommand(&from),
 		callCommand(&from),
 		healthcheckCommand(&from),
+		envCommand(),
 		versionCommand(),
 	)
 	root.PersistentFlags().StringVarP(&from.file, "config", "c", "", "the `file` of routes (default $WATCHDOG_CONFIG, else ./watchdog.yaml)")

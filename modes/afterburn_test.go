@@ -1,0 +1,214 @@
+package modes
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+func serveWorkers(t *testing.T, program, text string) *site {
+	t.Helper()
+	return supervise(t, "mode: afterburn\nfprocess: ${SELF}\nenv: {"+asProgram+": "+program+"}\n"+text)
+}
+
+func TestWorkerStaysBetweenCalls(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	var pids []string
+	for n := 1; n <= 3; n++ {
+		_, body := s.do(t, "GET", "/pid", nil)
+		pid, count, _ := strings.Cut(body, " ")
+		if count != fmt.Sprint(n) {
+			t.Errorf("call %d is its worker's %s", n, count)
+		}
+		pids = append(pids, pid)
+	}
+	if pids[0] != pids[2] {
+		t.Errorf("answered by %v", pids)
+	}
+}
+
+func TestRequestIsOneReadWithAnExactLength(t *testing.T) {
+	s := serveWorkers(t, "raw", "")
+	for _, body := range []string{"", "hello", strings.Repeat("x", 50<<10)} {
+		for _, chunked := range []bool{false, true} {
+			var reader io.Reader = strings.NewReader(body)
+			if chunked {
+				reader = io.MultiReader(reader)
+			}
+			_, got := s.do(t, "POST", "/a%20b?c", reader, "x-many", "1", "X-Many", "2")
+			head, rest, _ := strings.Cut(got, "\r\n\r\n")
+			if !strings.HasPrefix(head, "POST /a%20b?c HTTP/1.1\r\nHost: ") || rest != body ||
+				!strings.Contains(head, fmt.Sprintf("\r\nContent-Length: %d\r\n", len(body))) || strings.Contains(head, "chunked") ||
+				!strings.Contains(head+"\r\n", "\r\nX-Many: 1\r\nX-Many: 2\r\n") {
+				t.Errorf("%.400q, %d bytes of body", head, len(rest))
+			}
+		}
+	}
+}
+
+func TestAllOfAWorkersHeadIsPassedOn(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	resp, body := s.do(t, "POST", "/echo", strings.NewReader("hello"))
+	if resp.StatusCode != 201 || body != "hello" || strings.Join(resp.Header["X-Many"], ",") != "one,two" {
+		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, body)
+	}
+}
+
+func TestWorkersBodiesOfAnySize(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	for _, size := range []int{0, 1, 64 << 10, 1 << 20, 1<<20 + 1, 5 << 20} {
+		want := strings.Repeat("x", size)
+		if _, got := s.do(t, "POST", "/echo", strings.NewReader(want)); got != want {
+			t.Errorf("%d bytes came back as %d", size, len(got))
+		}
+	}
+	s.limit = 10
+	resp, body := s.do(t, "POST", "/echo", strings.NewReader("more than ten bytes"))
+	wantProblem(t, resp, body, 413)
+}
+
+func TestFramingsOfAWorkersResponse(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	for path, want := range map[string]string{"/chunked": "hello again", "/http10": "to the end", "/pid": ""} {
+		for range 2 {
+			resp, body := s.do(t, "GET", path, nil)
+			if resp.StatusCode != 200 || want != "" && body != want || resp.ContentLength != int64(len(body)) {
+				t.Errorf("%s: %d, length %d, %q", path, resp.StatusCode, resp.ContentLength, body)
+			}
+		}
+	}
+}
+
+func TestWorkerThatBreaksTheProtocolIsReplaced(t *testing.T) {
+	for path, status := range map[string]int{"/garbage": 502, "/lengthless": 502, "/die": 502, "/half": 502, "/more": 200} {
+		t.Run(path[1:], func(t *testing.T) {
+			s := serveWorkers(t, "worker", "limits: {response: 1MiB}")
+			_, before := s.do(t, "GET", "/pid", nil)
+			resp, body := s.do(t, "GET", path, nil)
+			if status != 200 {
+				wantProblem(t, resp, body, status, "bad-upstream")
+			} else if body != "hello" {
+				t.Errorf("%d %q", resp.StatusCode, body)
+			}
+			if strings.Contains(body, "Traceback") {
+				t.Errorf("what it printed is for the log: %s", body)
+			}
+			_, after := s.do(t, "GET", "/pid", nil)
+			if !strings.HasSuffix(after, " 1") || strings.Fields(after)[0] == strings.Fields(before)[0] {
+				t.Errorf("%q answers after %q", after, before)
+			}
+		})
+	}
+}
+
+func TestStaleBytesAreNoAnswer(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	if _, body := s.do(t, "GET", "/stale", nil); body != "hello" {
+		t.Fatalf("%q", body)
+	}
+	eventually(t, "stale bytes are there", func() bool {
+		_, err := os.Stat(filepath.Join(s.dir, "stale"))
+		return err == nil
+	})
+	if resp, body := s.do(t, "GET", "/pid", nil); resp.StatusCode != 200 || !strings.HasSuffix(body, " 1") {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+}
+
+func TestWorkerThatOverrunsItsTimeIsReplaced(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	_, before := s.do(t, "GET", "/pid", nil)
+	s.cancels = make(chan context.CancelCauseFunc, 10)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cancel := <-s.cancels
+		eventually(t, "it hangs", func() bool {
+			_, err := os.Stat(filepath.Join(s.dir, "hangs"))
+			return err == nil
+		})
+		cancel(timedOut())
+	}()
+	resp, body := s.do(t, "GET", "/hang", nil)
+	<-done
+	wantProblem(t, resp, body, 504, `"timeout":"exec"`)
+	if _, after := s.do(t, "GET", "/pid", nil); !strings.HasSuffix(after, " 1") || after == before {
+		t.Errorf("%q answers after %q", after, before)
+	}
+}
+
+func TestResponseOfAWorkerIsBounded(t *testing.T) {
+	s := serveWorkers(t, "worker", "limits: {response: 100}")
+	resp, body := s.do(t, "POST", "/echo", strings.NewReader(strings.Repeat("x", 101)))
+	wantProblem(t, resp, body, 502, "response-too-big")
+	if _, got := s.do(t, "POST", "/echo", strings.NewReader("small")); got != "small" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWorkersAnswerAtTheSameTimeOneCallEach(t *testing.T) {
+	s := serveWorkers(t, "worker", "replicas: 2")
+	var all sync.WaitGroup
+	for n := range 2 {
+		all.Go(func() {
+			if _, body := s.do(t, "GET", fmt.Sprintf("/meet?%d", n), nil); body != "met" {
+				t.Errorf("%q", body)
+			}
+		})
+	}
+	all.Wait()
+	resp, body := s.do(t, "GET", "/die", nil)
+	wantProblem(t, resp, body, 502)
+	for range 3 {
+		if resp, _ := s.do(t, "GET", "/pid", nil); resp.StatusCode != 200 {
+			t.Errorf("the other worker answers %d", resp.StatusCode)
+		}
+	}
+}
+
+func TestEventsOfAWorkerArePassedOnAsTheyCome(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	resp := s.begin(t, "GET", "/events", nil)
+	defer resp.Body.Close()
+	in := bufio.NewReader(resp.Body)
+	if line, err := in.ReadString('\n'); line != "data: 1\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(in); string(rest) != "\ndata: 2\n\n" || err != nil {
+		t.Errorf("%q %v", rest, err)
+	}
+}
+
+func TestAccessLineNamesTheWorker(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	var named instanceNamed
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", "/pid", nil)
+	named.ResponseWriter = httptest.NewRecorder()
+	s.handler.ServeHTTP(&named, r)
+	if named.name != "f/0" {
+		t.Errorf("it is called %q", named.name)
+	}
+	if st := s.process.Status(); st.State != supervisor.Ready {
+		t.Errorf("%+v", st)
+	}
+}
+
+type instanceNamed struct {
+	http.ResponseWriter
+	name string
+}
+
+func (i *instanceNamed) SetInstance(name string) { i.name = name }
