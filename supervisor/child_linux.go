@@ -12,11 +12,11 @@ import (
 
 // fork starts the program as the leader of a group of its own that does not outlive
 // this program.
-func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential) (*Child, error) {
+func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential, long bool) (*Child, error) {
 	c := &Child{done: make(chan struct{})}
 	pidfd := -1
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd, Credential: cred}
-	err := kernel.start(func() (pid int, err error) {
+	err := kernel.start(long, func() (pid int, err error) {
 		adoptOrphans()
 		c.pid, err = syscall.ForkExec(path, argv, attr)
 		return c.pid, err

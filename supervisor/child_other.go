@@ -10,10 +10,10 @@ import (
 
 // fork starts the program as the leader of a group of its own. Where there is no
 // parent-death signal, children outlive a watchdogd that is killed.
-func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential) (*Child, error) {
+func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential, long bool) (*Child, error) {
 	c := &Child{done: make(chan struct{})}
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Credential: cred}
-	err := kernel.start(func() (pid int, err error) {
+	err := kernel.start(long, func() (pid int, err error) {
 		c.pid, err = syscall.ForkExec(path, argv, attr)
 		return c.pid, err
 	})

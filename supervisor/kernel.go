@@ -11,70 +11,80 @@ import (
 // nothing but what the kernel itself holds.
 var kernel family
 
-// family is the set of this program's children, and the thread that starts them.
+// family is the set of this program's children, and the thread that starts those who
+// live long.
 //
 // A parent-death signal comes when the thread that forked ends, not when the program
-// does, so all forks are made by one thread, which lives as long as one child does.
+// does (prctl(2), golang.org/issue/27505). Threads of Go programs end only when a
+// goroutine that is locked to one does, so a child of one request is forked by whatever
+// thread serves it; those that live as long as the program are forked by one thread that
+// lives as long as they do.
 type family struct {
 	mu       sync.Mutex
-	children map[int]struct{}
-	under    int         // starts under way
-	jobs     chan func() // nil while there is no child and so no thread
+	children map[int]bool // whether it came from the thread
+	thread   chan func()  // nil while there is no child of it
+	under    int          // starts under way and children, of the thread
 
-	// birth is held from before a fork until the child is in children, and by whoever
-	// reaps strangers: no new child is taken for one.
-	birth sync.Mutex
+	// birth is held for reading from before a fork until the child is in children, and
+	// for writing by whoever reaps strangers: no new child is taken for one.
+	birth sync.RWMutex
 }
 
-// start has fork called on the thread of all children. The pid that fork returns is a
-// child until forget.
-func (f *family) start(fork func() (pid int, err error)) error {
+// start calls fork, for a child that lives long on the thread of those. The pid that it
+// returns is a child until forget.
+func (f *family) start(long bool, fork func() (pid int, err error)) error {
+	if !long {
+		return f.bear(false, fork)
+	}
 	f.mu.Lock()
-	if f.jobs == nil {
-		f.jobs = make(chan func())
-		go onOneThread(f.jobs)
+	if f.thread == nil {
+		f.thread = make(chan func())
+		go onOneThread(f.thread)
 	}
 	f.under++
-	jobs := f.jobs
+	thread := f.thread
 	f.mu.Unlock()
-
 	done := make(chan error)
-	jobs <- func() {
-		f.birth.Lock()
-		defer f.birth.Unlock()
-		pid, err := fork()
-		if err == nil {
-			f.mu.Lock()
-			if f.children == nil {
-				f.children = map[int]struct{}{}
-			}
-			f.children[pid] = struct{}{}
-			f.mu.Unlock()
-		}
-		done <- err
-	}
+	thread <- func() { done <- f.bear(true, fork) }
 	err := <-done
+	if err != nil {
+		f.mu.Lock()
+		f.rest()
+		f.mu.Unlock()
+	}
+	return err
+}
 
-	f.mu.Lock()
-	f.under--
-	f.rest()
-	f.mu.Unlock()
+func (f *family) bear(long bool, fork func() (pid int, err error)) error {
+	f.birth.RLock()
+	defer f.birth.RUnlock()
+	pid, err := fork()
+	if err == nil {
+		f.mu.Lock()
+		if f.children == nil {
+			f.children = map[int]bool{}
+		}
+		f.children[pid] = long
+		f.mu.Unlock()
+	}
 	return err
 }
 
 // forget says that pid has been waited for.
 func (f *family) forget(pid int) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.children[pid] {
+		f.rest()
+	}
 	delete(f.children, pid)
-	f.rest()
-	f.mu.Unlock()
 }
 
-// rest ends the thread when there is nobody whose parent it is.
+// rest ends the thread when there is nobody left whose parent it is.
 func (f *family) rest() {
-	if f.under == 0 && len(f.children) == 0 && f.jobs != nil {
-		close(f.jobs)
-		f.jobs = nil
+	if f.under--; f.under == 0 {
+		close(f.thread)
+		f.thread = nil
 	}
 }
 
@@ -86,7 +96,7 @@ func (f *family) has(pid int) bool {
 }
 
 // pids gives the children as they are now.
-func (f *family) pids() map[int]struct{} {
+func (f *family) pids() map[int]bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.children)

@@ -396,7 +396,7 @@ func (i *Instance) start(command *command) (err error) {
 		o.Stdout = o.Stdin
 	}
 	i.began = time.Now()
-	if i.child, err = i.recipe.program.start(command, o); err != nil {
+	if i.child, err = i.recipe.program.start(command, o, true); err != nil {
 		return err
 	}
 	i.copies.files = ours
@@ -583,8 +583,9 @@ func (i *Instance) watchReady(ctx context.Context) error {
 			return errPort // whom the probe found is not our child
 		}
 	}
-	i.becomes(Starting, Ready, "")
-	close(i.up)
+	if i.becomes(Starting, Ready, "") {
+		close(i.up)
+	}
 	if r.ready == nil || r.ready.Log != "" || r.ready.Interval <= 0 {
 		<-ctx.Done()
 		return nil
@@ -607,13 +608,15 @@ func (i *Instance) watchReady(ctx context.Context) error {
 	return nil
 }
 
-// becomes changes the instance's state if it is from.
-func (i *Instance) becomes(from, to State, why string) {
+// becomes changes the instance's state if it is from, and reports whether it was.
+func (i *Instance) becomes(from, to State, why string) bool {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
-	if i.slot.life == i && i.slot.state == from {
-		i.p.move(i.slot, to, why)
+	if i.slot.life != i || i.slot.state != from {
+		return false
 	}
+	i.p.move(i.slot, to, why)
+	return true
 }
 
 // watchLive returns when the liveness probe has failed so many times in a row.

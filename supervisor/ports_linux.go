@@ -38,7 +38,8 @@ func holder(port int) string {
 }
 
 // foreign reports whether somebody else listens on port than the life called mark, whose
-// child is leader. Of what it cannot see it thinks well.
+// child is leader. Of what it cannot see it thinks well, and of one that was started
+// after the child: it may listen in the child's place, as a container's proxy does.
 func foreign(port, leader int, mark string) bool {
 	inode := listener(port)
 	if inode == "" {
@@ -50,7 +51,13 @@ func foreign(port, leader int, mark string) bool {
 		}
 	}
 	pid := holders(inode, "[0-9]*")
-	return pid != 0 && markOf(pid) != mark
+	if pid == 0 || markOf(pid) == mark {
+		return false
+	}
+	buf := make([]byte, 1024)
+	theirs, ok := readEntry(pid, buf)
+	ours, there := readEntry(leader, buf)
+	return ok && there && theirs.born < ours.born
 }
 
 // holders gives a process among those that pattern names that has the socket open, or 0.

@@ -180,6 +180,8 @@ func (p *Process) adjust(now time.Time) (again time.Duration) {
 		case s.leaving && (s.stale != "" || !p.recipe.overlap):
 			closing++ // its place is taken until it is gone
 		case s.leaving:
+		case s.after != nil && s.stale != "":
+			p.ask(s, s.stale) // another succeeds in its place
 		case s.after != nil:
 			successors++
 		default:

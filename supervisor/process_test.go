@@ -387,6 +387,60 @@ func TestWithAFixedPortTheOldOneLeavesFirstAndCallsWait(t *testing.T) {
 	}
 }
 
+func TestABrokenSuccessorLeavesTheOldOneServing(t *testing.T) {
+	spec := server(t, "api", "serve")
+	s := newStack(t, spec)
+	before := s.mustGet("api", "/")
+	for _, be := range []string{"exit 1", "exit 2", "serve"} {
+		spec.Process.Env = map[string]schema.Text{"BE": schema.Text(be), "AGAIN": "1"}
+		if _, err := s.Reconcile([]Spec{spec}); err != nil {
+			t.Fatal(err)
+		}
+		if be == "serve" {
+			break
+		}
+		st := s.await("api", "broken", func(st Status) bool {
+			return st.LastExit == strings.Replace(be, "exit", "exit status", 1)
+		})
+		if st.State != Ready {
+			t.Errorf("%+v", st)
+		}
+		if got := s.mustGet("api", "/"); got != before {
+			t.Errorf("%q, before %q", got, before)
+		}
+	}
+	for {
+		got, err := s.getAgain("api", "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != before {
+			break
+		}
+	}
+}
+
+func TestWhatDoesNotConcernTheChildAppliesToIt(t *testing.T) {
+	spec := server(t, "api", "serve")
+	s := newStack(t, spec)
+	before := s.mustGet("api", "/")
+	spec.Process.Replicas = schema.Replicas{Min: 2, Max: 2}
+	spec.Process.Restart.Policy = "never"
+	plan, err := s.Plan([]Spec{spec})
+	if err != nil || len(plan) != 1 || plan[0].Action != Keep || plan[0].Why == "" {
+		t.Errorf("%+v %v", plan, err)
+	}
+	if _, err := s.Reconcile([]Spec{spec}); err != nil {
+		t.Fatal(err)
+	}
+	st := s.await("api", "two", allReady(2))
+	if !strings.HasSuffix(before, " "+strconv.Itoa(st.Instances[0].PID)) {
+		t.Errorf("%+v, before %q", st, before)
+	}
+	_ = syscall.Kill(st.Instances[0].PID, syscall.SIGKILL)
+	s.await("api", "not restarted", func(st Status) bool { return st.Instances[0].State == Exited })
+}
+
 // recycling
 
 func TestRecycleByCallsAgeAndMemory(t *testing.T) {

@@ -84,9 +84,10 @@ func NewProgram(name string, p *schema.Process) (*Program, error) {
 // program is killed. It returns when the program runs, and the caller then ends it by
 // Stop or Kill. The files given remain the caller's to close. The error is one sentence,
 // and wraps the system's (syscall.E2BIG for an environment that is too large).
-func (p *Program) Start(o StartOptions) (*Child, error) { return p.start(&p.plain, o) }
+func (p *Program) Start(o StartOptions) (*Child, error) { return p.start(&p.plain, o, false) }
 
-func (p *Program) start(c *command, o StartOptions) (*Child, error) {
+// start starts c. A child that is to live as long as this program does is long.
+func (p *Program) start(c *command, o StartOptions, long bool) (*Child, error) {
 	null, err := devNull()
 	if err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func (p *Program) start(c *command, o StartOptions) (*Child, error) {
 		cred = nil // the shim changes the user when the limits are set
 	}
 	for try := 0; ; try++ {
-		child, err := fork(path, argv, attr, cred)
+		child, err := fork(path, argv, attr, cred, long)
 		switch {
 		case err == nil:
 			return child, nil
