@@ -21,7 +21,7 @@ const inTests = "WATCHDOGD_MODES_TESTS"
 
 // programs are those programs by name; each file of tests has its own.
 func programs(name string) func() {
-	for _, set := range []map[string]func(){forkPrograms, workerPrograms} {
+	for _, set := range []map[string]func(){forkPrograms, workerPrograms, serverPrograms} {
 		if run, ok := set[name]; ok {
 			return run
 		}

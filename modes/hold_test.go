@@ -1,0 +1,296 @@
+package modes
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+)
+
+// serverPrograms are the HTTP servers that tests of http mode run as children.
+var serverPrograms = map[string]func(){
+	"server":     func() { _ = http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), http.HandlerFunc(servePID)) },
+	"h2c server": serveH2C,
+}
+
+// servePID tells its process number, and ends where that is asked for.
+func servePID(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/die":
+		os.Exit(3)
+	case "/wait":
+		w.WriteHeader(200)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	_, _ = fmt.Fprint(w, os.Getpid())
+}
+
+func serveH2C() {
+	s := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: http.HandlerFunc(servePID), Protocols: new(http.Protocols)}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	_ = s.ListenAndServe()
+}
+
+// supervisedServer serves http mode in front of a supervised process, and gives the
+// address of the front.
+func supervisedServer(t *testing.T, text string) string {
+	t.Helper()
+	route := routeOf(t, t.TempDir(), "mode: http\nfprocess: ${SELF}\nrestart: {min: 10ms, max: 50ms, give_up: {exits: 1000, within: 1s}}\n"+text)
+	sup := supervisor.New(supervisor.Options{Log: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = sup.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	if _, err := sup.Reconcile([]supervisor.Spec{{
+		Name: route.Name, Kind: supervisor.Route, Mode: route.Mode, Process: route.Process,
+		Start: route.Timeouts.Start.D(), Listens: true, Upstream: route.Upstream,
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(route, Deps{Process: sup.Process(route.Name)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serve(t, h)
+}
+
+// askPID gives the process number of who answers.
+func askPID(t *testing.T, front string, method string) int {
+	t.Helper()
+	body := strings.NewReader("hello")
+	r, err := http.NewRequest(method, "http://"+front+"/", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != 200 {
+		t.Fatalf("%s: %d %s %v", method, res.StatusCode, b, err)
+	}
+	pid, err := strconv.Atoi(string(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func TestACallIsHeldUntilTheProcessIsReady(t *testing.T) {
+	for _, text := range []string{
+		"env: {" + asProgram + ": server}",
+		"env: {" + asProgram + ": h2c server}\nupstream: h2c://127.0.0.1:${PORT}",
+	} {
+		front := supervisedServer(t, text)
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() { askPID(t, front, "POST") })
+		}
+		all.Wait()
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestACallThatFindsItsProcessDeadIsHeldForTheNext(t *testing.T) {
+	for _, text := range []string{
+		"env: {" + asProgram + ": server}",
+		"env: {" + asProgram + ": h2c server}\nupstream: h2c://127.0.0.1:${PORT}",
+	} {
+		front := supervisedServer(t, text)
+		for _, method := range []string{"GET", "POST", "PUT"} {
+			for range 3 {
+				before := askPID(t, front, method)
+				if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				for syscall.Kill(before, 0) == nil { // until it is gone, and not until its supervisor knows
+					if _, err := net.Dial("tcp", "127.0.0.1:1"); err == nil {
+						t.Fatal("a server on port 1")
+					}
+				}
+				if after := askPID(t, front, method); after == before {
+					t.Errorf("%s: answered by the dead", method)
+				}
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestCallsGoOnWhileTheProcessIsKilledAgainAndAgain(t *testing.T) {
+	front := supervisedServer(t, "env: {"+asProgram+": server}")
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for !stop.Load() {
+				res, err := http.Get("http://" + front + "/")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				b, err := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				// One that dies with the request in hand may be asked for again once; twice in a row is bad luck.
+				if err != nil || res.StatusCode != 200 && res.StatusCode != 502 {
+					t.Errorf("%d %s %v", res.StatusCode, b, err)
+				}
+			}
+		})
+	}
+	for range 10 {
+		_ = syscall.Kill(askPIDUntil(t, front), syscall.SIGKILL)
+	}
+	stop.Store(true)
+	all.Wait()
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// askPIDUntil is askPID for one that may be killed by others.
+func askPIDUntil(t *testing.T, front string) int {
+	deadline := time.Now().Add(soonEnough)
+	for time.Now().Before(deadline) {
+		res, err := http.Get("http://" + front + "/")
+		if err != nil {
+			continue
+		}
+		b, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if pid, err := strconv.Atoi(string(b)); err == nil {
+			return pid
+		}
+	}
+	t.Fatal("nobody answers")
+	return 0
+}
+
+func TestARequestThatKillsItsProcessIsNotRepeatedForEver(t *testing.T) {
+	front := supervisedServer(t, "env: {"+asProgram+": server}")
+	for _, method := range []string{"GET", "POST"} {
+		if answer := ask(t, front, method+" /die HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 502") {
+			t.Errorf("%s: %q", method, answer)
+		}
+	}
+}
+
+func TestAResponseThatItsProcessDiesInIsCut(t *testing.T) {
+	front := supervisedServer(t, "env: {"+asProgram+": server}")
+	pid := askPID(t, front, "GET")
+	client := dial(t, front)
+	client.say("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+	res, err := http.ReadResponse(client.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	if b, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("a whole response: %q", b)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestACallIsNotHeldLongerThanItsTimeout(t *testing.T) {
+	front := supervisedServer(t, "env: {"+asProgram+": none}\ntimeouts: {queue: 50ms}")
+	answer := ask(t, front, get)
+	if !strings.HasPrefix(answer, "HTTP/1.1 503") || !strings.Contains(answer, "\r\nRetry-After: ") || !strings.Contains(answer, `"state":`) {
+		t.Errorf("%q", answer)
+	}
+}
+
+// lives is a process whose instances a test makes.
+type lives struct {
+	next    atomic.Pointer[life]
+	waiting chan time.Duration
+}
+
+type life struct {
+	upstream string
+	done     chan struct{}
+	kept     io.Closer
+	held     atomic.Int32
+}
+
+func (l *lives) acquire(_ context.Context, wait time.Duration) (instance, error) {
+	if l.waiting != nil {
+		l.waiting <- wait
+	}
+	i := l.next.Load()
+	i.held.Add(1)
+	return i, nil
+}
+
+func (i *life) Number() int           { return 7 }
+func (i *life) Upstream() string      { return i.upstream }
+func (i *life) Done() <-chan struct{} { return i.done }
+func (i *life) Release()              { i.held.Add(-1) }
+func (i *life) Keep(make func() io.Closer) io.Closer {
+	if i.kept == nil {
+		i.kept = make()
+	}
+	return i.kept
+}
+
+func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
+	l := listen(t)
+	_ = l.Close() // nobody listens there any more
+	dead := &life{upstream: l.Addr().String(), done: make(chan struct{})}
+	alive := &life{upstream: answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), done: make(chan struct{})}
+	process := &lives{waiting: make(chan time.Duration, 1000)}
+	process.next.Store(dead)
+	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(soonEnough)}}, process, Deps{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := serve(t, p)
+	answers := make(chan string, 1)
+	go func() {
+		answers <- ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
+	}()
+	await(t, process.waiting)
+	close(dead.done)
+	for range 3 {
+		await(t, process.waiting) // the dead one is given again, and not asked
+	}
+	process.next.Store(alive)
+	if answer := await(t, answers); !strings.HasPrefix(answer, "HTTP/1.1 200") {
+		t.Errorf("%q", answer)
+	}
+	if dead.held.Load() != 0 || alive.held.Load() != 0 {
+		t.Errorf("an instance is still held: %d, %d", dead.held.Load(), alive.held.Load())
+	}
+	_ = alive.kept.Close()
+}
+
+func TestALivingProcessThatRefusesIsBad(t *testing.T) {
+	l := listen(t)
+	_ = l.Close()
+	process := &lives{}
+	process.next.Store(&life{upstream: l.Addr().String(), done: make(chan struct{})})
+	p, err := newProxy(&schema.Route{Name: "api"}, process, Deps{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer := ask(t, serve(t, p), get); !strings.HasPrefix(answer, "HTTP/1.1 502") {
+		t.Errorf("%q", answer)
+	}
+}
