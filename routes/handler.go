@@ -26,7 +26,6 @@ type exchange struct {
 	conn     *conn // that it came on, if it is one of ours
 	http1    bool
 	expects  bool // the caller waits for 100 Continue before he sends the body
-	path     string
 }
 
 var exchanges = sync.Pool{New: func() any {
@@ -73,11 +72,10 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 // accept makes the response and the request that the mode will see.
 func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 	x.http1 = r.ProtoMajor == 1
-	x.path = path
 	x.parent = r.Context()
 	x.id = identify(r.Header)
 	x.request = r.WithContext(x.ctx)
-	x.response = response{w: w, call: &x.call, noBody: r.Method == http.MethodHead}
+	x.response = response{w: w, call: &x.call, path: path, noBody: r.Method == http.MethodHead, path: path}
 	x.body.reset()
 	if x.http1 {
 		if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
@@ -197,14 +195,14 @@ func (x *exchange) over(cut bool) {
 	w, r := &x.response, x.request
 	reusable := x.end(&ending{
 		method:   r.Method,
-		path:     x.path,
+		path:     w.path,
 		peer:     host(r.RemoteAddr),
 		status:   w.status,
 		bytes:    w.bytes,
 		instance: w.instance,
 		cut:      cut,
 	})
-	x.request, x.parent, x.conn, x.path, x.id = nil, nil, nil, "", ""
+	x.request, x.parent, x.conn, x.id = nil, nil, nil, ""
 	x.response = response{}
 	x.body.reset()
 	if reusable {

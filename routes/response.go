@@ -14,13 +14,14 @@ import (
 )
 
 // response is the http.ResponseWriter that a mode is given. Besides, it is an
-// http.Flusher, http.Hijacker, io.ReaderFrom and io.StringWriter, and has three
-// faces that a mode may look for: SetInstance, AddQueueWait and Touch; a fourth,
-// SetError, is for who answers failures. It is good until the handler returns.
+// http.Flusher, http.Hijacker, io.ReaderFrom and io.StringWriter, and has four
+// faces that a mode may look for: SetInstance, AddQueueWait, Touch and SentPath; a
+// fifth, SetError, is for who answers failures. It is good until the handler returns.
 type response struct {
 	w      http.ResponseWriter
 	call   *call
-	noBody bool // the request is a HEAD
+	noBody bool   // the request is a HEAD
+	path   string // as it was sent
 
 	status   int // of the head that was sent; 0 is none yet
 	bytes    int64

@@ -168,6 +168,9 @@ func TestTheFacesOfAResponse(t *testing.T) {
 				t.Errorf("no %s", name)
 			}
 		}
+		if path := w.(interface{ SentPath() string }).SentPath(); path != "/a/%2e" || r.RequestURI != "/%2e?q" {
+			t.Errorf("sent %s, seen %s", path, r.RequestURI)
+		}
 		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)); err != nil {
 			t.Error(err)
 		}
@@ -176,8 +179,8 @@ func TestTheFacesOfAResponse(t *testing.T) {
 		if _, _, err := w.(http.Hijacker).Hijack(); err == nil {
 			t.Error("taken over after a head that is not 101")
 		}
-	}))
-	f.get("/a")
+	}, stripped))
+	f.get("/a/%2e?q")
 	if line := f.log.request(t); line["error"] != "it ends: exit status 3" {
 		t.Errorf("%v", line)
 	}
