@@ -75,7 +75,7 @@ func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 	x.parent = r.Context()
 	x.id = identify(r.Header)
 	x.request = r.WithContext(x.ctx)
-	x.response = response{w: w, call: &x.call, path: path, noBody: r.Method == http.MethodHead, path: path}
+	x.response = response{w: w, call: &x.call, path: path, noBody: r.Method == http.MethodHead}
 	x.body.reset()
 	if x.http1 {
 		if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
