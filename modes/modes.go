@@ -34,6 +34,8 @@ func newMode(route *schema.Route, d Deps) (http.Handler, error) {
 		return newSerializing(route, d)
 	case schema.Afterburn:
 		return newAfterburn(route, d)
+	case schema.Static:
+		return newStatic(route, d)
 	}
 	return nil, fmt.Errorf("mode %q is not one of http, streaming, serializing, afterburn, static", route.Mode)
 }

@@ -1,0 +1,457 @@
+package modes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// static is the mode that answers from a folder: files by their path, index.html for a
+// folder, ranges and conditional requests as http.FileServer has them. It lists no
+// folder, shows no dot-file but .well-known, and follows no link out of the root. A
+// neighbour of a file that is compressed already (.br, .zst, .gz) is sent in its place to
+// who accepts it. Small files are kept in memory and looked at again each second.
+type static struct {
+	route   *schema.Route
+	respond func(http.ResponseWriter, *http.Request, error)
+	now     func() time.Time
+
+	rootMu sync.Mutex
+	root   *os.Root
+	asked  time.Time // when root was last found to be the folder of that name
+	same   fs.FileInfo
+
+	mu    sync.RWMutex
+	files map[fileKey]*file
+	held  int // bytes in files
+}
+
+const (
+	// cacheFile is the size up to which a file is kept in memory, and cacheAll of all
+	// that are.
+	cacheFile = 64 << 10
+	cacheAll  = 32 << 20
+	// cacheFor is how long nobody looks whether a file has changed.
+	cacheFor = time.Second
+)
+
+func newStatic(route *schema.Route, d Deps) (http.Handler, error) {
+	s := &static{route: route, respond: d.respond(), now: time.Now, files: map[fileKey]*file{}}
+	if _, err := s.folder(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// folder is the root. It is opened anew when another folder has taken its name, as a
+// deployment does that switches a link.
+func (s *static) folder() (*os.Root, error) {
+	s.rootMu.Lock()
+	defer s.rootMu.Unlock()
+	now := s.now()
+	if s.root != nil && now.Sub(s.asked) < cacheFor {
+		return s.root, nil
+	}
+	info, err := os.Stat(s.route.Root)
+	if err == nil && s.same != nil && os.SameFile(info, s.same) {
+		s.asked = now
+		return s.root, nil
+	}
+	if err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("root %s: it is no folder; name the folder that holds the files", s.route.Root)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("root: %w; make the folder, or name another", err)
+	}
+	root, err := os.OpenRoot(s.route.Root)
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	s.root, s.same, s.asked = root, info, now // the former one is closed when nobody reads in it any more, by the collector
+	s.mu.Lock()
+	clear(s.files)
+	s.held = 0
+	s.mu.Unlock()
+	return root, nil
+}
+
+func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		s.fail(w, r, &failure.Error{Kind: failure.Method, Allow: "GET, HEAD", Detail: "a file is only read"})
+		return
+	}
+	name := r.URL.Path
+	key := fileKey{name, accepted(r.Header["Accept-Encoding"])}
+	if f := s.cached(key); f != nil {
+		f.serve(w, r)
+		return
+	}
+	root, err := s.folder()
+	if err != nil {
+		s.fail(w, r, &failure.Error{Kind: failure.Internal, Detail: "the folder of this route cannot be read", Cause: err})
+		return
+	}
+	f, err := open(root, name, key.accepts)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer f.close()
+	if to := f.redirect(w, r); to != "" {
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusMovedPermanently)
+		return
+	}
+	if f.size <= cacheFile {
+		if kept, err := f.load(s.now()); err == nil {
+			s.keep(key, kept)
+			kept.serve(w, r)
+			return
+		}
+		if _, err := f.open.Seek(0, io.SeekStart); err != nil {
+			s.fail(w, r, &failure.Error{Kind: failure.Internal, Detail: "the file cannot be read", Cause: err})
+			return
+		}
+	}
+	f.head(w.Header())
+	http.ServeContent(w, r, "", f.modified, f.open)
+}
+
+func (s *static) fail(w http.ResponseWriter, r *http.Request, err error) {
+	f := *failure.Of(err)
+	f.Route = s.route.Name
+	s.respond(w, r, &f)
+}
+
+// fileKey is what decides which file answers.
+type fileKey struct {
+	path    string
+	accepts encodings
+}
+
+// file is one file, or what is kept of it.
+type file struct {
+	root     *os.Root
+	name     string // in the root, of the file that was asked for
+	sent     string // of the file that is sent: name, or its compressed neighbour
+	encoding string // of that neighbour
+	varies   bool   // there are neighbours
+	index    bool   // the folder was asked for
+	size     int64
+	modified time.Time
+	info     fs.FileInfo
+	mime     string
+	etag     string
+
+	open    *os.File // nil when it is kept
+	content []byte
+	checked time.Time // guarded by static.mu
+	length  []string
+	types   []string
+	etags   []string
+	dates   []string
+}
+
+// open finds what answers a path. The error is a *failure.Error.
+func open(root *os.Root, urlPath string, accepts encodings) (*file, error) {
+	missing := &failure.Error{Kind: failure.NotFound, Detail: "there is no such file"}
+	if strings.ContainsRune(urlPath, 0) {
+		return nil, missing
+	}
+	clean := path.Clean("/" + urlPath)[1:]
+	if hidden(clean) {
+		return nil, missing
+	}
+	if clean == "" {
+		clean = "."
+	}
+	f := &file{root: root, name: clean, sent: clean}
+	info, err := root.Stat(filepath.FromSlash(clean))
+	if err == nil && info.IsDir() {
+		f.index, f.name = true, path.Join(clean, "index.html")
+		f.sent = f.name
+		info, err = root.Stat(filepath.FromSlash(f.name))
+	} else if err == nil && strings.HasSuffix(urlPath, "/") {
+		return nil, missing // a file is no folder
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &failure.Error{Kind: failure.Forbidden, Detail: "the file may not be read", Cause: err}
+	case err != nil:
+		missing.Cause = err
+		return nil, missing
+	case !info.Mode().IsRegular():
+		return nil, missing
+	}
+	for _, n := range neighbours {
+		if beside, err := root.Stat(filepath.FromSlash(f.name + n.suffix)); err == nil && beside.Mode().IsRegular() {
+			f.varies = true
+			if accepts&n.bit != 0 && f.encoding == "" {
+				f.sent, f.encoding, info = f.name+n.suffix, n.encoding, beside
+			}
+		}
+	}
+	// A pipe that took the file's place since would wait for a writer.
+	f.open, err = root.OpenFile(filepath.FromSlash(f.sent), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, &failure.Error{Kind: failure.Forbidden, Detail: "the file may not be read", Cause: err}
+	}
+	if err == nil {
+		info, err = f.open.Stat()
+	}
+	if err != nil || !info.Mode().IsRegular() {
+		f.close()
+		missing.Cause = err
+		return nil, missing
+	}
+	f.info, f.size, f.modified = info, info.Size(), info.ModTime()
+	f.etag = `"` + strconv.FormatInt(f.modified.UnixNano(), 36) + "-" + strconv.FormatInt(f.size, 36) + `"`
+	f.mime = mime.TypeByExtension(path.Ext(f.name))
+	return f, nil
+}
+
+// hidden reports whether a part of the path is a dot-file's. .well-known is for
+// everybody (RFC 8615).
+func hidden(clean string) bool {
+	for part := range strings.SplitSeq(clean, "/") {
+		if strings.HasPrefix(part, ".") && part != ".well-known" {
+			return true
+		}
+	}
+	return false
+}
+
+// redirect is where a caller is sent who asked for a folder without its slash, or for
+// its index by name; empty when he asked right. It is relative, so that it holds
+// wherever the folder stands.
+func (f *file) redirect(w http.ResponseWriter, r *http.Request) string {
+	sent := r.URL.EscapedPath()
+	if p, ok := w.(pathTeller); ok {
+		sent = p.SentPath() // with the prefix that was stripped
+	}
+	query := ""
+	if r.URL.RawQuery != "" {
+		query = "?" + r.URL.RawQuery
+	}
+	last := sent[strings.LastIndexByte(sent, '/')+1:]
+	switch {
+	case f.index && last != "":
+		return "./" + last + "/" + query // ./ because a name may hold a colon
+	case !f.index && last == "index.html":
+		return "./" + query
+	}
+	return ""
+}
+
+// pathTeller tells the path as the caller sent it, before a prefix was stripped.
+type pathTeller interface{ SentPath() string }
+
+// head sets the fields that do not depend on the request.
+func (f *file) head(h http.Header) {
+	if f.mime != "" {
+		h["Content-Type"] = []string{f.mime}
+	} else if f.encoding != "" {
+		h["Content-Type"] = []string{"application/octet-stream"} // what is compressed cannot be sniffed
+	}
+	h["Etag"] = []string{f.etag}
+	if f.encoding != "" {
+		h["Content-Encoding"] = []string{f.encoding}
+	}
+	if f.varies {
+		h["Vary"] = acceptEncoding
+	}
+}
+
+var acceptEncoding = []string{"Accept-Encoding"}
+
+// load gives the file with its content in memory.
+func (f *file) load(now time.Time) (*file, error) {
+	content := make([]byte, f.size)
+	if _, err := io.ReadFull(f.open, content); err != nil {
+		return nil, err
+	}
+	kept := *f
+	kept.open, kept.content, kept.checked = nil, content, now
+	if kept.mime == "" && kept.encoding == "" {
+		kept.mime = http.DetectContentType(content)
+	}
+	h := http.Header{}
+	kept.head(h)
+	kept.types, kept.etags = h["Content-Type"], h["Etag"]
+	kept.length = []string{strconv.Itoa(len(content))}
+	kept.dates = []string{kept.modified.UTC().Format(http.TimeFormat)}
+	return &kept, nil
+}
+
+func (f *file) close() {
+	if f.open != nil {
+		_ = f.open.Close() // it was only read
+	}
+}
+
+// conditions are the fields that make an answer something else than the whole file.
+var conditions = [...]string{"Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range"}
+
+// serve answers from memory.
+func (f *file) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	for _, name := range conditions {
+		if r.Header[name] != nil {
+			f.head(h)
+			http.ServeContent(w, r, "", f.modified, bytes.NewReader(f.content))
+			return
+		}
+	}
+	h["Content-Type"], h["Etag"] = f.types, f.etags
+	h["Content-Length"], h["Last-Modified"] = f.length, f.dates
+	h["Accept-Ranges"] = bytesUnit
+	if f.encoding != "" {
+		h["Content-Encoding"] = []string{f.encoding}
+	}
+	if f.varies {
+		h["Vary"] = acceptEncoding
+	}
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(f.content) // a caller who does not take it has gone
+	}
+}
+
+var bytesUnit = []string{"bytes"}
+
+// cached gives what is kept for key, if it is still what the folder holds.
+func (s *static) cached(key fileKey) *file {
+	s.mu.RLock()
+	f := s.files[key]
+	fresh := f != nil && s.now().Sub(f.checked) < cacheFor
+	s.mu.RUnlock()
+	if f == nil || fresh {
+		return f
+	}
+	root, err := s.folder()
+	if err == nil && root == f.root {
+		info, err := root.Stat(filepath.FromSlash(f.sent))
+		if err == nil && os.SameFile(info, f.info) && info.Size() == f.size && info.ModTime().Equal(f.modified) && f.alone(root, key.accepts) {
+			s.mu.Lock()
+			f.checked = s.now()
+			s.mu.Unlock()
+			return f
+		}
+	}
+	s.mu.Lock()
+	if s.files[key] == f {
+		delete(s.files, key)
+		s.held -= len(f.content)
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+// alone reports whether no neighbour came that would be sent in the file's place, and
+// none that makes the answer vary.
+func (f *file) alone(root *os.Root, accepts encodings) bool {
+	varies := false
+	for _, n := range neighbours {
+		if beside, err := root.Stat(filepath.FromSlash(f.name + n.suffix)); err == nil && beside.Mode().IsRegular() {
+			varies = true
+			if accepts&n.bit != 0 {
+				return f.encoding == n.encoding
+			}
+		}
+	}
+	return varies == f.varies && f.encoding == ""
+}
+
+func (s *static) keep(key fileKey, f *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.files[key]; old != nil {
+		s.held -= len(old.content)
+	}
+	for other, o := range s.files { // a map's order is as good as any for who leaves
+		if s.held+len(f.content) <= cacheAll {
+			break
+		}
+		s.held -= len(o.content)
+		delete(s.files, other)
+	}
+	s.files[key] = f
+	s.held += len(f.content)
+}
+
+// encodings is a set of content codings.
+type encodings uint8
+
+const (
+	brotli encodings = 1 << iota
+	zstandard
+	gzipped
+)
+
+// neighbours are the compressed forms of a file, the one that is sent first before the
+// others.
+var neighbours = [...]struct {
+	bit              encodings
+	suffix, encoding string
+}{
+	{brotli, ".br", "br"},
+	{zstandard, ".zst", "zstd"},
+	{gzipped, ".gz", "gzip"},
+}
+
+// accepted gives the codings that Accept-Encoding names with a quality above 0
+// (RFC 9110, 12.5.3).
+func accepted(values []string) (set encodings) {
+	var any, refused encodings
+	for _, value := range values {
+		for item := range strings.SplitSeq(value, ",") {
+			name, parameter, _ := strings.Cut(item, ";")
+			var bit encodings
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case "br":
+				bit = brotli
+			case "zstd":
+				bit = zstandard
+			case "gzip", "x-gzip":
+				bit = gzipped
+			case "*":
+				any = brotli | zstandard | gzipped
+				if refuses(parameter) {
+					any = 0
+				}
+				continue
+			}
+			if refuses(parameter) {
+				refused |= bit
+			} else {
+				set |= bit
+			}
+		}
+	}
+	return (set | any) &^ refused
+}
+
+// refuses reports whether a parameter is a quality of 0.
+func refuses(parameter string) bool {
+	name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+	if !strings.EqualFold(strings.TrimSpace(name), "q") {
+		return false
+	}
+	quality, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	return err == nil && quality == 0
+}
