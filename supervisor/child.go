@@ -131,14 +131,15 @@ func (c *Child) Kill() {
 	_ = c.Signal(syscall.SIGKILL) // as above
 	ctx, cancel := context.WithTimeout(context.Background(), sweepBound)
 	defer cancel()
-	c.emptied(ctx)
+	c.emptied(ctx, nil)
 }
 
 // stop is Stop with a grace that lasts until ctx ends.
 func (c *Child) stop(ctx context.Context, sig syscall.Signal) Exit {
+	m := &missed{signal: sig, since: now()}
 	_ = c.Signal(sig)             // if nobody is left, emptied says so
 	_ = c.Signal(syscall.SIGCONT) // one that is stopped would not see sig
-	if !c.emptied(ctx) {
+	if !c.emptied(ctx, m) {
 		c.Kill()
 	}
 	select {
@@ -149,9 +150,18 @@ func (c *Child) stop(ctx context.Context, sig syscall.Signal) Exit {
 	}
 }
 
+// missed is a signal that some of a group have not had: a shell that was about to start
+// a program blocks signals meanwhile, dies of the one that waited for it, and leaves a
+// child that was born after it. Whoever was born since is given it when the leader has
+// ended.
+type missed struct {
+	signal syscall.Signal
+	since  uint64 // in ticks after boot
+}
+
 // emptied waits until nobody of the group is left, and reports false when ctx ended
-// before that.
-func (c *Child) emptied(ctx context.Context) bool {
+// before that. m may be nil.
+func (c *Child) emptied(ctx context.Context, m *missed) bool {
 	select {
 	case <-c.done:
 	case <-ctx.Done():
@@ -161,7 +171,7 @@ func (c *Child) emptied(ctx context.Context) bool {
 	if c.gone() {
 		return true
 	}
-	if !awaitGroup(ctx, c.pid) {
+	if !awaitGroup(ctx, c.pid, m) {
 		return false
 	}
 	c.mu.Lock()

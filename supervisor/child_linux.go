@@ -117,7 +117,8 @@ func reap(pid int) bool {
 // Orphans of the group have become our own children, so their zombies are reaped here.
 // A zombie whose parent is alive elsewhere and does not wait for it stays in the group
 // for ever; it is dead, and does not count.
-func awaitGroup(ctx context.Context, pgid int) bool {
+func awaitGroup(ctx context.Context, pgid int, m *missed) bool {
+	told := map[int]bool{}
 	for {
 		for reap(-pgid) {
 		}
@@ -127,6 +128,12 @@ func awaitGroup(ctx context.Context, pgid int) bool {
 		alive := census.take().group(pgid)
 		if len(alive) == 0 {
 			return true
+		}
+		for _, p := range alive {
+			if m != nil && p.born >= m.since && !told[p.pid] {
+				told[p.pid] = true
+				_ = syscall.Kill(p.pid, m.signal) // gone is as good
+			}
 		}
 		for _, p := range alive {
 			if !awaitEnd(ctx, p.pid) {
@@ -163,4 +170,11 @@ func awaitEnd(ctx context.Context, pid int) bool {
 		return pause(ctx, 5*time.Millisecond)
 	}
 	return err == nil
+}
+
+// now is the time as the process table has it.
+func now() uint64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // cannot fail with a clock that is there
+	return uint64(t.Nano()) / (1e9 / ticksPerSecond)
 }

@@ -89,6 +89,14 @@ func TestStopReturnsWhenTheLastIsGone(t *testing.T) {
 	}
 }
 
+func TestOneBornAfterTheSignalGetsItToo(t *testing.T) {
+	c, out := start(t, "heir")
+	readLine(t, out)
+	if e := c.Stop(syscall.SIGTERM, time.Hour); !e.OK() {
+		t.Fatal(e)
+	}
+}
+
 func TestAStoppedChildHearsTheSignal(t *testing.T) {
 	c, out := start(t, "polite")
 	readLine(t, out)

@@ -87,13 +87,15 @@ func (s *Supervisor) outputs(names []string) ([]*Output, error) {
 		}
 	}
 	for _, n := range names {
-		switch p, o := s.byName[n], s.attached[n]; {
-		case p != nil:
-			all = append(all, p.output)
-		case o != nil:
-			all = append(all, o)
-		default:
+		p, o := s.byName[n], s.attached[n]
+		if p == nil && o == nil {
 			return nil, fmt.Errorf("no process is called %q", n)
+		}
+		if p != nil {
+			all = append(all, p.output)
+		}
+		if o != nil {
+			all = append(all, o)
 		}
 	}
 	return all, nil

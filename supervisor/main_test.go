@@ -58,6 +58,13 @@ func become_(words []string) int {
 		<-c
 		fmt.Println("bye")
 		return 0
+	case "heir": // on TERM leaves one that has had none
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGTERM)
+		fmt.Println("up")
+		<-c
+		again("polite", &syscall.SysProcAttr{})
+		return 0
 	case "tree": // tree DEPTH HOW: a chain of processes, each the child of the one before
 		signal.Ignore(syscall.SIGTERM)
 		depth, _ := strconv.Atoi(args[0])
