@@ -13,7 +13,10 @@ import (
 
 // needs lists the programs that an example asks for beyond Go and POSIX.
 var needs = map[string][]string{
-	"01-bundle": {"go", "python3"},
+	"01-bundle":           {"go", "python3"},
+	"03-git-http-backend": {"git"},
+	"04-php-cgi":          {"php-cgi"},
+	"05-warm":             {"python3"},
 }
 
 // Every example is served as its README says, and answers as its requests.txt says.
@@ -36,7 +39,7 @@ func TestExamplesAnswerAsTheirRequestsSay(t *testing.T) {
 			address := freeAddress(t)
 			_, port, _ := strings.Cut(address, ":")
 			d := &daemonUnderTest{t: t, file: yaml, base: "http://127.0.0.1:" + port}
-			d.start([]string{"-c", yaml}, []string{"PORT=" + port})
+			d.start([]string{"-c", yaml}, []string{"PORT=" + port, "TMPDIR=" + t.TempDir(), "PATH=" + withWatchdogd(t)})
 			d.waitListening()
 			for _, x := range exchanges {
 				response, err := d.try(x.method, x.path, x.header, x.body)
@@ -51,6 +54,16 @@ func TestExamplesAnswerAsTheirRequestsSay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withWatchdogd gives a PATH on which this test binary is found as watchdogd.
+func withWatchdogd(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Symlink(self(t), filepath.Join(dir, "watchdogd")); err != nil {
+		t.Fatal(err)
+	}
+	return dir + string(filepath.ListSeparator) + os.Getenv("PATH")
 }
 
 // need skips the test where a program is missing; in CI a missing program fails.
