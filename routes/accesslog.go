@@ -46,7 +46,9 @@ func (c *call) log(e *ending, took time.Duration, failed *failure.Error) {
 	if e.cut {
 		attrs = append(attrs, slog.Bool("cut", true))
 	}
-	log.LogAttrs(c.ctx, slog.LevelInfo, "request", attrs...)
+	record := slog.NewRecord(c.began.Add(took), slog.LevelInfo, "request", 0) // without the caller's place, which is always this
+	record.AddAttrs(attrs...)
+	_ = log.Handler().Handle(c.ctx, record) // as slog.Logger does: the writer counts what it loses
 }
 
 // noWait is less than who waited for something did.

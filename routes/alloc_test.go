@@ -20,7 +20,11 @@ func (w *discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // passing gives a function that takes one request through the table and nothing else.
 func passing(method string) func() {
-	e := entry("api", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }, stripped, func(r *schema.Route) {
+	var one [1]byte
+	e := entry("api", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = r.Body.Read(one[:])
+		w.WriteHeader(200)
+	}, stripped, func(r *schema.Route) {
 		r.Timeouts = schema.Timeouts{Exec: 30e9, Queue: 10e9}
 		r.Limits = schema.Limits{Inflight: 100, Queue: 100, Body: 1 << 20}
 		r.FProcess.Line = "server"
@@ -38,6 +42,7 @@ func passing(method string) func() {
 		panic(err)
 	}
 	r.RequestURI, r.RemoteAddr = "/api/items/42?x=y", "192.0.2.7:4711"
+	r.Body = http.NoBody
 	if method == "POST" {
 		r.Body, r.ContentLength = io.NopCloser(nothing{}), 3
 	}
@@ -57,7 +62,10 @@ func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
 // The figures are what the parts of a call need: the copy of the request, its
 // context, the forwarded headers, an id and X-Duration-Seconds.
 func TestACallAllocatesLittle(t *testing.T) {
-	for method, most := range map[string]float64{"GET": 11, "POST": 11} {
+	if racing {
+		t.Skip("pools forget under the race detector")
+	}
+	for method, most := range map[string]float64{"GET": 9, "POST": 9} {
 		call := passing(method)
 		if n := testing.AllocsPerRun(200, call); n > most {
 			t.Errorf("%s: %v allocations, want %v at most", method, n, most)

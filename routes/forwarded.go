@@ -11,8 +11,8 @@ import (
 // X-Forwarded-For, -Proto and -Host, and -Prefix where a prefix is stripped. What
 // the peer says of those before him is believed and kept if he is trusted; otherwise every
 // X-Forwarded-* and Forwarded (RFC 7239) that he sent is removed. A peer on a unix
-// socket counts as 127.0.0.1.
-func forward(r *http.Request, rt *route, trusted []netip.Prefix) {
+// socket counts as 127.0.0.1. The values go into v.
+func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) {
 	peer, believed := peerOf(r.RemoteAddr, trusted)
 	h := r.Header
 	if !believed {
@@ -22,28 +22,28 @@ func forward(r *http.Request, rt *route, trusted []netip.Prefix) {
 			}
 		}
 	}
-	values := [4]string{peer, "http", r.Host}
-	if r.TLS != nil {
-		values[1] = "https"
+	if before := h["X-Forwarded-For"]; len(before) > 0 {
+		peer = strings.Join(before, ", ") + ", " + peer
 	}
-	if believed {
-		if before := h["X-Forwarded-For"]; len(before) > 0 {
-			values[0] = strings.Join(before, ", ") + ", " + peer
+	v.forwardedFor[0] = peer
+	h["X-Forwarded-For"] = v.forwardedFor[:]
+	if len(h["X-Forwarded-Proto"]) == 0 {
+		v.proto[0] = "http"
+		if r.TLS != nil {
+			v.proto[0] = "https"
 		}
+		h["X-Forwarded-Proto"] = v.proto[:]
 	}
-	all := values[:] // one piece of memory for the four
-	h["X-Forwarded-For"] = all[0:1:1]
-	for i, key := range [...]string{1: "X-Forwarded-Proto", 2: "X-Forwarded-Host"} {
-		if i > 0 && (!believed || len(h[key]) == 0) {
-			h[key] = all[i : i+1 : i+1]
-		}
+	if len(h["X-Forwarded-Host"]) == 0 {
+		v.host[0] = r.Host
+		h["X-Forwarded-Host"] = v.host[:]
 	}
 	if rt.strip {
-		all[3] = rt.prefix
-		if before := h["X-Forwarded-Prefix"]; believed && len(before) > 0 {
-			all[3] = strings.TrimSuffix(before[0], "/") + rt.prefix
+		v.prefix[0] = rt.prefix
+		if before := h["X-Forwarded-Prefix"]; len(before) > 0 {
+			v.prefix[0] = strings.TrimSuffix(before[0], "/") + rt.prefix
 		}
-		h["X-Forwarded-Prefix"] = all[3:4:4]
+		h["X-Forwarded-Prefix"] = v.prefix[:]
 	}
 }
 

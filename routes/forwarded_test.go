@@ -49,7 +49,7 @@ func TestWhatIsSaidOfTheWayOfARequest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := &http.Request{Header: c.in.Clone(), Host: "h:80", RemoteAddr: c.peer}
-			forward(r, &route{prefix: "/a", strip: c.strip}, trusted)
+			forward(r, &route{prefix: "/a", strip: c.strip}, trusted, new(values))
 			if !reflect.DeepEqual(r.Header, c.want) {
 				t.Errorf("%v\nwant %v", r.Header, c.want)
 			}
@@ -101,7 +101,7 @@ func TestTheIdOfACall(t *testing.T) {
 		{http.Header{"X-Request-Id": {long + "9"}}, ""},
 	} {
 		h := c.in.Clone()
-		id := identify(h)
+		id := identify(h, new([1]string))
 		if c.want != "" && id != c.want || c.want == "" && len(id) != 32 {
 			t.Errorf("%v: %q, want %q", c.in, id, c.want)
 		}

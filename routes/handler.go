@@ -15,12 +15,17 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
+// values are those of headers that every call has. They are not pooled, since who
+// was given the request may keep them.
+type values struct{ forwardedFor, proto, host, prefix, id, duration [1]string }
+
 // exchange is a call that came through net/http: the front around it. It is
 // pooled, with the call, the body and the response in one piece.
 type exchange struct {
 	call
 	body     body
 	response response
+	values   *values
 	request  *http.Request // as the mode gets it
 	parent   context.Context
 	conn     *conn // that it came on, if it is one of ours
@@ -39,13 +44,14 @@ var exchanges = sync.Pool{New: func() any {
 func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 	x := exchanges.Get().(*exchange)
 	path, query, hasPath := target(r.RequestURI)
-	rt, refusal := t.none, &failure.Error{Kind: failure.Malformed, Detail: "the request's target has no path"}
-	if named != nil {
-		rt, refusal = named, nil
-	} else if hasPath {
+	rt, refusal := t.none, (*failure.Error)(nil)
+	switch {
+	case named != nil:
+		rt = named
+	case hasPath:
 		rt, refusal = t.match(r.Method, r.Host, path, r.Header)
-	} else if r.Method == http.MethodOptions && r.RequestURI == "*" {
-		refusal = nil
+	case r.Method != http.MethodOptions || r.RequestURI != "*":
+		refusal = &failure.Error{Kind: failure.Malformed, Detail: "the request's target has no path"}
 	}
 	x.begin(t, rt, r.Context(), x)
 	x.accept(w, r, path)
@@ -58,7 +64,7 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 		w.Header().Set("Content-Length", "0")
 		x.response.WriteHeader(http.StatusOK)
 	default:
-		forward(x.request, rt, t.opt.Trusted)
+		forward(x.request, rt, t.opt.Trusted, x.values)
 		readdress(x.request, rt, path, query)
 		if err := x.admit(r.ContentLength); err != nil {
 			x.refuse(err)
@@ -73,9 +79,10 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 	x.http1 = r.ProtoMajor == 1
 	x.parent = r.Context()
-	x.id = identify(r.Header)
+	x.values = new(values) // one piece of memory for all of them
+	x.id = identify(r.Header, &x.values.id)
 	x.request = r.WithContext(x.ctx)
-	x.response = response{w: w, call: &x.call, path: path, noBody: r.Method == http.MethodHead}
+	x.response = response{w: w, call: &x.call, duration: x.values.duration[:], path: path, noBody: r.Method == http.MethodHead}
 	x.body.reset()
 	if x.http1 {
 		if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
@@ -102,19 +109,18 @@ func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 // readdress makes the request's target what the process is to see: the path as it
 // was sent, without the prefix where the route strips it.
 func readdress(r *http.Request, rt *route, path, query string) {
-	stripped := rt.strip
-	if stripped {
+	if !rt.strip && r.URL.Host == "" {
+		return // as net/http made it
+	}
+	if rt.strip {
 		path = path[len(rt.prefix):]
 		if path == "" {
 			path = "/"
 		}
 	}
-	if !stripped && r.URL.Host == "" {
-		return // as net/http made it
-	}
 	u := *r.URL
 	u.Scheme, u.Host, u.User = "", "", nil // of an absolute target
-	if stripped {
+	if rt.strip {
 		u.RawPath = path
 		u.Path, _ = url.PathUnescape(path) // net/http has unescaped it before
 		if u.RawPath == u.Path {
@@ -122,7 +128,11 @@ func readdress(r *http.Request, rt *route, path, query string) {
 		}
 	}
 	r.URL = &u
-	r.RequestURI = path + query
+	if tail := r.RequestURI[len(r.RequestURI)-min(len(r.RequestURI), len(path)+len(query)):]; strings.HasPrefix(tail, path) {
+		r.RequestURI = tail
+	} else {
+		r.RequestURI = path + query // a "/" that was not sent
+	}
 }
 
 // refuse answers a call that does not reach its handler.
@@ -202,7 +212,7 @@ func (x *exchange) over(cut bool) {
 		instance: w.instance,
 		cut:      cut,
 	})
-	x.request, x.parent, x.conn, x.id = nil, nil, nil, ""
+	x.request, x.parent, x.conn, x.values, x.id = nil, nil, nil, nil, ""
 	x.response = response{}
 	x.body.reset()
 	if reusable {

@@ -9,8 +9,9 @@ import (
 
 // identify gives the call's id: the caller's X-Request-Id, else his X-Call-Id, else
 // a new one. The request then bears it as X-Request-Id. An id that could do
-// harm in a log or a header further on is replaced, under both names.
-func identify(h http.Header) string {
+// harm in a log or a header further on is replaced, under both names. room is where
+// the header's value goes.
+func identify(h http.Header, room *[1]string) string {
 	id, own := sound(h["X-Request-Id"])
 	callID, other := sound(h["X-Call-Id"])
 	if !own {
@@ -19,7 +20,8 @@ func identify(h http.Header) string {
 		}
 	}
 	if !own || len(h["X-Request-Id"]) > 1 {
-		h["X-Request-Id"] = []string{id}
+		room[0] = id
+		h["X-Request-Id"] = room[:]
 	}
 	if !other && h["X-Call-Id"] != nil {
 		h["X-Call-Id"] = []string{id}

@@ -23,6 +23,8 @@ type response struct {
 	noBody bool   // the request is a HEAD
 	path   string // as it was sent
 
+	duration []string // where the value of X-Duration-Seconds goes
+
 	status   int // of the head that was sent; 0 is none yet
 	bytes    int64
 	instance string
@@ -47,7 +49,8 @@ func (w *response) head(status int) {
 	w.status = status
 	h := w.w.Header()
 	if w.call.route.process {
-		h["X-Duration-Seconds"] = []string{strconv.FormatFloat(time.Since(w.call.began).Seconds(), 'f', 6, 64)}
+		w.duration[0] = strconv.FormatFloat(time.Since(w.call.began).Seconds(), 'f', 6, 64)
+		h["X-Duration-Seconds"] = w.duration
 	}
 	kind, typed := h["Content-Type"]
 	if !typed {

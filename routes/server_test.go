@@ -102,10 +102,11 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.server.TLSConfig = c.Config()
+	server := NewServer(schema.Server{MaxHeader: 1 << 20}, f.live, f.options.Log)
+	server.TLSConfig = c.Config()
 	done := make(chan error, 1)
-	go func() { done <- f.server.Serve(tls.NewListener(l, f.server.TLSConfig)) }()
-	defer func() { f.server.Close(); <-done }()
+	go func() { done <- server.Serve(tls.NewListener(l, server.TLSConfig)) }()
+	defer func() { server.Close(); <-done }()
 	ask := func(protocol string) (name, body string) {
 		t.Helper()
 		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{protocol}}, ForceAttemptHTTP2: protocol == "h2"}
