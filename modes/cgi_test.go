@@ -1,0 +1,287 @@
+package modes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+// sayCGI serves a program that prints text, in which a shell's printf reads \n, by
+// response: cgi.
+func sayCGI(t *testing.T, mode, text, more string) *site {
+	t.Helper()
+	return serveRoute(t, "mode: "+mode+"\nresponse: cgi\nshell: true\nfprocess: |\n  printf '"+text+"'\n"+more)
+}
+
+func TestProgramSetsStatusAndHeadersAfterItRan(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		for _, end := range []string{`\n`, `\r\n`} {
+			s := sayCGI(t, mode, strings.ReplaceAll(`Status: 418 I am a teapot|content-type: text/x|Set-Cookie: a=1|Set-Cookie: b=2|X-None:|Connection: X-Hop|X-Hop: h|Transfer-Encoding: chunked||body\n\nof it`, "|", end), "")
+			resp, body := s.do(t, "GET", "/", nil)
+			if resp.StatusCode != 418 || body != "body\n\nof it" || resp.Header.Get("Content-Type") != "text/x" || len(resp.Header["Set-Cookie"]) != 2 {
+				t.Errorf("%s: %d %v %q", mode, resp.StatusCode, resp.Header, body)
+			}
+			if _, there := resp.Header["X-None"]; !there || resp.Header["X-Hop"] != nil || resp.Header["Status"] != nil {
+				t.Errorf("%s: %v", mode, resp.Header)
+			}
+		}
+	}
+}
+
+func TestLocationAloneIsARedirect(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		for _, c := range []struct {
+			head   string
+			status int
+			to     string
+		}{
+			{`Location: /local/path?a`, 302, "/local/path?a"},
+			{`Location: https://elsewhere.example/x`, 302, "https://elsewhere.example/x"},
+			{`Status: 303\nLocation: next`, 303, "next"},
+			{`Status: 201 Made\nLocation: /made\nContent-Type: text/plain`, 201, "/made"},
+		} {
+			s := sayCGI(t, mode, c.head+`\n\nsee there`, "")
+			s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			resp, body := s.do(t, "GET", "/", nil)
+			if resp.StatusCode != c.status || resp.Header.Get("Location") != c.to || body != "see there" {
+				t.Errorf("%s: %s: %d %v %q", mode, c.head, resp.StatusCode, resp.Header, body)
+			}
+		}
+	}
+}
+
+func TestMalformedHeaderBlockIs502WithItsFirstLineInTheLog(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		for name, text := range map[string]string{
+			"no block":        `Traceback: none\nsecret line\n`,
+			"no colon":        `secret line\n\nbody`,
+			"nothing":         ``,
+			"no empty line":   `Content-Type: secret line`,
+			"folded":          `Content-Type: text/plain\n secret line\n\n`,
+			"status":          `Status: secret line\n\n`,
+			"status range":    `Status: 100\n\n`,
+			"two types":       `Content-Type: a/b\nContent-Type: secret line\n\n`,
+			"a space":         `X Secret: line\n\n`,
+			"length":          `Content-Type: a/b\nContent-Length: -1\n\n`,
+			"none of the 3":   `X-Any: secret line\n\n`,
+			"split by a CR":   `X-Any: a\rSet-Cookie: secret line\n\n`,
+			"a NUL":           `Content-Type: a\000b\n\n`,
+			"short of length": `Content-Type: a/b\nContent-Length: 100\n\nx`,
+		} {
+			if name == "short of length" && mode == "streaming" {
+				continue // is cut
+			}
+			t.Run(mode+" "+name, func(t *testing.T) {
+				s := sayCGI(t, mode, text, "")
+				resp, body := s.do(t, "GET", "/", nil)
+				wantProblem(t, resp, body, 502, "bad-upstream")
+				if strings.Contains(body, "secret") {
+					t.Errorf("the caller sees what was printed: %s", body)
+				}
+				if strings.Contains(text, "secret line") && !strings.Contains(s.log.String(), "program's output refused") {
+					t.Errorf("the log does not say it: %s", s.log)
+				}
+			})
+		}
+	}
+	s := sayCGI(t, "serializing", `first line\nsecond\n\n`, "")
+	s.do(t, "GET", "/", nil)
+	if log := s.log.String(); !strings.Contains(log, "first line") {
+		t.Errorf("the log lacks the first line: %s", log)
+	}
+}
+
+func TestShorterThanItsContentLengthIsCut(t *testing.T) {
+	s := sayCGI(t, "streaming", `Content-Type: a/b\nContent-Length: 100\n\nhalf`, "")
+	resp := s.begin(t, "GET", "/", nil)
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); string(body) != "half" || err == nil {
+		t.Errorf("%q %v", body, err)
+	}
+}
+
+func TestCGIBodiesAreStreamed(t *testing.T) {
+	s := serveRoute(t, "mode: streaming\nresponse: cgi\nshell: true\nfprocess: |\n"+
+		"  printf 'Content-Type: text/event-stream\\n\\n'; echo one; read line; echo two")
+	r, w := io.Pipe()
+	resp := s.begin(t, "POST", "/", r)
+	defer resp.Body.Close()
+	buf := make([]byte, 4)
+	if _, err := io.ReadFull(resp.Body, buf); string(buf) != "one\n" {
+		t.Fatalf("%q %v", buf, err)
+	}
+	fmt.Fprintln(w, "go on")
+	w.Close()
+	if rest, err := io.ReadAll(resp.Body); string(rest) != "two\n" || err != nil {
+		t.Errorf("%q %v", rest, err)
+	}
+}
+
+func TestHeaderBlockIsNeverTakenFromStderr(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := serveRoute(t, "mode: "+mode+"\nresponse: cgi\nstderr: body\nshell: true\nfprocess: |\n"+
+			"  printf 'Status: 500\\n\\n' >&2; printf 'Content-Type: a/b\\n\\n'; echo body")
+		resp, body := s.do(t, "GET", "/", nil)
+		if resp.StatusCode != 200 || !strings.Contains(body, "Status: 500\n\n") || !strings.Contains(body, "body\n") {
+			t.Errorf("%s: %d %q", mode, resp.StatusCode, body)
+		}
+	}
+}
+
+func TestNoBodyWhereNoneMayBe(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := sayCGI(t, mode, `Status: 204\nContent-Type: a/b\nContent-Length: 4\n\nbody`, "")
+		if resp, body := s.do(t, "GET", "/", nil); resp.StatusCode != 204 || body != "" {
+			t.Errorf("%s: %d %q", mode, resp.StatusCode, body)
+		}
+		s = sayCGI(t, mode, `Content-Type: a/b\nContent-Length: 4\n\nbody`, "")
+		if resp, body := s.do(t, "HEAD", "/", nil); resp.StatusCode != 200 || body != "" || resp.ContentLength != 4 {
+			t.Errorf("%s: %d %q %d", mode, resp.StatusCode, body, resp.ContentLength)
+		}
+	}
+}
+
+func need(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("needs %s, which is not installed", program)
+	}
+}
+
+func TestGitHTTPBackendServesCloneAndPush(t *testing.T) {
+	need(t, "git")
+	root := t.TempDir()
+	git := func(dir string, args ...string) string {
+		t.Helper()
+		c := exec.Command("git", args...)
+		c.Dir = dir
+		c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "HOME="+root,
+			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	if err := exec.Command("git", "http-backend", "--help").Run(); err != nil {
+		t.Log("git http-backend may be missing:", err)
+	}
+	git(root, "init", "--quiet", "--bare", "repo.git")
+	git(filepath.Join(root, "repo.git"), "config", "http.receivepack", "true")
+	for _, mode := range []string{"streaming", "serializing"} {
+		t.Run(mode, func(t *testing.T) {
+			s := serveRoute(t, "mode: "+mode+"\nfprocess: git http-backend\nenviron: cgi\nresponse: cgi\n"+
+				"env: {GIT_PROJECT_ROOT: "+root+", GIT_HTTP_EXPORT_ALL: '1'}")
+			url := s.URL + "/repo.git"
+			work := filepath.Join(root, mode)
+			git(root, "clone", "--quiet", url, work)
+			big := make([]byte, 3<<20) // more than http.postBuffer: a chunked push, after a probe
+			for i := range big {
+				big[i] = byte(i * i >> 7)
+			}
+			if err := os.WriteFile(filepath.Join(work, mode), append(big, mode...), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			git(work, "add", "-A")
+			git(work, "-c", "core.compression=0", "commit", "--quiet", "-m", "one")
+			git(work, "-c", "core.compression=0", "-c", "pack.compression=0", "push", "--quiet", "origin", "HEAD")
+			again := filepath.Join(root, mode+"-again")
+			git(root, "clone", "--quiet", url, again)
+			if got, err := os.ReadFile(filepath.Join(again, mode)); err != nil || !bytes.Equal(got, append(big, mode...)) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+			if log := git(again, "log", "--oneline"); !strings.Contains(log, "one") {
+				t.Error(log)
+			}
+		})
+	}
+}
+
+func TestPHPServesAPageWithAForm(t *testing.T) {
+	need(t, "php-cgi")
+	for _, mode := range []string{"streaming", "serializing"} {
+		t.Run(mode, func(t *testing.T) {
+			s := serveRoute(t, "mode: "+mode+"\nfprocess: php-cgi -d cgi.force_redirect=0\nenviron: cgi\nresponse: cgi")
+			page := `<?php http_response_code(isset($_POST["name"]) ? 201 : 200); setcookie("a", "1"); setcookie("b", "2");
+				if (isset($_GET["go"])) { header("Location: /there"); exit; }
+				echo ($_POST["name"] ?? "form"), "|", $_FILES["file"]["size"] ?? "none", "|", $_SERVER["REQUEST_METHOD"], "|", $_SERVER["QUERY_STRING"];`
+			if err := os.WriteFile(filepath.Join(s.dir, "form.php"), []byte(page), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			resp, body := s.do(t, "GET", "/form.php?x=1", nil)
+			if resp.StatusCode != 200 || body != "form|none|GET|x=1" || len(resp.Header["Set-Cookie"]) != 2 {
+				t.Errorf("%d %v %q", resp.StatusCode, resp.Header, body)
+			}
+			resp, body = s.do(t, "POST", "/form.php", strings.NewReader("name=Ann"), "Content-Type", "application/x-www-form-urlencoded")
+			if resp.StatusCode != 201 || body != "Ann|none|POST|" {
+				t.Errorf("%d %q", resp.StatusCode, body)
+			}
+			typ, form := formOf(t, "name", "Bob", "file@a.txt", strings.Repeat("x", 100_000))
+			if resp, body = s.do(t, "POST", "/form.php", form, "Content-Type", typ); resp.StatusCode != 201 || body != "Bob|100000|POST|" {
+				t.Errorf("%d %q", resp.StatusCode, body)
+			}
+			s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			if resp, _ = s.do(t, "GET", "/form.php?go", nil); resp.StatusCode != 302 || resp.Header.Get("Location") != "/there" {
+				t.Errorf("%d %v", resp.StatusCode, resp.Header)
+			}
+		})
+	}
+}
+
+// However a block is cut into pieces, it is read alike.
+func FuzzHeaderBlock(f *testing.F) {
+	f.Add([]byte("Status: 404 Not Found\r\nContent-Type: a/b\r\n\r\nbody"), 7)
+	f.Add([]byte("Location: /x\nX: y\nX: z\n\n"), 1)
+	f.Add([]byte("Content-Type: a/b\n folded\n\n"), 3)
+	f.Add([]byte("\n\nbody"), 1)
+	f.Add([]byte("Content-Type: a\nContent-Length: 3\nConnection: close, x\nX: 1\n\nabcdef"), 20)
+	f.Fuzz(func(t *testing.T, text []byte, piece int) {
+		read := func(piece int) (string, error) {
+			to := &collected{body: newSpill(0)}
+			defer to.body.giveBack()
+			p := newPrinted("cgi", to)
+			for rest := text; len(rest) > 0; {
+				n := min(piece, len(rest))
+				if err := p.output(rest[:n]); err != nil {
+					return "", err
+				}
+				rest = rest[n:]
+			}
+			if err := p.end(); err != nil {
+				return "", err
+			}
+			h := to.head
+			if h.status < 200 || h.status > 599 {
+				t.Fatalf("status %d", h.status)
+			}
+			for name, values := range h.header {
+				if !validName(name) || hopByHop(name) {
+					t.Fatalf("field %q", name)
+				}
+				for _, v := range values {
+					if !validValue(v) {
+						t.Fatalf("value %q", v)
+					}
+				}
+			}
+			return fmt.Sprint(h.status, h.length, h.header, string(to.body.mem)), nil
+		}
+		whole, err := read(max(len(text), 1))
+		pieces, pieceErr := read(max(piece%64, 1))
+		if whole != pieces || (err == nil) != (pieceErr == nil) {
+			t.Fatalf("whole %q %v, in pieces %q %v", whole, err, pieces, pieceErr)
+		}
+		if e, ok := errors.AsType[*failure.Error](err); err != nil && (!ok || e.Kind != failure.BadUpstream) {
+			t.Fatal(err)
+		}
+	})
+}
