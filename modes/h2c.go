@@ -52,13 +52,29 @@ func (c *call) overHTTP2(up *upstream) error {
 	interim.end()
 	if err == nil {
 		c.answered = true
-		err = c.passHTTP2(res)
-		_ = res.Body.Close() // what is left of it is not wanted
+		err = c.untilEnd(res)
 	}
 	c.cause = endOf(c.r.Context())
 	if !body.end() && c.r.ProtoMajor == 1 {
 		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(linger)) // as in stopSender
 	}
+	return err
+}
+
+// untilEnd passes the response on, and stops when the call's context ends: net/http
+// does not, while it waits for more of the request's body.
+func (c *call) untilEnd(res *http.Response) error {
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(c.r.Context(), func() {
+		defer close(interrupted)
+		_ = res.Body.Close()                                               // and who reads it is told
+		_ = http.NewResponseController(c.w).SetWriteDeadline(aLongTimeAgo) // as in exchange.interrupt
+	})
+	err := c.passHTTP2(res)
+	if !stop() {
+		<-interrupted
+	}
+	_ = res.Body.Close() // what is left of it is not wanted
 	return err
 }
 
@@ -109,6 +125,9 @@ func (c *call) passHTTP2(res *http.Response) error {
 		header["Content-Type"] = nil
 	}
 	announced := maps.Clone(res.Trailer)
+	if len(announced) > 0 && c.r.ProtoMajor == 1 {
+		delete(header, "Content-Length") // HTTP/1 has no place for a trailer behind a body with a length
+	}
 	announce(header, slices.Collect(maps.Keys(announced)))
 	c.upload.last(c.r)
 	c.begun = true

@@ -1,0 +1,318 @@
+package modes
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// h2cUpstream serves h by HTTP/2 without TLS and gives its upstream address.
+func h2cUpstream(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	l := listen(t)
+	s := &http.Server{Handler: h, Protocols: new(http.Protocols)}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-done
+	})
+	return "h2c://" + l.Addr().String()
+}
+
+// h2cClient is a client that speaks HTTP/2 by prior knowledge.
+func h2cClient(t *testing.T) *http.Client {
+	tr := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: soonEnough}
+}
+
+// TestGRPCWorks makes calls of the four shapes that gRPC has, with its framing and its
+// status in the trailer, from HTTP/2 to HTTP/2.
+func TestGRPCWorks(t *testing.T) {
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 || r.Header.Get("Te") != "trailers" || r.Header.Get("User-Agent") != "grpc-test" {
+			t.Errorf("%s %v", r.Proto, r.Header)
+		}
+		w.Header().Set("Content-Type", "application/grpc")
+		if r.URL.Path == "/pkg.Service/Refuse" {
+			w.Header().Set("Grpc-Status", "7") // all in the head
+			return
+		}
+		w.Header().Set("Trailer", "Grpc-Status")
+		_ = http.NewResponseController(w).Flush()
+		b := make([]byte, 100)
+		for {
+			n, err := r.Body.Read(b)
+			_, _ = w.Write(b[:n])
+			_ = http.NewResponseController(w).Flush()
+			if err != nil {
+				break
+			}
+		}
+		w.Header().Set("Grpc-Status", "0")
+		w.Header().Set(http.TrailerPrefix+"Grpc-Message", "fine")
+	})
+	front := proxyTo(t, up)
+	client := h2cClient(t)
+	call := func(path string, body io.Reader) *http.Response {
+		r, _ := http.NewRequest("POST", "http://"+front+path, body)
+		r.Header = http.Header{"Te": {"trailers"}, "Content-Type": {"application/grpc"}, "User-Agent": {"grpc-test"}}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+
+	body, say := io.Pipe()
+	res := call("/pkg.Service/Talk", body)
+	for range 3 {
+		message := "\x00\x00\x00\x00\x05hello"
+		_, _ = io.WriteString(say, message)
+		got := make([]byte, len(message))
+		if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != message {
+			t.Fatalf("%q %v", got, err)
+		}
+	}
+	_ = say.Close()
+	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 || res.Trailer.Get("Grpc-Status") != "0" || res.Trailer.Get("Grpc-Message") != "fine" {
+		t.Errorf("%q %v %v", rest, err, res.Trailer)
+	}
+
+	res = call("/pkg.Service/Refuse", strings.NewReader(""))
+	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 || res.Header.Get("Grpc-Status") != "7" || res.ContentLength > 0 {
+		t.Errorf("%q %v %v", rest, err, res.Header)
+	}
+}
+
+func TestHTTP2UpstreamsGetTheRequestAsItWasSent(t *testing.T) {
+	type seen struct {
+		uri, host, method string
+		header            http.Header
+		length            int64
+		body              string
+	}
+	requests := make(chan seen, 1)
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		requests <- seen{r.RequestURI, r.Host, r.Method, r.Header, r.ContentLength, string(b)}
+		w.Header().Set("Date", "yesterday")
+		w.Header()["Content-Type"] = nil
+		_, _ = io.WriteString(w, "<html>")
+	})
+	front := proxyTo(t, up+"/base")
+	for _, path := range []string{"/", "/a%2Fb//c?x=%zz;y", "//double", "/?"} {
+		answer := ask(t, front, "POST "+path+" HTTP/1.1\r\nHost: example.org\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello")
+		wantFields(t, answer, "HTTP/1.1 200 OK", "Date: yesterday", "Content-Length: 6", "Connection: close")
+		got := await(t, requests)
+		if got.uri != "/base"+path || got.host != "example.org" || got.method != "POST" || got.length != 5 || got.body != "hello" {
+			t.Errorf("%+v", got)
+		}
+		if fmt.Sprint(got.header) != "map[Content-Length:[5] X-A:[b]]" {
+			t.Errorf("%v", got.header)
+		}
+	}
+	if answer := ask(t, front, "GET /../x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 400") {
+		t.Errorf("%q", answer)
+	}
+}
+
+func TestTrailersPassBetweenTheVersions(t *testing.T) {
+	trailers := make(chan http.Header, 1)
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		trailers <- r.Trailer
+		_, _ = io.WriteString(w, "ok")
+		_ = http.NewResponseController(w).Flush() // or it gets a length, and has no place for a trailer in HTTP/1
+		w.Header().Set(http.TrailerPrefix+"X-Out", "2")
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say("POST / HTTP/1.1\r\nHost: h\r\nTrailer: X-In\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-In: 1\r\n\r\n")
+	res, err := http.ReadResponse(client.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err != nil || string(b) != "ok" || res.Trailer.Get("X-Out") != "2" {
+		t.Errorf("%q %v %v", b, err, res.Trailer)
+	}
+	if got := await(t, trailers); got.Get("X-In") != "1" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestHTTP2ClientsReachOrdinaryUpstreams(t *testing.T) {
+	heads := make(chan string, 1)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		heads <- p.head()
+		p.say("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n")
+	})
+	client := h2cClient(t)
+	interim := make(chan int, 1)
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
+		interim <- code
+		return nil
+	}})
+	r, _ := http.NewRequestWithContext(ctx, "GET", "http://"+proxyTo(t, up)+"/a//b?c", nil)
+	r.Host = "example.org"
+	r.Header = http.Header{"User-Agent": nil, "X-A": {"b"}}
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err != nil || string(b) != "ok" || res.Trailer.Get("X-T") != "1" || res.Header["Connection"] != nil || await(t, interim) != 103 {
+		t.Errorf("%q %v %v %v", b, err, res.Trailer, res.Header)
+	}
+	wantFields(t, await(t, heads), "GET /a//b?c HTTP/1.1", "Host: example.org", "X-A: b")
+}
+
+func TestInterimResponsesOfHTTP2ArePassedOn(t *testing.T) {
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "<a>")
+		w.WriteHeader(103)
+		w.Header().Del("Link")
+		w.WriteHeader(204)
+	})
+	client := dial(t, proxyTo(t, up))
+	client.say(get)
+	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 103 ") || !strings.Contains(head, "Link: <a>") {
+		t.Errorf("%q", head)
+	}
+	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 204 ") || strings.Contains(head, "Link") {
+		t.Errorf("%q", head)
+	}
+}
+
+func TestAnHTTP2ResponseThatBreaksIsCut(t *testing.T) {
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/before" {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.WriteString(w, "hello")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	front := proxyTo(t, up)
+	if answer := ask(t, front, "POST /before HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 502") {
+		t.Errorf("%q", answer)
+	}
+	client := dial(t, front)
+	client.say(get)
+	res, err := http.ReadResponse(client.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("a whole response: %q", b)
+	}
+}
+
+func TestAnHTTP2CallThatEndsIsAnsweredOrCut(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	left := make(chan struct{}, 1)
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/begun" {
+			_, _ = io.WriteString(w, "hello")
+			_ = http.NewResponseController(w).Flush()
+		}
+		arrived <- struct{}{}
+		<-r.Context().Done()
+		left <- struct{}{}
+	})
+	front, calls := endingCalls(t, up)
+	for _, request := range []string{"GET /", "POST /", "GET /begun", "POST /begun"} {
+		client := dial(t, front)
+		client.say(request + " HTTP/1.1\r\nHost: h\r\n")
+		if strings.HasPrefix(request, "POST") {
+			client.say("Content-Length: 10\r\n\r\nhello")
+		} else {
+			client.say("\r\n")
+		}
+		await(t, arrived)
+		cancel := await(t, calls)
+		var res *http.Response
+		var err error
+		if strings.HasSuffix(request, "/begun") {
+			if res, err = http.ReadResponse(client.Reader, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancel(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
+		await(t, left)
+		if res != nil {
+			if b, err := io.ReadAll(res.Body); err == nil {
+				t.Errorf("%s: a whole response: %q", request, b)
+			}
+		} else if res, err = http.ReadResponse(client.Reader, nil); err != nil || res.StatusCode != 504 {
+			t.Errorf("%s: %v %v", request, res, err)
+		}
+	}
+}
+
+func TestAnHTTP2AnswerBeforeTheEndOfTheBodyIsPassedOn(t *testing.T) {
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) })
+	client := dial(t, proxyTo(t, up))
+	client.say("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
+	if answer := client.all(); !strings.HasPrefix(answer, "HTTP/1.1 401") || !strings.Contains(answer, "Connection: close\r\n") {
+		t.Errorf("%q", answer)
+	}
+}
+
+func TestLargeBodiesPassByHTTP2(t *testing.T) {
+	body := randomBytes(5<<20 + 3)
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(w, r.Body)
+	})
+	for _, buffer := range []bool{false, true} {
+		front := proxyTo(t, up, func(r *schema.Route) { r.BufferBody = buffer })
+		res, err := http.Post("http://"+front, "", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || sha256.Sum256(got) != sha256.Sum256(body) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestANewHTTP2ConnectionFollowsOneThatBroke(t *testing.T) {
+	l := listen(t)
+	conns := make(chan net.Conn, 10)
+	s := &http.Server{
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") }),
+		Protocols: new(http.Protocols),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			conns <- c
+			return ctx
+		},
+	}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	defer func() { _ = s.Close(); <-done }()
+	front := proxyTo(t, "h2c://"+l.Addr().String())
+	for range 5 {
+		if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {
+			t.Errorf("%q", answer)
+		}
+		_ = await(t, conns).Close()
+	}
+}
