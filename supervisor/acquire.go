@@ -181,6 +181,9 @@ func (p *Process) hopeless() error {
 	case p.wish == toStop:
 		e.Detail = p.name + " was stopped, and waits for start"
 		return e
+	case p.scaledToNone():
+		e.Detail = p.name + " was scaled to 0, and waits for another number"
+		return e
 	case len(p.slots) == 0:
 		return nil
 	}

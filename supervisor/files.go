@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -35,4 +36,28 @@ func halfPipe(ours int) (r, w *os.File, err error) {
 	}
 	_ = syscall.SetNonblock(fds[ours], true) // otherwise a thread waits, and all works
 	return os.NewFile(uintptr(fds[0]), "|0"), os.NewFile(uintptr(fds[1]), "|1"), nil
+}
+
+// socketpair gives a connection, and the file of its other end for a child.
+func socketpair() (net.Conn, *os.File, error) {
+	var fds [2]int
+	syscall.ForkLock.RLock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a socketpair for stdin and stdout: %w", err)
+	}
+	f := os.NewFile(uintptr(fds[0]), "socketpair")
+	defer f.Close()
+	theirs := os.NewFile(uintptr(fds[1]), "socketpair")
+	conn, err := net.FileConn(f)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("make a socketpair for stdin and stdout: %w", err)
+	}
+	return conn, theirs, nil
 }

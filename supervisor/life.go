@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,237 +16,41 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// Instance is one life of one instance of a process, from the start of its child to
-// the end of all that the child started. Acquire gives it to a caller.
-type Instance struct {
-	p        *Process
-	slot     *slot
-	recipe   *recipe
-	number   int
-	port     int
-	upstream string
-	conn     net.Conn
-	child    *Child
-	began    time.Time
-	mark     string
-	done     chan struct{} // the life is over for callers
-	up       chan struct{} // closed when it is ready for the first time
-	said     chan struct{} // closed when a line matched the readiness probe's
-	replace  chan string   // why; buffered by one
-	retiring atomic.Bool
-
-	copies struct { // of its output into the log
-		wg    sync.WaitGroup
-		files []*os.File
-	}
-
-	end  sync.Once // over
-	seen sync.Once // said
-
-	// guarded by p.mu
-	calls  int
-	served int
-	used   uint64        // p.served when it was last used
-	unused chan struct{} // closed when calls is 0; nil while nobody waits for that
-	ended  bool          // over
-
-	kept   sync.Mutex
-	keep   io.Closer
-	closed bool
-}
-
-// Number is the instance's number from 0, as in ${INSTANCE}.
-func (i *Instance) Number() int { return i.number }
-
-// PID is the process number of its child.
-func (i *Instance) PID() int { return i.child.PID() }
-
-// Port is its own port, or 0.
-func (i *Instance) Port() int { return i.port }
-
-// Upstream is where it listens, in the form that schema.ParseUpstream reads.
-func (i *Instance) Upstream() string { return i.upstream }
-
-// Conn is the other end of the child's stdin and stdout, with Spec.Socketpair; nil
-// otherwise. It is closed at the end of the life; when the child ended by itself, not
-// before its last call is released, so that what it had sent can be read to the end.
-func (i *Instance) Conn() net.Conn { return i.conn }
-
-// Done is closed when this life is over for its callers: its child was seen to end, or
-// is made to. Nothing more is to be expected than what it had sent by then.
-func (i *Instance) Done() <-chan struct{} { return i.done }
-
-// Retiring reports whether no more calls are given to this life, so that a call without
-// end should find one.
-func (i *Instance) Retiring() bool { return i.retiring.Load() }
-
-// Keep gives the one value that belongs to this life, such as its pool of connections:
-// the first call makes it, and the supervisor closes it when the life is over. After
-// that a new one is made and closed at once.
-func (i *Instance) Keep(make func() io.Closer) io.Closer {
-	i.kept.Lock()
-	defer i.kept.Unlock()
-	if i.closed {
-		c := make()
-		_ = c.Close() // whoever uses it finds it closed
-		return c
-	}
-	if i.keep == nil {
-		i.keep = make()
-	}
-	return i.keep
-}
-
-// Replace kills this life and has another begin at once, because it cannot be used any
-// more. It does not count as an end of the process, and may be called by several.
-func (i *Instance) Replace(reason string) {
-	select {
-	case i.replace <- reason:
-	default: // it is under way
-	}
-}
-
-// suspicion is how long a child's end may need to be seen after its connections broke.
-const suspicion = 100 * time.Millisecond
-
-// Suspect is asked by one whose connection to the instance broke: it waits a moment
-// (100 ms at most, and until ctx ends) for the life to be over, and reports whether it
-// is.
-func (i *Instance) Suspect(ctx context.Context) bool {
-	select {
-	case <-i.done:
-		return true
-	default:
-	}
-	t := time.NewTimer(suspicion)
-	defer t.Stop()
-	select {
-	case <-i.done:
-		return true
-	case <-t.C:
-	case <-ctx.Done():
-	}
-	return false
-}
-
-// ending is how a life ended.
-type ending struct {
-	outcome Outcome
-	exit    Exit
-	why     string
-	uptime  time.Duration
-}
-
-// run leads a slot from one life to the next, until it is to leave.
-func (s *slot) run() {
-	defer s.p.drop(s)
-	for s.awaitDependencies() && s.afterwards(s.live()) {
-	}
-}
-
-// afterwards decides what follows a life, waits for it, and reports whether another follows.
-func (s *slot) afterwards(e ending) bool {
-	p := s.p
-	p.mu.Lock()
-	if e.outcome != Asked && e.outcome != PortLost {
-		p.last = &lastExit{why: e.why, exit: e.exit, at: time.Now()}
-	}
-	if s.leaving {
-		p.mu.Unlock()
-		return false
-	}
-	now := time.Now()
-	h := s.history
-	h.Ends = p.ends
-	d, h := next(s.recipe.Process.Restart, h, e.outcome, e.exit, e.uptime, now, jitter)
-	gaveUp := d.State == Exited || d.State == CrashLoop && !s.history.Loop
-	p.ends, h.Ends, s.history = h.Ends, nil, h
-	s.next = time.Time{}
-	if d.State == Backoff || d.State == CrashLoop {
-		s.next = now.Add(d.Pause)
-	}
-	if d.State != Exited && e.outcome != Asked {
-		p.restarts++
-	}
-	s.life = nil
-	p.move(s, d.State, e.why)
-	then := s.recipe.Process.Restart.Then
-	p.mu.Unlock()
-
-	if gaveUp && then == "exit" && p.sup.opt.Ended != nil {
-		if e.outcome != Ended && e.exit.OK() {
-			e.exit.Code = 1 // it ended well only because we asked
-		}
-		p.sup.opt.Ended(p.name, e.exit)
-	}
-	switch d.State {
-	case Waiting:
-		return true
-	case Exited:
-		select {
-		case <-s.kick:
-		case <-s.leave:
-			return false
-		}
-	default:
-		t := time.NewTimer(d.Pause)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-s.kick:
-		case <-s.leave:
-			return false
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s.leaving {
-		return false
-	}
-	p.move(s, Waiting, "")
-	return true
-}
-
-// jitter is anything from 0 to d.
-func jitter(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }
-
-var (
-	errAsked  = errors.New("it was asked to end")
-	errEnded  = errors.New("its child ended")
-	errUnwell = errors.New("not alive")
-	errLate   = errors.New("not ready in time")
-	errPort   = errors.New("another process took its port before it did")
-)
-
 // live is one life: it starts a child, watches over it, and returns when nobody of it is
 // left. The first actor to return says why it ended; the child's is interrupted first,
 // and so the others are there until it is gone.
 func (s *slot) live() ending {
-	p := s.p
 	i, err := s.begin()
 	if i == nil && err == nil { // asked to leave before there was a child
-		return ending{outcome: Asked}
+		return ending{outcome: askedFor}
 	}
 	if err != nil {
-		return ending{outcome: Unborn, exit: Exit{Code: 127, At: time.Now()}, why: err.Error()}
+		return ending{outcome: unborn, exit: Exit{Code: 127, At: time.Now()}, why: err.Error()}
 	}
 
 	var g run.Group
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var replaced string
+	held := make(chan struct{}) // closed when the kernel holds the child beyond KILL
 	g.Add(func() error {
-		<-i.child.Done()
-		i.over("its child ended", false)
+		select {
+		case <-i.child.Done():
+		case <-held:
+			return errHeld
+		}
+		i.over(errEnded.Error(), false)
 		return errEnded
 	}, func(why error) {
-		i.stop(why, replaced)
+		if !i.stop(why) {
+			close(held)
+		}
 		cancel()
 	})
 	g.Add(func() error {
 		select {
 		case <-s.leave:
-		case replaced = <-i.replace:
+		case why := <-i.replace:
+			return replaced(why)
 		case <-ctx.Done():
 		}
 		return errAsked
@@ -265,25 +65,62 @@ func (s *slot) live() ending {
 	why := g.Run()
 
 	i.finish()
-	e := ending{exit: i.child.exit, uptime: time.Since(i.began), why: i.child.exit.String()}
+	return i.ending(why)
+}
+
+// ending is how a life ended.
+type ending struct {
+	outcome outcome
+	exit    Exit
+	why     string
+	uptime  time.Duration
+}
+
+// ending says how this life ended, for the reason why, and gives its port back.
+func (i *Instance) ending(why error) ending {
+	e := ending{exit: Exit{Code: -1, At: time.Now()}}
+	select {
+	case <-i.child.Done():
+		e.exit = i.child.exit
+	default: // the kernel holds it
+	}
+	e.why, e.uptime = e.exit.String(), e.exit.At.Sub(i.began)
 	switch {
 	case errors.Is(why, errEnded):
-		e.outcome = Ended
+		e.outcome = endedItself
 		if i.recipe.port == portChosen && !i.wasUp() && !e.exit.OK() && taken("", i.port) != nil {
-			e.outcome, e.why = PortLost, errPort.Error()
+			e.outcome = portLost
 		}
 	case errors.Is(why, errPort):
-		e.outcome, e.why = PortLost, errPort.Error()
+		e.outcome = portLost
 	case errors.Is(why, errUnwell):
-		e.outcome, e.why = Unwell, why.Error()
+		e.outcome, e.why = unwell, why.Error()
 	case errors.Is(why, errLate):
-		e.outcome, e.why = Late, why.Error()
+		e.outcome, e.why = lateStart, why.Error()
+	}
+	if e.outcome == portLost {
+		e.why = errPort.Error()
 	}
 	if i.port != 0 {
-		p.sup.ports.release(i.port)
+		i.p.sup.ports.release(i.port)
 	}
 	return e
 }
+
+// Why lives end, as their actors say it.
+var (
+	errAsked  = errors.New("it was asked to end")
+	errEnded  = errors.New("its child ended")
+	errUnwell = errors.New("its liveness probe")
+	errLate   = errors.New("it was not ready")
+	errPort   = errors.New("another process took its port before it did")
+	errHeld   = errors.New("it does not end, though it was killed")
+)
+
+// replaced is why a caller had a life replaced.
+type replaced string
+
+func (r replaced) Error() string { return string(r) }
 
 // begin chooses a port and starts a child. It returns nothing when the slot is to leave.
 func (s *slot) begin() (*Instance, error) {
@@ -302,8 +139,8 @@ func (s *slot) begin() (*Instance, error) {
 			return nil, err
 		}
 	case portFixed:
-		s.waitsFor(fmt.Sprintf("port %d, which another instance has", r.fixed))
-		if !p.sup.ports.claim(r.fixed, s.leave) {
+		waits := func() { s.waitsFor(fmt.Sprintf("port %d, which another instance has", r.fixed)) }
+		if !p.sup.ports.claim(r.fixed, s.leave, waits) {
 			return nil, nil
 		}
 		i.port = r.fixed
@@ -335,11 +172,6 @@ func (s *slot) begin() (*Instance, error) {
 		p.move(s, Stopping, "")
 	}
 	return i, nil
-}
-
-// vars is what the variables of texts stand for in this life.
-func (i *Instance) vars() schema.Vars {
-	return schema.Vars{Port: i.port, Number: i.number, Name: i.p.name}
 }
 
 // environ is what the child's environment has besides what the configuration says:
@@ -458,15 +290,16 @@ func (i *Instance) over(why string, cut bool) {
 }
 
 // stop ends the child, for the reason why: first its calls, then the signal, then KILL.
-// It returns when nobody of its group is left.
-func (i *Instance) stop(why error, replaced string) {
+// It returns when nobody of it is left, or reports false when the kernel holds its child.
+func (i *Instance) stop(why error) bool {
 	stop := i.settings().Stop
+	_, replaced := errors.AsType[replaced](why)
 	switch {
-	case errors.Is(why, errEnded) || replaced != "":
-		i.over(replaced, true)
+	case errors.Is(why, errEnded) || replaced:
+		i.over(why.Error(), true)
 		i.child.Kill() // and with it what it left behind
 		i.sweep(context.Background(), syscall.SIGKILL)
-		return
+		return i.gone()
 	case errors.Is(why, errAsked):
 		i.p.mu.Lock()
 		if i.slot.state != Stopping {
@@ -491,6 +324,18 @@ func (i *Instance) stop(why error, replaced string) {
 	i.sweep(ctx, signalOf(string(stop.Signal)))
 	cancel()
 	hurry.Wait()
+	return i.gone()
+}
+
+// gone reports whether the child has ended, as it must after KILL.
+func (i *Instance) gone() bool {
+	select {
+	case <-i.child.Done():
+		return true
+	default:
+		i.p.log.LogAttrs(context.Background(), slog.LevelError, "process", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.String("why", errHeld.Error()))
+		return false
+	}
 }
 
 // sweep ends those of the life who had left its group.
@@ -577,7 +422,7 @@ func (i *Instance) watchReady(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%w: it was not within %v (timeouts.start): %w", errLate, r.Start, err)
+			return fmt.Errorf("%w within %v (timeouts.start): %w", errLate, r.Start, err)
 		}
 		if r.port == portChosen && foreign(i.port, i.child.PID(), i.mark) {
 			return errPort // whom the probe found is not our child
@@ -640,7 +485,7 @@ func (i *Instance) watchLive(ctx context.Context) error {
 			failures = 0
 		default:
 			if failures++; failures >= max(l.Failures, 1) {
-				return fmt.Errorf("%w: its liveness probe %s failed %d times: %w", errUnwell, l.name, failures, err)
+				return fmt.Errorf("%w %s failed %d times: %w", errUnwell, l.name, failures, err)
 			}
 		}
 	}
@@ -682,39 +527,4 @@ func (i *Instance) watchAge(ctx context.Context) error {
 			i.p.mu.Unlock()
 		}
 	}
-}
-
-// waitsFor says what a slot waits for, once.
-func (s *slot) waitsFor(what string) {
-	s.p.mu.Lock()
-	defer s.p.mu.Unlock()
-	if s.why != what {
-		s.why = what
-		s.p.change()
-		s.p.log.LogAttrs(context.Background(), slog.LevelDebug, "process", slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", what))
-	}
-}
-
-// socketpair gives a connection, and the file of its other end for a child.
-func socketpair() (net.Conn, *os.File, error) {
-	var fds [2]int
-	syscall.ForkLock.RLock()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fds[0])
-		syscall.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a socketpair for stdin and stdout: %w", err)
-	}
-	f := os.NewFile(uintptr(fds[0]), "socketpair")
-	defer f.Close()
-	theirs := os.NewFile(uintptr(fds[1]), "socketpair")
-	conn, err := net.FileConn(f)
-	if err != nil {
-		theirs.Close()
-		return nil, nil, fmt.Errorf("make a socketpair for stdin and stdout: %w", err)
-	}
-	return conn, theirs, nil
 }

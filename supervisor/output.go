@@ -26,7 +26,7 @@ type Output struct {
 	dropped int
 	logging chan struct{} // not nil while somebody logs; closed when the queue is empty
 	last    ring
-	readers map[*Follower]struct{}
+	readers map[*follower]struct{}
 }
 
 // Line is one line that a child printed, or a piece of a long one.
@@ -278,16 +278,16 @@ func (o *Output) Lines() []Line {
 	return o.last.lines()
 }
 
-// Follower is told of the lines of one or several outputs as they come.
-type Follower struct {
+// follower is told of the lines of one or several outputs as they come.
+type follower struct {
 	lines chan Line
 	mu    sync.Mutex
 	lost  int
 }
 
-func newFollower() *Follower { return &Follower{lines: make(chan Line, 1024)} }
+func newFollower() *follower { return &follower{lines: make(chan Line, 1024)} }
 
-func (f *Follower) put(l Line) {
+func (f *follower) put(l Line) {
 	select {
 	case f.lines <- l:
 	default:
@@ -298,7 +298,7 @@ func (f *Follower) put(l Line) {
 }
 
 // takeLost is how many lines did not reach the follower since it last asked.
-func (f *Follower) takeLost() int {
+func (f *follower) takeLost() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.lost
@@ -307,17 +307,17 @@ func (f *Follower) takeLost() int {
 }
 
 // follow gives the last lines, and f those that come after them until unfollow.
-func (o *Output) follow(f *Follower) []Line {
+func (o *Output) follow(f *follower) []Line {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.readers == nil {
-		o.readers = map[*Follower]struct{}{}
+		o.readers = map[*follower]struct{}{}
 	}
 	o.readers[f] = struct{}{}
 	return o.last.lines()
 }
 
-func (o *Output) unfollow(f *Follower) {
+func (o *Output) unfollow(f *follower) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.readers, f)

@@ -41,8 +41,8 @@ func (p *ports) choose() (int, error) {
 }
 
 // claim takes a fixed port until release. While another instance of ours has it, it
-// waits until that one is gone or stop is closed, and reports false then.
-func (p *ports) claim(port int, stop <-chan struct{}) bool {
+// calls waits, and waits until that one is gone or stop is closed; it reports false then.
+func (p *ports) claim(port int, stop <-chan struct{}, waits func()) bool {
 	for {
 		p.mu.Lock()
 		given, ok := p.held[port]
@@ -52,6 +52,7 @@ func (p *ports) claim(port int, stop <-chan struct{}) bool {
 			return true
 		}
 		p.mu.Unlock()
+		waits()
 		select {
 		case <-given:
 		case <-stop:

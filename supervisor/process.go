@@ -64,29 +64,6 @@ type lastExit struct {
 	at   time.Time
 }
 
-// slot is a place for one instance at a time.
-type slot struct {
-	p      *Process
-	number int
-	leave  chan struct{} // closed: it is to end
-	cut    chan struct{} // closed: without waiting for its calls any longer
-	kick   chan struct{} // it is to start now
-
-	// guarded by p.mu
-	recipe  *recipe
-	state   State
-	why     string // it is in its state; empty when the state says all
-	since   time.Time
-	next    time.Time // of Backoff and CrashLoop
-	history History   // but for Ends, which are the process's
-	life    *Instance // nil between lives
-	stale   string    // why it is to be replaced; empty when it is not
-	after   *slot     // leaves when this one is ready
-	leaving bool
-	cutting bool
-	lives   int
-}
-
 func newProcess(sup *Supervisor, r *recipe) *Process {
 	return &Process{
 		name: r.Name, kind: r.Kind, sup: sup, recipe: r,
@@ -224,6 +201,9 @@ func (p *Process) replicas() schema.Replicas {
 	}
 	return p.recipe.Process.Replicas
 }
+
+// scaledToNone reports whether Scale asked for no instances at all.
+func (p *Process) scaledToNone() bool { return p.scaled != nil && p.scaled.Max == 0 }
 
 // calls is how many are in flight or wait.
 func (p *Process) calls() int { return p.inflight + p.line.len }
@@ -371,7 +351,7 @@ func (p *Process) State() State {
 func (p *Process) state() State {
 	if len(p.slots) == 0 {
 		switch {
-		case p.wish != toRun:
+		case p.wish != toRun || p.scaledToNone():
 			return Stopped
 		case p.recipe.Warm > 0:
 			return Ready // without one that waits, calls fork

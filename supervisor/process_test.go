@@ -65,7 +65,7 @@ func TestOneThatIsNotReadyInTimeIsStartedAgain(t *testing.T) {
 	spec.Start = 50 * time.Millisecond
 	s := newStack(t, spec)
 	st := s.await("api", "late", func(st Status) bool { return st.Restarts > 0 })
-	if !strings.Contains(st.LastExit, "it was not within 50ms (timeouts.start)") {
+	if !strings.Contains(st.LastExit, "it was not ready within 50ms (timeouts.start)") {
 		t.Errorf("%+v", st)
 	}
 }
@@ -334,7 +334,7 @@ func TestOneThatLostItsPortIsToldFromOneThatCrashed(t *testing.T) {
 	st := s.await("api", "on another port", func(st Status) bool {
 		return st.State == Ready && st.Instances[0].Port != first.Port
 	})
-	if st.Restarts != 0 && st.LastExit != "" {
+	if st.Restarts != 0 || st.LastExit != "" {
 		t.Errorf("it counts as a crash: %+v", st)
 	}
 	if got := s.mustGet("api", "/"); !strings.HasPrefix(got, "api 0 ") {
@@ -565,6 +565,17 @@ func TestStopStartRestartAndScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.await("api", "one", allReady(1))
+	if err := s.Scale("api", 0); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitState("api", Stopped)
+	if _, err := s.Process("api").Acquire(ctx, bound); failure.Of(err).State != "stopped" {
+		t.Errorf("%+v", err)
+	}
+	if err := s.Start(ctx, "api"); err != nil {
+		t.Fatal(err)
+	}
+	s.mustGet("api", "/")
 	if st := s.Process("api").Status(); st.Restarts != 0 {
 		t.Errorf("what was asked for counts as restarts: %+v", st)
 	}

@@ -6,28 +6,28 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// Outcome is why a life ended.
-type Outcome uint8
+// outcome is why a life ended.
+type outcome uint8
 
 // The outcomes.
 const (
-	Asked    Outcome = iota // we asked for it
-	Ended                   // the child ended by itself
-	Unborn                  // it could not be started
-	Late                    // it was not ready within timeouts.start
-	Unwell                  // its liveness probe failed
-	PortLost                // somebody else took its port before it did
+	askedFor    outcome = iota // we asked for it
+	endedItself                // the child ended by itself
+	unborn                     // it could not be started
+	lateStart                  // it was not ready within timeouts.start
+	unwell                     // its liveness probe failed
+	portLost                   // somebody else took its port before it did
 )
 
-// Decision is what follows a life.
-type Decision struct {
+// decision is what follows a life.
+type decision struct {
 	State State         // Waiting (start again at once), Backoff, CrashLoop or Exited
 	Pause time.Duration // before the next start
 }
 
-// History is what the policy remembers of the ends of a process and of one of its
+// history is what the policy remembers of the ends of a process and of one of its
 // instances. The zero value is that of one that never ended.
-type History struct {
+type history struct {
 	Ends     []time.Time // the ends that count, of all instances, within give_up.within
 	Failures int         // ends in a row of this instance
 	Ports    int         // ports lost in a row
@@ -43,20 +43,20 @@ const maxPorts = 5
 // The pause doubles from min to max with each end in a row, and all is forgotten when a
 // life lasted reset. give_up.exits ends within give_up.within are a crash loop, which is
 // left when a life lasts reset. What we asked for counts for nothing.
-func next(r schema.Restart, h History, o Outcome, exit Exit, uptime time.Duration, now time.Time, random func(time.Duration) time.Duration) (Decision, History) {
-	if o == Asked {
-		return Decision{State: Waiting}, h
+func next(r schema.Restart, h history, o outcome, exit Exit, uptime time.Duration, now time.Time, random func(time.Duration) time.Duration) (decision, history) {
+	if o == askedFor {
+		return decision{State: Waiting}, h
 	}
-	if o == PortLost && h.Ports < maxPorts {
+	if o == portLost && h.Ports < maxPorts {
 		h.Ports++
-		return Decision{State: Waiting}, h
+		return decision{State: Waiting}, h
 	}
 	h.Ports = 0
-	if r.Policy == "never" || r.Policy == "on-failure" && o == Ended && exit.OK() {
-		return Decision{State: Exited}, h
+	if r.Policy == "never" || r.Policy == "on-failure" && o == endedItself && exit.OK() {
+		return decision{State: Exited}, h
 	}
 	if uptime >= r.Reset.D() {
-		h = History{}
+		h = history{}
 	}
 	recent := make([]time.Time, 0, len(h.Ends)+1)
 	for _, t := range append(h.Ends[:len(h.Ends):len(h.Ends)], now) {
@@ -67,7 +67,7 @@ func next(r schema.Restart, h History, o Outcome, exit Exit, uptime time.Duratio
 	h.Ends = recent
 	if h.Loop || r.GiveUp.Exits > 0 && len(h.Ends) >= r.GiveUp.Exits {
 		h.Loop = true
-		return Decision{State: CrashLoop, Pause: r.Max.D()}, h
+		return decision{State: CrashLoop, Pause: r.Max.D()}, h
 	}
 	most := r.Min.D()
 	for range h.Failures {
@@ -77,5 +77,5 @@ func next(r schema.Restart, h History, o Outcome, exit Exit, uptime time.Duratio
 		}
 	}
 	h.Failures++
-	return Decision{State: Backoff, Pause: random(min(most, r.Max.D()))}, h
+	return decision{State: Backoff, Pause: random(min(most, r.Max.D()))}, h
 }

@@ -23,15 +23,15 @@ func TestThePauseDoublesFromMinToMaxAndIsForgottenAfterReset(t *testing.T) {
 	r := defaults()
 	r.GiveUp.Exits = 0
 	now := time.Now()
-	var h History
-	var d Decision
+	var h history
+	var d decision
 	for _, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second} {
-		d, h = next(r, h, Ended, Exit{Code: 1}, time.Second, now, longest)
+		d, h = next(r, h, endedItself, Exit{Code: 1}, time.Second, now, longest)
 		if d.State != Backoff || d.Pause != want {
 			t.Errorf("got %s %v, want %v", d.State, d.Pause, want)
 		}
 	}
-	d, _ = next(r, h, Ended, Exit{Code: 1}, time.Minute, now, longest)
+	d, _ = next(r, h, endedItself, Exit{Code: 1}, time.Minute, now, longest)
 	if d.Pause != 250*time.Millisecond {
 		t.Errorf("after a life of reset: %v", d.Pause)
 	}
@@ -40,29 +40,29 @@ func TestThePauseDoublesFromMinToMaxAndIsForgottenAfterReset(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	for _, c := range []struct {
 		policy  string
-		outcome Outcome
+		outcome outcome
 		exit    Exit
 		want    State
 	}{
-		{"always", Ended, Exit{}, Backoff},
-		{"always", Ended, Exit{Code: 1}, Backoff},
-		{"on-failure", Ended, Exit{}, Exited},
-		{"on-failure", Ended, Exit{Code: 1}, Backoff},
-		{"on-failure", Ended, Exit{Code: -1, Signal: 9}, Backoff},
-		{"on-failure", Unwell, Exit{}, Backoff},
-		{"on-failure", Late, Exit{}, Backoff},
-		{"on-failure", Unborn, Exit{}, Backoff},
-		{"never", Ended, Exit{}, Exited},
-		{"never", Ended, Exit{Code: 1}, Exited},
-		{"never", Unwell, Exit{}, Exited},
-		{"never", PortLost, Exit{Code: 1}, Waiting},
-		{"never", Asked, Exit{}, Waiting},
-		{"always", Asked, Exit{}, Waiting},
-		{"always", PortLost, Exit{Code: 1}, Waiting},
+		{"always", endedItself, Exit{}, Backoff},
+		{"always", endedItself, Exit{Code: 1}, Backoff},
+		{"on-failure", endedItself, Exit{}, Exited},
+		{"on-failure", endedItself, Exit{Code: 1}, Backoff},
+		{"on-failure", endedItself, Exit{Code: -1, Signal: 9}, Backoff},
+		{"on-failure", unwell, Exit{}, Backoff},
+		{"on-failure", lateStart, Exit{}, Backoff},
+		{"on-failure", unborn, Exit{}, Backoff},
+		{"never", endedItself, Exit{}, Exited},
+		{"never", endedItself, Exit{Code: 1}, Exited},
+		{"never", unwell, Exit{}, Exited},
+		{"never", portLost, Exit{Code: 1}, Waiting},
+		{"never", askedFor, Exit{}, Waiting},
+		{"always", askedFor, Exit{}, Waiting},
+		{"always", portLost, Exit{Code: 1}, Waiting},
 	} {
 		r := defaults()
 		r.Policy = c.policy
-		if d, _ := next(r, History{}, c.outcome, c.exit, 0, time.Now(), longest); d.State != c.want {
+		if d, _ := next(r, history{}, c.outcome, c.exit, 0, time.Now(), longest); d.State != c.want {
 			t.Errorf("%s, outcome %d, %v: %s, want %s", c.policy, c.outcome, c.exit, d.State, c.want)
 		}
 	}
@@ -71,22 +71,22 @@ func TestPolicies(t *testing.T) {
 func TestTooManyEndsAreACrashLoopUntilALifeLasts(t *testing.T) {
 	r := defaults()
 	now := time.Now()
-	var h History
-	var d Decision
+	var h history
+	var d decision
 	for n := range 5 {
 		if n > 0 && d.State != Backoff {
 			t.Fatalf("crash loop after %d ends", n)
 		}
-		d, h = next(r, h, Ended, Exit{}, 0, now, longest)
+		d, h = next(r, h, endedItself, Exit{}, 0, now, longest)
 	}
 	if d.State != CrashLoop || d.Pause != 30*time.Second {
 		t.Fatalf("after 5 ends: %+v", d)
 	}
-	d, h = next(r, h, Ended, Exit{}, time.Second, now.Add(time.Hour), longest)
+	d, h = next(r, h, endedItself, Exit{}, time.Second, now.Add(time.Hour), longest)
 	if d.State != CrashLoop {
 		t.Errorf("an hour later it is forgotten though no life lasted: %+v", d)
 	}
-	d, _ = next(r, h, Ended, Exit{}, time.Minute, now.Add(2*time.Hour), longest)
+	d, _ = next(r, h, endedItself, Exit{}, time.Minute, now.Add(2*time.Hour), longest)
 	if d.State != Backoff {
 		t.Errorf("after a life of reset: %+v", d)
 	}
@@ -94,10 +94,10 @@ func TestTooManyEndsAreACrashLoopUntilALifeLasts(t *testing.T) {
 
 func TestWhatWeAskedForIsNoEnd(t *testing.T) {
 	r := defaults()
-	var h History
-	var d Decision
+	var h history
+	var d decision
 	for range 100 {
-		if d, h = next(r, h, Asked, Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting || d.Pause != 0 {
+		if d, h = next(r, h, askedFor, Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting || d.Pause != 0 {
 			t.Fatalf("%+v", d)
 		}
 	}
@@ -105,14 +105,14 @@ func TestWhatWeAskedForIsNoEnd(t *testing.T) {
 
 func TestPortsLostAgainAndAgainCount(t *testing.T) {
 	r := defaults()
-	var h History
-	var d Decision
+	var h history
+	var d decision
 	for range maxPorts {
-		if d, h = next(r, h, PortLost, Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting {
+		if d, h = next(r, h, portLost, Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting {
 			t.Fatalf("%+v", d)
 		}
 	}
-	if d, _ = next(r, h, PortLost, Exit{Code: 1}, 0, time.Now(), longest); d.State != Backoff {
+	if d, _ = next(r, h, portLost, Exit{Code: 1}, 0, time.Now(), longest); d.State != Backoff {
 		t.Fatalf("%+v", d)
 	}
 }
@@ -131,20 +131,20 @@ func TestPropertiesOfThePolicy(t *testing.T) {
 		r.GiveUp.Within = schema.Duration(1 + rnd.Int64N(int64(time.Minute)))
 		r.Reset = schema.Duration(1 + rnd.Int64N(int64(time.Minute)))
 		now := time.Now()
-		var h History
+		var h history
 		for range 200 {
 			now = now.Add(time.Duration(rnd.Int64N(int64(10 * time.Second))))
-			o := Outcome(rnd.IntN(int(PortLost) + 1))
+			o := outcome(rnd.IntN(int(portLost) + 1))
 			exit := Exit{Code: rnd.IntN(2)}
 			uptime := time.Duration(rnd.Int64N(int64(2 * r.Reset.D())))
 			d, after := next(r, h, o, exit, uptime, now, func(d time.Duration) time.Duration { return time.Duration(rnd.Int64N(int64(d) + 1)) })
-			counts := o != Asked && (o != PortLost || h.Ports >= maxPorts)
+			counts := o != askedFor && (o != portLost || h.Ports >= maxPorts)
 			switch {
 			case d.Pause < 0 || d.Pause > r.Max.D():
 				t.Fatalf("pause %v is beyond max %v", d.Pause, r.Max.D())
 			case d.Pause > 0 && d.State != Backoff && d.State != CrashLoop:
 				t.Fatalf("a pause in %s", d.State)
-			case o == Asked && (d.State != Waiting || len(after.Ends) != len(h.Ends)):
+			case o == askedFor && (d.State != Waiting || len(after.Ends) != len(h.Ends)):
 				t.Fatalf("what we asked for counted: %+v", d)
 			case counts && r.Policy == "never" && d.State != Exited:
 				t.Fatalf("never became %s", d.State)
@@ -169,8 +169,8 @@ func TestPropertiesOfThePolicy(t *testing.T) {
 func TestACrashingProcessIsStartedEverMoreSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := defaults()
-		var h History
-		var d Decision
+		var h history
+		var d decision
 		began := time.Now()
 		starts := 0
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
@@ -181,7 +181,7 @@ func TestACrashingProcessIsStartedEverMoreSlowly(t *testing.T) {
 			if !pause(ctx, 10*time.Millisecond) { // its life
 				break
 			}
-			d, h = next(r, h, Ended, Exit{Code: 1}, time.Since(up), time.Now(), longest)
+			d, h = next(r, h, endedItself, Exit{Code: 1}, time.Since(up), time.Now(), longest)
 			if !pause(ctx, d.Pause) {
 				break
 			}

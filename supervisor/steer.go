@@ -19,10 +19,13 @@ func (s *Supervisor) Start(ctx context.Context, name string) error {
 	if p.wish == toStop {
 		p.wish = toRun
 	}
+	if p.scaledToNone() {
+		p.scaled = nil
+	}
 	p.ends = nil
 	for _, o := range p.slots {
 		if o.state == Backoff || o.state == CrashLoop || o.state == Exited {
-			o.history = History{}
+			o.history = history{}
 			o.next = time.Now()
 			select {
 			case o.kick <- struct{}{}:
@@ -97,8 +100,8 @@ func (p *Process) renew(why string) []*slot {
 	return slices.Clone(p.slots)
 }
 
-// Scale makes n the number of instances, until the configuration says another. 0 is
-// stopped by number: calls are refused.
+// Scale makes n the number of instances, until the configuration says another. With 0
+// calls are refused, as after Stop.
 func (s *Supervisor) Scale(name string, n int) error {
 	p, err := s.known(name)
 	if err != nil {
@@ -115,6 +118,9 @@ func (s *Supervisor) Scale(name string, n int) error {
 	r := p.recipe.Process.Replicas
 	r.Min, r.Max = n, n
 	p.scaled = &r
+	if n == 0 {
+		p.refuse(p.hopeless())
+	}
 	p.nudge()
 	return nil
 }

@@ -44,8 +44,8 @@ const (
 // Options are what a Supervisor needs from its owner. The zero value is of use.
 type Options struct {
 	Log *slog.Logger // nil is slog.Default()
-	// Ended is called when a process with then: exit ended and is given up, with how it
-	// ended. It must return soon.
+	// Ended is called when a process with then: exit ended and is not started again, or
+	// only seldom (a crash loop), with how it ended. It must return soon.
 	Ended func(name string, exit Exit)
 }
 

@@ -40,7 +40,7 @@ func (w *WarmChild) Close() {
 type pool struct {
 	waiting []*WarmChild // the oldest first
 	from    *recipe      // of those waiting
-	history History
+	history history
 	ending  int       // those that are being killed
 	next    time.Time // no start before it
 	stale   bool      // those waiting are to be replaced
@@ -127,7 +127,7 @@ func (p *Process) runWarm() {
 func (p *Process) startWarm(r *recipe) {
 	w, err := newWarm(r)
 	if err != nil {
-		p.lostWarm(err.Error(), Unborn, Exit{Code: 127, At: time.Now()}, 0)
+		p.lostWarm(err.Error(), unborn, Exit{Code: 127, At: time.Now()}, 0)
 		return
 	}
 	p.mu.Lock()
@@ -154,18 +154,18 @@ func (p *Process) startWarm(r *recipe) {
 		}
 		w.Close()
 		w.Kill()
-		p.lostWarm(w.exit.String(), Ended, w.exit, time.Since(w.began))
+		p.lostWarm(w.exit.String(), endedItself, w.exit, time.Since(w.began))
 	})
 }
 
 // lostWarm is called when a process could not be started, or ended while it waited.
-func (p *Process) lostWarm(why string, o Outcome, exit Exit, uptime time.Duration) {
+func (p *Process) lostWarm(why string, o outcome, exit Exit, uptime time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	policy := p.recipe.Process.Restart
 	policy.Policy = "always"
 	now := time.Now()
-	var d Decision
+	var d decision
 	d, p.pool.history = next(policy, p.pool.history, o, exit, uptime, now, jitter)
 	p.pool.next = now.Add(d.Pause)
 	p.last = &lastExit{why: why, exit: exit, at: now}

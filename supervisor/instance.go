@@ -1,0 +1,131 @@
+package supervisor
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// Instance is one life of one instance of a process, from the start of its child to
+// the end of all that the child started. Acquire gives it to a caller.
+type Instance struct {
+	p        *Process
+	slot     *slot
+	recipe   *recipe
+	number   int
+	port     int
+	upstream string
+	conn     net.Conn
+	child    *Child
+	began    time.Time
+	mark     string
+	done     chan struct{} // the life is over for callers
+	up       chan struct{} // closed when it is ready for the first time
+	said     chan struct{} // closed when a line matched the readiness probe's
+	replace  chan string   // why; buffered by one
+	retiring atomic.Bool
+
+	copies struct { // of its output into the log
+		wg    sync.WaitGroup
+		files []*os.File
+	}
+
+	end  sync.Once // over
+	seen sync.Once // said
+
+	// guarded by p.mu
+	calls  int
+	served int
+	used   uint64        // p.served when it was last used
+	unused chan struct{} // closed when calls is 0; nil while nobody waits for that
+	ended  bool          // over
+
+	kept   sync.Mutex
+	keep   io.Closer
+	closed bool
+}
+
+// Number is the instance's number from 0, as in ${INSTANCE}.
+func (i *Instance) Number() int { return i.number }
+
+// PID is the process number of its child.
+func (i *Instance) PID() int { return i.child.PID() }
+
+// Port is its own port, or 0.
+func (i *Instance) Port() int { return i.port }
+
+// Upstream is where it listens, in the form that schema.ParseUpstream reads.
+func (i *Instance) Upstream() string { return i.upstream }
+
+// Conn is the other end of the child's stdin and stdout, with Spec.Socketpair; nil
+// otherwise. It is closed at the end of the life; when the child ended by itself, not
+// before its last call is released, so that what it had sent can be read to the end.
+func (i *Instance) Conn() net.Conn { return i.conn }
+
+// Done is closed when this life is over for its callers: its child was seen to end, or
+// is made to. Nothing more is to be expected than what it had sent by then.
+func (i *Instance) Done() <-chan struct{} { return i.done }
+
+// Retiring reports whether no more calls are given to this life, so that a call without
+// end should find one.
+func (i *Instance) Retiring() bool { return i.retiring.Load() }
+
+// Keep gives the one value that belongs to this life, such as its pool of connections:
+// the first call makes it, and the supervisor closes it when the life is over. After
+// that a new one is made and closed at once.
+func (i *Instance) Keep(make func() io.Closer) io.Closer {
+	i.kept.Lock()
+	defer i.kept.Unlock()
+	if i.closed {
+		c := make()
+		_ = c.Close() // whoever uses it finds it closed
+		return c
+	}
+	if i.keep == nil {
+		i.keep = make()
+	}
+	return i.keep
+}
+
+// Replace kills this life and has another begin at once, because it cannot be used any
+// more. It does not count as an end of the process, and may be called by several.
+func (i *Instance) Replace(reason string) {
+	select {
+	case i.replace <- reason:
+	default: // it is under way
+	}
+}
+
+// suspicion is how long a child's end may need to be seen after its connections broke.
+const suspicion = 100 * time.Millisecond
+
+// Suspect is asked by one whose connection to the instance broke: it waits a moment
+// (100 ms at most, and until ctx ends) for the life to be over, and reports whether it
+// is.
+func (i *Instance) Suspect(ctx context.Context) bool {
+	select {
+	case <-i.done:
+		return true
+	default:
+	}
+	t := time.NewTimer(suspicion)
+	defer t.Stop()
+	select {
+	case <-i.done:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// vars is what the variables of texts stand for in this life.
+func (i *Instance) vars() schema.Vars {
+	return schema.Vars{Port: i.port, Number: i.number, Name: i.p.name}
+}

@@ -1,0 +1,118 @@
+package supervisor
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// slot is a place for one instance at a time.
+type slot struct {
+	p      *Process
+	number int
+	leave  chan struct{} // closed: it is to end
+	cut    chan struct{} // closed: without waiting for its calls any longer
+	kick   chan struct{} // it is to start now
+
+	// guarded by p.mu
+	recipe  *recipe
+	state   State
+	why     string // it is in its state; empty when the state says all
+	since   time.Time
+	next    time.Time // of Backoff and CrashLoop
+	history history   // but for Ends, which are the process's
+	life    *Instance // nil between lives
+	stale   string    // why it is to be replaced; empty when it is not
+	after   *slot     // leaves when this one is ready
+	leaving bool
+	cutting bool
+	lives   int
+}
+
+// run leads a slot from one life to the next, until it is to leave.
+func (s *slot) run() {
+	defer s.p.drop(s)
+	for s.awaitDependencies() && s.afterwards(s.live()) {
+	}
+}
+
+// afterwards decides what follows a life, waits for it, and reports whether another follows.
+func (s *slot) afterwards(e ending) bool {
+	p := s.p
+	p.mu.Lock()
+	now := time.Now()
+	if e.outcome == endedItself {
+		p.last = &lastExit{why: e.why, exit: e.exit, at: now}
+	}
+	if s.leaving {
+		p.mu.Unlock()
+		return false
+	}
+	h := s.history
+	h.Ends = p.ends
+	d, h := next(s.recipe.Process.Restart, h, e.outcome, e.exit, e.uptime, now, jitter)
+	gaveUp := d.State == Exited || d.State == CrashLoop && !s.history.Loop
+	p.ends, h.Ends, s.history = h.Ends, nil, h
+	s.next = time.Time{}
+	if d.State == Backoff || d.State == CrashLoop {
+		s.next = now.Add(d.Pause)
+	}
+	if d.State != Waiting {
+		p.last = &lastExit{why: e.why, exit: e.exit, at: now}
+	}
+	if !s.next.IsZero() {
+		p.restarts++
+	}
+	s.life = nil
+	p.move(s, d.State, e.why)
+	then := s.recipe.Process.Restart.Then
+	p.mu.Unlock()
+
+	if gaveUp && then == "exit" && p.sup.opt.Ended != nil {
+		if e.outcome != endedItself && e.exit.OK() {
+			e.exit.Code = 1 // it ended well only because we asked
+		}
+		p.sup.opt.Ended(p.name, e.exit)
+	}
+	switch d.State {
+	case Waiting:
+		return true
+	case Exited:
+		select {
+		case <-s.kick:
+		case <-s.leave:
+			return false
+		}
+	default:
+		t := time.NewTimer(d.Pause)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-s.kick:
+		case <-s.leave:
+			return false
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.leaving {
+		return false
+	}
+	p.move(s, Waiting, "")
+	return true
+}
+
+// jitter is anything from 0 to d.
+func jitter(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }
+
+// waitsFor says what a slot waits for, once.
+func (s *slot) waitsFor(what string) {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	if s.why != what {
+		s.why = what
+		s.p.change()
+		s.p.log.LogAttrs(context.Background(), slog.LevelDebug, "process", slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", what))
+	}
+}
