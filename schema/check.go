@@ -20,6 +20,7 @@ func (l *loader) check(c *Config) {
 	if len(c.Routes) == 0 && len(c.Services) == 0 && !l.incomplete {
 		l.note(top.from, top.node.Line, top.node.Column, "", "there is nothing to do: there is neither a route nor a service", "a route is at least - name: and fprocess:, under routes:")
 	}
+	l.openfaas = c.Server.Errors != "problem"
 	l.checkServer(c, top)
 	l.checkNotBuilt(top)
 	for i := range c.Routes {
@@ -133,30 +134,54 @@ func where(it, from item) string {
 	return fmt.Sprintf("line %d", it.node.Line)
 }
 
-// notBuilt are the keys whose behaviour is not there yet.
-var notBuilt = []string{"gateway", "routes.auth"}
+// notBuilt are the keys, and with a = the values, whose behaviour is not there yet.
+var notBuilt = []string{
+	"gateway",
+	"routes.auth",
+	// what only the environment of an OpenFaaS image asks for so far
+	"server.drain.status",
+	"server.errors=classic",
+	"metrics.optional",
+	"metrics.route_label",
+	"admin.optional",
+	"log.line",
+	"log.prefix",
+	"log.call_id",
+	"log.output",
+	"log.headers",
+	"health.ready",
+	"health.ready_path",
+	"routes.request",
+	"routes.environ=classic",
+	"routes.content_type=auto",
+}
 
 func (l *loader) checkNotBuilt(top item) {
-	for _, path := range notBuilt {
-		items := []item{top}
-		list, key, nested := strings.Cut(path, ".")
-		switch {
-		case !nested:
-			key = list
-		case list == "routes":
-			items = append(slices.Clip(l.routes), l.defaults)
-		case list == "services":
-			items = append(slices.Clip(l.services), l.defaults)
+	for _, path := range l.notBuilt {
+		path, value, byValue := strings.Cut(path, "=")
+		items, keys := []item{top}, strings.Split(path, ".")
+		switch keys[0] {
+		case "routes":
+			items, keys = append(slices.Clip(l.routes), l.defaults), keys[1:]
+		case "services":
+			items, keys = append(slices.Clip(l.services), l.defaults), keys[1:]
 		}
 		for _, it := range items {
 			if it.node == nil {
 				continue
 			}
-			k, v := l.lookup(it.node, key, 0)
-			if k == nil || isNull(v) || nested && v.Kind == yaml.MappingNode && len(v.Content) == 0 {
+			n := l.descend(it.node, keys[:len(keys)-1])
+			if n == nil || len(keys) > 1 && n == it.node {
 				continue
 			}
-			l.wrong(place{it: it, node: k, keys: []string{key}}, "not built yet", "remove it; a later version will know it")
+			k, v := l.lookup(n, keys[len(keys)-1], 0)
+			switch {
+			case k == nil || isNull(v):
+			case byValue && v.Value == value:
+				l.wrong(place{it: it, node: v, keys: keys}, quote(value)+" is not built yet", "remove it; a later version will know it")
+			case !byValue && (path == "gateway" || v.Kind != yaml.MappingNode || len(v.Content) > 0):
+				l.wrong(place{it: it, node: k, keys: keys}, "not built yet", "remove it; a later version will know it")
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/url"
@@ -147,7 +148,9 @@ func (l *loader) checkRoot(r *Route, it item) {
 	}
 	if r.Root == "" {
 		l.wrong(at, "is empty: mode static needs a folder", "")
-	} else if info, err := os.Stat(r.Root); err != nil {
+	} else if info, err := os.Stat(r.Root); errors.Is(err, fs.ErrNotExist) && l.openfaas {
+		// There a folder that is missing is 404 to all, and may come later.
+	} else if err != nil {
 		l.wrong(at, fmt.Sprintf("cannot serve %s: %v", shown(at.it.from, r.Root), cause(err)), "")
 	} else if !info.IsDir() {
 		l.wrong(at, fmt.Sprintf("cannot serve %s: it is no folder", shown(at.it.from, r.Root)), "")
@@ -196,6 +199,11 @@ func (l *loader) checkAuth(r *Route, it item) {
 	if a := r.Auth.JWT; a != nil {
 		kinds = append(kinds, "jwt")
 		need("jwt", "issuer", a.Issuer)
+	}
+	if a := r.Auth.OpenFaaS; a != nil {
+		kinds = append(kinds, "openfaas")
+		need("openfaas", "gateway", a.Gateway)
+		need("openfaas", "function", a.Function)
 	}
 	if len(kinds) > 1 {
 		l.wrong(l.at(it, "auth"), fmt.Sprintf("asks for %s at once", strings.Join(kinds, " and ")), "keep one of them")

@@ -22,6 +22,9 @@ func (l *loader) checkServer(c *Config, top item) {
 			l.wrong(l.at(top, "gateway", "header"), quote(g.Header)+" is no name of a header", "")
 		}
 	}
+	if path := c.Health.ReadyPath; path != "" && !strings.HasPrefix(path, "/") {
+		l.wrong(l.at(top, "health", "ready_path"), fmt.Sprintf("must begin with /, as in %s", quote("/"+path)), "")
+	}
 	if a := c.Admin; a.Listen != "" && a.Token == "" && checkAddress(a.Listen) == nil && !loopback(a.Listen) && l.fine(l.at(top, "admin")) {
 		l.wrong(l.at(top, "admin").under("token"), fmt.Sprintf("is missing: other hosts can reach %s", a.Listen), "set one, as in token: ${ADMIN_TOKEN}; or listen on 127.0.0.1, or on unix:/path")
 	}

@@ -103,7 +103,7 @@ func TestTheShellAgrees(t *testing.T) {
 }
 
 func TestALineForTheShellStaysALine(t *testing.T) {
-	c := parse(t, `
+	c := parseGood(t, `
 routes:
   - name: a
     fprocess: 'echo "$x" $1 $$y ${HOME} ${PORT} $(date) | tr a b; exit 3 '

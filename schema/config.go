@@ -40,7 +40,7 @@ type Server struct {
 	MaxHeader      Size           `yaml:"max_header" validate:"min=1024,max=1073741824"`
 	Drain          Drain          `yaml:"drain"`
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies,omitempty"`
-	Errors         string         `yaml:"errors" validate:"oneof=problem openfaas"`
+	Errors         string         `yaml:"errors" validate:"oneof=problem openfaas classic"`
 }
 
 // TLS names PEM files; both are set or neither is.
@@ -58,10 +58,12 @@ type ServerTimeouts struct {
 }
 
 // Drain is how the server leaves: Delay while still serving but unready, then at
-// most Timeout for the calls in flight.
+// most Timeout for the calls in flight; Status is the exit status where that was not
+// enough for them.
 type Drain struct {
 	Delay   Duration `yaml:"delay"`
 	Timeout Duration `yaml:"timeout"`
+	Status  int      `yaml:"status" validate:"min=0,max=125"`
 }
 
 // Gateway is the routing of an OpenFaaS gateway; nil is off.
@@ -71,16 +73,20 @@ type Gateway struct {
 	Alexa     bool   `yaml:"alexa"`
 }
 
-// Metrics is where Prometheus text is served; an empty Listen is only on the admin socket.
+// Metrics is where Prometheus text is served; an empty Listen is only on the admin
+// socket. An Optional address that cannot be had is logged, and serving goes on.
 type Metrics struct {
-	Listen string `yaml:"listen,omitempty" path:"address"`
+	Listen     string `yaml:"listen,omitempty" path:"address"`
+	Optional   bool   `yaml:"optional"`
+	RouteLabel bool   `yaml:"route_label"` // tell the routes apart, by the label route
 }
 
 // Admin is where the running stack is seen and steered; an empty Listen is the
-// stack's own socket.
+// stack's own socket. Optional is as in Metrics.
 type Admin struct {
-	Listen string `yaml:"listen,omitempty" path:"address"`
-	Token  string `yaml:"token,omitempty"`
+	Listen   string `yaml:"listen,omitempty" path:"address"`
+	Token    string `yaml:"token,omitempty"`
+	Optional bool   `yaml:"optional"`
 }
 
 // Log is the form and amount of the log.
@@ -88,11 +94,20 @@ type Log struct {
 	Format string `yaml:"format" validate:"oneof=auto text json classic"`
 	Level  string `yaml:"level" validate:"oneof=debug info warn error"`
 	Access bool   `yaml:"access"`
+	Line   Size   `yaml:"line"` // a longer line of a process is split; 0 is never
+
+	// of the classic format
+	Prefix  bool `yaml:"prefix"`  // processes' lines begin with the time and stdout: or stderr:
+	CallID  bool `yaml:"call_id"` // access lines end with the X-Call-Id
+	Output  bool `yaml:"output"`  // what a forked process writes goes to stdout too, and path and query to the log
+	Headers bool `yaml:"headers"` // the headers of requests and responses go to stdout
 }
 
-// Health names a file that exists while the server is ready.
+// Health is what tells others whether the server can take calls.
 type Health struct {
-	LockFile string `yaml:"lock_file,omitempty" path:"file"`
+	LockFile  string `yaml:"lock_file,omitempty" path:"file"` // exists while it is ready
+	Ready     string `yaml:"ready" validate:"oneof=plain limit none"`
+	ReadyPath string `yaml:"ready_path,omitempty"`
 }
 
 // Mode is how a route answers one call.
@@ -125,9 +140,10 @@ type Route struct {
 
 	// the forking modes
 	ContentType string `yaml:"content_type" in:"streaming serializing"`
-	Environ     string `yaml:"environ" in:"streaming serializing" validate:"oneof=openfaas cgi none"`
+	Environ     string `yaml:"environ" in:"streaming serializing" validate:"oneof=openfaas classic cgi none"`
 	Response    string `yaml:"response" in:"streaming serializing" validate:"oneof=raw cgi"`
 	Stderr      string `yaml:"stderr" in:"streaming serializing" validate:"oneof=log body"`
+	Request     string `yaml:"request" in:"streaming serializing" validate:"oneof=raw json"`
 	Form        string `yaml:"form" in:"streaming serializing" validate:"omitempty,oneof=json files"`
 	Warm        int    `yaml:"warm" in:"streaming serializing" validate:"min=0,max=10000"`
 
@@ -189,6 +205,16 @@ type Auth struct {
 	Keys  *KeysAuth  `yaml:"keys,omitempty"`
 	HMAC  *HMACAuth  `yaml:"hmac,omitempty"`
 	JWT   *JWTAuth   `yaml:"jwt,omitempty"`
+
+	OpenFaaS *OpenFaaSAuth `yaml:"openfaas,omitempty"`
+}
+
+// OpenFaaSAuth is the tokens of an OpenFaaS gateway: whose claim function.permissions
+// names this function.
+type OpenFaaSAuth struct {
+	Gateway  string `yaml:"gateway"`  // URL of the gateway, whose keys sign
+	Function string `yaml:"function"` // namespace:name
+	Debug    bool   `yaml:"debug"`    // log why a token is refused
 }
 
 // BasicAuth names an htpasswd file.

@@ -14,10 +14,12 @@ func defaultConfig() Config {
 		Server: Server{
 			Timeouts:  ServerTimeouts{Header: 10 * second, Idle: 120 * second},
 			MaxHeader: 1 << 20,
-			Drain:     Drain{Timeout: 30 * second},
+			Drain:     Drain{Timeout: 30 * second, Status: 3},
 			Errors:    "problem",
 		},
-		Log: Log{Format: "auto", Level: "info", Access: true},
+		Metrics: Metrics{RouteLabel: true},
+		Log:     Log{Format: "auto", Level: "info", Access: true, Line: 64 << 10, Prefix: true},
+		Health:  Health{Ready: "plain"},
 	}
 }
 
@@ -33,6 +35,7 @@ func defaultRoute() Route {
 		ContentType: "application/octet-stream",
 		Environ:     "openfaas",
 		Response:    "raw",
+		Request:     "raw",
 		Stderr:      "log",
 		Process:     defaultProcess(),
 	}

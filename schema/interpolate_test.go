@@ -7,7 +7,7 @@ import (
 )
 
 func TestVariablesAreReplacedAsData(t *testing.T) {
-	c := parse(t, `
+	c := parseGood(t, `
 routes:
   - name: a
     fprocess: x
@@ -72,7 +72,7 @@ func TestAVariableNeverChangesTheStructure(t *testing.T) {
 }
 
 func TestVariablesMakeNumbersAndBooleansToo(t *testing.T) {
-	c := parse(t, `
+	c := parseGood(t, `
 log: {access: "${YES}"}
 routes:
   - name: a
@@ -88,7 +88,7 @@ routes:
 }
 
 func TestElsewhereTheInstancesVariablesAreTheEnvironments(t *testing.T) {
-	c := parse(t, "server: {listen: ':${PORT}'}\nroutes:\n  - {name: a, fprocess: x, path: '/${PORT}', env: {A: '${PORT}'}}\n")
+	c := parseGood(t, "server: {listen: ':${PORT}'}\nroutes:\n  - {name: a, fprocess: x, path: '/${PORT}', env: {A: '${PORT}'}}\n")
 	if c.Server.Listen[0] != ":8081" || c.Routes[0].Path != "/8081" || c.Routes[0].Env["A"] != "${PORT}" {
 		t.Errorf("%v %+v", c.Server.Listen, c.Routes[0])
 	}

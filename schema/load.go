@@ -32,7 +32,11 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 	if env == nil {
 		env = os.LookupEnv
 	}
-	l := &loader{decoder: newDecoder(env)}
+	return parse(file, data, env, notBuilt)
+}
+
+func parse(file string, data []byte, env func(string) (string, bool), notBuilt []string) (*Config, error) {
+	l := &loader{decoder: newDecoder(env), notBuilt: notBuilt}
 	config := l.load(file, data)
 	if len(l.problems) > 0 {
 		return nil, l.problems.sort(l.names())
@@ -69,6 +73,8 @@ type loader struct {
 	defaults item
 	routes   []item // that Config.Routes are made of, one by one
 	services []item
+	notBuilt []string // keys to refuse
+	openfaas bool     // the file stands for an OpenFaaS watchdog
 }
 
 // item is a mapping in a file that became a part of the configuration.
@@ -96,11 +102,15 @@ func (l *loader) load(file string, data []byte) *Config {
 	if !l.stopped {
 		l.is = anywhere
 		l.checkDefaults()
-		config.Routes = make([]Route, len(l.routes))
+		if len(l.routes) > 0 { // none is nil
+			config.Routes = make([]Route, len(l.routes))
+		}
 		for i := range l.routes {
 			l.route(l.routes[i], &config.Routes[i])
 		}
-		config.Services = make([]Service, len(l.services))
+		if len(l.services) > 0 {
+			config.Services = make([]Service, len(l.services))
+		}
 		for i := range l.services {
 			l.service(l.services[i], &config.Services[i])
 		}

@@ -111,7 +111,7 @@ f.yaml:5:5: routes[0].nmae: there is no such key
 }
 
 func TestDefaultsAreInheritedAndMerged(t *testing.T) {
-	c := parse(t, `
+	c := parseGood(t, `
 defaults:
   mode: streaming
   fprocess: default
@@ -180,7 +180,7 @@ services:
 }
 
 func TestDefaultsThatNeedAPortGoToServersOnly(t *testing.T) {
-	c := parse(t, `
+	c := parseGood(t, `
 defaults: {ready: {http: /healthz}, live: tcp, env: {LISTEN: ":${PORT}", A: b}}
 routes:
   - {name: a, fprocess: x}
@@ -200,7 +200,7 @@ services:
 }
 
 func TestShellIsKnownWhereverItStands(t *testing.T) {
-	c := parse(t, `
+	c := parseGood(t, `
 defaults: {fprocess: "a | b", mode: streaming}
 routes:
   - {name: a, shell: true}

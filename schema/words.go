@@ -221,15 +221,15 @@ func pathOfKeys(steps []step) string {
 
 // Keys gives the path of every key that can be written, as in routes.timeouts.exec,
 // in the order of config.go. The keys of defaults are those of routes and services,
-// and are not repeated.
+// and are not repeated. Those whose behaviour is not built yet are not among them.
 func Keys() []string {
-	var keys []string
-	for _, k := range keysOf(reflect.TypeFor[document]()) {
-		if !strings.HasPrefix(k, "defaults.") {
-			keys = append(keys, k)
-		}
-	}
-	return keys
+	return slices.DeleteFunc(allKeys(), func(key string) bool {
+		return slices.ContainsFunc(notBuilt, func(n string) bool { return key == n || strings.HasPrefix(key, n+".") })
+	})
+}
+
+func allKeys() []string {
+	return slices.DeleteFunc(keysOf(reflect.TypeFor[document]()), func(key string) bool { return strings.HasPrefix(key, "defaults.") })
 }
 
 func keysOf(t reflect.Type) []string {

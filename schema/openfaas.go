@@ -1,0 +1,575 @@
+package schema
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// FromEnv reads the environment of an image that was built for of-watchdog or for the
+// classic watchdog of OpenFaaS: another way to write the same Config, so that nothing
+// below asks where it came from. Parse of its Marshal equals it.
+//
+// The variables, their aliases, which goes before which, and how numbers are written
+// are theirs. What cannot be read, and what has no effect, is told in Notes; what
+// their programs would not have started with, or what would serve nobody, is an error,
+// one line for each. The paths in it are relative to the working directory.
+func FromEnv(environ []string) (*Config, Notes, error) {
+	v := newVariables(environ)
+	v.chooseDialect()
+	c := defaultConfig()
+	c.Routes = []Route{defaultRoute()}
+	r := &c.Routes[0]
+	v.name(&c, r)
+	v.server(&c)
+	v.health(&c)
+	v.log(&c)
+	v.limits(r)
+	if v.classic() {
+		v.classicRoute(&c, r)
+	} else {
+		v.route(&c, r)
+	}
+	v.auth(r)
+	here, err := os.Getwd()
+	if err != nil {
+		v.fail(fmt.Errorf("the working directory cannot be told: %w", err))
+	}
+	c.Health.LockFile, r.Root = absoluteFrom(here, c.Health.LockFile), absoluteFrom(here, r.Root)
+	r.complete(here, r.Mode != Static)
+	v.unused()
+	slices.SortStableFunc(v.notes.Notes, func(a, b Note) int { return strings.Compare(a.Name, b.Name) })
+	if err := errors.Join(v.errors...); err != nil {
+		return nil, v.notes, err
+	}
+	return &c, v.notes, nil
+}
+
+// InEnv reports whether an environment is such a configuration.
+func InEnv(environ []string) bool {
+	v := newVariables(environ)
+	for _, name := range []string{"fprocess", "function_process", "mode"} {
+		if _, ok := v.values[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Migrate writes the environment as a file, with what has no effect there as comments.
+func Migrate(environ []string) ([]byte, error) {
+	c, notes, err := FromEnv(environ)
+	if err != nil {
+		return nil, err
+	}
+	file, err := c.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "# From the environment of %s: %s.\n", notes.Dialect, notes.Why)
+	for _, n := range notes.Notes {
+		fmt.Fprintf(&out, "# %s\n", strings.Map(oneLine, n.String()))
+	}
+	out.Write(file)
+	return out.Bytes(), nil
+}
+
+func oneLine(r rune) rune {
+	if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == 0xfeff {
+		return ' '
+	}
+	return r
+}
+
+// The dialects.
+const (
+	OfWatchdog = "of-watchdog"
+	Classic    = "classic-watchdog"
+)
+
+// Notes are what somebody who moves an image should know.
+type Notes struct {
+	Dialect string // OfWatchdog or Classic
+	Why     string // that one, in one phrase
+	Notes   []Note // in the order of their names
+}
+
+// Note is said of one variable.
+type Note struct{ Name, Value, Message string }
+
+// String is the note in one line.
+func (n Note) String() string { return fmt.Sprintf("%s=%s %s", n.Name, quote(n.Value), n.Message) }
+
+// variables are the environment, while it is read.
+type variables struct {
+	values map[string]string
+	used   map[string]bool
+	notes  Notes
+	errors []error
+}
+
+func newVariables(environ []string) *variables {
+	v := &variables{values: make(map[string]string, len(environ)), used: make(map[string]bool)}
+	for _, pair := range environ {
+		name, value, ok := strings.Cut(pair, "=")
+		// As os.Environ does: of two the first counts.
+		if _, twice := v.values[name]; ok && name != "" && !twice {
+			v.values[name] = value
+		}
+	}
+	return v
+}
+
+// chooseDialect decides which of the two programs the image was built for.
+func (v *variables) chooseDialect() {
+	switch mode := v.values["mode"]; mode {
+	case "classic":
+		v.notes.Dialect, v.notes.Why = Classic, "mode=classic"
+		v.used["mode"] = true
+		return
+	case "":
+		for _, name := range []string{"combine_output", "marshal_request", "cgi_headers", "debug_headers", "read_debug"} {
+			if v.values[name] != "" {
+				v.notes.Dialect, v.notes.Why = Classic, fmt.Sprintf("mode is not set, and %s is", name)
+				return
+			}
+		}
+		v.notes.Dialect, v.notes.Why = OfWatchdog, "mode is not set"
+	default:
+		v.notes.Dialect, v.notes.Why = OfWatchdog, "mode="+mode
+	}
+}
+
+func (v *variables) classic() bool { return v.notes.Dialect == Classic }
+
+// get looks a variable up. To the classic watchdog an empty one is not set.
+func (v *variables) get(name string) (string, bool) {
+	value, ok := v.values[name]
+	v.used[name] = v.used[name] || ok
+	if ok && !utf8.ValidString(value) {
+		v.fail(fmt.Errorf("the value of %s is no text: it is not UTF-8", name))
+		return "", false
+	}
+	return value, ok && (value != "" || !v.classic())
+}
+
+func (v *variables) fail(err error) { v.errors = append(v.errors, err) }
+
+// wrong is an error about a variable.
+func (v *variables) wrong(name, value, message string) {
+	v.fail(fmt.Errorf("%s=%s %s", name, quote(value), message))
+}
+
+func (v *variables) note(name, message string) {
+	v.notes.Notes = append(v.notes.Notes, Note{name, v.values[name], message})
+}
+
+// duration reads a whole number of seconds, or a duration as Go writes them, which
+// may be negative. An empty one is not set; one that cannot be read is told of, and
+// the default holds, as there.
+func (v *variables) duration(name string, otherwise time.Duration) time.Duration {
+	value, _ := v.get(name)
+	if value == "" {
+		return otherwise
+	}
+	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 && int64(seconds) <= math.MaxInt64/int64(time.Second) {
+		return time.Duration(seconds) * time.Second
+	}
+	if d, err := time.ParseDuration(value); err == nil {
+		return d
+	}
+	v.note(name, fmt.Sprintf("is no duration: %s holds", otherwise))
+	return otherwise
+}
+
+// bool reads a boolean that is true by exactly these words.
+func (v *variables) bool(name string, otherwise bool) bool {
+	value, _ := v.get(name)
+	switch {
+	case value == "":
+		return otherwise
+	case value == "true", value == "1" && !v.classic():
+		return true
+	}
+	if value != "false" && value != "0" {
+		v.note(name, "counts as false: only true is true, as there")
+	}
+	return false
+}
+
+// parsedBool reads a boolean as Go reads one.
+func (v *variables) parsedBool(name string, otherwise bool) bool {
+	value, _ := v.get(name)
+	if value == "" {
+		return otherwise
+	}
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		v.note(name, fmt.Sprintf("is no boolean: %t holds", otherwise))
+		return otherwise
+	}
+	return b
+}
+
+// int reads a whole number. One that is none is an error: their programs took it for 0.
+func (v *variables) int(name string, otherwise int) int {
+	value, _ := v.get(name)
+	if value == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n > math.MaxInt32 || n < math.MinInt32 {
+		v.wrong(name, value, "is no number")
+		return otherwise
+	}
+	return n
+}
+
+// own reads a variable that is ours alone, by a word or a number that fits. Images may
+// have one of that name for other purposes, so that what does not fit is only told of.
+func (v *variables) own(name string, fits func(string) bool, what string) (string, bool) {
+	value, _ := v.get(name)
+	if value == "" {
+		return "", false
+	}
+	if !fits(value) {
+		v.note(name, "has no effect: it is not "+what)
+		return "", false
+	}
+	return value, true
+}
+
+func (v *variables) ownInt(name string, least, most int) (int, bool) {
+	n := 0
+	_, ok := v.own(name, func(s string) bool {
+		var err error
+		n, err = strconv.Atoi(s)
+		return err == nil && n >= least && n <= most
+	}, fmt.Sprintf("a number from %d to %d", least, most))
+	return n, ok
+}
+
+func (v *variables) ownWord(name string, words ...string) (string, bool) {
+	return v.own(name, func(s string) bool { return slices.Contains(words, s) }, either(words))
+}
+
+// atLeast0 is none for what is negative.
+func atLeast0(d time.Duration) Duration { return Duration(max(d, 0)) }
+
+func (v *variables) name(c *Config, r *Route) {
+	name := v.values["OPENFAAS_NAME"]
+	if name == "" {
+		name = "function"
+	}
+	r.Name = stackName(name)
+	c.Name = r.Name
+	r.Path, r.StripPrefix = "/", false
+}
+
+func (v *variables) server(c *Config) {
+	c.Server.Errors = "openfaas"
+	if v.classic() {
+		c.Server.Errors = "classic"
+	}
+	port := v.int("port", 8080)
+	switch {
+	case port < 0 && v.classic():
+		v.note("port", "is no port: 8080 holds")
+		port = 8080
+	case port < 0 || port > 65535:
+		v.wrong("port", v.values["port"], "is no port: it is a number from 0 to 65535")
+	}
+	c.Server.Listen = Strings{fmt.Sprintf(":%d", port)}
+
+	// The caller is the gateway.
+	c.Server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+
+	read := v.duration("read_timeout", 30*time.Second)
+	write := v.duration("write_timeout", 30*time.Second)
+	interval := v.duration("healthcheck_interval", write)
+	if write == 0 && !v.classic() {
+		v.wrong("write_timeout", v.values["write_timeout"], "must be longer than 0")
+	}
+	// net/http takes the read timeout for what has none of its own.
+	c.Server.Timeouts = ServerTimeouts{Header: atLeast0(read), Read: atLeast0(read), Idle: atLeast0(read), Write: atLeast0(write)}
+	c.Server.Drain = Drain{Delay: atLeast0(interval), Timeout: atLeast0(write)}
+	if write == 0 {
+		c.Server.Drain.Timeout = defaultConfig().Server.Drain.Timeout
+	}
+
+	c.Metrics = Metrics{Listen: ":8081", Optional: true}
+	if given, ok := v.ownInt("metrics_port", 0, 65535); ok {
+		c.Metrics.Listen = fmt.Sprintf(":%d", given)
+	}
+	if clash(c.Metrics.Listen, c.Server.Listen[0]) {
+		c.Metrics.Listen = ""
+		v.note("port", "is the port of the metrics too, which are not served: metrics_port moves them")
+	}
+	c.Admin.Optional = true
+}
+
+func (v *variables) health(c *Config) {
+	if !v.bool("suppress_lock", false) {
+		dir := v.values["TMPDIR"]
+		if dir == "" {
+			dir = "/tmp"
+		}
+		c.Health.LockFile = filepath.Join(dir, ".lock")
+	}
+	if v.classic() {
+		c.Health.Ready = "none"
+		return
+	}
+	c.Health.Ready = "limit"
+	if path, _ := v.get("ready_path"); path != "" {
+		c.Health.ReadyPath = "/" + strings.TrimPrefix(path, "/")
+	}
+}
+
+func (v *variables) log(c *Config) {
+	c.Log.Format = "classic"
+	if v.classic() {
+		c.Log.Output = v.bool("write_debug", false)
+		c.Log.Headers = v.bool("debug_headers", false)
+		return
+	}
+	c.Log.Prefix = v.parsedBool("prefix_logs", true)
+	// The README has another name than the program.
+	c.Log.CallID = v.parsedBool("log_call_id", v.parsedBool("log_callid", false))
+	if value, ok := v.get("log_buffer_size"); ok {
+		switch n, err := strconv.Atoi(value); {
+		case err != nil:
+			v.wrong("log_buffer_size", value, "is no number")
+		case n == 0:
+			v.note("log_buffer_size", "would log nothing: 65536 holds")
+		default:
+			c.Log.Line = Size(max(n, 0)) // negative is unlimited
+		}
+	}
+}
+
+func (v *variables) limits(r *Route) {
+	r.Limits.Inflight = max(0, v.int("max_inflight", 0))
+	if queue, ok := v.ownInt("queue", -1, math.MaxInt32); ok {
+		r.Limits.Queue = queue
+	}
+}
+
+// route reads what of-watchdog makes of a function.
+func (v *variables) route(c *Config, r *Route) {
+	exec := v.duration("exec_timeout", 30*time.Second)
+	// Calls wait for a server that starts for as long as they may last.
+	r.Timeouts.Exec, r.Timeouts.Queue = atLeast0(exec), atLeast0(exec)
+	mode, _ := v.get("mode")
+	if mode == "" {
+		mode = "streaming"
+	}
+	switch r.Mode = Mode(mode); r.Mode {
+	case Static:
+		v.static(c, r)
+		return
+	case Streaming, Serializing:
+		v.forking(r)
+		r.ContentType = "application/octet-stream"
+		if value, ok := v.get("content_type"); ok {
+			r.ContentType = value
+		}
+	case HTTP:
+		v.upstream(r)
+		// Either is enough.
+		buffer, old := v.bool("http_buffer_req_body", false), v.bool("buffer_http", false)
+		r.BufferBody = buffer || old
+		v.supervised(r)
+	case Afterburn:
+		r.Timeouts.Queue = 0 // one call at a time, for whoever waits
+		v.supervised(r)
+	default:
+		why := "is no mode: it is http, streaming, serializing, afterburn, static or classic"
+		if mode == "inproc" {
+			why = "runs a handler inside of of-watchdog, as a Go library: such a program has no need of a watchdog here, build it as a server of its own and use mode=http"
+		}
+		v.wrong("mode", mode, why)
+	}
+	name := "function_process" // goes before the other, even if it is empty
+	command, ok := v.get(name)
+	if !ok {
+		name = "fprocess"
+		command, _ = v.get(name)
+	}
+	v.command(r, name, command)
+}
+
+// command splits a command as there: at single blanks, with no quotes.
+func (v *variables) command(r *Route, name, command string) {
+	if strings.TrimSpace(command) == "" {
+		v.fail(fmt.Errorf("provide a \"function_process\" or \"fprocess\" environmental variable for your function: %s is not set, or empty", name))
+		return
+	}
+	if command[0] == ' ' {
+		v.wrong(name, command, "begins with a blank, and so with an empty word for the program")
+		return
+	}
+	for word := range strings.SplitSeq(command, " ") {
+		r.FProcess.Words = append(r.FProcess.Words, Literal(word))
+	}
+}
+
+func (v *variables) static(c *Config, r *Route) {
+	r.Timeouts.Exec, r.Timeouts.Queue = 0, 0
+	c.Log.Access = false
+	root, ok := v.get("static_path")
+	switch {
+	case !ok:
+		root = "/home/app/public"
+	case root == "":
+		v.fail(errors.New("static_path is empty: mode=static needs a folder"))
+	}
+	r.Root = root
+}
+
+// forking reads what is for a process for each call.
+func (v *variables) forking(r *Route) {
+	// They kill at once; a function may say goodbye, but is gone within a second.
+	r.Stop.Grace = Duration(500 * time.Millisecond)
+	if warm, ok := v.ownInt("warm", 0, 10000); ok {
+		r.Warm = warm
+	}
+	if form, ok := v.ownWord("form", "json", "files"); ok {
+		r.Form = form
+	}
+	if response, ok := v.ownWord("response", "raw", "cgi"); ok {
+		r.Response = response
+	}
+	if environ, ok := v.ownWord("environ", "openfaas", "cgi", "none"); ok {
+		r.Environ = environ
+	}
+}
+
+// supervised reads what is for a process that runs on.
+func (v *variables) supervised(r *Route) {
+	r.Timeouts.Start = 0 // they wait for ever
+	if policy, ok := v.ownWord("restart", "always", "on-failure"); ok {
+		r.Restart.Policy = policy
+	} else {
+		// Its end is ours, and the orchestrator starts the container again.
+		r.Restart.GiveUp.Exits, r.Restart.Then = 1, "exit"
+	}
+	if replicas, ok := v.ownInt("replicas", 1, 10000); ok {
+		r.Replicas.Min, r.Replicas.Max = replicas, replicas
+	}
+	if r.Mode == HTTP && r.Replicas.Max > 1 && r.Upstream != "" && !r.Upstream.uses("PORT") {
+		v.wrong("replicas", v.values["replicas"], fmt.Sprintf("cannot all listen on %s: write ${PORT} for the port in http_upstream_url, and have the function listen on $PORT", r.Upstream))
+	}
+}
+
+func (v *variables) upstream(r *Route) {
+	name := "http_upstream_url"
+	upstream, ok := v.get(name)
+	if !ok {
+		name = "upstream_url"
+		upstream, _ = v.get(name)
+	}
+	if upstream == "" {
+		v.fail(errors.New(`for "mode=http" you must specify a valid URL for "http_upstream_url", such as http://127.0.0.1:3000`))
+		return
+	}
+	if _, err := ParseUpstream(strings.ReplaceAll(upstream, "${PORT}", "1")); err != nil {
+		v.wrong(name, upstream, fmt.Sprintf("is no upstream: %v", err))
+		return
+	}
+	if path, ok := strings.CutPrefix(upstream, "unix:"); ok && !filepath.IsAbs(path) {
+		if full, err := filepath.Abs(path); err == nil {
+			upstream = "unix:" + full
+		}
+	}
+	// A port that is chosen for each instance is ours alone, and means nothing there.
+	r.Upstream = Text(strings.ReplaceAll(string(Literal(upstream)), "$${PORT}", "${PORT}"))
+}
+
+// classicRoute reads what the classic watchdog makes of a function.
+func (v *variables) classicRoute(c *Config, r *Route) {
+	r.Mode = Serializing
+	r.Timeouts.Exec = atLeast0(v.duration("exec_timeout", 0))
+	r.Methods = Strings{"DELETE", "GET", "PATCH", "POST", "PUT"}
+	r.Environ, r.Stderr = "none", "log"
+	if v.bool("cgi_headers", true) {
+		r.Environ = "classic"
+	}
+	if v.bool("combine_output", true) {
+		r.Stderr = "body"
+	}
+	if v.bool("marshal_request", false) {
+		r.Request = "json"
+	}
+	r.ContentType = "auto" // that of the request, else by the look of it
+	if value, ok := v.get("content_type"); ok {
+		r.ContentType = value
+	}
+	v.forking(r)
+	command, _ := v.get("fprocess")
+	v.command(r, "fprocess", command)
+}
+
+// auth reads whose tokens are wanted.
+func (v *variables) auth(r *Route) {
+	on, local, debug := v.bool("jwt_auth", false), v.bool("jwt_auth_local", false), v.bool("jwt_auth_debug", false)
+	if !on {
+		return
+	}
+	if slices.Contains(notBuilt, "routes.auth") {
+		v.wrong("jwt_auth", v.values["jwt_auth"], "asks for what is not built yet; a later version will know it")
+	}
+	auth := OpenFaaSAuth{Gateway: "http://gateway.openfaas:8080", Debug: debug}
+	if local {
+		auth.Gateway = "http://127.0.0.1:8000"
+	}
+	name, namespace := v.values["OPENFAAS_NAME"], v.values["OPENFAAS_NAMESPACE"]
+	if namespace == "" {
+		if data, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
+			namespace = strings.TrimSpace(string(data))
+		}
+	}
+	if name == "" || namespace == "" {
+		v.fail(errors.New("jwt_auth needs OPENFAAS_NAME and OPENFAAS_NAMESPACE, to know which permissions are this function's"))
+	}
+	auth.Function = namespace + ":" + name
+	r.Auth.OpenFaaS = &auth
+}
+
+// unused tells of the variables of either watchdog that did nothing.
+func (v *variables) unused() {
+	for _, name := range theirs {
+		if _, there := v.values[name]; there && !v.used[name] {
+			v.note(name, "has no effect here")
+		}
+	}
+}
+
+// theirs are the variables that one of the two watchdogs, or of their READMEs, knows.
+var theirs = []string{
+	"function_process", "fprocess", "mode", "http_upstream_url", "upstream_url", "http_buffer_req_body", "buffer_http",
+	"read_timeout", "write_timeout", "exec_timeout", "healthcheck_interval", "port", "content_type", "static_path",
+	"suppress_lock", "max_inflight", "prefix_logs", "log_buffer_size", "log_callid", "log_call_id", "ready_path",
+	"jwt_auth", "jwt_auth_debug", "jwt_auth_local", "cgi_headers", "combine_output", "combined_output",
+	"marshal_request", "write_debug", "debug_headers", "read_debug", "afterburn",
+}
+
+func absoluteFrom(dir, path string) string {
+	switch {
+	case path == "":
+		return ""
+	case filepath.IsAbs(path):
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}
