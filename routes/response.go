@@ -99,41 +99,20 @@ func (w *response) sent(n int64) {
 	w.call.touch()
 }
 
-// step is how much goes out before the clock of timeouts.idle is told.
-const step = 1 << 20
-
 // ReadFrom sends src as a part of the body. Where the kernel can move it from one
-// socket or file to the other, it does.
+// socket or file to the other, it does; not under timeouts.idle, since nobody would
+// see whether something moves.
 func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	to, ok := w.w.(io.ReaderFrom)
-	if !ok || !movable(src) {
+	if !ok || w.call.idle > 0 || !movable(src) {
 		return copyPooled(w, src)
 	}
-	if w.call.idle == 0 {
-		n, err := to.ReadFrom(src)
-		w.sent(n)
-		return n, err
-	}
-	limited, ok := src.(*io.LimitedReader)
-	if !ok {
-		limited = &io.LimitedReader{R: src, N: 1<<63 - 1}
-	}
-	var total int64
-	for limited.N > 0 {
-		part := io.LimitedReader{R: limited.R, N: min(limited.N, step)}
-		asked := part.N
-		n, err := to.ReadFrom(&part)
-		limited.N -= asked - part.N
-		total += n
-		w.sent(n)
-		if err != nil || n < asked {
-			return total, err
-		}
-	}
-	return total, nil
+	n, err := to.ReadFrom(src)
+	w.sent(n)
+	return n, err
 }
 
 // movable reports whether the kernel can read src by itself: splice(2), sendfile(2).

@@ -124,6 +124,33 @@ func socketOf(t *testing.T, f *os.File) io.Reader {
 	return c
 }
 
+func TestUnderIdleASlowSourceIsSeenToMove(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	began := make(chan *response, 1)
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(200)
+		began <- w.(*response)
+		if n, err := w.(io.ReaderFrom).ReadFrom(read); n != 3 || err != nil {
+			t.Errorf("%d %v", n, err)
+		}
+	}, timeoutsOf(schema.Timeouts{Idle: 1e12})))
+	done := f.startGet("/a")
+	w := <-began
+	for range 3 {
+		before := w.call.touched.Load()
+		_, _ = write.WriteString("x")
+		eventually(t, "the clock to be told", func() bool { return w.call.touched.Load() != before })
+	}
+	write.Close()
+	if a := <-done; a.body != "xxx" {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestAResponseToHeadHasNoBytes(t *testing.T) {
 	f := serve(t, entry("a", hello("hello")))
 	if resp, body := f.do(f.request("HEAD", "/a", nil)); resp.StatusCode != 200 || body != "" {
