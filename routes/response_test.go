@@ -130,20 +130,20 @@ func TestUnderIdleASlowSourceIsSeenToMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	began := make(chan *response, 1)
+	began := make(chan *call, 1)
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(200)
-		began <- w.(*response)
+		began <- w.(*response).call
 		if n, err := w.(io.ReaderFrom).ReadFrom(read); n != 3 || err != nil {
 			t.Errorf("%d %v", n, err)
 		}
 	}, timeoutsOf(schema.Timeouts{Idle: 1e12})))
 	done := f.startGet("/a")
-	w := <-began
+	c := <-began
 	for range 3 {
-		before := w.call.touched.Load()
+		before := c.touched.Load()
 		_, _ = write.WriteString("x")
-		eventually(t, "the clock to be told", func() bool { return w.call.touched.Load() != before })
+		eventually(t, "the clock to be told", func() bool { return c.touched.Load() != before })
 	}
 	write.Close()
 	if a := <-done; a.body != "xxx" {
