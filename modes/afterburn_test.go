@@ -5,14 +5,18 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -212,3 +216,83 @@ type instanceNamed struct {
 }
 
 func (i *instanceNamed) SetInstance(name string) { i.name = name }
+
+// Whatever a worker prints: no panic, no more than limits.response, and a head that can
+// be sent.
+func FuzzWorkersResponse(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), "GET")
+	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "POST")
+	f.Add([]byte("HTTP/1.0 404 Not Found\n\nto the end"), "HEAD")
+	f.Add([]byte("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 None\r\n\r\n"), "GET")
+	f.Add([]byte("Traceback"), "GET")
+	f.Fuzz(func(t *testing.T, printed []byte, method string) {
+		if !validName(method) {
+			t.Skip()
+		}
+		pair, err := unixPair(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorker(pair[0])
+		defer w.Close()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = pair[1].Write(printed)
+			_ = pair[1].(*net.UnixConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, pair[1])
+			_ = pair[1].Close()
+		}()
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Method = method
+		route := &schema.Route{Name: "f"}
+		route.Limits.Response = 1 << 10
+		recorder := httptest.NewRecorder()
+		c := &burning{a: &afterburn{route: route, log: slog.New(slog.DiscardHandler)}, w: recorder, r: r, request: newSpill(0), response: newSpill(1 << 10)}
+		defer c.request.giveBack()
+		defer c.response.giveBack()
+		first, err := c.appendHead(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.borrow()
+		err = c.exchange(w, first)
+		_ = c.afterFault(w)
+		w.release()
+		_ = w.Close()
+		<-done
+		if err == nil && !c.begun {
+			err = c.send()
+		}
+		if c.response.size > 1<<10 {
+			t.Errorf("%d bytes are kept", c.response.size)
+		}
+		if err == nil && (recorder.Code < 200 || recorder.Code > 999) {
+			t.Errorf("status %d", recorder.Code)
+		}
+		for name, values := range recorder.Header() {
+			for _, v := range values {
+				if !validName(name) || !validValue(v) {
+					t.Errorf("%q: %q", name, v)
+				}
+			}
+		}
+	})
+}
+
+// unixPair gives the two ends of a socket.
+func unixPair(t testing.TB) (ends [2]net.Conn, err error) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return ends, err
+	}
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "pair")
+		if ends[i], err = net.FileConn(f); err != nil {
+			return ends, err
+		}
+		_ = f.Close() // FileConn has its own
+	}
+	return ends, nil
+}

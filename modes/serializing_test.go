@@ -1,0 +1,78 @@
+package modes
+
+import (
+	"bytes"
+	"crypto/rand"
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestSerializingAnswersWithALength(t *testing.T) {
+	s := serveRoute(t, "mode: serializing\nfprocess: cat\ncontent_type: text/x")
+	for _, size := range []int{0, 1, 64 << 10, 64<<10 + 1, 1 << 20, 1<<20 + 1, 5 << 20} {
+		for _, chunked := range []bool{false, true} {
+			want := make([]byte, size)
+			rand.Read(want)
+			var body io.Reader = bytes.NewReader(want)
+			if chunked {
+				body = io.MultiReader(body)
+			}
+			resp, got := s.do(t, "POST", "/", body)
+			if resp.StatusCode != 200 || got != string(want) || resp.ContentLength != int64(size) || resp.Header.Get("Content-Type") != "text/x" {
+				t.Errorf("%d bytes, chunked %v: %d, %d bytes, length %d", size, chunked, resp.StatusCode, len(got), resp.ContentLength)
+			}
+		}
+	}
+}
+
+func TestLargeBodiesAreInFilesWithoutAName(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	s := serveRoute(t, "mode: serializing\nshell: true\nfprocess: 'ls "+tmp+" | wc -l; cat >/dev/null; head -c 5000000 /dev/zero; ls "+tmp+" | wc -l'")
+	_, got := s.do(t, "POST", "/", io.LimitReader(zeros{}, 5<<20))
+	if strings.ReplaceAll(got, "\x00", "") != "0\n0\n" {
+		t.Errorf("files with a name: %.10q ... %.10q", got, got[max(len(got)-10, 0):])
+	}
+	if left, _ := os.ReadDir(tmp); len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
+func TestResponseOverItsLimitIs502(t *testing.T) {
+	s := serveRoute(t, "mode: serializing\nfprocess: cat\nlimits: {response: 2MiB}")
+	if resp, got := s.do(t, "POST", "/", io.LimitReader(zeros{}, 2<<20)); resp.StatusCode != 200 || len(got) != 2<<20 {
+		t.Errorf("%d, %d bytes", resp.StatusCode, len(got))
+	}
+	resp, body := s.do(t, "POST", "/", io.LimitReader(zeros{}, 2<<20+1))
+	wantProblem(t, resp, body, 502, "response-too-big", "limits.response")
+	s = serveRoute(t, "mode: serializing\nfprocess: cat /dev/zero\nlimits: {response: 100}")
+	resp, body = s.do(t, "GET", "/", nil)
+	wantProblem(t, resp, body, 502, "response-too-big")
+}
+
+func TestSerializingExitAfterOutputIs500(t *testing.T) {
+	s := serveRoute(t, "mode: serializing\nshell: true\nfprocess: 'echo half; exit 3'")
+	resp, body := s.do(t, "GET", "/", nil)
+	wantProblem(t, resp, body, 500, "exit status 3")
+}
+
+func TestEmptyInputIsNoPipe(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'readlink /proc/self/fd/0'")
+		if _, got := s.do(t, "POST", "/", nil); got != "/dev/null\n" {
+			t.Errorf("%s: %q", mode, got)
+		}
+	}
+}
+
+func TestOutputHoldsWhatProgramsPrintedForTheLog(t *testing.T) {
+	s := serveRoute(t, "mode: serializing\nshell: true\nfprocess: 'echo one >&2'")
+	s.do(t, "GET", "/", nil)
+	output := s.handler.(serializing).Output()
+	eventually(t, "the line is there", func() bool {
+		lines := output.Lines()
+		return len(lines) == 1 && lines[0].Text == "one" && lines[0].Name == "f" && lines[0].Stream == "stderr" && lines[0].PID > 0
+	})
+}
