@@ -15,6 +15,9 @@ import (
 // for the log and are never written.
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	f := failure.Of(err)
+	if s, ok := w.(errorSetter); ok {
+		s.SetError(f)
+	}
 	if f.Kind == failure.Gone {
 		return
 	}
@@ -49,6 +52,10 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(answer.status)
 	_, _ = w.Write(body) // a caller who does not take it has gone
 }
+
+// errorSetter is told why a call fails, for the access line and the counters: the
+// http.ResponseWriter that routes gives to a mode.
+type errorSetter interface{ SetError(err error) }
 
 // answer is what one kind of failure looks like on the wire.
 type answer struct {

@@ -110,6 +110,7 @@ func serve(parent context.Context, from *source) error {
 		done := make(chan struct{})
 		group.Add(func() error {
 			defer close(done)
+			defer out.Flush() // a panic's own words come after the last lines
 			if err := actor(ctx); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
