@@ -58,11 +58,12 @@ func (p *printed) output(b []byte) error {
 		if err != nil {
 			return badHead(err)
 		}
-		b, p.block = p.block[n:], append(p.block[:0], p.block[n:]...)
+		rest := p.block[n:]
 		if !whole {
+			p.block = append(p.block[:0], rest...)
 			return nil
 		}
-		b, p.block = p.block, nil
+		b, p.block = rest, nil
 		if err := p.begin(); err != nil {
 			return err
 		}

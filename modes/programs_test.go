@@ -328,9 +328,7 @@ var workerPrograms = map[string]func(){
 				os.Exit(3)
 			case "/hang":
 				_ = os.WriteFile("hangs", nil, 0o600)
-				select {
-				case <-time.After(time.Hour):
-				}
+				time.Sleep(time.Hour) // until it is killed
 			case "/events":
 				fmt.Print("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")
 				for {
