@@ -56,6 +56,8 @@ type site struct {
 	cancels chan context.CancelCauseFunc
 	// limit is the most bytes of a request's body; 0 is no limit.
 	limit int64
+	// maxHead is the size of a head that the server takes; 0 is its default.
+	maxHead int
 }
 
 func serveRoute(t *testing.T, text string) *site {
@@ -86,6 +88,7 @@ func (s *site) serve(t *testing.T, route *schema.Route, d Deps) {
 		handler.ServeHTTP(w, r.WithContext(ctx))
 	}))
 	s.Server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelError)
+	s.Server.Config.MaxHeaderBytes = s.maxHead
 	s.Server.EnableHTTP2 = true
 	s.Server.Start()
 	t.Cleanup(func() {

@@ -2,9 +2,11 @@ package modes
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"io"
 	"os"
+	"os/user"
 	"strings"
 	"testing"
 )
@@ -75,4 +77,33 @@ func TestOutputHoldsWhatProgramsPrintedForTheLog(t *testing.T) {
 		lines := output.Lines()
 		return len(lines) == 1 && lines[0].Text == "one" && lines[0].Name == "f" && lines[0].Stream == "stderr" && lines[0].PID > 0
 	})
+}
+
+func TestUserOfARouteRunsItsProgramAndOwnsItsForm(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start a process as another user")
+	}
+	if _, err := user.Lookup("nobody"); err != nil {
+		t.Skip("there is no user nobody here")
+	}
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := serveRoute(t, "mode: "+mode+"\nform: files\nuser: nobody\ndir: /\nshell: true\nfprocess: 'id -un; cat \"$$FORM_up\"; touch \"$$FORM_DIR/x\" && echo writes'")
+		typ, body := formOf(t, "up@a", "content\n")
+		if _, got := s.do(t, "POST", "/", body, "Content-Type", typ); got != "nobody\ncontent\nwrites\n" {
+			t.Errorf("%s: %q", mode, got)
+		}
+	}
+}
+
+// The rest of what the caller sends does not matter when it leaves, or what the program
+// has printed: a response of any size is given up at once.
+func TestCallerWhoDoesNotTakeASerializedResponse(t *testing.T) {
+	s := serveRoute(t, "mode: serializing\nfprocess: head -c 30000000 /dev/zero")
+	s.cancels = make(chan context.CancelCauseFunc, 1)
+	resp := s.begin(t, "GET", "/", nil)
+	defer resp.Body.Close()
+	(<-s.cancels)(timedOut())
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Errorf("%d bytes and no error", n)
+	}
 }

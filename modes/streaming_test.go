@@ -528,8 +528,8 @@ func TestLargeHeadIs431(t *testing.T) {
 }
 
 func TestManyVariablesThatTheKernelRefusesAre431(t *testing.T) {
-	s := serveRoute(t, "mode: streaming\nfprocess: cat\nenviron: openfaas")
-	s.Config.MaxHeaderBytes = 8 << 20
+	s := &site{dir: t.TempDir(), log: &logBook{}, maxHead: 8 << 20}
+	s.serve(t, routeOf(t, s.dir, "mode: streaming\nfprocess: cat\nenviron: openfaas"), Deps{})
 	var many []string
 	for i := range 50 {
 		many = append(many, fmt.Sprintf("X-%d", i), strings.Repeat("x", 100<<10))
