@@ -307,6 +307,9 @@ func (c *call) fail(err error) {
 			slog.String("method", c.r.Method), slog.Bool("cut", begun), slog.Any("error", err))
 	}
 	if begun {
+		if access, ok := c.w.(errorSetter); ok {
+			access.SetError(f)
+		}
 		if f.Kind != failure.Gone {
 			_ = http.NewResponseController(c.w).Flush() // what came before the failure; the cut follows anyway
 		}

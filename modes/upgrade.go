@@ -89,8 +89,12 @@ func (t *tunnel) run(early, late []byte) {
 
 func (t *tunnel) carry(to, from net.Conn, first []byte) {
 	err := t.pass(to, first)
+	src := newSource(from)
 	for err == nil {
-		err = t.more(to, from)
+		var p []byte
+		p, err = src.next()
+		err = cmp.Or(t.pass(to, p), err)
+		src.release()
 	}
 	if half, ok := to.(interface{ CloseWrite() error }); ok && err == io.EOF {
 		if half.CloseWrite() == nil {
@@ -101,39 +105,6 @@ func (t *tunnel) carry(to, from net.Conn, first []byte) {
 	_ = t.up.SetDeadline(aLongTimeAgo)
 }
 
-// more passes on what the next read gives. Where it can, it takes memory only when
-// there is something to read: most connections are silent most of the time.
-func (t *tunnel) more(to, from net.Conn) error {
-	sc, ok := from.(syscall.Conn)
-	if !ok {
-		buf := make([]byte, 4<<10) // TLS
-		n, err := from.Read(buf)
-		return cmp.Or(t.pass(to, buf[:n]), err)
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var buf *[]byte
-	var n int
-	var failed error
-	err = raw.Read(func(fd uintptr) bool {
-		buf = getBuffer()
-		n, failed = readFD(fd, *buf)
-		if failed != errNotYet {
-			return true
-		}
-		putBuffer(buf)
-		buf = nil
-		return false
-	})
-	if buf == nil {
-		return err
-	}
-	defer putBuffer(buf)
-	return cmp.Or(t.pass(to, (*buf)[:n]), failed, err)
-}
-
 func (t *tunnel) pass(to net.Conn, p []byte) error {
 	if len(p) == 0 {
 		return nil
@@ -141,4 +112,58 @@ func (t *tunnel) pass(to net.Conn, p []byte) error {
 	t.touch()
 	_, err := to.Write(p)
 	return err
+}
+
+// source reads a connection that may say nothing for long. Where it can, it takes a
+// buffer only when there is something to read.
+type source struct {
+	conn net.Conn
+	raw  syscall.RawConn // nil for TLS
+	read func(fd uintptr) bool
+	buf  *[]byte
+	own  []byte // for TLS
+	n    int
+	err  error
+}
+
+func newSource(c net.Conn) *source {
+	s := &source{conn: c}
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			s.raw, s.read = raw, s.tryRead
+			return s
+		}
+	}
+	s.own = make([]byte, 4<<10)
+	return s
+}
+
+// next waits for bytes, which are good until release.
+func (s *source) next() ([]byte, error) {
+	if s.raw == nil {
+		n, err := s.conn.Read(s.own)
+		return s.own[:n], err
+	}
+	s.n, s.err = 0, nil
+	if err := s.raw.Read(s.read); err != nil {
+		return nil, err
+	}
+	return (*s.buf)[:s.n], s.err
+}
+
+func (s *source) tryRead(fd uintptr) bool {
+	s.buf = getBuffer()
+	s.n, s.err = readFD(fd, *s.buf)
+	if s.err == errNotYet {
+		s.release()
+		return false
+	}
+	return true
+}
+
+func (s *source) release() {
+	if s.buf != nil {
+		putBuffer(s.buf)
+		s.buf = nil
+	}
 }

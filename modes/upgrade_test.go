@@ -170,7 +170,7 @@ func TestActivityInAnUpgradedConnectionIsSeen(t *testing.T) {
 		if got := client.take(2); got != "x\n" {
 			t.Fatalf("%q", got)
 		}
-		if n := touched.Load(); n != 2*(i+1) {
+		if n := touched.Load(); n < 2*(i+1) { // more when the first came byte by byte
 			t.Errorf("touched %d times after %d round trips", n, i+1)
 		}
 	}
