@@ -120,3 +120,29 @@ func TestEnvExecSaysWhatIsWrong(t *testing.T) {
 		t.Error("nothing is run without a word")
 	}
 }
+
+func TestWarmProcessGetsTheFilesOfAForm(t *testing.T) {
+	s := supervise(t, "mode: streaming\nform: files\nfprocess: ${SELF}\nwarm: 1\nenv: {"+asProgram+": vars}")
+	s.awaitWarm(t, 1)
+	typ, body := formOf(t, "name", "Ann", "up@a.txt", "content")
+	_, got := s.do(t, "POST", "/", body, "Content-Type", typ)
+	_, rest, _ := strings.Cut(got, "FORM_DIR=")
+	dir, _, _ := strings.Cut(rest, "\n")
+	if !strings.HasPrefix(got, "warm") || !strings.Contains(got, "\nFORM_name=Ann\n") || !strings.Contains(got, "\nFORM_up="+dir+"/a.txt\n") {
+		t.Errorf("%q", got)
+	}
+	s.close(t)
+	if _, err := os.Stat(dir); dir == "" || !os.IsNotExist(err) {
+		t.Errorf("%q is still there: %v", dir, err)
+	}
+}
+
+func TestStderrOfAWarmProcessIsMixedIntoTheBody(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := supervise(t, "mode: "+mode+"\nstderr: body\nwarm: 1\nshell: true\nfprocess: 'read line; echo two >&2; sleep 0.01; echo $$line'")
+		s.awaitWarm(t, 1)
+		if _, got := s.do(t, "POST", "/", strings.NewReader("one\n")); len(got) != 8 || !strings.Contains(got, "one\n") || !strings.Contains(got, "two\n") {
+			t.Errorf("%s: %q", mode, got)
+		}
+	}
+}
