@@ -222,7 +222,7 @@ func signalName(s syscall.Signal) string {
 	return "signal " + strconv.Itoa(int(s))
 }
 
-// Signal gives the signal that a name of the configuration stands for: TERM, INT, HUP,
+// signalOf gives the signal that a name of the configuration stands for: TERM, INT, HUP,
 // QUIT, USR1, USR2, KILL.
 func signalOf(name string) syscall.Signal {
 	for _, n := range signals {

@@ -76,7 +76,7 @@ func (p *Process) meets(condition string) (why string, changed <-chan struct{}) 
 	return why, p.nextChange()
 }
 
-// inOrder gives for each process those that depend on it.
+// dependents gives for each process those that depend on it.
 func dependents(ps []*Process) map[*Process][]*Process {
 	byName := make(map[string]*Process, len(ps))
 	for _, p := range ps {

@@ -124,33 +124,10 @@ func (p *Process) nudge() {
 // adjust brings the slots nearer to what is wanted, and returns when to look again if
 // nothing happens.
 func (p *Process) adjust(now time.Time) (again time.Duration) {
-	want, why := 0, "it is not needed"
-	if p.wish != toRun {
-		why = "a stop was asked for"
-	}
-	replicas := p.replicas()
-	if c := p.recipe.Capacity; c > 0 {
-		replicas.Target = min(replicas.Target, c) // beyond it they wait
-	}
-	if p.wish == toRun {
-		want, again, p.demand = scale(replicas, p.demand, p.peak, now)
-		p.peak, p.crowd = p.calls(), 0
-		if want < replicas.Max {
-			p.crowd = max(want*max(replicas.Target, 1), 1)
-		}
-	}
+	want, again, why := p.wanted(now)
+	p.handOver()
 
-	for _, s := range p.slots {
-		if s.after != nil && s.state == Ready {
-			why := s.after.stale
-			s.after.stale = "" // done
-			p.ask(s.after, why)
-		}
-		if s.after != nil && s.after.leaving {
-			s.after = nil
-		}
-	}
-	var standing []*slot
+	var standing []*slot // that count as the wanted
 	successors, closing, failing := 0, 0, false
 	for _, s := range p.slots {
 		switch {
@@ -161,25 +138,18 @@ func (p *Process) adjust(now time.Time) (again time.Duration) {
 			p.ask(s, s.stale) // another succeeds in its place
 		case s.after != nil:
 			successors++
+		case s.stale != "" && want > 0 && !(p.recipe.overlap && s.serves()):
+			p.ask(s, s.stale)
+			closing++
 		default:
 			standing = append(standing, s)
 			failing = failing || s.state == Backoff || s.state == CrashLoop || s.state == Exited
 		}
 	}
-	for _, s := range slices.Clone(standing) {
-		serves := s.state == Ready || s.state == Unready
-		switch {
-		case s.stale == "" || want == 0:
-		case !serves || !p.recipe.overlap:
-			p.ask(s, s.stale)
-			standing = slices.DeleteFunc(standing, func(o *slot) bool { return o == s })
-			closing++
-		case successors == 0:
-			p.open(s)
-			successors++
-		}
+	if i := slices.IndexFunc(standing, func(s *slot) bool { return s.stale != "" }); i >= 0 && successors == 0 && want > 0 {
+		p.open(standing[i]) // one after another
 	}
-	for n := len(standing) + closing; n < want && (n < max(replicas.Min, 1) || !failing); n++ {
+	for n := len(standing) + closing; n < want && (n < max(p.replicas().Min, 1) || !failing); n++ {
 		p.open(nil)
 	}
 	for len(standing) > want {
@@ -193,6 +163,38 @@ func (p *Process) adjust(now time.Time) (again time.Duration) {
 		}
 	}
 	return again
+}
+
+// wanted is how many instances there should be, when to ask again, and why those beyond
+// are to leave.
+func (p *Process) wanted(now time.Time) (want int, again time.Duration, why string) {
+	if p.wish != toRun {
+		return 0, 0, "a stop was asked for"
+	}
+	r := p.replicas()
+	if c := p.recipe.Capacity; c > 0 {
+		r.Target = min(r.Target, c) // beyond it calls wait
+	}
+	want, again, p.demand = scale(r, p.demand, p.peak, now)
+	p.peak, p.crowd = p.calls(), 0
+	if want < r.Max {
+		p.crowd = max(want*max(r.Target, 1), 1)
+	}
+	return want, again, "it is not needed"
+}
+
+// handOver has those leave whose successors are ready.
+func (p *Process) handOver() {
+	for _, s := range p.slots {
+		if s.after != nil && s.state == Ready {
+			why := s.after.stale
+			s.after.stale = "" // done
+			p.ask(s.after, why)
+		}
+		if s.after != nil && s.after.leaving {
+			s.after = nil
+		}
+	}
 }
 
 func (p *Process) replicas() schema.Replicas {
@@ -230,7 +232,7 @@ func spare(slots []*slot) int {
 // open starts a slot with the lowest number that is free. after leaves when it is ready.
 func (p *Process) open(after *slot) {
 	s := &slot{
-		p: p, recipe: p.recipe, state: Waiting, since: time.Now(), after: after,
+		p: p, recipe: p.recipe, state: Waiting, after: after,
 		leave: make(chan struct{}), cut: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
 	for slices.ContainsFunc(p.slots, func(o *slot) bool { return o.number == s.number }) {
@@ -279,7 +281,7 @@ func (p *Process) drop(s *slot) {
 
 // move is the only place where the state of an instance changes.
 func (p *Process) move(s *slot, to State, why string) {
-	s.state, s.why, s.since = s.state.next(to), why, time.Now()
+	s.state, s.why = s.state.next(to), why
 	p.ready = slices.DeleteFunc(p.ready, func(i *Instance) bool { return i.slot == s })
 	if to == Ready {
 		p.ready = append(p.ready, s.life)
@@ -303,7 +305,7 @@ func (p *Process) change() {
 	}
 }
 
-// next gives a channel that is closed at the next change. p.mu is held.
+// nextChange gives a channel that is closed at the next change. p.mu is held.
 func (p *Process) nextChange() <-chan struct{} {
 	if p.changed == nil {
 		p.changed = make(chan struct{})

@@ -18,8 +18,7 @@ type slot struct {
 	// guarded by p.mu
 	recipe  *recipe
 	state   State
-	why     string // it is in its state; empty when the state says all
-	since   time.Time
+	why     string    // it is in its state; empty when the state says all
 	next    time.Time // of Backoff and CrashLoop
 	history history   // but for Ends, which are the process's
 	life    *Instance // nil between lives
@@ -29,6 +28,9 @@ type slot struct {
 	cutting bool
 	lives   int
 }
+
+// serves reports whether the slot's instance is there for calls.
+func (s *slot) serves() bool { return s.state == Ready || s.state == Unready }
 
 // run leads a slot from one life to the next, until it is to leave.
 func (s *slot) run() {

@@ -335,11 +335,6 @@ func (s *Supervisor) halt(ctx context.Context, ps []*Process) {
 
 func (p *Process) halt(ctx context.Context) {
 	p.mu.Lock()
-	if p.wish == toLeave {
-		p.mu.Unlock()
-		<-p.gone
-		return
-	}
 	p.wish = toLeave
 	if !p.launched {
 		p.launched = true
