@@ -161,8 +161,12 @@ func (b *body) fire() {
 		b.timer.Reset(left)
 		return
 	}
-	b.stopLocked(&failure.Error{Kind: failure.SlowBody, Route: b.route.name, Timeout: "read",
-		Detail: "the request's body did not come within timeouts.read (" + b.most.String() + ")"})
+	slow := &failure.Error{Kind: failure.SlowBody, Route: b.route.name, Timeout: "read",
+		Detail: "the request's body did not come within timeouts.read (" + b.most.String() + ")"}
+	// net/http takes the deadline for the caller's leaving and ends the context itself:
+	// the reason must be there before.
+	b.call.cancel(slow)
+	b.stopLocked(slow)
 }
 
 // deadline sets the deadline of the connection's reading.

@@ -140,7 +140,9 @@ var notBuilt = []string{
 	"routes.auth",
 	// what only the environment of an OpenFaaS image asks for so far
 	"server.drain.status",
+	"server.errors=openfaas",
 	"server.errors=classic",
+	"log.format=classic",
 	"metrics.optional",
 	"metrics.route_label",
 	"admin.optional",

@@ -139,7 +139,7 @@ func (g *generator) file() string {
 	b.WriteString(g.key("  ", "max_header", g.fixed("1KiB", "5000")))
 	b.WriteString(g.key("  ", "timeouts", func() string { return "{header: " + g.duration() + ", idle: " + g.duration() + "}" }))
 	b.WriteString(g.key("  ", "trusted_proxies", g.fixed("[]", "10.0.0.0/8", "['::1', 1.2.3.4]")))
-	b.WriteString(g.key("  ", "errors", g.fixed("problem", "openfaas")))
+	b.WriteString(g.key("  ", "errors", g.fixed("problem")))
 	b.WriteString(g.key("  ", "tls", g.fixed("{cert: a b, key: /c}")))
 	b.WriteString(g.key("", "log", func() string { return "{level: " + g.one("debug", "error") + ", access: " + g.bool() + "}" }))
 	b.WriteString(g.key("", "admin", func() string { return "{listen: '127.0.0.1:9', token: " + g.text() + "}" }))

@@ -121,6 +121,7 @@ func (d *daemon) adminHandler(cfg *schema.Config) http.Handler {
 		}
 		reply(w, done)
 	})
+	mux.HandleFunc("/v1/call/{name}", d.serveCall)
 	mux.HandleFunc("/v1/call/{name}/", d.serveCall)
 	mux.Handle("GET /metrics", d.metrics)
 	return guard(mux, cfg.Admin)

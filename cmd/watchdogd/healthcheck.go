@@ -42,7 +42,7 @@ a NAME for /_/ready/NAME. The status is 0 when the answer is yes, else 1.`,
 		address := cfg.Server.Listen[0]
 		answer, err := ask(ctx, address, cfg.Server.TLS.Cert != "", path)
 		if err != nil {
-			return failed(fmt.Errorf("ask %s for %s: %w; is watchdogd running?", address, path, err))
+			return failed(fmt.Errorf("ask %s for %s: %w", address, path, err))
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), answer)
 		return nil
@@ -64,7 +64,7 @@ func ask(ctx context.Context, listen string, tls bool, path string) (string, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w; is watchdogd running?", err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // a problem's body is far shorter

@@ -90,6 +90,7 @@ func commands() *cobra.Command {
 	var from source
 	root := runCommand(&from)
 	root.Args = noSuchCommand
+	root.Version = versionText()
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		validateCommand(&from),

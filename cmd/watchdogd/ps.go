@@ -49,10 +49,10 @@ func writeJSON(w io.Writer, value any) error {
 // where there are several.
 func writeTable(w io.Writer, list []supervisor.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tMODE\tSTATE\tPID\tPORT\tUPTIME\tRESTARTS\tCALLS\tRSS\tCPU\tLAST EXIT")
+	fmt.Fprintln(t, "NAME\tMODE\tSTATE\tPID\tPORT\tUPTIME\tRESTARTS\tCALLS\tRSS\tCPU\tWHY")
 	for _, s := range list {
 		var pid, port, uptime, rss, cpu string
-		if len(s.Instances) == 1 {
+		if len(s.Instances) == 1 && s.Instances[0].PID != 0 {
 			i := s.Instances[0]
 			pid, port, uptime, rss, cpu = number(i.PID), number(i.Port), span(i.Uptime), size(i.RSS), seconds(i.CPUSeconds)
 		} else if len(s.Instances) > 1 {
@@ -63,7 +63,7 @@ func writeTable(w io.Writer, list []supervisor.Status) error {
 			calls += "+" + strconv.Itoa(s.Queued)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
-			s.Name, or(string(s.Mode), string(s.Kind)), stateText(s), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(rss, "-"), or(cpu, "-"), or(s.LastExit, "-"))
+			s.Name, or(string(s.Mode), string(s.Kind)), stateText(s), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(rss, "-"), or(cpu, "-"), or(why(s), "-"))
 		if len(s.Instances) > 1 {
 			for _, i := range s.Instances {
 				fmt.Fprintf(t, "  %d\t\t%s\t%d\t%s\t%s\t\t%d\t%s\t%s\t\n", i.Number, i.State, i.PID, or(number(i.Port), "-"), span(i.Uptime), i.Inflight, size(i.RSS), seconds(i.CPUSeconds))
@@ -112,6 +112,14 @@ func size(n int64) string {
 		value, unit = value/1024, unit+1
 	}
 	return fmt.Sprintf("%.1f%ciB", value, units[unit])
+}
+
+// why is what explains a state best: its reason, else how the process ended last.
+func why(s supervisor.Status) string {
+	if s.Reason != "" && s.Reason != s.LastExit {
+		return s.Reason
+	}
+	return s.LastExit
 }
 
 // stateText is a state and, where a start is due, when.

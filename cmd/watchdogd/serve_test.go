@@ -163,7 +163,7 @@ func TestSecondSignalHurries(t *testing.T) {
 	answer, _ := d.slow()
 	d.signal(syscall.SIGTERM)
 	d.waitLog("draining")
-	d.signal(syscall.SIGTERM)
+	d.hurry()
 	if status := d.wait(); status != statusCut {
 		t.Errorf("exit status %d, want %d", status, statusCut)
 	}
@@ -173,6 +173,15 @@ func TestSecondSignalHurries(t *testing.T) {
 	if !gone(child) {
 		t.Errorf("process %d was left behind", child)
 	}
+}
+
+// hurry signals until it counts as a second wish.
+func (d *daemonUnderTest) hurry() {
+	d.t.Helper()
+	poll(d.t, "the second signal", func() bool {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		return strings.Contains(d.logged(), "asked again")
+	})
 }
 
 // A reload replaces what changed, and only that.
@@ -394,7 +403,7 @@ func TestDrainDelayServesWhileUnready(t *testing.T) {
 		t.Errorf("/_/health: %d", status)
 	}
 	d.pid("/app")
-	d.signal(syscall.SIGTERM) // in a hurry
+	d.hurry()
 	if status := d.wait(); status != 0 {
 		t.Errorf("exit status %d: nothing was cut", status)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // signals turns the process's signals into what they ask for: the first TERM or INT
@@ -26,10 +27,14 @@ func (s *signals) catch() {
 	signal.Notify(s.ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 }
 
+// echo is the time within which a second signal is the same wish told twice: a
+// terminal and timeout(1) signal the group and the process.
+const echo = 200 * time.Millisecond
+
 // Run acts on signals until ctx ends.
 func (s *signals) Run(ctx context.Context) error {
 	defer signal.Stop(s.ch)
-	asked := false
+	var asked time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -38,11 +43,12 @@ func (s *signals) Run(ctx context.Context) error {
 			switch {
 			case sig == syscall.SIGHUP:
 				s.reload()
-			case asked:
+			case !asked.IsZero() && time.Since(asked) < echo:
+			case !asked.IsZero():
 				s.log.Warn("asked again to stop: what is left is cut off", "signal", sig.String())
 				s.hurry()
 			default:
-				asked = true
+				asked = time.Now()
 				s.stop(fmt.Errorf("signal %s", sig))
 			}
 		}
