@@ -43,6 +43,7 @@ type Line struct {
 const (
 	maxLine  = 64 << 10  // a longer line is cut into pieces
 	maxQueue = 1 << 20   // bytes that wait for a slow log
+	lineCost = 160       // bytes that a waiting line takes besides its text
 	maxRing  = 128 << 10 // bytes of last lines
 	maxLast  = 1000      // last lines
 )
@@ -195,11 +196,11 @@ func (o *Output) put(l Line) {
 	for f := range o.readers {
 		f.put(l)
 	}
-	if o.queued+len(l.Text) > maxQueue {
+	if o.queued+len(l.Text)+lineCost > maxQueue {
 		o.dropped++
 		return
 	}
-	o.queued += len(l.Text)
+	o.queued += len(l.Text) + lineCost
 	o.queue = append(o.queue, l)
 	if o.logging == nil {
 		o.logging = make(chan struct{})
