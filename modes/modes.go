@@ -21,6 +21,9 @@ func New(route *schema.Route, d Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("route %q: %w", route.Name, err)
 	}
+	if route.Compress {
+		handler = compressed{handler}
+	}
 	return handler, nil
 }
 

@@ -1,0 +1,286 @@
+package modes
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+var prose = strings.Repeat("It was a bright cold day in April, and the clocks were striking thirteen. ", 100)
+
+// serveCompressed serves h behind what compresses.
+func serveCompressed(t *testing.T, h http.HandlerFunc) string {
+	return serve(t, compressed{h})
+}
+
+// plainBody takes the content coding off a body.
+func plainBody(t *testing.T, r seenResponse) string {
+	t.Helper()
+	var in io.Reader = bytes.NewReader(r.body)
+	switch coding := r.header.Get("Content-Encoding"); coding {
+	case "gzip":
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = z
+	case "zstd":
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer z.Close()
+		in = z
+	case "":
+	default:
+		t.Fatalf("coding %q", coding)
+	}
+	b, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestTheCallersPreferenceDecidesTheCoding(t *testing.T) {
+	for header, want := range map[string]string{
+		"":                                     "",
+		"gzip":                                 "gzip",
+		"x-gzip":                               "gzip",
+		"GZIP;Q=1.000":                         "gzip",
+		"zstd":                                 "zstd",
+		"gzip, deflate, br, zstd":              "zstd",
+		"gzip;q=1, zstd;q=0.5":                 "gzip",
+		"gzip;q=0":                             "",
+		"gzip;q=0, zstd;q=0":                   "",
+		"*":                                    "zstd",
+		"*;q=0":                                "",
+		"zstd;q=0, *":                          "gzip",
+		"identity":                             "",
+		"identity, gzip;q=0.5":                 "",
+		"identity;q=0.5, gzip":                 "gzip",
+		"br":                                   "",
+		"gzip;level=9":                         "",
+		"gzip;q=2":                             "",
+		"gzip;q=NaN":                           "",
+		", gzip ;q=0.1,":                       "gzip",
+		"deflate, gzip;q=1.0, *;q=0.5":         "gzip",
+		"compress;q=0.5, gzip;q=0.2, zstd;q=0": "gzip",
+	} {
+		if got := preferred([]string{header}); got != want {
+			t.Errorf("%q: %q, want %q", header, got, want)
+		}
+	}
+}
+
+func TestTextIsCompressedForWhoAcceptsIt(t *testing.T) {
+	for _, withLength := range []bool{true, false} {
+		front := serveCompressed(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.Header().Set("Etag", `"a"`)
+			w.Header().Set("Accept-Ranges", "bytes")
+			w.Header().Set("Vary", "Origin")
+			if withLength {
+				w.Header().Set("Content-Length", strconv.Itoa(len(prose)))
+			}
+			for p := range strings.SplitAfterSeq(prose, " ") {
+				_, _ = io.WriteString(w, p)
+			}
+		})
+		for _, coding := range []string{"gzip", "zstd"} {
+			for range 3 { // encoders are used again
+				got := fetch(t, front, "GET", "/", nil, http.Header{"Accept-Encoding": {coding}})
+				if got.header.Get("Content-Encoding") != coding || len(got.body) > len(prose)/5 || plainBody(t, got) != prose {
+					t.Errorf("%s: %v, %d bytes", coding, got.header, len(got.body))
+				}
+				if h := got.header; h.Get("Etag") != `W/"a"` || fmt.Sprint(h["Vary"]) != "[Origin Accept-Encoding]" || h["Accept-Ranges"] != nil {
+					t.Errorf("%s: %v", coding, h)
+				}
+			}
+		}
+		got := fetch(t, front, "GET", "/", nil, nil)
+		if h := got.header; string(got.body) != prose || h["Content-Encoding"] != nil || h.Get("Etag") != `"a"` || fmt.Sprint(h["Vary"]) != "[Origin Accept-Encoding]" {
+			t.Errorf("%v", h)
+		}
+	}
+}
+
+func TestSomeResponsesAreNeverCompressed(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		header http.Header
+		body   string
+	}{
+		"small":              {200, http.Header{"Content-Type": {"text/plain"}}, "small"},
+		"small with length":  {200, http.Header{"Content-Type": {"text/plain"}, "Content-Length": {"5"}}, "small"},
+		"compressed already": {200, http.Header{"Content-Type": {"text/plain"}, "Content-Encoding": {"br"}}, prose},
+		"an image":           {200, http.Header{"Content-Type": {"image/png"}}, prose},
+		"of no type":         {200, http.Header{"Content-Type": nil}, prose},
+		"events":             {200, http.Header{"Content-Type": {"Text/Event-Stream; charset=utf-8"}}, prose},
+		"ndjson":             {200, http.Header{"Content-Type": {"application/x-ndjson"}}, prose},
+		"gRPC":               {200, http.Header{"Content-Type": {"application/grpc+proto"}}, prose},
+		"a part":             {206, http.Header{"Content-Type": {"text/plain"}, "Content-Range": {"bytes 0-1/3"}}, prose},
+		"not to be changed":  {200, http.Header{"Content-Type": {"text/plain"}, "Cache-Control": {"public, no-transform"}}, prose},
+		"with a digest":      {200, http.Header{"Content-Type": {"text/plain"}, "Content-Digest": {"sha-256=:x:"}}, prose},
+		"204":                {204, http.Header{"Content-Type": {"text/plain"}}, ""},
+		"304":                {304, http.Header{"Content-Type": {"text/plain"}, "Etag": {`"a"`}}, ""},
+	} {
+		front := serveCompressed(t, func(w http.ResponseWriter, r *http.Request) {
+			for name, values := range c.header {
+				w.Header()[name] = values
+			}
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.body)
+		})
+		got := fetch(t, front, "GET", "/", nil, http.Header{"Accept-Encoding": {"gzip"}})
+		if string(got.body) != c.body || got.status != c.status || got.header.Get("Content-Encoding") != c.header.Get("Content-Encoding") || got.header.Get("Etag") != c.header.Get("Etag") {
+			t.Errorf("%s: %d %v, %d bytes", name, got.status, got.header, len(got.body))
+		}
+	}
+}
+
+func TestNoRangeAndNoHeadIsCompressed(t *testing.T) {
+	front := serveCompressed(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Content-Length", strconv.Itoa(len(prose)))
+		_, _ = io.WriteString(w, prose)
+	})
+	for method, header := range map[string]http.Header{"GET": {"Accept-Encoding": {"gzip"}, "Range": {"bytes=1-2"}}, "HEAD": {"Accept-Encoding": {"gzip"}}} {
+		if got := fetch(t, front, method, "/", nil, header); got.header["Content-Encoding"] != nil || got.header.Get("Content-Length") != strconv.Itoa(len(prose)) {
+			t.Errorf("%s: %v", method, got.header)
+		}
+	}
+}
+
+func TestWhatComesInPiecesIsPassedOnAsItComes(t *testing.T) {
+	seen := make(chan struct{}, 10)
+	up := upstreamOf(t, func(_ int, p *peer) {
+		r, err := http.ReadRequest(p.Reader)
+		if err != nil {
+			return
+		}
+		p.say("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n")
+		if r.URL.Path == "/length" {
+			p.say("Content-Length: " + strconv.Itoa(3*len(prose)) + "\r\n\r\n")
+		} else {
+			p.say("\r\n")
+		}
+		for range 3 {
+			if r.URL.Path == "/small" {
+				p.say("hello")
+			} else {
+				p.say(prose)
+			}
+			await(t, seen)
+		}
+	})
+	front := proxyTo(t, up, func(r *schema.Route) { r.Compress = true })
+	for path, coding := range map[string]string{"/small": "", "/large": "gzip", "/length": "gzip"} {
+		client := dial(t, front)
+		client.say("GET " + path + " HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := res.Header.Get("Content-Encoding"); got != coding {
+			t.Errorf("%s: coding %q", path, got)
+		}
+		var body io.Reader = res.Body
+		want := "hello"
+		if coding == "gzip" {
+			want = prose
+			if body, err = gzip.NewReader(res.Body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 {
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(body, got); err != nil || string(got) != want {
+				t.Fatalf("%s: %v", path, err)
+			}
+			seen <- struct{}{}
+		}
+		if rest, err := io.ReadAll(body); err != nil || len(rest) > 0 {
+			t.Errorf("%s: %q %v", path, rest, err)
+		}
+	}
+}
+
+func TestACompressedResponseThatFailsDoesNotLookWhole(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		p.head()
+		p.say("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100000\r\n\r\n" + prose)
+	})
+	client := dial(t, proxyTo(t, up, func(r *schema.Route) { r.Compress = true }))
+	client.say("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
+	res, err := http.ReadResponse(client.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(res.Body); err == nil {
+		t.Error("it is whole as HTTP")
+	}
+}
+
+func TestFailuresAndUpgradesPassThroughWhatCompresses(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		if r, err := http.ReadRequest(p.Reader); err != nil || r.URL.Path == "/bad" {
+			return
+		}
+		p.say("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
+		p.say(p.take(5))
+	})
+	front := proxyTo(t, up, func(r *schema.Route) { r.Compress = true })
+	if got := fetch(t, front, "GET", "/bad", nil, http.Header{"Accept-Encoding": {"gzip"}}); got.status != 502 || got.header["Content-Encoding"] != nil {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	client := dial(t, front)
+	client.say(upgrading)
+	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 103") {
+		t.Errorf("%q", head)
+	}
+	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 101") {
+		t.Errorf("%q", head)
+	}
+	client.say("hello")
+	_ = client.Conn.(*net.TCPConn).CloseWrite()
+	if got := client.all(); got != "hello" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestFilesAreCompressed(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.html"), []byte(prose), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(&schema.Route{Name: "files", Mode: schema.Static, Root: dir, Compress: true}, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := serve(t, h)
+	got := fetch(t, front, "GET", "/a.html", nil, http.Header{"Accept-Encoding": {"zstd"}})
+	if got.header.Get("Content-Encoding") != "zstd" || plainBody(t, got) != prose {
+		t.Errorf("%v", got.header)
+	}
+	again := fetch(t, front, "GET", "/a.html", nil, http.Header{"Accept-Encoding": {"zstd"}, "If-None-Match": {got.header.Get("Etag")}})
+	if again.status != 304 {
+		t.Errorf("%d %v", again.status, again.header)
+	}
+	part := fetch(t, front, "GET", "/a.html", nil, http.Header{"Accept-Encoding": {"zstd"}, "Range": {"bytes=7-12"}})
+	if part.status != 206 || string(part.body) != prose[7:13] || part.header["Content-Encoding"] != nil {
+		t.Errorf("%d %v %q", part.status, part.header, part.body)
+	}
+}
