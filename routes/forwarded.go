@@ -34,7 +34,7 @@ func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) {
 		}
 		h["X-Forwarded-Proto"] = v.proto[:]
 	}
-	if len(h["X-Forwarded-Host"]) == 0 {
+	if len(h["X-Forwarded-Host"]) == 0 && r.Host != "" {
 		v.host[0] = r.Host
 		h["X-Forwarded-Host"] = v.host[:]
 	}

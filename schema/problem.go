@@ -13,7 +13,7 @@ import (
 // missing from it.
 type Problem struct {
 	File    string `json:"file"`
-	Line    int    `json:"line"`   // from 1
+	Line    int    `json:"line"`   // from 1; 0 is the file as a whole
 	Column  int    `json:"column"` // from 1, in characters
 	Path    string `json:"path"`   // as in routes[1].timeouts.exec; empty for what is no key's, as a broken quote
 	Message string `json:"message"`
@@ -29,7 +29,11 @@ func (p Problem) Error() string {
 }
 
 func (p Problem) head(b *strings.Builder) {
-	fmt.Fprintf(b, "%s:%d:%d: ", cmp.Or(p.File, "configuration"), p.Line, p.Column)
+	b.WriteString(cmp.Or(p.File, "configuration"))
+	if p.Line > 0 {
+		fmt.Fprintf(b, ":%d:%d", p.Line, p.Column)
+	}
+	b.WriteString(": ")
 	if p.Path != "" {
 		b.WriteString(p.Path + ": ")
 	}

@@ -1,8 +1,12 @@
 package supervisor
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 // awaitDependencies waits until all that the slot's process depends on is as it should
@@ -34,6 +38,29 @@ func (s *slot) unmet() (why string, changed <-chan struct{}) {
 	s.p.mu.Lock()
 	on := s.recipe.Process.DependsOn
 	s.p.mu.Unlock()
+	return s.p.sup.unmet(on)
+}
+
+// Await waits until the processes that on names are as it asks, for who is not
+// supervised himself: a route whose processes live for a call. When ctx ends first,
+// the error is a sentence of what was waited for.
+func (s *Supervisor) Await(ctx context.Context, on schema.Dependencies) error {
+	for {
+		why, changed := s.unmet(on)
+		if why == "" {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return errors.New("it waits for " + why)
+		}
+	}
+}
+
+// unmet is the first of on that is not as it should be, and a channel that is closed
+// when it may be different.
+func (s *Supervisor) unmet(on schema.Dependencies) (why string, changed <-chan struct{}) {
 	names := make([]string, 0, len(on))
 	for n := range on {
 		names = append(names, n)
@@ -41,7 +68,7 @@ func (s *slot) unmet() (why string, changed <-chan struct{}) {
 	slices.Sort(names)
 	for _, n := range names {
 		// One that is not supervised has nothing to wait for.
-		if d := s.p.sup.Process(n); d != nil {
+		if d := s.Process(n); d != nil {
 			if why, changed = d.meets(on[n]); why != "" {
 				return why, changed
 			}

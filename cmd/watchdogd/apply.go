@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -16,11 +17,7 @@ import (
 // in whole. The first start and every reload are this one function. All that can
 // fail happens before the swap, and when it fails nothing has changed.
 func (d *daemon) apply(cfg *schema.Config) error {
-	next, err := d.supervisor.Prepare(specs(cfg))
-	if err != nil {
-		return err
-	}
-	entries, closers, err := d.handlers(cfg, next)
+	next, entries, closers, err := d.prepare(cfg)
 	if err != nil {
 		return err
 	}
@@ -44,6 +41,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 		Respond: modes.Respond,
 	}))
 	former := d.current.set(cfg, closers)
+	d.attach(entries)
 	d.level.Set(levelOf(cfg.Log))
 	d.front.adopt(listeners)
 	if old != nil {
@@ -52,12 +50,35 @@ func (d *daemon) apply(cfg *schema.Config) error {
 	return nil
 }
 
+// prepare builds what answers cfg and starts nothing of it. The error has a line for
+// each program, user, folder or file that is not as cfg needs it.
+func (d *daemon) prepare(cfg *schema.Config) (*supervisor.Next, []routes.Entry, []io.Closer, error) {
+	next, err := d.supervisor.Prepare(specs(cfg))
+	if err != nil {
+		// The others are tried all the same, so that all is said at once.
+		_, closers, more := d.handlers(cfg, nil)
+		closeAll(closers)
+		return nil, nil, nil, errors.Join(err, more)
+	}
+	entries, closers, err := d.handlers(cfg, next)
+	if err != nil {
+		closeAll(closers)
+		return nil, nil, nil, err
+	}
+	return next, entries, closers, nil
+}
+
 // leave lets the calls of a former table end, then closes its handlers and stops the
 // processes that nothing names any more. The drain of the whole ends its wait too.
 func (d *daemon) leave(old *routes.Table, handlers []io.Closer, retire func(context.Context)) {
 	ctx := context.Background()
 	_ = old.Drain(ctx) // without an end of ctx there is no error
 	closeAll(handlers)
+	for _, h := range handlers {
+		if p, ok := h.(printer); ok {
+			d.supervisor.Detach(p.Output())
+		}
+	}
 	retire(ctx)
 }
 
@@ -98,23 +119,50 @@ func specs(cfg *schema.Config) []supervisor.Spec {
 	return list
 }
 
-// handlers makes what answers each route of cfg.
+// handlers makes what answers each route of cfg. Without next only those routes that
+// keep no process are made. The error has a line for each that cannot be.
 func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.Entry, []io.Closer, error) {
 	var entries []routes.Entry
 	var closers []io.Closer
+	var errs []error
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
-		h, err := modes.New(r, modes.Deps{Process: next.Process(r.Name), Log: d.log, Errors: cfg.Server.Errors})
+		deps := modes.Deps{Log: d.log, Errors: cfg.Server.Errors}
+		if next != nil {
+			deps.Process = next.Process(r.Name)
+		} else if r.Supervised() || r.Warm > 0 {
+			continue
+		}
+		h, err := modes.New(r, deps)
 		if err != nil {
-			closeAll(closers)
-			return nil, nil, err
+			errs = append(errs, err)
+			continue
 		}
 		if c, ok := h.(io.Closer); ok {
 			closers = append(closers, c)
 		}
+		if r.Forks() && len(r.DependsOn) > 0 {
+			h = &gate{Handler: h, supervisor: d.supervisor, route: r}
+		}
 		entries = append(entries, routes.Entry{Route: r, Handler: h})
 	}
-	return entries, closers, nil
+	return entries, closers, errors.Join(errs...)
+}
+
+// printer is a handler whose programs print, though nobody supervises them.
+type printer interface{ Output() *supervisor.Output }
+
+// attach has logs show what the programs of the forking routes print.
+func (d *daemon) attach(entries []routes.Entry) {
+	for _, e := range entries {
+		h := e.Handler
+		if g, ok := h.(*gate); ok {
+			h = g.Handler
+		}
+		if p, ok := h.(printer); ok {
+			d.supervisor.Attach(p.Output())
+		}
+	}
 }
 
 func closeAll(closers []io.Closer) {

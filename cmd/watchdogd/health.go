@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -34,11 +38,39 @@ func (d *daemon) ready(name string) error {
 		return nil
 	}
 	for i := range d.current.config().Routes {
-		if d.current.config().Routes[i].Name == name {
-			return nil // without a process of its own it answers as long as watchdogd does
+		if r := &d.current.config().Routes[i]; r.Name == name {
+			return d.couldAnswer(r)
 		}
 	}
 	return &failure.Error{Kind: failure.NoRoute, Detail: fmt.Sprintf("no route or service is named %q", name)}
+}
+
+// couldAnswer says why a route without a process of its own could not answer.
+func (d *daemon) couldAnswer(r *schema.Route) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // who probes asks again
+	defer cancel()
+	e := &failure.Error{Kind: failure.NotReady, Route: r.Name}
+	switch {
+	case r.Mode == schema.HTTP: // run elsewhere
+		up, err := schema.ParseUpstream(string(r.Upstream))
+		if err == nil {
+			var c net.Conn
+			if c, err = new(net.Dialer).DialContext(ctx, up.Network, up.Address); err == nil {
+				return c.Close()
+			}
+		}
+		e.Detail = "its upstream " + string(r.Upstream) + " takes no connection"
+		e.Cause = err
+		return e
+	case r.Forks():
+		ended, end := context.WithCancel(ctx)
+		end()
+		if err := d.supervisor.Await(ended, r.DependsOn); err != nil {
+			e.State, e.Detail = string(supervisor.Waiting), err.Error()
+			return e
+		}
+	}
+	return nil
 }
 
 // asMeant reports whether a process is where its configuration wants it.

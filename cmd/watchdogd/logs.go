@@ -85,20 +85,14 @@ func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("lines=%q is not a number of lines", query.Get("lines")))
 		return
 	}
-	for _, name := range names {
-		if d.supervisor.Process(name) == nil {
-			refuse(w, http.StatusNotFound, d.unknown(name))
-			return
-		}
+	lines, err := d.supervisor.Logs(n, names...)
+	if err != nil {
+		refuse(w, http.StatusNotFound, err)
+		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := json.NewEncoder(w)
 	if !query.Has("follow") {
-		lines, err := d.supervisor.Logs(n, names...)
-		if err != nil {
-			refuse(w, http.StatusNotFound, err)
-			return
-		}
 		for _, l := range lines {
 			if out.Encode(l) != nil {
 				return // the asker went away

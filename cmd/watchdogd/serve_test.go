@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -434,4 +437,136 @@ func TestReloadMovesTheListener(t *testing.T) {
 		t.Errorf("%d %q", status, errOut)
 	}
 	d.pid("/app")
+}
+
+// What is missing besides the file is said all at once, by validate too, and nothing
+// is started.
+func TestMissingProgramsAreAllSaid(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "watchdog.yaml")
+	yaml := `
+routes:
+  - {name: a, mode: http, fprocess: no-such-a}
+  - {name: b, mode: streaming, fprocess: no-such-b}
+  - {name: c, mode: serializing, fprocess: cat, user: no-such-user}
+services:
+  - {name: d, fprocess: /etc/passwd}
+`
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"validate"}, {"validate", "--json"}, {"run"}} {
+		out, errOut, status := command(t, nil, append(args, "-c", file)...)
+		if status != 1 {
+			t.Errorf("%v: status %d", args, status)
+		}
+		for _, want := range []string{"no-such-a", "no-such-b", "no-such-user", "/etc/passwd"} {
+			if !strings.Contains(out+errOut, want) {
+				t.Errorf("%v does not say %s:\n%s%s", args, want, out, errOut)
+			}
+		}
+	}
+}
+
+// A route that forks waits for what it depends on, and its readiness says so.
+func TestForkingRoutesWaitForTheirDependencies(t *testing.T) {
+	done := filepath.Join(t.TempDir(), "done")
+	d := serveFile(t, `
+server: {listen: "LISTEN"}
+routes:
+  - {name: up, mode: streaming, fprocess: tr a-z A-Z, depends_on: {migrate: completed}, timeouts: {queue: 1m}}
+services:
+  - {name: migrate, restart: never, shell: true, fprocess: "until [ -e `+done+` ]; do sleep 0.01; done"}
+`).waitListening()
+	if status, body := d.get("/_/ready/up"); status != 503 || !strings.Contains(body, "migrate") {
+		t.Errorf("%d %s", status, body)
+	}
+	answer := make(chan answered, 1)
+	go func() {
+		got, _ := d.try("POST", "/up", nil, "x")
+		answer <- got
+	}()
+	if err := os.WriteFile(done, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answer; got.status != 200 || got.body != "X" {
+		t.Errorf("%d %q", got.status, got.body)
+	}
+	if status, body := d.get("/_/ready/up"); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+// An upstream that is run elsewhere is ready when it takes connections.
+func TestReadinessOfAnUpstreamElsewhere(t *testing.T) {
+	address := freeAddress(t)
+	d := serveFile(t, `
+server: {listen: "LISTEN"}
+routes: [{name: far, mode: http, upstream: "`+address+`"}]
+`).waitListening()
+	if status, _ := d.get("/_/ready/far"); status != 503 {
+		t.Errorf("%d while nobody listens", status)
+	}
+	if status, body := d.get("/far"); status != 502 {
+		t.Errorf("%d %s", status, body)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if status, body := d.get("/_/ready/far"); status != 200 {
+		t.Errorf("%d %s while somebody listens", status, body)
+	}
+}
+
+// A body that comes too slowly is answered with 408 in every mode that reads one.
+func TestSlowBodiesAre408(t *testing.T) {
+	d := serveFile(t, `
+server: {listen: "LISTEN"}
+defaults: {timeouts: {read: 100ms}}
+routes:
+  - {name: app, mode: http, fprocess: SELF}
+  - {name: buffered, mode: http, fprocess: SELF, buffer_body: true}
+  - {name: up, mode: streaming, fprocess: wc -c}
+  - {name: all, mode: serializing, fprocess: wc -c}
+`).waitListening()
+	d.pid("/app")
+	d.pid("/buffered")
+	for _, path := range []string{"/app/read", "/buffered/read", "/up", "/all"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(d.base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab", path)
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		if response.StatusCode != http.StatusRequestTimeout {
+			t.Errorf("%s: %s", path, response.Status)
+		}
+	}
+}
+
+func TestCallSendsABodyFromStandardInput(t *testing.T) {
+	d := serveFile(t, "server: {listen: \"LISTEN\"}\nroutes: [{name: up, mode: streaming, fprocess: tr a-z A-Z}]\n").waitListening()
+	body := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(body, []byte("from a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errOut, status := d.command("call", "up", "-d", "@"+body); status != 0 || out != "FROM A FILE" {
+		t.Errorf("%d %q %q", status, out, errOut)
+	}
+}
+
+// What the programs of a forking route print is in logs.
+func TestLogsOfForkingRoutes(t *testing.T) {
+	d := serveFile(t, "server: {listen: \"LISTEN\"}\nroutes: [{name: talk, mode: streaming, shell: true, fprocess: 'echo spoken >&2'}]\n").waitListening()
+	d.get("/talk")
+	if out, errOut, status := d.command("logs", "talk"); status != 0 || !strings.Contains(out, "spoken") {
+		t.Errorf("%d %q %q", status, out, errOut)
+	}
 }

@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 func validateCommand(from *source) *cobra.Command {
@@ -16,12 +19,16 @@ func validateCommand(from *source) *cobra.Command {
 		Use:   "validate",
 		Short: "Check the file and list every mistake in it",
 		Long: `Validate reads the file as "run" would, starts nothing, and lists every mistake
-in it with its line and column. The status is 0 when there is none, else 1.`,
+in it with its line and column, then the programs, users and folders that are not
+there. The status is 0 when there is nothing to list, else 1.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "a list of {file, line, column, path, message, hint}")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := from.load()
+		if err == nil {
+			err = wouldRun(cfg)
+		}
 		problems, areProblems := errors.AsType[schema.Problems](err)
 		if asJSON && (err == nil || areProblems) {
 			if problems == nil {
@@ -44,6 +51,23 @@ in it with its line and column. The status is 0 when there is none, else 1.`,
 		return nil
 	}
 	return cmd
+}
+
+// wouldRun gives what the file alone does not show: a program, a user or a folder that
+// is not there. They are problems without a line.
+func wouldRun(cfg *schema.Config) error {
+	quiet := slog.New(slog.DiscardHandler)
+	d := &daemon{log: quiet, supervisor: supervisor.New(supervisor.Options{Log: quiet})}
+	_, _, closers, err := d.prepare(cfg)
+	closeAll(closers)
+	if err == nil {
+		return nil
+	}
+	var problems schema.Problems
+	for line := range strings.Lines(err.Error()) {
+		problems = append(problems, schema.Problem{File: cfg.File, Message: strings.TrimSpace(line)})
+	}
+	return problems
 }
 
 // count is "1 route" or "3 routes".
