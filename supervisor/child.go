@@ -16,6 +16,7 @@ import (
 // system.
 type Child struct {
 	pid  int
+	mark string        // what its descendants bear
 	done chan struct{} // closed when the leader has ended
 	exit Exit          // set before done is closed
 

@@ -13,9 +13,15 @@ import (
 // fork starts the program as the leader of a group of its own that does not outlive
 // this program.
 func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential, long bool) (*Child, error) {
+	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: cred}
+	return bear(path, argv, attr, long)
+}
+
+// bear starts the leader of a group.
+func bear(path string, argv []string, attr *syscall.ProcAttr, long bool) (*Child, error) {
 	c := &Child{done: make(chan struct{})}
 	pidfd := -1
-	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd, Credential: cred}
+	attr.Sys.PidFD = &pidfd
 	err := kernel.start(long, func() (pid int, err error) {
 		adoptOrphans()
 		c.pid, err = syscall.ForkExec(path, argv, attr)

@@ -9,10 +9,15 @@ import (
 )
 
 // fork starts the program as the leader of a group of its own. Where there is no
-// parent-death signal, children outlive a watchdogd that is killed.
+// parent-death signal, only the guard ends it when watchdogd is killed.
 func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential, long bool) (*Child, error) {
-	c := &Child{done: make(chan struct{})}
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Credential: cred}
+	return bear(path, argv, attr, long)
+}
+
+// bear starts the leader of a group.
+func bear(path string, argv []string, attr *syscall.ProcAttr, long bool) (*Child, error) {
+	c := &Child{done: make(chan struct{})}
 	err := kernel.start(long, func() (pid int, err error) {
 		c.pid, err = syscall.ForkExec(path, argv, attr)
 		return c.pid, err

@@ -45,14 +45,12 @@ func (e *environ) get(name string) string {
 	return ""
 }
 
-// with gives the list with more in it, more winning. e itself stays as it is.
-func (e *environ) with(more []string) []string {
-	if len(more) == 0 {
-		return e.list
-	}
-	list := make([]string, len(e.list), len(e.list)+len(more))
+// with gives the list with more in it, more winning, and the variable mark, which wins
+// over all. e itself stays as it is.
+func (e *environ) with(more []string, mark string) []string {
+	list := make([]string, len(e.list), len(e.list)+len(more)+1)
 	copy(list, e.list)
-	for _, kv := range more {
+	put := func(kv string) {
 		name, _, _ := strings.Cut(kv, "=")
 		if i, ok := e.at[name]; ok {
 			list[i] = kv
@@ -60,6 +58,10 @@ func (e *environ) with(more []string) []string {
 			list = append(list, kv)
 		}
 	}
+	for _, kv := range more {
+		put(kv)
+	}
+	put(mark)
 	return list
 }
 

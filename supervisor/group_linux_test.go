@@ -107,6 +107,83 @@ func TestChildrenDieWithAKilledSupervisor(t *testing.T) {
 	}
 }
 
+func TestNobodyIsLeftOfAKilledSupervisor(t *testing.T) {
+	c, out := host(t, "clan", nil)
+	pids := map[string]int{}
+	for range 4 {
+		what, pid, ok := strings.Cut(readLine(t, out), " ")
+		if !ok { // the forked call's prints its number alone
+			what, pid = "call", what
+		}
+		pids[what] = atoi(t, pid)
+	}
+	for what, pid := range pids {
+		if !alive(pid) {
+			t.Fatalf("%s: %d is not there", what, pid)
+		}
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		_ = syscall.Kill(pids["guard"], sig)
+	}
+	_ = c.Process.Kill()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	for what, pid := range pids {
+		if !awaitEnd(ctx, pid) {
+			t.Errorf("%s: %d lives on", what, pid)
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+func TestAGuardThatIsKilledIsStartedAgainAndHoldsNothing(t *testing.T) {
+	s := newStack(t, service(t, "child", "sleep"))
+	s.await("child", "ready", allReady(1))
+	first := awaitGuard(t, 0)
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", first))
+	if err != nil || len(fds) != 3 {
+		t.Errorf("the guard holds %v (%v)", fds, err)
+	}
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	second := awaitGuard(t, first)
+	s.stop()
+	if alive(second) {
+		t.Error("the guard outlives what it guards")
+	}
+}
+
+// awaitGuard gives our guard when it reads, another than not.
+func awaitGuard(t *testing.T, not int) int {
+	t.Helper()
+	for limit := time.Now().Add(bound); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+		if pid := guardOf(os.Getpid()); pid != 0 && pid != not {
+			return pid
+		}
+	}
+	t.Fatal("there is no guard")
+	return 0
+}
+
+// guardOf gives the guard of a program when it ignores signals, or 0.
+func guardOf(parent int) int {
+	for _, e := range readTable() {
+		if e.ppid != parent {
+			continue
+		}
+		argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", e.pid))
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.pid))
+		_, ignored, _ := strings.Cut(string(status), "SigIgn:\t")
+		ignored, _, _ = strings.Cut(ignored, "\n")
+		mask, _ := strconv.ParseUint(ignored, 16, 64)
+		if strings.HasPrefix(string(argv), guardName) && mask&(1<<(syscall.SIGQUIT-1)) != 0 {
+			return e.pid
+		}
+	}
+	return 0
+}
+
 func TestAsPID1OrphansAreReapedAndNoStatusIsStolen(t *testing.T) {
 	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
@@ -173,6 +250,27 @@ func hosts(what string) int {
 		begin(of("child", "sleep"))
 		await(ready)
 		fmt.Println(sup.Status()[0].Instances[0].PID)
+		select {}
+	case "clan":
+		begin(of("plain", "orphan plain"), of("setsid", "orphan setsid"))
+		await(ready)
+		await(func([]Status) bool {
+			lines, _ := sup.Logs(0)
+			return len(lines) == 2 && guardOf(os.Getpid()) != 0
+		})
+		lines, _ := sup.Logs(0)
+		for _, l := range lines {
+			fmt.Println(l.Name, l.Text)
+		}
+		prog, err := NewProgram("call", ptr(of("call", "orphan setsid").Process))
+		if err == nil {
+			_, err = prog.Start(StartOptions{Stdout: os.Stdout})
+		}
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println("guard", guardOf(os.Getpid()))
 		select {}
 	case "init":
 		return hostInit(sup, begin, await, of, func() { cancel(); run.Wait() })

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // kernel is what a program has once because the kernel gives it once: its children,
@@ -21,13 +22,17 @@ var kernel family
 // lives as long as they do.
 type family struct {
 	mu       sync.Mutex
-	children map[int]bool // whether it came from the thread
-	thread   chan func()  // nil while there is no child of it
-	under    int          // starts under way and children, of the thread
+	children map[int]bool // whether it came from the thread, since it lives long
+	guards   []*news
+	thread   chan func() // nil while there is no child of it
+	under    int         // starts under way and children, of the thread
 
 	// birth is held for reading from before a fork until the child is in children, and
 	// for writing by whoever reaps strangers: no new child is taken for one.
 	birth sync.RWMutex
+
+	calls atomic.Uint64 // marks given to children of one call
+	shim  atomic.Bool   // main has called Shim: started again, we are what argv[0] says
 }
 
 // start calls fork, for a child that lives long on the thread of those. The pid that it
@@ -65,6 +70,9 @@ func (f *family) bear(long bool, fork func() (pid int, err error)) error {
 			f.children = map[int]bool{}
 		}
 		f.children[pid] = long
+		for _, n := range f.guards {
+			n.born(pid, long)
+		}
 		f.mu.Unlock()
 	}
 	return err
@@ -76,6 +84,9 @@ func (f *family) forget(pid int) {
 	defer f.mu.Unlock()
 	if f.children[pid] {
 		f.rest()
+		for _, n := range f.guards {
+			n.died(pid)
+		}
 	}
 	delete(f.children, pid)
 }

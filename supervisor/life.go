@@ -178,7 +178,6 @@ func (s *slot) begin() (*Instance, error) {
 // below gives way to it, above does not.
 func (i *Instance) environ() (below, above []string) {
 	below = []string{"INSTANCE=" + strconv.Itoa(i.number), "NAME=" + i.p.name}
-	above = []string{markName + "=" + i.mark}
 	switch i.recipe.port {
 	case portChosen:
 		above = append(above, "PORT="+strconv.Itoa(i.port))
@@ -228,7 +227,7 @@ func (i *Instance) start(command *command) (err error) {
 		o.Stdout = o.Stdin
 	}
 	i.began = time.Now()
-	if i.child, err = i.recipe.program.start(command, o, true); err != nil {
+	if i.child, err = i.recipe.program.start(command, o, markName+"="+i.mark, true); err != nil {
 		return err
 	}
 	i.copies.files = ours

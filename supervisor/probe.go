@@ -163,7 +163,7 @@ func (p *probe) run(ctx context.Context, i *Instance) error {
 	if err != nil {
 		return err
 	}
-	child, err := p.program.start(&command, StartOptions{}, false)
+	child, err := p.program.start(&command, StartOptions{}, markName+"="+i.mark, false)
 	if err != nil {
 		return err
 	}

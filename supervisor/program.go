@@ -84,15 +84,18 @@ func NewProgram(name string, p *schema.Process) (*Program, error) {
 // program is killed. It returns when the program runs, and the caller then ends it by
 // Stop or Kill. The files given remain the caller's to close. The error is one sentence,
 // and wraps the system's (syscall.E2BIG for an environment that is too large).
-func (p *Program) Start(o StartOptions) (*Child, error) { return p.start(&p.plain, o, false) }
+func (p *Program) Start(o StartOptions) (*Child, error) {
+	return p.start(&p.plain, o, callMark(), false)
+}
 
-// start starts c. A child that is to live as long as this program does is long.
-func (p *Program) start(c *command, o StartOptions, long bool) (*Child, error) {
+// start starts c, with the variable mark. A child that is to live as long as this program
+// does is long.
+func (p *Program) start(c *command, o StartOptions, mark string, long bool) (*Child, error) {
 	null, err := devNull()
 	if err != nil {
 		return nil, err
 	}
-	attr := &syscall.ProcAttr{Dir: c.dir, Env: c.env.with(o.Env), Files: make([]uintptr, 0, 8)}
+	attr := &syscall.ProcAttr{Dir: c.dir, Env: c.env.with(o.Env, mark), Files: make([]uintptr, 0, 8)}
 	for _, f := range [...]*os.File{o.Stdin, o.Stdout, o.Stderr} {
 		if f == nil {
 			f = null
@@ -116,6 +119,7 @@ func (p *Program) start(c *command, o StartOptions, long bool) (*Child, error) {
 		child, err := fork(path, argv, attr, cred, long)
 		switch {
 		case err == nil:
+			child.mark = mark[len(markName)+1:]
 			return child, nil
 		case err == syscall.ETXTBSY && try < 10:
 			// Somebody has the file open for writing, or a fork elsewhere still holds

@@ -115,11 +115,13 @@ func sweepOrphans(ctx context.Context, mark string, sig syscall.Signal) int {
 	return sweep(ctx, sig, func(e entry) bool { return markOf(e.pid) == mark })
 }
 
-// sweepAll kills all adopted children but those that another supervisor's lives left.
+// sweepAll kills all adopted children but those that the lives of another Supervisor of
+// this program left.
 func sweepAll(marks string) {
 	sweep(context.Background(), syscall.SIGKILL, func(e entry) bool {
 		its := markOf(e.pid)
-		return strings.HasPrefix(its, marks) || its == "" && !ownedElsewhere(e.top)
+		return strings.HasPrefix(its, marks) || strings.HasPrefix(its, callMarks()) ||
+			!strings.HasPrefix(its, ourMark()) && !ownedElsewhere(e.top)
 	})
 	kernel.reapDeep()
 }

@@ -18,12 +18,18 @@ const shimName = "watchdogd: start"
 
 // Shim is called first of all in main. When this program was started as the shim that
 // sets rlimits, umask and user of a child, it becomes that child and never returns;
-// otherwise it returns false at once.
+// nor does it when it was started as the guard, which ends what is left of the children
+// when watchdogd was killed. Otherwise it returns false at once.
 //
 // Go cannot run code of its own between fork and exec, so limits that hold for one child
 // only are set by a program between the two: ourselves.
 func Shim() bool {
-	if len(os.Args) < 7 || os.Args[0] != shimName {
+	switch {
+	case len(os.Args) == 2 && os.Args[0] == guardName:
+		beGuard(os.Stdin, os.Args[1])
+		os.Exit(0)
+	case len(os.Args) < 7 || os.Args[0] != shimName:
+		kernel.shim.Store(true)
 		return false
 	}
 	err := becomeChild(os.Args[1:])

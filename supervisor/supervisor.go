@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,7 +53,7 @@ var ErrStopped = errors.New("the supervisor has been stopped")
 // New gives a Supervisor of nothing. It starts nothing.
 func New(opt Options) *Supervisor {
 	s := &Supervisor{opt: opt, log: opt.Log, hurry: make(chan struct{}), byName: map[string]*Process{}, attached: map[string]*Output{}}
-	s.marks = fmt.Sprintf("%d.%08x.", os.Getpid(), rand.Uint32())
+	s.marks = fmt.Sprintf("%s%08x.", ourMark(), rand.Uint32())
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -76,6 +74,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	reap, stop := context.WithCancel(context.Background())
 	var reaper sync.WaitGroup
 	reaper.Go(func() { reapOrphans(reap) })
+	reaper.Go(func() { guard(reap, s.log) })
 
 	<-ctx.Done()
 	s.mu.Lock()
@@ -374,13 +373,4 @@ func (s *Supervisor) Process(name string) *Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byName[name]
-}
-
-// markName is the environment variable by which the descendants of a life are known
-// when they have left its group.
-const markName = "WATCHDOGD_LIFE"
-
-// mark is a word for one life that no other has.
-func (s *Supervisor) mark() string {
-	return s.marks + strconv.FormatUint(s.lives.Add(1), 10)
 }

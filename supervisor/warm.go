@@ -204,7 +204,7 @@ func newWarm(r *recipe) (_ *WarmChild, err error) {
 			return nil, err
 		}
 	}
-	w.Child, err = r.program.start(&command, StartOptions{Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], Extra: theirs[3:]}, true)
+	w.Child, err = r.program.start(&command, StartOptions{Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], Extra: theirs[3:]}, callMark(), true)
 	if err != nil {
 		return nil, err
 	}
