@@ -26,8 +26,9 @@ import (
 // request in one write, because the known client libraries want them in one read, with
 // Content-Length always and never chunked. It is trusted with the next request only
 // while it keeps to the protocol: one that prints what belongs to no answer, gives no
-// length, answers without having read its request, overruns the call's time or dies is
-// replaced, and the others go on.
+// length, answers without having read its request or overruns the call's time is
+// replaced, and the others go on. One that ended by itself is left to the policy of
+// restart, which counts its end.
 //
 // Requests and responses are held as a whole, above 1 MiB in temporary files: no slow
 // caller keeps a worker busy. Only an event stream is passed on as it comes.
@@ -125,7 +126,7 @@ func (c *burning) run() error {
 		err = c.use(instance, first)
 		instance.Release()
 		if useless, ok := errors.AsType[uselessError](err); ok && n < mostWorkers {
-			c.a.log.Warn("worker replaced before it was used", "instance", c.instance, "pid", c.pid, "error", useless.Error())
+			c.a.log.Warn("worker of no use, another is tried", "instance", c.instance, "pid", c.pid, "error", useless.Error())
 			continue
 		}
 		return err
@@ -155,39 +156,48 @@ type uselessError struct{ error }
 func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	w, ok := instance.Keep(func() io.Closer { return newWorker(instance.Conn()) }).(*worker)
 	if !ok || w.conn == nil {
-		replace(instance, "its socket cannot be used")
+		part(instance, "its socket cannot be used", false)
 		return uselessError{errors.New("its socket cannot be used")}
 	}
 	w.borrow()
 	defer w.release()
 	fault := w.idleFault()
 	if fault != nil {
-		replace(instance, fault.Error())
+		part(instance, fault.Error(), fault == errClosed)
 		return uselessError{fault}
 	}
+	mayEnd := true                                                        // a worker that failed may be about to end
 	done := atEnd(c.r.Context(), func() { _ = w.SetDeadline(c.limit()) }) // it fails when the worker is gone, as will all else
 	err := c.exchange(w, first)
 	if done() {
 		if err == nil {
 			fault = w.SetDeadline(time.Time{})
 		} else if e := outcome(c.r.Context(), "", err); e.Kind == failure.Timeout {
-			fault = fmt.Errorf("it overran timeouts.%s", e.Timeout)
+			fault, mayEnd = fmt.Errorf("it overran timeouts.%s", e.Timeout), false
 		}
 	}
 	if fault == nil {
 		fault = err
 	}
 	if fault == nil {
-		fault = c.afterFault(w)
+		fault, mayEnd = c.afterFault(w), c.head.close
+	}
+	if e, ok := errors.AsType[*failure.Error](fault); ok && e.Kind == failure.ResponseTooBig {
+		mayEnd = false
 	}
 	if fault != nil {
-		replace(instance, fault.Error())
+		part(instance, fault.Error(), mayEnd)
 	}
 	return err
 }
 
-// replace returns when nobody is given the instance any more.
-func replace(instance *supervisor.Instance, reason string) {
+// part sees to it that nobody is given the instance any more, and returns when that is
+// so. One that has ended by itself, or does so in a moment where that may be, is left to
+// the policy of restart.
+func part(instance *supervisor.Instance, reason string, mayEnd bool) {
+	if mayEnd && instance.Suspect(context.Background()) { // 100 ms at most
+		return
+	}
 	instance.Replace(reason)
 	select {
 	case <-instance.Done():
@@ -472,10 +482,12 @@ func (w *worker) idleFault() error {
 	case err == errNotYet:
 		return nil
 	case err == io.EOF:
-		return errors.New("it closed its output")
+		return errClosed
 	}
 	return fmt.Errorf("its socket failed: %w", err)
 }
+
+var errClosed = errors.New("it closed its output")
 
 // unread reports whether the worker has left bytes of its request unread. They would
 // be the beginning of its next one.

@@ -115,6 +115,38 @@ func TestWorkerThatBreaksTheProtocolIsReplaced(t *testing.T) {
 	}
 }
 
+func TestWorkerThatEndsIsCountedAndOneThatLivesIsNot(t *testing.T) {
+	for path, last := range map[string]string{"/die": "exit status 3", "/half": "exit status 3", "/http10": "exit status 0",
+		"/garbage-and-exit": "exit status 1", "/kill": "killed by SIGKILL", "/garbage": "", "/lengthless": ""} {
+		t.Run(path[1:], func(t *testing.T) {
+			t.Parallel()
+			s := serveWorkers(t, "worker", "")
+			s.do(t, "GET", path, nil)
+			if resp, body := s.do(t, "GET", "/pid", nil); resp.StatusCode != 200 {
+				t.Fatalf("%d %s", resp.StatusCode, body)
+			}
+			want := 0
+			if last != "" {
+				want = 1
+			}
+			if st := s.process.Status(); st.LastExit != last || st.Restarts != want {
+				t.Errorf("%d restarts, last exit %q", st.Restarts, st.LastExit)
+			}
+		})
+	}
+}
+
+func TestWorkerThatDiesAtEachCallIsInACrashLoop(t *testing.T) {
+	s := serveWorkers(t, "worker", "restart: {min: 1ms, max: 1h, give_up: {exits: 3, within: 1h}}")
+	for range 3 {
+		resp, body := s.do(t, "GET", "/die", nil)
+		wantProblem(t, resp, body, 502)
+	}
+	eventually(t, "it is in a crash loop", func() bool { return s.process.State() == supervisor.CrashLoop })
+	resp, body := s.do(t, "GET", "/pid", nil)
+	wantProblem(t, resp, body, 503, "exit status 3")
+}
+
 func TestStaleBytesAreNoAnswer(t *testing.T) {
 	s := serveWorkers(t, "worker", "")
 	if _, body := s.do(t, "GET", "/stale", nil); body != "hello" {

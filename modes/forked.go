@@ -47,9 +47,9 @@ type forked struct {
 // output.
 const overtime = time.Second
 
-// patience is how long a call waits for a small body before it starts the program. One
+// bodyPause is how long a call waits for a small body before it starts the program. One
 // that is there already, as nearly all are, then never needs the program to wait.
-const patience = 5 * time.Millisecond
+const bodyPause = 5 * time.Millisecond
 
 // start starts the program of a call, to print to out. After an error in remains the
 // caller's; after that it is taken care of by end.
@@ -133,7 +133,7 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 		return file, c.stdin.err
 	case <-ctx.Done():
 		return file, context.Cause(ctx)
-	case <-time.After(patience):
+	case <-time.After(bodyPause):
 		return file, nil
 	}
 }

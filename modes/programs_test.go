@@ -324,6 +324,13 @@ var workerPrograms = map[string]func(){
 				time.Sleep(20 * time.Millisecond) // until the answer is taken
 				fmt.Print("stale")
 				_ = os.WriteFile("stale", nil, 0o600)
+			case "/garbage-and-exit":
+				fmt.Print("Traceback (most recent call last):\n")
+				os.Exit(1)
+			case "/kill":
+				p, _ := os.FindProcess(os.Getpid())
+				_ = p.Kill()
+				select {}
 			case "/die":
 				os.Exit(3)
 			case "/half":

@@ -77,7 +77,7 @@ func (c *forked) giveVars(w *supervisor.WarmChild) bool {
 	select { // nobody reads: it has closed the descriptor, or it is just ending
 	case <-w.Done():
 		return false
-	case <-time.After(patience):
+	case <-time.After(bodyPause):
 		return true
 	}
 }

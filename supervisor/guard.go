@@ -121,7 +121,7 @@ func startGuard() (*Child, *os.File, error) {
 // those and whoever has a mark that begins with mark.
 func beGuard(lines io.Reader, mark string) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
-	closeOthers()
+	becomeAlone()
 	groups := map[int]bool{}
 	for in := bufio.NewScanner(lines); in.Scan(); {
 		pgid, err := strconv.Atoi(in.Text()) // +PGID or -PGID

@@ -13,9 +13,10 @@ import (
 // guardProgram is ourselves, also after the file has been replaced.
 func guardProgram() (string, error) { return "/proc/self/exe", nil }
 
-// closeOthers closes what was open without close-on-exec when watchdogd was started,
-// such as the listeners of a socket activation.
-func closeOthers() {
+// becomeAlone takes a name that is not watchdogd's, and closes what was open without
+// close-on-exec when watchdogd was started, such as the listeners of a socket activation.
+func becomeAlone() {
+	_ = os.WriteFile("/proc/self/comm", []byte("watchdogd-guard"), 0) // without /proc it is called exe
 	if unix.CloseRange(3, 1<<31-1, 0) == nil {
 		return
 	}
