@@ -248,6 +248,9 @@ func (c *forked) readStderr() {
 	defer c.stderr.Close()
 	if !c.mixing() {
 		c.f.output.Copy(c.child.PID(), "stderr", c.stderr)
+		if outputHeld(c.stderr) { // though the group is gone, or its time is up
+			c.sweep()
+		}
 		return
 	}
 	buf := getBuffer()
@@ -281,13 +284,18 @@ func (c *forked) end() error {
 	if c.vars != nil {
 		c.vars.stop()
 	}
+	if ended {
+		c.child.Kill()
+		if outputHeld(c.stdout) {
+			c.sweep()
+		}
+	}
 	_ = c.stdout.Close() // was only read
 	if c.mixing() {
 		_ = c.stderr.SetReadDeadline(aLongTimeAgo) // as in setDeadlines
 		<-c.logged
 	}
 	if ended {
-		c.child.Kill()
 		c.swept()
 	} else {
 		c.f.left.Go(c.stop)
@@ -304,7 +312,16 @@ func (c *forked) stop() {
 	defer cancel()
 	_, _ = c.child.Wait(ctx) // Stop does the rest in either case
 	c.child.Stop(c.f.stop, time.Until(until))
+	c.sweep()
 	c.swept()
+}
+
+// sweep ends those who had left the group. It reads the process table, and so is for
+// calls that ended before their program, or left somebody who holds their output.
+func (c *forked) sweep() {
+	if n := c.child.Sweep(); n > 0 {
+		c.f.log.Info("orphans swept", "pid", c.child.PID(), "processes", n)
+	}
 }
 
 // swept takes away what the group may have used to its end.
@@ -393,6 +410,21 @@ func outputPipe(ours, its *pipeEnds) (read, write *os.File, err error) {
 	}
 	_ = syscall.SetNonblock(r, true) // of a new pipe
 	return ours.add(os.NewFile(uintptr(r), "output")), its.add(os.NewFile(uintptr(w), "output")), nil
+}
+
+// outputHeld reports whether somebody has the writing end of a pipe.
+func outputHeld(read *os.File) bool {
+	conn, err := read.SyscallConn()
+	if err != nil {
+		return false
+	}
+	held := false
+	err = conn.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd)}}
+		_, err := unix.Poll(p, 0)
+		held = err == nil && p[0].Revents&unix.POLLHUP == 0
+	})
+	return err == nil && held
 }
 
 func pipeFailure(err error) error {

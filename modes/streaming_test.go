@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -430,15 +429,20 @@ func TestThoseWhoHoldTheOutputAreWaitedForASecondAndSwept(t *testing.T) {
 	}
 }
 
-// One who has left the group cannot be swept, and is not waited for either.
-func TestThoseWhoLeftTheGroupDoNotHoldTheResponse(t *testing.T) {
-	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'setsid sleep 1000 & echo $! >child; sleep 0.05; echo hi'")
-	resp, body := s.do(t, "GET", "/", nil)
-	if resp.StatusCode != 200 || body != "hi\n" {
-		t.Errorf("%d %q", resp.StatusCode, body)
+// One who has left the group is not waited for, and is swept when he holds the output.
+func TestThoseWhoLeftTheGroupDoNotHoldTheResponseAndAreSwept(t *testing.T) {
+	for _, to := range []string{"", ">/dev/null", "2>/dev/null"} {
+		t.Run("to"+to, func(t *testing.T) {
+			t.Parallel()
+			s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'setsid sleep 1000 "+to+" & echo $! >child; while [ \"$(cut -d\" \" -f6 /proc/$!/stat)\" != $! ]; do :; done; echo hi'")
+			resp, body := s.do(t, "GET", "/", nil)
+			if resp.StatusCode != 200 || body != "hi\n" {
+				t.Errorf("%d %q", resp.StatusCode, body)
+			}
+			s.close(t)
+			waitGone(t, s.pidIn(t, "child"))
+		})
 	}
-	s.close(t)
-	_ = syscall.Kill(s.pidIn(t, "child"), syscall.SIGKILL) // ours, and nobody else's
 }
 
 func TestStderrIsMixedIntoTheBody(t *testing.T) {

@@ -135,6 +135,14 @@ func (c *Child) Kill() {
 	c.emptied(ctx, nil)
 }
 
+// Sweep kills the descendants of the child that had left its group, and returns how many
+// there were when they are gone. It reads the process table, so it is for a child of
+// which there is reason to think that it left some. Those whose parents live are not
+// found.
+func (c *Child) Sweep() int {
+	return sweepOrphans(context.Background(), c.mark, syscall.SIGKILL)
+}
+
 // stop is Stop with a grace that lasts until ctx ends.
 func (c *Child) stop(ctx context.Context, sig syscall.Signal) Exit {
 	m := &missed{signal: sig, since: now()}
