@@ -193,10 +193,11 @@ func newConn(nc net.Conn) (*conn, error) {
 // fill reads more into the buffer; with wait false it gives errNotYet instead of
 // waiting. The end of the stream is io.EOF. The buffer must have room: see room.
 func (c *conn) fill(wait bool) error {
-	n, err := c.readNow(c.buf[c.w:])
-	if wait && err == errNotYet {
-		n, err = c.Conn.Read(c.buf[c.w:])
+	read := c.readNow
+	if wait {
+		read = c.Conn.Read
 	}
+	n, err := read(c.buf[c.w:])
 	c.w += n
 	if n > 0 {
 		return nil

@@ -19,7 +19,7 @@ import (
 type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
-	control *http.ResponseController
+	control http.ResponseController
 	splice  bool // a large body may pass without anybody seeing its progress
 
 	request request
@@ -27,12 +27,13 @@ type exchange struct {
 	head    head
 	body    body
 
-	sender   *sender // of the attempt that runs; nil without a body
+	sender   *sender // of the attempt; nil without a body
 	answered bool    // a byte of a response came
 	reached  bool    // the upstream may have seen something of the request
 	keep     bool    // the connection is as good as before
 	cause    error   // why the call ended before the attempt did; nil = it did not
 
+	interrupts  func()     // interrupt, made once
 	mu          sync.Mutex // for what follows: the call's end may come at any time
 	c           *conn
 	hijacked    net.Conn // the caller's connection after 101
@@ -45,7 +46,7 @@ type exchange struct {
 // back; stop ends the calls of interrupt, and is nil if there cannot be any.
 func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
-	x.w, x.r, x.control = w, r, http.NewResponseController(w)
+	x.w, x.r, x.control = w, r, *http.NewResponseController(w)
 	return x
 }
 
@@ -53,13 +54,18 @@ func (x *exchange) end(stop func() bool) {
 	x.finish()
 	x.request.release()
 	if stop == nil || stop() { // or interrupt has still to see that it is over
-		*x = exchange{head: head{fields: x.head.fields[:0], hops: x.head.hops[:0]}, body: body{trailer: x.body.trailer[:0]}}
+		clear(x.head.fields)
+		*x = exchange{interrupts: x.interrupts, head: head{fields: x.head.fields, hops: x.head.hops}, body: body{trailer: x.body.trailer}}
 		exchanges.Put(x)
 	}
 }
 
 // exchanges keeps the memory of exchanges that are over for those to come.
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+var exchanges = sync.Pool{New: func() any {
+	x := new(exchange)
+	x.interrupts = x.interrupt
+	return x
+}}
 
 // errInterrupted says that the call ended; context.Cause knows why.
 var errInterrupted = errors.New("the call has ended")
@@ -79,10 +85,46 @@ func (x *exchange) attempt(c *conn) error {
 		return errInterrupted
 	}
 	defer x.use(nil)
-	err := x.send(c)
-	if err == nil {
-		err = x.receive(c)
+	if x.request.length != 0 {
+		return x.converse(c)
 	}
+	n, err := c.Write(x.request.out)
+	if x.reached = n > 0; err != nil {
+		return err
+	}
+	return x.answer(c)
+}
+
+// headDelay is how long the sending of a request may take before somebody looks for
+// its response; and how long a head waits for the first bytes of its body, to leave
+// together with them.
+const headDelay = 10 * time.Millisecond
+
+// converse sends a request with a body and passes on the response, which may begin
+// before the request is sent, or make the rest of it needless. Most requests are sent
+// long before a response can be there, and one goroutine is enough.
+func (x *exchange) converse(c *conn) error {
+	s := newSender(&x.request, c)
+	x.sender = s
+	wait := headDelay
+	if x.request.expect {
+		wait = 0
+	}
+	answered := make(chan error, 1)
+	meanwhile := time.AfterFunc(wait, func() {
+		_ = s.sendHead() // if it fails, so does what follows
+		answered <- x.answer(c)
+	})
+	s.run()
+	if meanwhile.Stop() {
+		return x.answer(c)
+	}
+	return <-answered
+}
+
+// answer passes on the response, and sees to it that nothing more is sent.
+func (x *exchange) answer(c *conn) error {
+	err := x.receive(c)
 	x.cause = endOf(x.r.Context())
 	if err == nil {
 		x.finish()
@@ -93,18 +135,6 @@ func (x *exchange) attempt(c *conn) error {
 		return sent // the caller's body failed, and that stopped the reading
 	}
 	return err
-}
-
-// send sends the request; one that has a body is sent while the response is awaited.
-func (x *exchange) send(c *conn) error {
-	if x.request.length == 0 {
-		n, err := c.Write(x.request.out)
-		x.reached = n > 0
-		return err
-	}
-	x.sender = newSender(&x.request, c)
-	go x.sender.run() // ends before endSender returns
-	return nil
 }
 
 // mostInterim is how many responses of 1xx may come before the final one.

@@ -116,8 +116,10 @@ func (h *head) take(f field) error {
 		}
 		h.chunked = true
 	case "Connection":
-		h.hops = appendList(h.hops, f.value)
-		h.close = h.close || named(h.hops, "close")
+		if f.value != "keep-alive" {
+			h.hops = appendList(h.hops, f.value)
+			h.close = h.close || named(h.hops, "close")
+		}
 	case "Keep-Alive":
 		h.keepAlive = parseKeepAlive(f.value)
 	case "Trailer":

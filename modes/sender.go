@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// sender sends a request that has a body, in one attempt, while the response may
-// already be coming. Its goroutine ends with run, and the call waits for it.
+// sender sends a request that has a body, in one attempt.
 type sender struct {
 	q       *request
 	c       *conn
-	verdict chan bool // on a body that waits for 100 Continue: whether it is wanted
+	verdict chan bool // on a body that waits for 100 Continue: whether it is wanted; else nil
 
 	mu       sync.Mutex
 	headSent bool
@@ -24,20 +23,19 @@ type sender struct {
 	reached bool  // the connection took some of it
 }
 
-const (
-	// headDelay is how long a head waits for the first bytes of its body, to leave
-	// together with them.
-	headDelay = 10 * time.Millisecond
-	// expectDelay is how long a body waits for 100 Continue; some servers know
-	// nothing of it (RFC 9110, 10.1.1).
-	expectDelay = time.Second
-)
+// expectDelay is how long a body waits for 100 Continue; some servers know nothing of
+// it (RFC 9110, 10.1.1).
+const expectDelay = time.Second
 
 func newSender(q *request, c *conn) *sender {
-	return &sender{q: q, c: c, verdict: make(chan bool, 1), done: make(chan struct{})}
+	s := &sender{q: q, c: c, done: make(chan struct{})}
+	if q.expect {
+		s.verdict = make(chan bool, 1)
+	}
+	return s
 }
 
-// run sends everything.
+// run sends everything. Meanwhile others may call sendHead and decide.
 func (s *sender) run() {
 	defer close(s.done)
 	s.err = s.send()
@@ -45,12 +43,7 @@ func (s *sender) run() {
 
 func (s *sender) send() error {
 	q := s.q
-	if q.begun { // a second attempt
-		s.allRead.Store(q.ended)
-		if err := s.write(q.out); err != nil {
-			return err
-		}
-	} else if err := s.first(); err != nil {
+	if err := s.first(); err != nil {
 		return err
 	}
 	for !q.ended {
@@ -67,25 +60,23 @@ func (s *sender) send() error {
 	return nil
 }
 
-// first sends the head, and the first bytes of the body in the same write when they
-// are there soon.
+// first sends the first bytes of the body, and the head in the same write if it was not
+// sent because they were long in coming.
 func (s *sender) first() error {
 	q := s.q
-	head := q.out
-	if q.expect {
-		if err := s.sendHead(head); err != nil {
+	if q.expect && !q.begun {
+		if err := s.sendHead(); err != nil {
 			return err
 		}
 		if !s.mayGo() {
 			return errAnswered
 		}
-	} else {
-		soon := time.AfterFunc(headDelay, func() { _ = s.sendHead(head) }) // if it fails, so does the next write
-		defer soon.Stop()
 	}
-	b, err := q.readBody(head)
-	if err != nil {
-		err = s.abandon(err)
+	b, err := q.out, error(nil)
+	if !q.begun { // an earlier attempt has read them
+		if b, err = q.readBody(q.out); err != nil {
+			err = s.abandon(err)
+		}
 	}
 	s.mu.Lock() // and if the head is just being sent, that is over now
 	defer s.mu.Unlock()
@@ -102,18 +93,19 @@ func (s *sender) first() error {
 	return s.write(b)
 }
 
-// errAnswered says that the upstream answered without wanting the body.
-var errAnswered = errors.New("answered before the body was sent")
-
-func (s *sender) sendHead(head []byte) error {
+// sendHead sends the head now, if it is not sent.
+func (s *sender) sendHead() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.headSent {
 		return nil
 	}
 	s.headSent = true
-	return s.write(head)
+	return s.write(s.q.out[:s.q.head])
 }
+
+// errAnswered says that the upstream answered without wanting the body.
+var errAnswered = errors.New("answered before the body was sent")
 
 // mayGo waits until the upstream wants the body or has waited long enough for it. It
 // reports false when the upstream answered instead.
@@ -132,7 +124,7 @@ func (s *sender) mayGo() bool {
 func (s *sender) decide(wanted bool) {
 	select {
 	case s.verdict <- wanted:
-	default:
+	default: // decided, or nothing waits
 	}
 }
 
