@@ -139,7 +139,7 @@ func (s *slot) begin() (*Instance, error) {
 			return nil, err
 		}
 	case portFixed:
-		waits := func() { s.waitsFor(fmt.Sprintf("port %d, which another instance has", r.fixed)) }
+		waits := func() { s.waitsFor(fmt.Sprintf("port %d, which another instance has", r.fixed), false) }
 		if !p.sup.ports.claim(r.fixed, s.leave, waits) {
 			return nil, nil
 		}
@@ -421,6 +421,9 @@ func (i *Instance) watchReady(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
+			if i.port != 0 && r.ready.asksOwn() && errors.Is(err, syscall.ECONNREFUSED) {
+				err = fmt.Errorf("nothing listens on its port: does the program listen on $PORT (%d)? %w", i.port, err)
+			}
 			return fmt.Errorf("%w within %v (timeouts.start): %w", errLate, r.Start, err)
 		}
 		if r.port == portChosen && foreign(i.port, i.child.PID(), i.mark) {
@@ -445,7 +448,7 @@ func (i *Instance) watchReady(ctx context.Context) error {
 			i.becomes(Unready, Ready, "")
 		default:
 			if failures++; failures >= max(r.ready.Failures, 1) {
-				i.becomes(Ready, Unready, fmt.Sprintf("readiness probe %s: %v", r.ready.name, err))
+				i.becomes(Ready, Unready, fmt.Sprintf("readiness probe %s: %v", r.ready.name(i), err))
 			}
 		}
 	}
@@ -484,7 +487,7 @@ func (i *Instance) watchLive(ctx context.Context) error {
 			failures = 0
 		default:
 			if failures++; failures >= max(l.Failures, 1) {
-				return fmt.Errorf("%w %s failed %d times: %w", errUnwell, l.name, failures, err)
+				return fmt.Errorf("%w %s failed %d times: %w", errUnwell, l.name(i), failures, err)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // shown in its state.
 func (s *slot) awaitDependencies() bool {
 	for {
-		why, changed := s.unmet()
+		why, givenUp, changed := s.unmet()
 		if why == "" {
 			select {
 			case <-s.leave:
@@ -23,7 +23,7 @@ func (s *slot) awaitDependencies() bool {
 				return true
 			}
 		}
-		s.waitsFor(why)
+		s.waitsFor(why, givenUp)
 		select {
 		case <-changed:
 		case <-s.leave:
@@ -32,9 +32,9 @@ func (s *slot) awaitDependencies() bool {
 	}
 }
 
-// unmet is the first thing that the slot waits for, and a channel that is closed when
-// it may be different.
-func (s *slot) unmet() (why string, changed <-chan struct{}) {
+// unmet is the first thing that the slot waits for, whether that was given up, and a
+// channel that is closed when it may be different.
+func (s *slot) unmet() (why string, givenUp bool, changed <-chan struct{}) {
 	s.p.mu.Lock()
 	on := s.recipe.Process.DependsOn
 	s.p.mu.Unlock()
@@ -46,7 +46,7 @@ func (s *slot) unmet() (why string, changed <-chan struct{}) {
 // the error is a sentence of what was waited for.
 func (s *Supervisor) Await(ctx context.Context, on schema.Dependencies) error {
 	for {
-		why, changed := s.unmet(on)
+		why, _, changed := s.unmet(on)
 		if why == "" {
 			return nil
 		}
@@ -58,9 +58,9 @@ func (s *Supervisor) Await(ctx context.Context, on schema.Dependencies) error {
 	}
 }
 
-// unmet is the first of on that is not as it should be, and a channel that is closed
-// when it may be different.
-func (s *Supervisor) unmet(on schema.Dependencies) (why string, changed <-chan struct{}) {
+// unmet is the first of on that is not as it should be, whether it was given up, and a
+// channel that is closed when it may be different.
+func (s *Supervisor) unmet(on schema.Dependencies) (why string, givenUp bool, changed <-chan struct{}) {
 	names := make([]string, 0, len(on))
 	for n := range on {
 		names = append(names, n)
@@ -69,17 +69,18 @@ func (s *Supervisor) unmet(on schema.Dependencies) (why string, changed <-chan s
 	for _, n := range names {
 		// One that is not supervised has nothing to wait for.
 		if d := s.Process(n); d != nil {
-			if why, changed = d.meets(on[n]); why != "" {
-				return why, changed
+			if why, givenUp, changed = d.meets(on[n]); why != "" {
+				return why, givenUp, changed
 			}
 		}
 	}
-	return "", nil
+	return "", false, nil
 }
 
 // meets is empty when the process meets a condition of depends_on, and otherwise says
-// why it does not, with a channel that is closed when that may have changed.
-func (p *Process) meets(condition string) (why string, changed <-chan struct{}) {
+// why it does not, and whether the process has been given up, with a channel that is
+// closed when that may have changed.
+func (p *Process) meets(condition string) (why string, givenUp bool, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	state := p.state()
@@ -94,13 +95,13 @@ func (p *Process) meets(condition string) (why string, changed <-chan struct{}) 
 		met = state == Ready || state == Idle
 	}
 	if met {
-		return "", nil
+		return "", false, nil
 	}
 	why = fmt.Sprintf("%s to be %s, which is %s", p.name, condition, state)
 	if (state == Exited || state == Backoff || state == CrashLoop) && p.last != nil {
 		why += " (" + p.last.why + ")"
 	}
-	return why, p.nextChange()
+	return why, state == Exited || state == CrashLoop, p.nextChange()
 }
 
 // dependents gives for each process those that depend on it.

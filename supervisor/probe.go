@@ -18,7 +18,6 @@ import (
 // probe asks one thing of an instance.
 type probe struct {
 	schema.Probe
-	name    string   // for messages
 	program *Program // exec
 }
 
@@ -28,24 +27,37 @@ func newProbe(name string, p schema.Probe, of *schema.Process) (*probe, error) {
 	var err error
 	switch {
 	case p.Log != "":
-		pr.name = "log " + string(p.Log)
 		if _, err := pr.line(schema.Vars{Port: 1, Name: name}); err != nil {
 			return nil, fmt.Errorf("the regular expression of the log probe: %w", err)
 		}
 	case !p.Exec.Empty():
-		pr.name = "exec"
 		asks := *of
 		asks.FProcess = p.Exec
 		asks.Shell = len(p.Exec.Words) == 0
 		if pr.program, err = NewProgram(name, &asks); err != nil {
 			return nil, fmt.Errorf("exec probe: %w", err)
 		}
-	case p.HTTP != "":
-		pr.name = "http " + string(p.HTTP)
-	default:
-		pr.name = "tcp " + string(p.TCP)
 	}
 	return pr, nil
+}
+
+// name is what is asked of i, for messages.
+func (p *probe) name(i *Instance) string {
+	switch {
+	case p.Log != "":
+		return "log " + p.Log.Expand(i.vars())
+	case p.program != nil:
+		return "exec"
+	case p.HTTP != "":
+		return "http " + p.HTTP.Expand(i.vars())
+	}
+	_, address := p.address(i)
+	return "tcp " + address
+}
+
+// asksOwn reports whether the probe connects to where the instance itself should listen.
+func (p *probe) asksOwn() bool {
+	return p.TCP == "${PORT}" || strings.HasPrefix(string(p.HTTP), "/")
 }
 
 // line is what a line of output must match for a log probe.
@@ -71,7 +83,7 @@ func (p *probe) untilReady(ctx context.Context, i *Instance) error {
 			wait = min(wait*3/2, max(slowPause, firstPause))
 		}
 		if !pause(ctx, wait) {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return fmt.Errorf("%s: %w", p.name(i), err)
 		}
 	}
 }
@@ -92,14 +104,26 @@ func (p *probe) ask(ctx context.Context, i *Instance) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	v := i.vars()
 	switch {
 	case p.program != nil:
 		return p.run(ctx, i)
 	case p.HTTP != "":
-		return p.get(ctx, i, p.HTTP.Expand(v))
+		return p.get(ctx, i, p.HTTP.Expand(i.vars()))
 	}
-	network, address := "tcp", p.TCP.Expand(v)
+	network, address := p.address(i)
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			return op.Err // name says whom we dialed
+		}
+		return err
+	}
+	return conn.Close()
+}
+
+// address is where a tcp probe connects to.
+func (p *probe) address(i *Instance) (network, address string) {
+	network, address = "tcp", p.TCP.Expand(i.vars())
 	if p.TCP == "${PORT}" {
 		if u, err := schema.ParseUpstream(i.upstream); i.upstream != "" && err == nil {
 			network, address = u.Network, u.Address
@@ -111,11 +135,7 @@ func (p *probe) ask(ctx context.Context, i *Instance) error {
 	} else if strings.HasPrefix(address, ":") {
 		address = "127.0.0.1" + address
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
+	return network, address
 }
 
 // get asks for a path on the instance's upstream, or a URL. Any status from 200 to 399

@@ -65,7 +65,9 @@ func TestOneThatIsNotReadyInTimeIsStartedAgain(t *testing.T) {
 	spec.Start = 50 * time.Millisecond
 	s := newStack(t, spec)
 	st := s.await("api", "late", func(st Status) bool { return st.Restarts > 0 })
-	if !strings.Contains(st.LastExit, "it was not ready within 50ms (timeouts.start)") {
+	port := strings.TrimPrefix(st.LastExit, "it was not ready within 50ms (timeouts.start): nothing listens on its port: does the program listen on $PORT (")
+	port, rest, _ := strings.Cut(port, ")? ")
+	if rest != "tcp 127.0.0.1:"+port+": connect: connection refused" {
 		t.Errorf("%+v", st)
 	}
 }
@@ -667,6 +669,9 @@ func TestDependenciesAreStartedReadyOrCompletedFirst(t *testing.T) {
 	st := s.await("api", "told", func(st Status) bool { return strings.Contains(st.Reason, "exit status 6") })
 	if st.State != Waiting || st.Reason != "migrate to be completed, which is exited (exit status 6)" {
 		t.Errorf("%+v", st)
+	}
+	if line := `"level":"WARN","msg":"process","service":"api"`; !strings.Contains(strings.ReplaceAll(s.log.String(), `"route"`, `"service"`), line) {
+		t.Error("nothing is said about what api waits for")
 	}
 	_, err := s.Process("api").Acquire(context.Background(), time.Millisecond)
 	if f := failure.Of(err); f.State != "waiting" || !strings.Contains(f.Detail, "migrate to be completed") {

@@ -108,13 +108,17 @@ func (s *slot) afterwards(e ending) bool {
 // jitter is anything from 0 to d.
 func jitter(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }
 
-// waitsFor says what a slot waits for, once.
-func (s *slot) waitsFor(what string) {
+// waitsFor says what a slot waits for, once; what is given up may never come.
+func (s *slot) waitsFor(what string, givenUp bool) {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	if s.why != what {
 		s.why = what
 		s.p.change()
-		s.p.log.LogAttrs(context.Background(), slog.LevelDebug, "process", slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", what))
+		level := slog.LevelDebug
+		if givenUp {
+			level = slog.LevelWarn
+		}
+		s.p.log.LogAttrs(context.Background(), level, "process", slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", "it waits for "+what))
 	}
 }
