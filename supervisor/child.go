@@ -161,12 +161,21 @@ func (c *Child) stop(ctx context.Context, sig syscall.Signal) Exit {
 
 // missed is a signal that some of a group have not had: a shell that was about to start
 // a program blocks signals meanwhile, dies of the one that waited for it, and leaves a
-// child that was born after it. Whoever was born since is given it when the leader has
-// ended.
+// child that was born after it, or that had not become its program when it came. Whoever
+// was born since, or was young then, is given it when the leader has ended, and once
+// more a moment later.
 type missed struct {
 	signal syscall.Signal
 	since  uint64 // in ticks after boot
 }
+
+const (
+	youth      = 100 // a process may need so many ticks, a second, to become its program
+	againAfter = 100 * time.Millisecond
+)
+
+// by reports whether a process born then may have missed it.
+func (m *missed) by(born uint64) bool { return born+youth >= m.since }
 
 // emptied waits until nobody of the group is left, and reports false when ctx ended
 // before that. m may be nil.

@@ -124,7 +124,7 @@ func reap(pid int) bool {
 // A zombie whose parent is alive elsewhere and does not wait for it stays in the group
 // for ever; it is dead, and does not count.
 func awaitGroup(ctx context.Context, pgid int, m *missed) bool {
-	told := map[int]bool{}
+	told := map[int]time.Time{} // when each is told again; zero for not any more
 	for {
 		for reap(-pgid) {
 		}
@@ -133,18 +133,38 @@ func awaitGroup(ctx context.Context, pgid int, m *missed) bool {
 		}
 		alive := census.take().group(pgid)
 		if len(alive) == 0 {
+			for reap(-pgid) { // who ended meanwhile
+			}
 			return true
 		}
+		again := false // somebody is to be told once more
 		for _, p := range alive {
-			if m != nil && p.born >= m.since && !told[p.pid] {
-				told[p.pid] = true
-				_ = syscall.Kill(p.pid, m.signal) // gone is as good
+			if m == nil || !m.by(p.born) {
+				continue
+			}
+			next, ok := told[p.pid]
+			if ok && (next.IsZero() || time.Now().Before(next)) {
+				again = again || !next.IsZero()
+				continue
+			}
+			_ = syscall.Kill(p.pid, m.signal) // gone is as good
+			told[p.pid] = time.Time{}
+			if !ok {
+				told[p.pid], again = time.Now().Add(againAfter), true
 			}
 		}
+		wait, cancel := ctx, context.CancelFunc(func() {})
+		if again {
+			wait, cancel = context.WithTimeout(ctx, againAfter)
+		}
 		for _, p := range alive {
-			if !awaitEnd(ctx, p.pid) {
-				return false
+			if !awaitEnd(wait, p.pid) {
+				break
 			}
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return false
 		}
 	}
 }

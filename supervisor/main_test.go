@@ -65,6 +65,17 @@ func become_(words []string) int {
 		<-c
 		again("polite", &syscall.SysProcAttr{})
 		return 0
+	case "teacher": // starts one who misses the first signal
+		again("deaf", &syscall.SysProcAttr{})
+		select {}
+	case "deaf":
+		c := make(chan os.Signal, 3)
+		signal.Notify(c, syscall.SIGTERM)
+		fmt.Println(os.Getpid())
+		<-c
+		<-c
+		fmt.Println("bye")
+		return 0
 	case "tree": // tree DEPTH HOW: a chain of processes, each the child of the one before
 		signal.Ignore(syscall.SIGTERM)
 		depth, _ := strconv.Atoi(args[0])
