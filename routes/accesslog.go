@@ -55,4 +55,4 @@ func (c *call) log(e *ending, took time.Duration, failed *failure.Error) {
 const noWait = 100 * time.Microsecond
 
 // seconds is d as a number that a person can read: to the microsecond.
-func seconds(d time.Duration) float64 { return d.Round(time.Microsecond).Seconds() }
+func seconds(d time.Duration) float64 { return float64(d.Round(time.Microsecond).Microseconds()) / 1e6 }

@@ -27,6 +27,9 @@ type conn struct {
 	next             atomic.Bool  // the request is over: what comes is a head
 	watched          bool         // it carries HTTP/1 in the clear
 
+	// restate gives net/http's own refusals in our words; nil leaves them.
+	restate func(p []byte, peer net.Addr) []byte
+
 	// of those who read, of whom there is one at a time
 	inBody bool
 	width  int    // of the current line so far
@@ -43,6 +46,16 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.look(p[:n])
 	}
 	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if len(p) < mostPlain && c.restate != nil {
+		if ours := c.restate(p, c.RemoteAddr()); ours != nil {
+			_, err := c.Conn.Write(ours)
+			return len(p), err
+		}
+	}
+	return c.Conn.Write(p)
 }
 
 const (
@@ -145,9 +158,9 @@ func closeWrite(c net.Conn) error {
 type connKey struct{}
 
 // withConn is the ConnContext of NewServer.
-func withConn(ctx context.Context, c net.Conn) context.Context {
+func withConn(ctx context.Context, c net.Conn, restate func([]byte, net.Addr) []byte) context.Context {
 	if own := watching(c); own != nil {
-		own.watched = true
+		own.watched, own.restate = true, restate
 	}
 	return context.WithValue(ctx, connKey{}, c)
 }

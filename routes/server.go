@@ -1,7 +1,9 @@
 package routes
 
 import (
+	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -18,6 +20,10 @@ import (
 // malformed one is answered with 400, a head over MaxHeaderBytes with 431, and
 // closed as well.
 func NewServer(s schema.Server, h http.Handler, log *slog.Logger) *http.Server {
+	var restate func([]byte, net.Addr) []byte
+	if l, ok := h.(*Live); ok {
+		restate = l.restate
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -31,7 +37,7 @@ func NewServer(s schema.Server, h http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:                  bound(s.Timeouts.Idle),
 		MaxHeaderBytes:               int(s.MaxHeader),
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ConnContext:                  withConn,
+		ConnContext:                  func(ctx context.Context, c net.Conn) context.Context { return withConn(ctx, c, restate) },
 		DisableGeneralOptionsHandler: true,
 	}
 }

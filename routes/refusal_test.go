@@ -1,0 +1,80 @@
+package routes
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// What net/http refuses before any handler is answered by Respond, and counted.
+func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
+	logged := &logbook{}
+	log := slog.New(slog.NewJSONHandler(logged, nil))
+	metrics := telemetry.NewMetrics(telemetry.Options{RouteLabel: true})
+	respond := func(w http.ResponseWriter, _ *http.Request, err error) {
+		f := failure.Of(err)
+		status := map[failure.Kind]int{failure.Malformed: 400, failure.HeaderTooLarge: 431}[f.Kind]
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Content-Length", fmt.Sprint(len(f.Detail)))
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, f.Detail)
+	}
+	live := &Live{Respond: respond}
+	live.Swap(NewTable(nil, Options{Log: log, Access: true, Metrics: metrics, Respond: respond}))
+	l, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := NewServer(schema.Server{MaxHeader: 4 << 10}, live, log)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(l) }() // until Close
+	defer func() { _ = server.Close(); <-done }()
+
+	for _, test := range []struct {
+		request string
+		status  int
+		detail  string
+	}{
+		{"GET without-a-slash\r\n\r\n", 400, "no HTTP request"},
+		{"GET / HTTP/1.1\r\nFoo : x\r\nHost: a\r\n\r\n", 400, "no HTTP request"},
+		{"GET / HTTP/1.1\r\n\r\n", 400, "missing required Host header"},
+		{"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", 431, "server.max_header"},
+	} {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second)) // far more than an answer takes
+		_, _ = io.WriteString(c, test.request) // a refusal may come before all is sent
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Errorf("%.30q: %v", test.request, err)
+			continue
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != test.status || !strings.Contains(string(body), test.detail) || r.Header.Get("Content-Type") != "application/problem+json" || !r.Close {
+			t.Errorf("%.30q: %d %v %q (%v)", test.request, r.StatusCode, r.Header, body, err)
+		}
+		_ = c.Close() // answered
+	}
+	if n := len(logged.requests()); n != 4 {
+		t.Errorf("%d lines were logged", n)
+	}
+	var exposed strings.Builder
+	metrics.WritePrometheus(&exposed)
+	for _, want := range []string{`http_requests_total{code="400",method="unknown"} 3`, `code="431"`} {
+		if !strings.Contains(exposed.String(), want) {
+			t.Errorf("no %s in\n%s", want, exposed.String())
+		}
+	}
+}
