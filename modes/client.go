@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -39,6 +41,9 @@ const (
 	// that cannot be sent twice. Upstreams close connections that were idle for some
 	// seconds, and a request that crosses that close on its way is lost.
 	freshness = time.Second
+	// crowding is how long a new connection waits for its first answer before
+	// connections that are idle for as long are suspected to be in its way.
+	crowding = 100 * time.Millisecond
 )
 
 func newClient(network, address string) *client {
@@ -57,9 +62,10 @@ func (cl *client) idleConn(maxIdle time.Duration) *conn {
 		}
 		c := cl.idle[last]
 		now := time.Now()
-		if now.Sub(c.idleSince) > maxIdle && now.Before(c.expires) {
+		if now.Sub(c.idleSince) > maxIdle {
 			cl.mu.Unlock()
-			return nil // and the others are older
+			cl.closeIdle(maxIdle) // and the others are older; see makeRoom
+			return nil
 		}
 		cl.idle[last] = nil
 		cl.idle = cl.idle[:last]
@@ -71,6 +77,44 @@ func (cl *client) idleConn(maxIdle time.Duration) *conn {
 		}
 		c.close()
 	}
+}
+
+// makeRoom closes idle connections for as long as c waits for its first answer: a
+// server that attends to one connection at a time, as small ones do, waits for the next
+// request on an idle one and never looks at c. The function that it returns ends that.
+func (cl *client) makeRoom(c *conn) (stop func()) {
+	var again *time.Timer
+	made := make(chan struct{})
+	again = time.AfterFunc(crowding, func() {
+		<-made
+		if !c.answered.Load() {
+			cl.closeIdle(crowding)
+			again.Reset(crowding)
+		}
+	})
+	close(made)
+	return func() {
+		c.answered.Store(true) // if it is being seen to just now
+		again.Stop()
+	}
+}
+
+// closeIdle closes the connections that were idle for longer than that.
+func (cl *client) closeIdle(longer time.Duration) {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	cl.keepIdle(func(c *conn) bool { return time.Since(c.idleSince) <= longer })
+}
+
+// keepIdle closes the idle connections that keep does not want.
+func (cl *client) keepIdle(keep func(*conn) bool) {
+	cl.idle = slices.DeleteFunc(cl.idle, func(c *conn) bool {
+		if keep(c) {
+			return false
+		}
+		c.close()
+		return true
+	})
 }
 
 // dial makes a new connection. It fails when ctx ends.
@@ -120,17 +164,8 @@ func (cl *client) closeExpired() {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	now := time.Now()
-	kept := cl.idle[:0]
-	for _, c := range cl.idle {
-		if now.Before(c.expires) {
-			kept = append(kept, c)
-		} else {
-			c.close()
-		}
-	}
-	clear(cl.idle[len(kept):])
-	cl.idle = kept
-	if len(kept) > 0 {
+	cl.keepIdle(func(c *conn) bool { return now.Before(c.expires) })
+	if len(cl.idle) > 0 {
 		cl.sweep.Reset(idleTimeout / 4)
 	}
 }
@@ -144,10 +179,7 @@ func (cl *client) Close() error {
 	if cl.sweep != nil {
 		cl.sweep.Stop()
 	}
-	for _, c := range cl.idle {
-		c.close()
-	}
-	cl.idle = nil
+	cl.keepIdle(func(*conn) bool { return false })
 	return nil
 }
 
@@ -159,7 +191,8 @@ type conn struct {
 	buf      []byte
 	r, w     int // buf[r:w] is read and not yet used
 
-	reused    bool // it carried a call before this one
+	reused    bool        // it carried a call before this one
+	answered  atomic.Bool // something was read from it
 	idleSince time.Time
 	expires   time.Time
 
@@ -200,6 +233,9 @@ func (c *conn) fill(wait bool) error {
 	n, err := read(c.buf[c.w:])
 	c.w += n
 	if n > 0 {
+		if !c.answered.Load() {
+			c.answered.Store(true)
+		}
 		return nil
 	}
 	return err

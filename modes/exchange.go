@@ -80,7 +80,7 @@ func (e goneError) Unwrap() error { return e.err }
 // error, begun says whether the caller has seen something of it. c is as good as
 // before when keep is set, and is to be closed when not.
 func (x *exchange) attempt(c *conn) error {
-	x.sender, x.answered, x.reached, x.keep = nil, false, false, false
+	x.sender, x.answered, x.reached, x.keep, x.cause = nil, false, false, false, nil
 	if !x.use(c) {
 		return errInterrupted
 	}
@@ -89,10 +89,10 @@ func (x *exchange) attempt(c *conn) error {
 		return x.converse(c)
 	}
 	n, err := c.Write(x.request.out)
-	if x.reached = n > 0; err != nil {
+	if x.reached = n > 0; err != nil && n == 0 {
 		return err
 	}
-	return x.answer(c)
+	return x.answer(c) // an answer to a part of a large head, perhaps
 }
 
 // headDelay is how long the sending of a request may take before somebody looks for
@@ -184,8 +184,8 @@ func (x *exchange) pass(c *conn) error {
 	if h.chunked && !bodiless {
 		announce(header, h.trailer)
 	}
-	if s := x.sender; s != nil && !s.allRead.Load() {
-		s.decide(false)
+	if x.uploading() {
+		x.sender.decide(false)
 		if x.r.ProtoMajor == 1 {
 			// Whatever the caller still sends of its body must not be taken for a request.
 			header["Connection"] = []string{"close"}
@@ -209,6 +209,11 @@ func (x *exchange) pass(c *conn) error {
 	}
 	x.keep = framed && !h.close && c.r == c.w
 	return nil
+}
+
+// uploading reports whether the caller still has something of the body to send.
+func (x *exchange) uploading() bool {
+	return x.upload != nil && x.sender != nil && !x.sender.allRead.Load()
 }
 
 // begin notes that the head goes to the caller, unless the call has ended.
@@ -346,7 +351,7 @@ func (x *exchange) stopSender(s *sender) {
 	}
 	s.decide(false)
 	_ = s.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
-	if x.upload == nil || s.allRead.Load() {
+	if !x.uploading() {
 		<-s.done
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -293,6 +294,47 @@ func TestASlowUpstreamIsWaitedFor(t *testing.T) {
 	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "hello" {
 		t.Errorf("%q %v", body, err)
 	}
+}
+
+func TestAServerMayAttendToOneConnectionAtATime(t *testing.T) {
+	l := listen(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			for p := newPeer(t, c); ; {
+				r, err := http.ReadRequest(p.Reader)
+				if err != nil {
+					break
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+			_ = c.Close()
+		}
+	}()
+	defer func() { _ = l.Close(); <-done }()
+	h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(l.Addr().String())}, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = h.(io.Closer).Close() }() // or the last connection keeps the server
+	front := serve(t, h)
+	var all sync.WaitGroup
+	for _, method := range []string{"GET", "POST", "GET", "POST"} {
+		all.Go(func() {
+			for range 3 {
+				if got := fetch(t, front, method, "/", strings.NewReader("hello"), nil); got.status != 200 {
+					t.Errorf("%s: %d %s", method, got.status, got.body)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestAnAddressThatCannotBeReadIsRefusedAtOnce(t *testing.T) {

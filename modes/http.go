@@ -210,6 +210,7 @@ func (c *call) overHTTP1(up *upstream) error {
 		if conn, err = up.client.dial(c.r.Context()); err != nil {
 			return err
 		}
+		defer up.client.makeRoom(conn)()
 	}
 	c.reused = conn.reused
 	err := c.x.attempt(conn)
@@ -234,11 +235,13 @@ func (c *call) exchange(up *upstream) error {
 	}
 	c.x = newExchange(c.w, c.r)
 	c.x.splice = c.splice && c.r.ProtoMajor == 1 && c.r.TLS == nil
-	c.x.upload = c.upload
+	if c.held == nil {
+		c.x.upload = c.upload
+	}
 	if err := c.x.request.prepare(c.r, c.upload, c.held, to, up.Host); err != nil {
 		return err
 	}
-	c.stop = context.AfterFunc(c.r.Context(), c.x.interrupt)
+	c.stop = context.AfterFunc(c.r.Context(), c.x.interrupts)
 	return nil
 }
 
@@ -315,7 +318,7 @@ func (c *call) fail(err error) {
 		}
 		cut(c.w)
 	}
-	if c.x != nil && c.x.sender != nil && !c.x.sender.allRead.Load() && c.r.ProtoMajor == 1 {
+	if c.x != nil && c.x.uploading() && c.r.ProtoMajor == 1 {
 		c.w.Header().Set("Connection", "close") // what follows is the rest of the body
 	}
 	c.respond(c.w, c.r, f)
