@@ -45,6 +45,7 @@ func (s *Supervisor) Follow(ctx context.Context, n int, names []string, each fun
 		case <-ctx.Done():
 			return nil
 		case l := <-f.lines:
+			f.took(l)
 			if lost := f.takeLost(); lost > 0 {
 				if err := each(Line{Time: time.Now(), Stream: "lost", Text: fmt.Sprintf("%d lines were lost", lost)}); err != nil {
 					return err

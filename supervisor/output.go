@@ -283,19 +283,32 @@ func (o *Output) Lines() []Line {
 type follower struct {
 	lines chan Line
 	mu    sync.Mutex
+	bytes int // in lines
 	lost  int
 }
 
 func newFollower() *follower { return &follower{lines: make(chan Line, 1024)} }
 
 func (f *follower) put(l Line) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bytes+len(l.Text) > maxQueue {
+		f.lost++
+		return
+	}
 	select {
 	case f.lines <- l:
+		f.bytes += len(l.Text)
 	default:
-		f.mu.Lock()
 		f.lost++
-		f.mu.Unlock()
 	}
+}
+
+// took is called with each line that was taken from lines.
+func (f *follower) took(l Line) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bytes -= len(l.Text)
 }
 
 // takeLost is how many lines did not reach the follower since it last asked.
@@ -326,23 +339,34 @@ func (o *Output) unfollow(f *follower) {
 
 // ring is the last lines, bounded in number and in bytes.
 type ring struct {
-	all   []Line
-	first int
+	all   []Line // at most maxLast; behind the last place comes the first
+	first int    // the oldest
+	n     int
 	bytes int
 }
 
 func (r *ring) add(l Line) {
-	r.all = append(r.all, l)
-	r.bytes += len(l.Text)
-	for len(r.all)-r.first > maxLast || r.bytes > maxRing && len(r.all)-r.first > 1 {
+	for r.n == maxLast || r.n > 0 && r.bytes+len(l.Text) > maxRing {
 		r.bytes -= len(r.all[r.first].Text)
 		r.all[r.first] = Line{}
-		r.first++
+		r.first = (r.first + 1) % len(r.all)
+		r.n--
 	}
-	if r.first > maxLast {
-		r.all = append(r.all[:0:0], r.all[r.first:]...)
-		r.first = 0
+	if r.n == len(r.all) { // it grows until it is as large as it may be
+		all := make([]Line, min(max(2*len(r.all), 16), maxLast))
+		copy(all, r.lines())
+		r.all, r.first = all, 0
 	}
+	r.all[(r.first+r.n)%len(r.all)] = l
+	r.n++
+	r.bytes += len(l.Text)
 }
 
-func (r *ring) lines() []Line { return append([]Line(nil), r.all[r.first:]...) }
+func (r *ring) lines() []Line {
+	if r.n == 0 {
+		return nil
+	}
+	end := r.first + r.n
+	lines := append(make([]Line, 0, r.n), r.all[r.first:min(end, len(r.all))]...)
+	return append(lines, r.all[:max(end-len(r.all), 0)]...)
+}

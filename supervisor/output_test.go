@@ -274,7 +274,61 @@ func TestTheRingIsBoundedInBytes(t *testing.T) {
 	if n := len(r.lines()); n != maxRing/maxLine {
 		t.Errorf("%d long lines are kept", n)
 	}
-	if cap(r.all) > 10*maxLast {
-		t.Errorf("room for %d", cap(r.all))
+	for n := range 5*maxLast/2 + 7 {
+		r.add(Line{PID: n})
 	}
+	lines := r.lines()
+	if len(lines) != maxLast || len(r.all) > maxLast {
+		t.Fatalf("%d lines are kept in %d places", len(lines), len(r.all))
+	}
+	for i, l := range lines {
+		if want := 5*maxLast/2 + 7 - maxLast + i; l.PID != want {
+			t.Fatalf("line %d is the %dth, not the %dth", i, l.PID, want)
+		}
+	}
+}
+
+func TestOneWhoFollowsAndDoesNotReadIsBoundedInBytes(t *testing.T) {
+	f := newFollower()
+	for range 100 {
+		f.put(Line{Text: strings.Repeat("x", maxLine)})
+	}
+	if n := len(f.lines); n != maxQueue/maxLine || f.takeLost() != 100-n {
+		t.Errorf("%d long lines wait", n)
+	}
+	f.took(<-f.lines)
+	f.put(Line{})
+	if n := f.takeLost(); n != 0 {
+		t.Error("after one was taken there is no room")
+	}
+}
+
+func TestAFloodOfShortLinesCostsLittleMemory(t *testing.T) {
+	for _, to := range []io.Writer{io.Discard, &stuck{free: make(chan struct{})}} {
+		var before, after runtime.MemStats
+		o := NewOutput(slog.New(slog.NewJSONHandler(to, nil)), "fn")
+		f := newFollower()
+		o.follow(f)
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		o.Copy(7, "stdout", io.LimitReader(twos{}, 4<<20))
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 24<<20 {
+			t.Errorf("the heap has grown by %d bytes", grown)
+		}
+		if s, ok := to.(*stuck); ok {
+			close(s.free)
+		}
+		o.settle(bound)
+	}
+}
+
+// twos is lines of two bytes without end.
+type twos struct{}
+
+func (twos) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = "x\n"[i%2]
+	}
+	return len(p) &^ 1, nil
 }
