@@ -230,7 +230,7 @@ func guardOf(parent int) int {
 		_, ignored, _ := strings.Cut(string(status), "SigIgn:\t")
 		ignored, _, _ = strings.Cut(ignored, "\n")
 		mask, _ := strconv.ParseUint(ignored, 16, 64)
-		if strings.HasPrefix(string(argv), guardName) && mask&(1<<(syscall.SIGQUIT-1)) != 0 {
+		if strings.HasPrefix(string(argv), guardName) && mask&(1<<(syscall.SIGTERM-1)) != 0 {
 			return e.pid
 		}
 	}

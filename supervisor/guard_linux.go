@@ -13,18 +13,24 @@ import (
 // guardProgram is ourselves, also after the file has been replaced.
 func guardProgram() (string, error) { return "/proc/self/exe", nil }
 
-// becomeAlone takes a name that is not watchdogd's, and closes what was open without
-// close-on-exec when watchdogd was started, such as the listeners of a socket activation.
+// becomeAlone closes what was open without close-on-exec when watchdogd was started,
+// such as the listeners of a socket activation, and then takes a name that is not
+// watchdogd's. Nothing is opened by package os, before or here: its poller would be
+// closed with the rest, or stay.
 func becomeAlone() {
-	_ = os.WriteFile("/proc/self/comm", []byte("watchdogd-guard"), 0) // without /proc it is called exe
+	closeOthers()
+	if fd, err := unix.Open("/proc/self/comm", unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil { // without /proc it is called exe
+		_, _ = unix.Write(fd, []byte("watchdogd-guard")) // as above
+		_ = unix.Close(fd)                               // was written at once
+	}
+}
+
+func closeOthers() {
 	if unix.CloseRange(3, 1<<31-1, 0) == nil {
 		return
 	}
-	fds, _ := os.ReadDir("/proc/self/fd") // before Linux 5.9; what cannot be read stays open
-	for _, f := range fds {
-		if fd, err := strconv.Atoi(f.Name()); err == nil && fd > 2 {
-			_ = unix.Close(fd) // the folder's own is closed already
-		}
+	for fd := 3; fd < 1024; fd++ { // before Linux 5.9
+		_ = unix.Close(fd) // nearly all are not open
 	}
 }
 
