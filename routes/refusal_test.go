@@ -55,7 +55,7 @@ func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = c.SetDeadline(time.Now().Add(30 * time.Second)) // far more than an answer takes
-		_, _ = io.WriteString(c, test.request) // a refusal may come before all is sent
+		_, _ = io.WriteString(c, test.request)              // a refusal may come before all is sent
 		r, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
 			t.Errorf("%.30q: %v", test.request, err)
