@@ -46,8 +46,13 @@ func benchFork(l *lab) error {
 }
 
 // benchLookup runs the Go benchmark of the table, which prints its own figures.
-func benchLookup(*lab) error {
-	out, err := exec.Command("go", "test", "-run", "^$", "-bench", "Lookup", "-count", strconv.Itoa(*rounds), "./routes").CombinedOutput()
+func benchLookup(*lab) error { return goBench("./routes", "Lookup") }
+
+// benchSupervise runs those of the supervisor.
+func benchSupervise(*lab) error { return goBench("./supervisor", "KillToFirstAnswer|Thousand") }
+
+func goBench(folder, names string) error {
+	out, err := exec.Command("go", "test", "-run", "^$", "-bench", names, "-count", strconv.Itoa(*rounds), folder).CombinedOutput()
 	fmt.Printf("%s", out)
 	return err
 }

@@ -33,6 +33,7 @@ var benchmarks = []struct {
 	{"static", "static mode: 1 KiB file, c=64, pinned, against nginx", benchStatic},
 	{"fork", "streaming /bin/cat, c=8, against a C posix_spawn loop", benchFork},
 	{"lookup", "route lookup among 1, 100 and 10000 routes", benchLookup},
+	{"supervise", "from kill -9 to the next answer; 1000 supervised processes: threads, start, idle CPU", benchSupervise},
 }
 
 func main() {
