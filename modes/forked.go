@@ -51,13 +51,12 @@ const overtime = time.Second
 // that is there already, as nearly all are, then never needs the program to wait.
 const bodyPause = 5 * time.Millisecond
 
-// start starts the program of a call, to print to out. After an error in remains the
-// caller's; after that it is taken care of by end.
+// start starts the program of a call, to print to out once run is called. After an
+// error in remains the caller's; after that it is taken care of by end.
 func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, out *printed) (_ *forked, err error) {
 	c := &forked{f: f, w: w, in: in, out: out,
 		over: make(chan struct{}), minded: make(chan struct{}), cut: make(chan struct{})}
 	if c.adopt() {
-		c.run(ctx)
 		return c, nil
 	}
 	var ours, its pipeEnds
@@ -87,7 +86,6 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 	if c.child, err = f.program.Start(o); err != nil {
 		return nil, startFailure(err, in.vars)
 	}
-	c.run(ctx)
 	return c, nil
 }
 

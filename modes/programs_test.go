@@ -11,9 +11,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -58,6 +60,7 @@ type site struct {
 	limit int64
 	// maxHead is the size of a head that the server takes; 0 is its default.
 	maxHead int
+	calls   atomic.Int64 // under way
 }
 
 func serveRoute(t *testing.T, text string) *site {
@@ -76,6 +79,8 @@ func (s *site) serve(t *testing.T, route *schema.Route, d Deps) {
 	}
 	s.handler = handler
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls.Add(1)
+		defer s.calls.Add(-1)
 		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
@@ -133,6 +138,9 @@ func supervise(t *testing.T, text string) *site {
 // close closes the handler, which waits for all that is left of its calls.
 func (s *site) close(t *testing.T) {
 	t.Helper()
+	for deadline := time.Now().Add(soonEnough); s.calls.Load() > 0 && time.Now().Before(deadline); {
+		runtime.Gosched() // a handler is closed when no call uses it any more
+	}
 	if c, ok := s.handler.(io.Closer); ok {
 		if err := c.Close(); err != nil {
 			t.Error(err)

@@ -54,6 +54,7 @@ func (s serializing) call(w http.ResponseWriter, r *http.Request, u *upload, who
 		in.close()
 		return 0, err
 	}
+	c.run(r.Context())
 	defer out.close()
 	defer func() {
 		if cut := c.end(); err == nil {

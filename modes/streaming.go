@@ -55,6 +55,7 @@ func (s streaming) call(to *stream) (pid int, err error) {
 		return 0, err
 	}
 	to.c = c
+	c.run(to.r.Context())
 	defer out.close()
 	defer func() {
 		if cut := c.end(); err == nil {

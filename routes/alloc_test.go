@@ -62,10 +62,10 @@ func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
 // The figures are what the parts of a call need: the copy of the request, its
 // context, the forwarded headers, an id and X-Duration-Seconds.
 func TestACallAllocatesLittle(t *testing.T) {
-	if racing {
-		t.Skip("pools forget under the race detector")
-	}
 	for method, most := range map[string]float64{"GET": 9, "POST": 9} {
+		if racing {
+			most *= 10 // pools forget under the race detector
+		}
 		call := passing(method)
 		if n := testing.AllocsPerRun(200, call); n > most {
 			t.Errorf("%s: %v allocations, want %v at most", method, n, most)
