@@ -19,7 +19,7 @@ func New(route *schema.Route, d Deps) (http.Handler, error) {
 	}
 	handler, err := newMode(route, d)
 	if err != nil {
-		return nil, fmt.Errorf("route %q: %w", route.Name, err)
+		return nil, fmt.Errorf("route %s: %w", route.Name, err)
 	}
 	if route.Compress {
 		handler = compressed{handler}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -98,59 +96,4 @@ func notReady(s supervisor.Status) error {
 		e.NextStart = *s.NextStart
 	}
 	return e
-}
-
-// states are the values of watchdogd_process_state, which is 1 for the one that a
-// process is in.
-var states = []supervisor.State{
-	supervisor.Waiting, supervisor.Starting, supervisor.Ready, supervisor.Unready, supervisor.Backoff,
-	supervisor.CrashLoop, supervisor.Stopping, supervisor.Stopped, supervisor.Exited, supervisor.Idle,
-}
-
-// writeProcesses writes the metrics of the processes.
-func (d *daemon) writeProcesses(w io.Writer) {
-	all := d.supervisor.Status()
-	if len(all) == 0 {
-		return
-	}
-	family := func(name, kind, help string, each func(s supervisor.Status, sample func(labels string, value float64))) {
-		telemetry.Family(w, name, kind, help)
-		for _, s := range all {
-			each(s, func(labels string, value float64) {
-				fmt.Fprintf(w, "%s{process=%q%s} %v\n", name, s.Name, labels, value)
-			})
-		}
-	}
-	sum := func(s supervisor.Status, of func(supervisor.InstanceStatus) float64) (total float64) {
-		for _, i := range s.Instances {
-			total += of(i)
-		}
-		return total
-	}
-	family("watchdogd_process_restarts_total", "counter", "how often it was started again after an end that nobody asked for", func(s supervisor.Status, sample func(string, float64)) {
-		sample("", float64(s.Restarts))
-	})
-	family("watchdogd_process_state", "gauge", "1 for the state that it is in", func(s supervisor.Status, sample func(string, float64)) {
-		for _, state := range states {
-			value := 0.0
-			if s.State == state {
-				value = 1
-			}
-			sample(fmt.Sprintf(",state=%q", state), value)
-		}
-	})
-	family("watchdogd_process_instances", "gauge", "how many of its instances run", func(s supervisor.Status, sample func(string, float64)) {
-		sample("", sum(s, func(i supervisor.InstanceStatus) float64 {
-			if i.PID != 0 {
-				return 1
-			}
-			return 0
-		}))
-	})
-	family("watchdogd_process_resident_memory_bytes", "gauge", "memory of its instances and their descendants", func(s supervisor.Status, sample func(string, float64)) {
-		sample("", sum(s, func(i supervisor.InstanceStatus) float64 { return float64(i.RSS) }))
-	})
-	family("watchdogd_process_cpu_seconds_total", "counter", "CPU time of its running instances and their descendants", func(s supervisor.Status, sample func(string, float64)) {
-		sample("", sum(s, func(i supervisor.InstanceStatus) float64 { return i.CPUSeconds }))
-	})
 }
