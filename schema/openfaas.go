@@ -178,8 +178,11 @@ func (v *variables) server(c *Config) {
 	c.Metrics = Metrics{Listen: ":8081", Optional: true}
 	if given, ok := v.ownInt("metrics_port", 0, 65535); ok {
 		c.Metrics.Listen = fmt.Sprintf(":%d", given)
+		if given == 0 {
+			c.Metrics.Listen = ""
+		}
 	}
-	if clash(c.Metrics.Listen, c.Server.Listen[0]) {
+	if c.Metrics.Listen != "" && clash(c.Metrics.Listen, c.Server.Listen[0]) {
 		c.Metrics.Listen = ""
 		v.note("port", "is the port of the metrics too, which are not served: metrics_port moves them")
 	}
@@ -188,11 +191,7 @@ func (v *variables) server(c *Config) {
 
 func (v *variables) health(c *Config) {
 	if !v.bool("suppress_lock", false) {
-		dir, _ := v.get("TMPDIR")
-		if dir == "" {
-			dir = "/tmp"
-		}
-		c.Health.LockFile = filepath.Join(dir, ".lock")
+		c.Health.LockFile = LockFile(v.get)
 	}
 	if v.classic() {
 		c.Health.Ready = "none"
@@ -202,6 +201,15 @@ func (v *variables) health(c *Config) {
 	if path, _ := v.get("ready_path"); path != "" {
 		c.Health.ReadyPath = "/" + strings.TrimPrefix(path, "/")
 	}
+}
+
+// LockFile is the lock file of an image, from the variables that env looks up.
+func LockFile(env func(string) (string, bool)) string {
+	dir, _ := env("TMPDIR")
+	if dir == "" {
+		dir = "/tmp"
+	}
+	return filepath.Join(dir, ".lock")
 }
 
 func (v *variables) log(c *Config) {

@@ -170,6 +170,7 @@ func TestEveryVariable(t *testing.T) {
 		{"port=8081", "Metrics.Listen", ""},
 		{"port=8081|metrics_port=9001", "Metrics.Listen", ":9001"},
 		{"metrics_port=8080", "Metrics.Listen", ""},
+		{"metrics_port=0", "Metrics.Listen", ""},
 		{"metrics_port=x", "Metrics.Listen", ":8081"},
 		{"content_type=text/html", "Route.ContentType", "text/html"},
 		{"content_type=", "Route.ContentType", ""},

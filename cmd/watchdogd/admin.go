@@ -98,7 +98,7 @@ func (d *daemon) metricsHandler() http.Handler {
 func (d *daemon) adminHandler(cfg *schema.Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, info{PID: os.Getpid(), Version: versionText(), Name: cfg.Name, File: cfg.File})
+		reply(w, info{PID: os.Getpid(), Version: versionText(), Name: cfg.Name, File: origin(cfg)})
 	})
 	mux.HandleFunc("GET /v1/ps", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.list()) })
 	mux.HandleFunc("GET /v1/logs", d.serveLogs)
@@ -259,8 +259,8 @@ func ownDir(dir string) error {
 	return nil
 }
 
-// adminAddress is admin.listen, or the socket that belongs to the file: every
-// command finds it from the same file again.
+// adminAddress is admin.listen, or the socket that belongs to the file or the
+// environment: every command finds it from the same one again.
 func adminAddress(cfg *schema.Config) string {
 	if cfg.Admin.Listen != "" {
 		return cfg.Admin.Listen
@@ -271,7 +271,11 @@ func adminAddress(cfg *schema.Config) string {
 	} else {
 		dir = filepath.Join(os.TempDir(), fmt.Sprintf("watchdogd-%d", os.Getuid()))
 	}
-	sum := sha256.Sum256([]byte(cfg.File))
+	key := cfg.File
+	if key == "" { // an environment has no place: what it listens on is its own
+		key = strings.Join(cfg.Server.Listen, " ")
+	}
+	sum := sha256.Sum256([]byte(key))
 	name := cfg.Name
 	if len(name) > 24 { // a socket's path has 104 to 108 bytes (unix(7))
 		name = name[:24]
@@ -344,13 +348,13 @@ func refused(response *http.Response) error {
 
 // stack is the running watchdogd of a source's file.
 func stack(from *source) (admin, error) {
-	cfg, err := from.load()
+	cfg, _, err := from.load()
 	if err != nil {
 		return admin{}, failed(err)
 	}
 	a := admin{adminAddress(cfg), cfg.Admin.Token}
 	if _, err := askInfo(a.address, a.token); err != nil {
-		return admin{}, failed(fmt.Errorf("no watchdogd serves %s: nothing answers at %s: %w", cfg.File, a.address, err))
+		return admin{}, failed(fmt.Errorf("no watchdogd serves %s: nothing answers at %s: %w", origin(cfg), a.address, err))
 	}
 	return a, nil
 }

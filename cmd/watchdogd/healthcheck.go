@@ -26,7 +26,7 @@ a NAME for /_/ready/NAME. The status is 0 when the answer is yes, else 1.`,
 	cmd.Flags().BoolVar(&ready, "ready", false, "ask for readiness, not for health")
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := from.load()
+		cfg, _, err := from.load()
 		if err != nil {
 			return failed(err)
 		}

@@ -32,17 +32,23 @@ func main() {
 	if supervisor.Shim() { // this process is a child on its way to its program
 		return
 	}
-	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(execute(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
-// execute is the whole program but for the end of the process.
+// execute is the whole program but for the end of the process. args begin with the
+// name that the program was started by.
 func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := commands()
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.Execute()
+	var err error
+	if isFwatchdog(args[0]) || fwatchdogFlag(args[1:]) {
+		err = fwatchdog(args[1:], stderr)
+	} else {
+		root := commands()
+		root.SetArgs(args[1:])
+		root.SetIn(stdin)
+		root.SetOut(stdout)
+		root.SetErr(stderr)
+		err = root.Execute()
+	}
 	if status, ok := errors.AsType[exitStatus](err); ok {
 		if status.err != nil {
 			fmt.Fprintf(stderr, "watchdogd: %v\n", status.err)
@@ -50,7 +56,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return status.code
 	}
 	if err != nil { // cobra's own: an unknown command or flag, a missing argument
-		fmt.Fprintf(stderr, "watchdogd: %v\nTry \"%s --help\".\n", err, root.Name())
+		fmt.Fprintf(stderr, "watchdogd: %v\nTry \"watchdogd --help\".\n", err)
 		return statusUsage
 	}
 	return statusOK
@@ -90,7 +96,6 @@ func commands() *cobra.Command {
 	var from source
 	root := runCommand(&from)
 	root.Args = noSuchCommand
-	root.Version = versionText()
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		validateCommand(&from),
@@ -103,9 +108,12 @@ func commands() *cobra.Command {
 		reloadCommand(&from),
 		callCommand(&from),
 		healthcheckCommand(&from),
+		migrateCommand(),
 		envCommand(),
 		versionCommand(),
 	)
-	root.PersistentFlags().StringVarP(&from.file, "config", "c", "", "the `file` of routes (default $WATCHDOG_CONFIG, else ./watchdog.yaml)")
+	root.PersistentFlags().StringVarP(&from.file, "config", "c", "", "the `file` of routes (default $WATCHDOG_CONFIG, else ./watchdog.yaml, else the environment of an OpenFaaS image)")
+	root.PersistentFlags().BoolVar(&from.env, "env", false, "the environment is the configuration, whatever file there is")
+	root.MarkFlagsMutuallyExclusive("config", "env")
 	return root
 }

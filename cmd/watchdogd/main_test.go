@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	}
 	switch os.Getenv("WATCHDOGD_TEST_AS") {
 	case "watchdogd":
-		os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(execute(os.Args, os.Stdin, os.Stdout, os.Stderr))
 	case "server":
 		testServer()
 		return
@@ -96,6 +96,8 @@ type daemonUnderTest struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	file string // the configuration
+	name string // that it is started by, where that is not the test binary's
+	dir  string // where it is started, where that is not the test's
 	base string // http://127.0.0.1:PORT
 
 	mu    sync.Mutex
@@ -131,6 +133,10 @@ func (d *daemonUnderTest) start(args, env []string) {
 	t := d.t
 	t.Helper()
 	d.cmd = exec.Command(self(t), args...)
+	if d.name != "" {
+		d.cmd.Args[0] = d.name
+	}
+	d.cmd.Dir = d.dir
 	d.cmd.Env = append(append(os.Environ(), "WATCHDOGD_TEST_AS=watchdogd", "XDG_RUNTIME_DIR="+shortDir(t)), env...)
 	d.grew, d.ended = make(chan struct{}), make(chan struct{})
 	stderr, err := d.cmd.StderrPipe()
@@ -295,9 +301,15 @@ func (d *daemonUnderTest) command(args ...string) (stdout, stderr string, status
 // command runs watchdogd until it ends.
 func command(t *testing.T, env []string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
+	return commandOf(t, self(t), env, args...)
+}
+
+// commandOf runs program, which is watchdogd by some name, until it ends.
+func commandOf(t *testing.T, program string, env []string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self(t), args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(append(os.Environ(), env...), "WATCHDOGD_TEST_AS=watchdogd")
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut

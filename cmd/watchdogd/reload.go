@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -62,7 +63,11 @@ func (d *daemon) runReloads(ctx context.Context) error {
 
 func (d *daemon) reloadOnce(dry bool) reloadReply {
 	was := d.current.config()
-	cfg, err := d.source.load()
+	if was.File == "" {
+		d.log.Warn("not reloaded", "why", errEnvironment.Error())
+		return reloadReply{err: errEnvironment}
+	}
+	cfg, _, err := d.source.load()
 	if err == nil {
 		var changes []supervisor.Change
 		changes, err = d.supervisor.Plan(specs(cfg))
@@ -87,6 +92,8 @@ func (d *daemon) reloadOnce(dry bool) reloadReply {
 	}
 	return reloadReply{err: err}
 }
+
+var errEnvironment = errors.New("there is nothing to read again: the configuration is the environment, which does not change while a program runs; start it anew")
 
 // needRestart says what of a new configuration only a restart of watchdogd can bring.
 func needRestart(was, is *schema.Config) []string {

@@ -54,7 +54,7 @@ stopped. The second cuts off what is left. HUP reads the file again.`,
 // they stand here, and each interrupt returns only when its actor has: the order of
 // the actors is the order of the shutdown, users before the used.
 func serve(parent context.Context, from *source) error {
-	cfg, err := from.load()
+	cfg, notes, err := from.load()
 	if err != nil {
 		return failed(err)
 	}
@@ -63,7 +63,11 @@ func serve(parent context.Context, from *source) error {
 	defer out.Flush() // what is logged after the writer's own actor has ended, and in a panic
 	level := new(slog.LevelVar)
 	log := newLogger(out, cfg.Log, level, os.Stderr)
-	log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
+	if notes.Dialect == "" {
+		log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
+	} else {
+		sayEnvironment(log, notes)
+	}
 
 	stop, askStop := context.WithCancelCause(parent)
 	defer askStop(nil)

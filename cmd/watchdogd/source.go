@@ -15,25 +15,36 @@ const defaultFile = "watchdog.yaml"
 // source is where the configuration comes from, as the command line has it.
 type source struct {
 	file string   // -c
+	env  bool     // --env, or the program is called fwatchdog
 	only []string // --only
 }
 
 // load reads the configuration. The error is schema.Problems where the content of
-// the file is at fault.
-func (s *source) load() (*schema.Config, error) {
+// a file is at fault. The notes are those of an environment.
+func (s *source) load() (*schema.Config, schema.Notes, error) {
 	file, err := s.find()
 	if err != nil {
-		return nil, err
+		return nil, schema.Notes{}, err
 	}
-	cfg, err := schema.Load(file, os.LookupEnv)
-	if err != nil {
-		return nil, err
+	var cfg *schema.Config
+	var notes schema.Notes
+	if file == "" {
+		cfg, notes, err = schema.FromEnv(os.Environ())
+	} else {
+		cfg, err = schema.Load(file, os.LookupEnv)
 	}
-	return narrow(cfg, s.only)
+	if err == nil {
+		cfg, err = narrow(cfg, s.only)
+	}
+	return cfg, notes, err
 }
 
-// find is the path of the file: -c, then $WATCHDOG_CONFIG, then ./watchdog.yaml.
+// find is the path of the file: -c, then $WATCHDOG_CONFIG, then ./watchdog.yaml. It is
+// empty where there is none and the environment is a configuration.
 func (s *source) find() (string, error) {
+	if s.env {
+		return "", nil
+	}
 	if s.file != "" {
 		return s.file, nil
 	}
@@ -43,7 +54,18 @@ func (s *source) find() (string, error) {
 	if _, err := os.Stat(defaultFile); err == nil || !errors.Is(err, os.ErrNotExist) {
 		return defaultFile, nil // and its own error, when it is read
 	}
-	return "", errors.New("no configuration: there is no ./watchdog.yaml, $WATCHDOG_CONFIG is not set, and no -c was given; write one (the README's quick start shows how), or name it with -c FILE")
+	if schema.InEnv(os.Environ()) {
+		return "", nil
+	}
+	return "", errors.New("no configuration: no -c was given, $WATCHDOG_CONFIG is not set, there is no ./watchdog.yaml, and the environment has neither fprocess nor function_process nor mode; write a file (the README's quick start shows how), or name it with -c FILE")
+}
+
+// origin names where a configuration came from.
+func origin(cfg *schema.Config) string {
+	if cfg.File == "" {
+		return "the environment"
+	}
+	return cfg.File
 }
 
 // narrow keeps the named routes and services and what they depend on; no names keep all.
@@ -71,7 +93,7 @@ func narrow(cfg *schema.Config, names []string) (*schema.Config, error) {
 	}
 	for _, name := range names {
 		if _, known := needs[name]; !known {
-			return nil, fmt.Errorf("--only %s: no route or service has that name; %s has %s", name, cfg.File, strings.Join(namesOf(cfg), ", "))
+			return nil, fmt.Errorf("--only %s: no route or service has that name; %s has %s", name, origin(cfg), strings.Join(namesOf(cfg), ", "))
 		}
 		add(name)
 	}

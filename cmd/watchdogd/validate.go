@@ -25,9 +25,12 @@ there. The status is 0 when there is nothing to list, else 1.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "a list of {file, line, column, path, message, hint}")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := from.load()
+		cfg, notes, err := from.load()
 		if err == nil {
 			err = wouldRun(cfg)
+		}
+		for _, note := range notes.Notes {
+			fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: %s\n", note)
 		}
 		problems, areProblems := errors.AsType[schema.Problems](err)
 		if asJSON && (err == nil || areProblems) {
@@ -47,7 +50,7 @@ there. The status is 0 when there is nothing to list, else 1.`,
 		if err != nil {
 			return failed(err)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s.\n", cfg.File, count(len(cfg.Routes), "route"), count(len(cfg.Services), "service"))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s.\n", origin(cfg), count(len(cfg.Routes), "route"), count(len(cfg.Services), "service"))
 		return nil
 	}
 	return cmd
