@@ -107,9 +107,9 @@ func (h *cgiHead) complete() error {
 }
 
 // write puts h into the head of the answer, with typ for a body of no type.
-func (h *cgiHead) write(header http.Header, typ string) {
+func (h *cgiHead) write(header http.Header, typ []string) {
 	if h.header["Location"] == nil {
-		header["Content-Type"] = []string{typ}
+		header["Content-Type"] = typ
 	}
 	for name, values := range h.header {
 		header[name] = values

@@ -24,10 +24,12 @@ import (
 //
 //   - openfaas: what of-watchdog gives (Http_Method, Http_Path, Http_Query and an
 //     Http_Name for the first value of each header Name), and Http_Host.
+//   - classic: what the classic watchdog gives: the same, and the length of the body as
+//     Http_Content_Length and Http_ContentLength, -1 where it is not known.
 //   - cgi: the meta-variables of RFC 3875, REQUEST_URI and HTTPS.
 //   - none: nothing.
 //
-// A traceparent header becomes TRACEPARENT in the first two.
+// A traceparent header becomes TRACEPARENT in the first three.
 type environ struct {
 	kind  string
 	path  string // the route's prefix
@@ -66,7 +68,9 @@ func (e *environ) of(r *http.Request, c content) ([]string, error) {
 	var vars []string
 	switch e.kind {
 	case "openfaas":
-		vars = openfaasVars(r, c)
+		vars = openfaasVars(r, c, false)
+	case "classic":
+		vars = openfaasVars(r, c, true)
 	case "cgi":
 		vars = e.cgiVars(r, c)
 	}
@@ -88,15 +92,15 @@ func (e *environ) of(r *http.Request, c content) ([]string, error) {
 // with E2BIG: MAX_ARG_STRLEN, 32 pages.
 const maxVar = 128 << 10
 
-// openfaasVars are the variables of section 2.1 of the OpenFaaS contract, which an
-// image written for of-watchdog reads.
+// openfaasVars are the variables that an image reads which was written for of-watchdog,
+// or for the classic watchdog.
 //
 // The names that describe the request line are ours alone: a header that would be
 // called Http_Query, say, is left out. So is Proxy: of-watchdog passes it as
 // Http_Proxy, and a program that reads proxy variables in any case of letters, as
 // Python's urllib does, would send its own requests where the caller says.
-func openfaasVars(r *http.Request, c content) []string {
-	vars := make([]string, 0, len(r.Header)+6)
+func openfaasVars(r *http.Request, c content, classic bool) []string {
+	vars := make([]string, 0, len(r.Header)+8)
 	for name, values := range r.Header {
 		if len(values) == 0 {
 			continue
@@ -105,13 +109,23 @@ func openfaasVars(r *http.Request, c content) []string {
 			continue
 		}
 		variable := "Http_" + strings.ReplaceAll(name, "-", "_")
-		if reserved(variable) || shadowed(name, r.Header) {
+		if reserved(variable) || shadowed(name, r.Header) || classic && length(variable) {
 			continue
 		}
 		vars = append(vars, variable+"="+values[0])
 	}
 	if c.made {
-		vars = append(vars, "Http_Content_Type="+c.typ, "Http_Content_Length="+strconv.FormatInt(c.length, 10))
+		vars = append(vars, "Http_Content_Type="+c.typ)
+	}
+	if c.made || classic {
+		size := r.ContentLength
+		if c.made {
+			size = c.length
+		}
+		vars = append(vars, "Http_Content_Length="+strconv.FormatInt(size, 10))
+		if classic {
+			vars = append(vars, "Http_ContentLength="+strconv.FormatInt(size, 10))
+		}
 	}
 	vars = append(vars, "Http_Method="+r.Method)
 	if r.Host != "" {
@@ -137,6 +151,12 @@ func reserved(variable string) bool {
 		}
 	}
 	return false
+}
+
+// length reports whether variable is one of the two in which the classic watchdog tells
+// the length of the body, in any case of letters.
+func length(variable string) bool {
+	return strings.EqualFold(variable, "Http_Content_Length") || strings.EqualFold(variable, "Http_ContentLength")
 }
 
 // shadowed reports whether name holds an underscore and another header, with

@@ -83,6 +83,24 @@ func TestOpenFaaSVariablesAreThoseOfOfWatchdog(t *testing.T) {
 	expectNone(t, vars, "Http_Transfer_Encoding")
 }
 
+func TestClassicVariablesTellTheLengthTwice(t *testing.T) {
+	for head, want := range map[string]string{
+		"POST /a%20b?q=1 HTTP/1.1\r\nHost: h:1\r\nContent-Length: 3\r\nContentlength: 9\r\nContent_length: 9\r\n\r\nabc": "3",
+		"POST /a%20b?q=1 HTTP/1.1\r\nHost: h:1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n":                           "-1",
+		"GET /a%20b?q=1 HTTP/1.1\r\nHost: h:1\r\nQuery: evil\r\n\r\n":                                                    "0",
+	} {
+		vars := variablesOf(t, schema.Route{Environ: "classic"}, requestOf(t, head))
+		expect(t, vars, map[string]string{"Http_ContentLength": want, "Http_Content_Length": want, "Http_Host": "h:1",
+			"Http_Path": "/a b", "Http_Query": "q=1", "Http_Method": head[:strings.Index(head, " ")]})
+		expectNone(t, vars, "Http_Contentlength", "Http_Content_length")
+		if want == "-1" {
+			expect(t, vars, map[string]string{"Http_Transfer_Encoding": "chunked"})
+		} else {
+			expectNone(t, vars, "Http_Transfer_Encoding")
+		}
+	}
+}
+
 func TestChunkedRequestSaysSo(t *testing.T) {
 	vars := variablesOf(t, schema.Route{Environ: "openfaas"}, requestOf(t, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))
 	expect(t, vars, map[string]string{"Http_Transfer_Encoding": "chunked"})
@@ -241,7 +259,7 @@ func FuzzEnviron(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
-		for _, kind := range []string{"openfaas", "cgi"} {
+		for _, kind := range []string{"openfaas", "classic", "cgi"} {
 			route := schema.Route{Environ: kind, Path: "/a", Process: schema.Process{Dir: "/srv"}}
 			e := newEnviron(&route)
 			vars, err := e.of(r, sent(r))

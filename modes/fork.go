@@ -82,6 +82,21 @@ func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *upload, e *fai
 	u.drop()
 }
 
+// contentType is the type of a response to r that begins with output, for a program that
+// told none. With content_type: auto it is that of the request, else by the look of the
+// output; nil is none.
+func (f *forking) contentType(r *http.Request, output []byte) []string {
+	switch typ := r.Header.Get("Content-Type"); {
+	case f.route.ContentType != "auto":
+		return []string{f.route.ContentType}
+	case typ != "":
+		return []string{typ}
+	case len(output) > 0:
+		return []string{http.DetectContentType(output)}
+	}
+	return nil
+}
+
 // outcome names what went wrong with a call of route. Once ctx has ended that is the
 // reason: whatever else happened is its consequence.
 func outcome(ctx context.Context, route string, err error) *failure.Error {
@@ -154,6 +169,8 @@ func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) 
 			}
 		}
 		switch {
+		case f.route.Request == "json":
+			return in.marshal(r, u, f)
 		case u == nil:
 			in.content.length = 0
 			return nil
@@ -180,6 +197,23 @@ func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) 
 		return nil, err
 	}
 	return in, nil
+}
+
+// marshal reads the request into a JSON object. In the variables of the classic watchdog
+// the content is the request's all the same, as there.
+func (in *input) marshal(r *http.Request, u *upload, f *forking) (err error) {
+	if u == nil {
+		in.held, err = jsonRequest(r.Header, nil)
+	} else {
+		err = u.until(r.Context(), func() (err error) {
+			in.held, err = jsonRequest(r.Header, u)
+			return err
+		})
+	}
+	if err == nil && f.environ.kind != "classic" {
+		in.content = content{typ: "application/json", length: in.held.size, made: true}
+	}
+	return err
 }
 
 // form reads a form as the route's key says, and gives its variables.

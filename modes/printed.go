@@ -24,9 +24,9 @@ type printed struct {
 
 // destination is what a mode makes of a program's output. Its methods are called one
 // at a time; begin once, before write and also when there is nothing to write, with
-// the program's own head or in raw with nil.
+// the program's own head, or in raw with nil and what will be written first.
 type destination interface {
-	begin(h *cgiHead) error
+	begin(h *cgiHead, first []byte) error
 	write(p []byte) error
 }
 
@@ -44,7 +44,7 @@ func (p *printed) output(b []byte) error {
 	defer p.mu.Unlock()
 	if !p.began {
 		if p.head == nil {
-			if err := p.begin(); err != nil {
+			if err := p.begin(b); err != nil {
 				return err
 			}
 			return p.to.write(b)
@@ -64,7 +64,7 @@ func (p *printed) output(b []byte) error {
 			return nil
 		}
 		b, p.block = rest, nil
-		if err := p.begin(); err != nil {
+		if err := p.begin(nil); err != nil {
 			return err
 		}
 	}
@@ -79,7 +79,7 @@ func (p *printed) errors(b []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.began && p.head == nil {
-		if err := p.begin(); err != nil {
+		if err := p.begin(b); err != nil {
 			return err
 		}
 	}
@@ -103,12 +103,12 @@ func (p *printed) end() error {
 	if p.head != nil {
 		return badHead(fmt.Errorf("the output ended in the header block, at %s", quoted(string(p.block))))
 	}
-	return p.begin()
+	return p.begin(nil)
 }
 
-func (p *printed) begin() error {
+func (p *printed) begin(first []byte) error {
 	p.began = true
-	err := p.to.begin(p.head)
+	err := p.to.begin(p.head, first)
 	if p.early != nil && err == nil {
 		err = p.early.copyTo(writerTo{p.to}, p.early.size)
 	}

@@ -37,7 +37,7 @@ func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	u.last(r)
-	if err := whole.send(w, r, s.route.ContentType); err != nil {
+	if err := whole.send(w, r, s.forking); err != nil {
 		panic(http.ErrAbortHandler) // shorter than its Content-Length
 	}
 }
@@ -74,7 +74,7 @@ type collected struct {
 	limit schema.Size
 }
 
-func (t *collected) begin(h *cgiHead) error {
+func (t *collected) begin(h *cgiHead, _ []byte) error {
 	t.head = h
 	return nil
 }
@@ -102,14 +102,14 @@ func (t *collected) check(method string) error {
 
 // send sends the response. Nothing waits for a caller who does not take it longer
 // than the call may last.
-func (t *collected) send(w http.ResponseWriter, r *http.Request, typ string) error {
+func (t *collected) send(w http.ResponseWriter, r *http.Request, f *forking) error {
 	status, length := http.StatusOK, t.body.size
 	header := w.Header()
 	if t.head == nil {
-		header["Content-Type"] = []string{typ}
+		header["Content-Type"] = f.contentType(r, t.body.start())
 	} else {
 		status = t.head.status
-		t.head.write(header, typ)
+		t.head.write(header, f.contentType(r, nil))
 		if t.head.length >= 0 {
 			length = t.head.length
 		}

@@ -99,6 +99,16 @@ func (s *spill) rewind() error {
 	return nil
 }
 
+// start is the first bytes of the body: all of a small one.
+func (s *spill) start() []byte {
+	if s.file == nil {
+		return s.mem
+	}
+	b := make([]byte, 512)
+	n, _ := s.file.ReadAt(b, 0) // what can be read is enough
+	return b[:n]
+}
+
 // section reads n bytes of the body from offset on.
 func (s *spill) section(offset, n int64) *io.SectionReader {
 	if s.file == nil {

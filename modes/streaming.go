@@ -81,21 +81,21 @@ type stream struct {
 	sent   int64
 }
 
-func (t *stream) begin(h *cgiHead) error {
+func (t *stream) begin(h *cgiHead, first []byte) error {
 	if err := t.c.begin(); err != nil {
 		return err
 	}
 	t.begun = true
 	t.u.last(t.r)
 	if h == nil {
-		t.w.Header()["Content-Type"] = []string{t.s.route.ContentType}
+		t.w.Header()["Content-Type"] = t.s.contentType(t.r, first)
 		t.w.WriteHeader(http.StatusOK)
 		return nil
 	}
 	if t.none = h.bodiless(t.r.Method); !t.none {
 		t.length = h.length
 	}
-	h.write(t.w.Header(), t.s.route.ContentType)
+	h.write(t.w.Header(), t.s.contentType(t.r, nil))
 	t.w.WriteHeader(h.status)
 	return t.flush()
 }

@@ -153,9 +153,6 @@ var notBuilt = []string{
 	"log.headers",
 	"health.ready",
 	"health.ready_path",
-	"routes.request",
-	"routes.environ=classic",
-	"routes.content_type=auto",
 }
 
 func (l *loader) checkNotBuilt(top item) {

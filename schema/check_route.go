@@ -135,6 +135,9 @@ func (l *loader) checkMode(r *Route, it item) {
 	if r.Mode == HTTP && r.Upstream != "" {
 		l.checkUpstream(r, it, process)
 	}
+	if r.Forks() && r.Request == "json" && r.Form != "" {
+		l.wrong(l.at(it, "form"), "with request: json the whole request is one JSON object already", "keep one of the two")
+	}
 }
 
 func (l *loader) checkRoot(r *Route, it item) {

@@ -392,6 +392,10 @@ func (v *variables) classicRoute(c *Config, r *Route) {
 		r.ContentType = value
 	}
 	v.forking(r)
+	if r.Request == "json" && r.Form != "" {
+		v.note("form", "has no effect: with marshal_request the whole request is one JSON object already")
+		r.Form = ""
+	}
 	command, _ := v.get("fprocess")
 	v.command(r, "fprocess", command)
 }

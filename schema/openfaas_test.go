@@ -227,6 +227,7 @@ func TestEveryVariable(t *testing.T) {
 		{"mode=classic", "Route.Request", "raw"},
 		{"mode=classic|marshal_request=true", "Route.Request", "json"},
 		{"mode=classic|marshal_request=1", "Route.Request", "raw"},
+		{"mode=classic|marshal_request=true|form=json", "Route.Form", ""},
 		{"mode=classic|write_debug=true", "Log.Output", true},
 		{"mode=classic|debug_headers=true", "Log.Headers", true},
 		{"mode=classic", "Log.Output", false},
