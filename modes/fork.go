@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,8 +30,8 @@ import (
 // are the forking's, and Close waits for them.
 type forking struct {
 	route   *schema.Route
-	program *supervisor.Program
-	warm    *supervisor.Process // has processes started ahead; nil without them
+	program atomic.Pointer[supervisor.Program] // nil where it was not there yet
+	warm    *supervisor.Process                // has processes started ahead; nil without them
 	output  *supervisor.Output
 	log     *slog.Logger
 	environ environ
@@ -42,17 +43,21 @@ type forking struct {
 
 func newForking(route *schema.Route, d Deps) (*forking, error) {
 	program, err := supervisor.NewProgram(route.Name, &route.Process)
-	if err != nil {
+	if err != nil && (d.Errors == "" || d.Errors == "problem") {
 		return nil, err
 	}
 	f := &forking{
 		route:   route,
-		program: program,
 		output:  supervisor.NewOutput(d.Log, route.Name),
 		log:     d.Log.With("route", route.Name),
 		environ: newEnviron(route),
 		stop:    unix.SignalNum("SIG" + string(route.Stop.Signal)),
 		respond: d.respond(),
+	}
+	if f.program.Store(program); err != nil {
+		// There each call finds out for itself, and so the program may come later.
+		f.log.Warn("program cannot be started now", "error", err)
+		err = nil
 	}
 	if route.Warm > 0 {
 		f.warm = d.Process
@@ -61,6 +66,19 @@ func newForking(route *schema.Route, d Deps) (*forking, error) {
 		f.owner, err = ownerNamed(route.User)
 	}
 	return f, err
+}
+
+// begin starts the program of one call.
+func (f *forking) begin(o supervisor.StartOptions) (*supervisor.Child, error) {
+	program := f.program.Load()
+	if program == nil {
+		var err error
+		if program, err = supervisor.NewProgram(f.route.Name, &f.route.Process); err != nil {
+			return nil, err
+		}
+		f.program.Store(program)
+	}
+	return program.Start(o)
 }
 
 // Output is what the programs print to standard error, and its last lines.

@@ -3,9 +3,12 @@ package modes
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -83,8 +87,10 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 	if o.Stdin, err = c.openStdin(ctx, &its); err != nil {
 		return nil, err
 	}
-	if c.child, err = f.program.Start(o); err != nil {
-		return nil, startFailure(err, in.vars)
+	if c.child, err = f.begin(o); err != nil {
+		e := startFailure(err, in.vars)
+		e.Plain = plainStart(f.route, err)
+		return nil, e
 	}
 	return c, nil
 }
@@ -232,9 +238,44 @@ func (c *forked) pass() error {
 		return err
 	}
 	if exit, _ := c.child.Wait(context.Background()); !exit.OK() { // it has ended, so nothing is waited for
-		return &failure.Error{Kind: failure.ExitFailed, Detail: "the program ended with " + exit.String()}
+		return &failure.Error{Kind: failure.ExitFailed, Detail: "the program ended with " + exit.String(), Plain: plainExit(exit)}
 	}
 	return c.out.end()
+}
+
+// plainExit is how package os says that a process failed.
+func plainExit(exit supervisor.Exit) string {
+	switch {
+	case exit.Signal == 0:
+		return exit.String()
+	case exit.Core:
+		return "signal: " + exit.Signal.String() + " (core dumped)"
+	}
+	return "signal: " + exit.Signal.String()
+}
+
+// plainStart is how package os/exec says that the program of a route cannot be started.
+func plainStart(route *schema.Route, err error) string {
+	name := "/bin/sh"
+	if !route.Shell {
+		name = route.FProcess.Words[0].Expand(schema.Vars{Name: route.Name})
+	}
+	if !strings.Contains(name, "/") {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return err.Error()
+		}
+		name = path
+	}
+	why, ok := errors.AsType[syscall.Errno](err)
+	switch {
+	case ok:
+	case errors.Is(err, os.ErrNotExist):
+		why = syscall.ENOENT
+	default: // a folder, or no program
+		why = syscall.EACCES
+	}
+	return "fork/exec " + name + ": " + why.Error()
 }
 
 // mixing reports whether stderr is read here to become part of the response.

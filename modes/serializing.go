@@ -33,6 +33,9 @@ func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if pid, err := s.call(w, r, u, whole); err != nil {
 		e := outcome(r.Context(), s.route.Name, err)
 		s.report(pid, e)
+		if e.Kind == failure.ExitFailed {
+			e.Output = whole.body.first(inMemory)
+		}
 		s.fail(w, r, u, e)
 		return
 	}
@@ -106,7 +109,7 @@ func (t *collected) send(w http.ResponseWriter, r *http.Request, f *forking) err
 	status, length := http.StatusOK, t.body.size
 	header := w.Header()
 	if t.head == nil {
-		header["Content-Type"] = f.contentType(r, t.body.start())
+		header["Content-Type"] = f.contentType(r, t.body.first(512))
 	} else {
 		status = t.head.status
 		t.head.write(header, f.contentType(r, nil))

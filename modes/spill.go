@@ -99,13 +99,13 @@ func (s *spill) rewind() error {
 	return nil
 }
 
-// start is the first bytes of the body: all of a small one.
-func (s *spill) start() []byte {
+// first is the first n bytes of the body, or all of a smaller one.
+func (s *spill) first(n int) []byte {
 	if s.file == nil {
-		return s.mem
+		return s.mem[:min(n, len(s.mem))]
 	}
-	b := make([]byte, 512)
-	n, _ := s.file.ReadAt(b, 0) // what can be read is enough
+	b := make([]byte, n)
+	n, _ = s.file.ReadAt(b, 0) // what can be read is enough
 	return b[:n]
 }
 

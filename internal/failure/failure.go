@@ -48,6 +48,12 @@ type Error struct {
 	NextStart  time.Time     // 503: when the next start is tried
 	RetryAfter time.Duration // 429 and 503; rounded up to whole seconds
 	Cause      error         // for the log
+
+	// StartFailed and ExitFailed: the system's bare words, as in "exit status 3" and
+	// "fork/exec /x: no such file or directory", and what the program had printed. Only
+	// callers of the OpenFaaS watchdogs are told them.
+	Plain  string
+	Output []byte
 }
 
 // Error is the detail and then the cause.

@@ -1,0 +1,82 @@
+package modes
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+// imageOf serves a route as for an OpenFaaS image, and gives what its failures are.
+func imageOf(t *testing.T, text string) (*site, chan *failure.Error) {
+	t.Helper()
+	s := &site{dir: t.TempDir(), log: &logBook{}}
+	s.serve(t, routeOf(t, s.dir, text), Deps{Errors: "classic"})
+	failures := make(chan *failure.Error, 1)
+	respond := func(w http.ResponseWriter, r *http.Request, err error) {
+		e := *failure.Of(err)
+		e.Output = append([]byte(nil), e.Output...) // is good until the answer is written
+		failures <- &e
+		Respond(w, r, err)
+	}
+	switch h := s.handler.(type) {
+	case streaming:
+		h.respond = respond
+	case serializing:
+		h.respond = respond
+	}
+	return s, failures
+}
+
+func TestProgramOfAnImageMayBeMissingAtFirst(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s, failures := imageOf(t, "mode: "+mode+"\nfprocess: ./program")
+		program := filepath.Join(s.dir, "program")
+		for range 2 {
+			if resp, _ := s.do(t, "POST", "/", strings.NewReader("data")); resp.StatusCode != 500 {
+				t.Errorf("%s: %d", mode, resp.StatusCode)
+			}
+			if e := <-failures; e.Kind != failure.StartFailed || e.Plain != "fork/exec ./program: no such file or directory" {
+				t.Errorf("%s: %v, %q", mode, e, e.Plain)
+			}
+		}
+		if !strings.Contains(s.log.String(), "program cannot be started now") {
+			t.Errorf("%s: the log says nothing: %s", mode, s.log)
+		}
+		if err := os.WriteFile(program, []byte("#!/bin/sh\nexec cat\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s.do(t, "GET", "/", nil)
+		if e := <-failures; e.Plain != "fork/exec ./program: permission denied" {
+			t.Errorf("%s: %q", mode, e.Plain)
+		}
+		if err := os.Chmod(program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if resp, body := s.do(t, "POST", "/", strings.NewReader("data")); resp.StatusCode != 200 || body != "data" {
+			t.Errorf("%s: %d %q", mode, resp.StatusCode, body)
+		}
+	}
+}
+
+func TestFailureOfAProgramIsToldInBareWordsToo(t *testing.T) {
+	for _, c := range []struct{ program, plain, output string }{
+		{"shell: true\nfprocess: 'echo out; exit 3'", "exit status 3", "out\n"},
+		{"shell: true\nstderr: body\nfprocess: 'echo out; echo err >&2; echo again; exit 3'", "exit status 3", "out\nerr\nagain\n"},
+		{"shell: true\nfprocess: 'echo err >&2; exit 3'", "exit status 3", ""},
+		{"shell: true\nfprocess: 'kill -9 $$$$'", "signal: killed", ""},
+		{"fprocess: no-such-program-anywhere", `exec: "no-such-program-anywhere": executable file not found in $PATH`, ""},
+		{"fprocess: /", "fork/exec /: permission denied", ""},
+	} {
+		s, failures := imageOf(t, "mode: serializing\n"+c.program)
+		if resp, _ := s.do(t, "GET", "/", nil); resp.StatusCode != 500 {
+			t.Errorf("%s: %d", c.program, resp.StatusCode)
+		}
+		if e := <-failures; e.Plain != c.plain || string(e.Output) != c.output {
+			t.Errorf("%s: %q, %q", c.program, e.Plain, e.Output)
+		}
+	}
+}
