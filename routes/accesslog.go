@@ -1,54 +1,82 @@
 package routes
 
 import (
+	"context"
 	"log/slog"
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/schema"
 )
 
-// ending is what the front knows of a call when it is over.
-type ending struct {
-	method   string
-	path     string // as it was sent, without the query, in which secrets travel
-	peer     string // the address of the connection's other end; empty on a unix socket
-	status   int    // as it was sent; 0 is none
-	bytes    int64  // of the response's body
-	instance string
-	cut      bool // the response did not reach its end
+// Line is what the access log says of one call when it is over. What does not apply
+// is empty; a request that could not be read has no method and took no time.
+type Line struct {
+	Time     time.Time // of its end
+	Method   string
+	Path     string // as it was sent
+	Query    string // without its '?': secrets travel in it
+	Route    string
+	Mode     schema.Mode
+	Status   int   // as it was sent, or would have been
+	Bytes    int64 // of the response's body
+	Took     time.Duration
+	Queue    time.Duration // of it, spent waiting
+	Exec     time.Duration // timeouts.exec of the route
+	Instance string
+	Peer     string // the address of the connection's other end; empty on a unix socket
+	ID       string
+	Failed   *failure.Error // nil for a call that went well
+	Cut      bool           // the response did not reach its end
+
+	Request, Response http.Header // not to be kept, nor changed
 }
 
-// log writes the call's line. Durations are in seconds, and what does not apply is left out.
-func (c *call) log(e *ending, took time.Duration, failed *failure.Error) {
-	log := c.table.opt.Log
-	if !c.table.opt.Access || !log.Enabled(c.ctx, slog.LevelInfo) {
-		return
+// LogLines writes access lines to log. Durations are in seconds.
+func LogLines(log *slog.Logger) func(Line) {
+	return func(l Line) {
+		ctx := context.Background()
+		if !log.Enabled(ctx, slog.LevelInfo) {
+			return
+		}
+		record := slog.NewRecord(l.Time, slog.LevelInfo, "request", 0) // without the caller's place, which is always this
+		var room [13]slog.Attr
+		record.AddAttrs(l.attrs(room[:0])...)
+		_ = log.Handler().Handle(ctx, record) // as slog.Logger does: the writer counts what it loses
 	}
-	var line [13]slog.Attr
-	attrs := append(line[:0], slog.String("method", e.method), slog.String("path", e.path))
+}
+
+func (l *Line) attrs(attrs []slog.Attr) []slog.Attr {
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
-	text("route", c.route.name)
-	attrs = append(attrs, slog.Int("status", e.status), slog.Int64("bytes", e.bytes), slog.Float64("duration", seconds(took)))
-	if c.queue >= noWait {
-		attrs = append(attrs, slog.Float64("queue_wait", seconds(c.queue)))
+	if l.Method != "" {
+		attrs = append(attrs, slog.String("method", l.Method), slog.String("path", l.Path))
 	}
-	text("instance", e.instance)
-	text("peer", e.peer)
-	text("id", c.id)
-	if failed != nil {
-		text("timeout", failed.Timeout)
-		text("error", failed.Error())
+	text("route", l.Route)
+	attrs = append(attrs, slog.Int("status", l.Status), slog.Int64("bytes", l.Bytes))
+	if l.Method != "" {
+		attrs = append(attrs, slog.Float64("duration", seconds(l.Took)))
 	}
-	if e.cut {
+	if l.Queue >= noWait {
+		attrs = append(attrs, slog.Float64("queue_wait", seconds(l.Queue)))
+	}
+	text("instance", l.Instance)
+	text("peer", l.Peer)
+	text("id", l.ID)
+	if l.Failed != nil {
+		text("timeout", l.Failed.Timeout)
+		text("error", l.Failed.Error())
+	}
+	if l.Cut {
 		attrs = append(attrs, slog.Bool("cut", true))
 	}
-	record := slog.NewRecord(c.began.Add(took), slog.LevelInfo, "request", 0) // without the caller's place, which is always this
-	record.AddAttrs(attrs...)
-	_ = log.Handler().Handle(c.ctx, record) // as slog.Logger does: the writer counts what it loses
+	return attrs
 }
 
 // noWait is less than who waited for something did.
@@ -56,3 +84,124 @@ const noWait = 100 * time.Microsecond
 
 // seconds is d as a number that a person can read: to the microsecond.
 func seconds(d time.Duration) float64 { return float64(d.Round(time.Microsecond).Microseconds()) / 1e6 }
+
+// JSONLines writes the same lines as LogLines does by a slog.JSONHandler to out, whose
+// level is info at least, byte for byte. It costs a fraction: a failed call's line, and
+// one with text that must be escaped, are left to slog.
+func JSONLines(out *telemetry.Writer) func(Line) {
+	slow := LogLines(slog.New(slog.NewJSONHandler(out, nil)))
+	return func(l Line) {
+		var room [512]byte
+		if line, ok := l.appendJSON(room[:0]); ok {
+			_, _ = out.Write(line) // as in LogLines
+		} else {
+			slow(l)
+		}
+	}
+}
+
+// appendJSON appends l to b, or reports that it has something to be escaped.
+func (l *Line) appendJSON(b []byte) (_ []byte, ok bool) {
+	if l.Failed != nil || l.Method == "" || l.Took < 0 || l.Time.Year() >= 10000 {
+		return b, false // what is rare has one place only
+	}
+	ok = true
+	text := func(key, value string) {
+		ok = ok && plainText(value)
+		b = append(append(append(b, key...), value...), '"')
+	}
+	b = append(b, `{"time":"`...)
+	b = l.Time.AppendFormat(b, time.RFC3339Nano)
+	text(`","level":"INFO","msg":"request","method":"`, l.Method)
+	text(`,"path":"`, l.Path)
+	if l.Route != "" {
+		text(`,"route":"`, l.Route)
+	}
+	b = strconv.AppendInt(append(b, `,"status":`...), int64(l.Status), 10)
+	b = strconv.AppendInt(append(b, `,"bytes":`...), l.Bytes, 10)
+	b = appendSeconds(append(b, `,"duration":`...), l.Took)
+	if l.Queue >= noWait {
+		b = appendSeconds(append(b, `,"queue_wait":`...), l.Queue)
+	}
+	if l.Instance != "" {
+		text(`,"instance":"`, l.Instance)
+	}
+	if l.Peer != "" {
+		text(`,"peer":"`, l.Peer)
+	}
+	if l.ID != "" {
+		text(`,"id":"`, l.ID)
+	}
+	if l.Cut {
+		b = append(b, `,"cut":true`...)
+	}
+	return append(b, "}\n"...), ok
+}
+
+// appendSeconds appends d as encoding/json does seconds(d): the shortest number, here by
+// taking zeros away from microseconds.
+func appendSeconds(b []byte, d time.Duration) []byte {
+	us := d.Round(time.Microsecond).Microseconds()
+	b = strconv.AppendInt(b, us/1e6, 10)
+	if us %= 1e6; us == 0 {
+		return b
+	}
+	b = append(b, '.')
+	for digit := int64(1e5); us > 0; digit /= 10 {
+		b = append(b, byte('0'+us/digit))
+		us %= digit
+	}
+	return b
+}
+
+// plainText reports whether JSON has s as it is: visible ASCII and blanks, but for the
+// quotation mark and the backslash.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// ending is what the front knows of a call when it is over.
+type ending struct {
+	method   string
+	path     string // as it was sent, without the query
+	query    string
+	peer     string // the address of the connection's other end; empty on a unix socket
+	status   int    // as it was sent; 0 is none
+	bytes    int64  // of the response's body
+	instance string
+	cut      bool // the response did not reach its end
+
+	request, response http.Header
+}
+
+// log has the call's line written.
+func (c *call) log(e *ending, took time.Duration, failed *failure.Error) {
+	if c.table.opt.Access == nil {
+		return
+	}
+	c.table.opt.Access(Line{
+		Time:     c.began.Add(took),
+		Method:   e.method,
+		Path:     e.path,
+		Query:    e.query,
+		Route:    c.route.name,
+		Mode:     c.route.mode,
+		Status:   e.status,
+		Bytes:    e.bytes,
+		Took:     took,
+		Queue:    c.queue,
+		Exec:     c.route.timeouts.Exec.D(),
+		Instance: e.instance,
+		Peer:     e.peer,
+		ID:       c.id,
+		Failed:   failed,
+		Cut:      e.cut,
+		Request:  e.request,
+		Response: e.response,
+	})
+}

@@ -32,7 +32,7 @@ func passing(method string) func() {
 	live := &Live{Respond: respond}
 	live.Swap(NewTable([]Entry{e}, Options{
 		Log:     slog.New(slog.NewJSONHandler(io.Discard, nil)),
-		Access:  true,
+		Access:  JSONLines(telemetry.NewWriter(io.Discard)),
 		Metrics: telemetry.NewMetrics(telemetry.Options{RouteLabel: true}),
 		Respond: respond,
 		Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},

@@ -206,11 +206,14 @@ func (x *exchange) over(cut bool) {
 	reusable := x.end(&ending{
 		method:   r.Method,
 		path:     w.path,
+		query:    r.URL.RawQuery,
 		peer:     host(r.RemoteAddr),
 		status:   w.status,
 		bytes:    w.bytes,
 		instance: w.instance,
 		cut:      cut,
+		request:  r.Header,
+		response: w.w.Header(),
 	})
 	x.request, x.parent, x.conn, x.values, x.id = nil, nil, nil, nil, ""
 	x.response = response{}

@@ -60,7 +60,7 @@ func serveWith(t *testing.T, config schema.Server, entries ...Entry) *front {
 	t.Helper()
 	f := &front{t: t, log: &logbook{}, metrics: telemetry.NewMetrics(telemetry.Options{RouteLabel: true})}
 	log := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	f.options = Options{Log: log, Access: true, Metrics: f.metrics, Respond: respond, Trusted: config.TrustedProxies}
+	f.options = Options{Log: log, Access: LogLines(log), Metrics: f.metrics, Respond: respond, Trusted: config.TrustedProxies}
 	f.live = &Live{Respond: respond, Health: Health{
 		Live:  func() error { return nil },
 		Ready: func(string) error { return nil },

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
@@ -45,13 +46,12 @@ func (l *Live) restate(p []byte, peer net.Addr) []byte {
 	if t := l.table.Load(); t != nil {
 		t.none.count.Begin()
 		t.none.count.End("", answer.status, 0)
-		if t.opt.Access {
-			attrs := []any{"status", answer.status, "bytes", answer.body.Len(), "error", why.Detail}
+		if t.opt.Access != nil {
+			line := Line{Time: time.Now(), Status: answer.status, Bytes: int64(answer.body.Len()), Failed: why}
 			if peer != nil && peer.Network() != "unix" {
-				host, _, _ := net.SplitHostPort(peer.String()) // of an accepted TCP connection
-				attrs = append(attrs, "peer", host)
+				line.Peer, _, _ = net.SplitHostPort(peer.String()) // of an accepted TCP connection
 			}
-			t.opt.Log.Info("request", attrs...)
+			t.opt.Access(line)
 		}
 	}
 

@@ -30,7 +30,7 @@ func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
 		_, _ = io.WriteString(w, f.Detail)
 	}
 	live := &Live{Respond: respond}
-	live.Swap(NewTable(nil, Options{Log: log, Access: true, Metrics: metrics, Respond: respond}))
+	live.Swap(NewTable(nil, Options{Log: log, Access: LogLines(log), Metrics: metrics, Respond: respond}))
 	l, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ type route struct {
 	strip   bool
 	methods []string // none is all
 	headers []header
+	mode    schema.Mode
 	process bool // answered by a process: the response bears X-Duration-Seconds
 
 	timeouts schema.Timeouts
@@ -37,6 +38,7 @@ func newRoute(s *schema.Route, h http.Handler, m *telemetry.Metrics) *route {
 		name:     s.Name,
 		prefix:   strings.TrimSuffix(s.Path, "/"),
 		methods:  s.Methods,
+		mode:     s.Mode,
 		process:  !s.FProcess.Empty(),
 		timeouts: s.Timeouts,
 		body:     int64(s.Limits.Body),

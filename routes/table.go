@@ -39,7 +39,7 @@ type Entry struct {
 // Options are what all routes of a table share.
 type Options struct {
 	Log     *slog.Logger
-	Access  bool // one line a call
+	Access  func(Line) // is told of each call that is over; nil for none. Called by many goroutines
 	Metrics *telemetry.Metrics
 	Trusted []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
 

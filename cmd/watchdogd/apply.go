@@ -35,14 +35,14 @@ func (d *daemon) apply(cfg *schema.Config) error {
 
 	old := d.live.Swap(routes.NewTable(entries, routes.Options{
 		Log:     d.log,
-		Access:  cfg.Log.Access,
+		Access:  d.book.access(cfg.Log),
 		Metrics: d.metrics,
 		Trusted: cfg.Server.TrustedProxies,
 		Respond: modes.Respond,
 	}))
 	former := d.current.set(cfg, closers)
 	d.attach(entries)
-	d.level.Set(levelOf(cfg.Log))
+	d.book.level.Set(levelOf(cfg.Log))
 	d.front.adopt(listeners)
 	if old != nil {
 		d.leaving.Go(func() { d.leave(old, former, retire) })

@@ -1,22 +1,54 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"os"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// newLogger writes to out in the format of cfg: auto is text where terminal is one,
-// and JSON otherwise.
-func newLogger(out io.Writer, cfg schema.Log, level *slog.LevelVar, terminal *os.File) *slog.Logger {
-	level.Set(levelOf(cfg))
-	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(terminal) {
-		return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime}))
+// logbook is where the daemon's log goes, and in which format: that of the first
+// configuration, until the daemon ends.
+type logbook struct {
+	*slog.Logger
+	out    *telemetry.Writer
+	level  *slog.LevelVar
+	format string // text or json
+}
+
+// newLogbook begins a log to out in the format of cfg: auto is text where terminal is
+// one, and JSON otherwise.
+func newLogbook(out *telemetry.Writer, cfg schema.Log, terminal *os.File) *logbook {
+	b := &logbook{out: out, level: new(slog.LevelVar), format: cfg.Format}
+	b.level.Set(levelOf(cfg))
+	if b.format == "auto" {
+		b.format = "json"
+		if isTerminal(terminal) {
+			b.format = "text"
+		}
 	}
-	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
+	var handler slog.Handler
+	if b.format == "text" {
+		handler = slog.NewTextHandler(out, &slog.HandlerOptions{Level: b.level, ReplaceAttr: shortTime})
+	} else {
+		handler = slog.NewJSONHandler(out, &slog.HandlerOptions{Level: b.level})
+	}
+	b.Logger = slog.New(handler)
+	return b
+}
+
+// access gives what writes the line of each call under cfg; nil writes none.
+func (b *logbook) access(cfg schema.Log) func(routes.Line) {
+	switch {
+	case !cfg.Access || levelOf(cfg) > slog.LevelInfo:
+		return nil
+	case b.format == "json":
+		return routes.JSONLines(b.out)
+	}
+	return routes.LogLines(b.Logger)
 }
 
 // levelOf is the level that the file's word stands for; schema has checked the word.

@@ -61,8 +61,8 @@ func serve(parent context.Context, from *source) error {
 
 	out := telemetry.NewWriter(os.Stderr)
 	defer out.Flush() // what is logged after the writer's own actor has ended, and in a panic
-	level := new(slog.LevelVar)
-	log := newLogger(out, cfg.Log, level, os.Stderr)
+	book := newLogbook(out, cfg.Log, os.Stderr)
+	log := book.Logger
 	if notes.Dialect == "" {
 		log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
 	} else {
@@ -74,7 +74,7 @@ func serve(parent context.Context, from *source) error {
 	hurry, askHurry := context.WithCancel(context.Background())
 	defer askHurry()
 
-	d := &daemon{source: from, log: log, level: level, reloads: make(chan reloadRequest, 1)}
+	d := &daemon{source: from, log: log, book: book, reloads: make(chan reloadRequest, 1)}
 	d.metrics = telemetry.NewMetrics(telemetry.Options{Version: versionText(), RouteLabel: true})
 	d.metrics.AddDropped(out.Dropped)
 	d.metrics.AddCollector(d.writeProcesses)
@@ -144,7 +144,7 @@ func serve(parent context.Context, from *source) error {
 type daemon struct {
 	source     *source
 	log        *slog.Logger
-	level      *slog.LevelVar
+	book       *logbook
 	metrics    *telemetry.Metrics
 	supervisor *supervisor.Supervisor
 	live       *routes.Live

@@ -43,26 +43,28 @@ func NewWriter(out io.Writer) *Writer {
 	return &Writer{out: out, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 }
 
-// Write takes p, one or more whole lines. Its error is always nil while Run runs.
+// Write takes p, one or more whole lines, and does not keep it. Its error is always nil
+// while Run runs.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
-	if !w.running {
-		w.mu.Unlock()
-		return w.writeThrough(p)
-	}
-	if len(w.batch)+len(p) > writerRoom && len(w.batch) > 0 || len(p) > writerRoom {
+	had, running := len(w.batch), w.running
+	if running && had+len(p) > writerRoom && (had > 0 || len(p) > writerRoom) {
 		w.mu.Unlock()
 		w.dropped.Add(1)
 		return len(p), nil
 	}
-	first := len(w.batch) == 0
 	w.batch = append(w.batch, p...)
-	half := len(w.batch) > writerRoom/2
 	w.mu.Unlock()
-	if first {
+	if !running {
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
+	if had == 0 {
 		signal(w.wake)
 	}
-	if half {
+	if had+len(p) > writerRoom/2 {
 		signal(w.hurry)
 	}
 	return len(p), nil
@@ -113,12 +115,12 @@ func (w *Writer) run(ctx context.Context) {
 		case <-w.hurry:
 		case <-ctx.Done():
 		}
-		w.flush()
+		_ = w.flush() // a log that cannot be written has nobody to complain to
 	}
 	w.mu.Lock()
 	w.running = false // from here on each Write passes on what is gathered, then its own
 	w.mu.Unlock()
-	w.flush()
+	_ = w.flush()
 }
 
 // Flush writes what is gathered, and returns when it is written or when the output
@@ -127,7 +129,7 @@ func (w *Writer) Flush() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.flush()
+		_ = w.flush() // as in run
 	}()
 	bound := time.NewTimer(flushBound)
 	defer bound.Stop()
@@ -137,31 +139,21 @@ func (w *Writer) Flush() {
 	}
 }
 
-func (w *Writer) flush() {
+func (w *Writer) flush() error {
 	w.writing.Lock()
 	defer w.writing.Unlock()
-	w.flushLocked()
-}
-
-// flushLocked writes the batch. w.writing is held.
-func (w *Writer) flushLocked() {
 	w.mu.Lock()
 	batch := w.batch
 	w.batch, w.spare = w.spare[:0], nil
 	w.mu.Unlock()
+	var err error
 	if len(batch) > 0 {
-		_, _ = w.out.Write(batch) // a log that cannot be written has nobody to complain to
+		_, err = w.out.Write(batch)
 	}
 	w.mu.Lock()
 	w.spare = batch[:0]
 	w.mu.Unlock()
-}
-
-func (w *Writer) writeThrough(p []byte) (int, error) {
-	w.writing.Lock()
-	defer w.writing.Unlock()
-	w.flushLocked()
-	return w.out.Write(p)
+	return err
 }
 
 // signal leaves a token in c, unless one is there.
