@@ -15,13 +15,15 @@ import (
 // itself: only then is nobody of its group left and is its number given back to the
 // system.
 type Child struct {
-	pid  int
-	mark string        // what its descendants bear
-	done chan struct{} // closed when the leader has ended
-	exit Exit          // set before done is closed
+	pid     int
+	mark    string        // what its descendants bear
+	done    chan struct{} // closed when the leader is known to have ended
+	watched sync.Once     // somebody waits for done
 
 	mu    sync.Mutex
-	held  bool // the leader has ended and is still in the process table
+	over  bool // the leader is known to have ended
+	exit  Exit // once it is over
+	held  bool // it is over, and the leader is still in the process table
 	swept bool // nobody is left; the group's number may be another's by now
 }
 
@@ -70,18 +72,30 @@ func (c *Child) PID() int { return c.pid }
 
 // Done is closed when the leader has ended. Others of its group may live on until
 // Stop or Kill.
-func (c *Child) Done() <-chan struct{} { return c.done }
+func (c *Child) Done() <-chan struct{} {
+	c.watched.Do(func() { go c.watch() })
+	return c.done
+}
+
+// Ended reports whether the leader has ended. It never waits, and costs less than Done
+// for a child whose end is not waited for.
+func (c *Child) Ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return c.look()
+	}
+}
 
 // Wait returns how the leader ended, when it has. It may be called again, and by
 // several. When ctx ends first it returns ctx's error.
 func (c *Child) Wait(ctx context.Context) (Exit, error) {
-	select {
-	case <-c.done:
+	if c.Ended() {
 		return c.exit, nil
-	default:
 	}
 	select {
-	case <-c.done:
+	case <-c.Done():
 		return c.exit, nil
 	case <-ctx.Done():
 		return Exit{}, ctx.Err()
@@ -118,8 +132,7 @@ func (c *Child) Stop(sig syscall.Signal, grace time.Duration) Exit {
 // Kill sends KILL to the group and returns when nobody of it is left. After the
 // leader's end it sweeps what the leader left behind.
 func (c *Child) Kill() {
-	select {
-	case <-c.done:
+	if c.Ended() {
 		// What forking modes do for each call: nearly always nobody else is there,
 		// and three system calls say so.
 		_ = c.Signal(syscall.SIGKILL) // nobody left is what we want
@@ -127,7 +140,6 @@ func (c *Child) Kill() {
 		if c.gone() {
 			return
 		}
-	default:
 	}
 	_ = c.Signal(syscall.SIGKILL) // as above
 	ctx, cancel := context.WithTimeout(context.Background(), sweepBound)
@@ -151,12 +163,10 @@ func (c *Child) stop(ctx context.Context, sig syscall.Signal) Exit {
 	if !c.emptied(ctx, m) {
 		c.Kill()
 	}
-	select {
-	case <-c.done:
-		return c.exit
-	default:
+	if !c.Ended() {
 		return Exit{Code: -1, At: time.Now()} // held by the kernel beyond KILL
 	}
+	return c.exit
 }
 
 // missed is a signal that some of a group have not had: a shell that was about to start
@@ -180,9 +190,7 @@ func (m *missed) by(born uint64) bool { return born+youth >= m.since }
 // emptied waits until nobody of the group is left, and reports false when ctx ended
 // before that. m may be nil.
 func (c *Child) emptied(ctx context.Context, m *missed) bool {
-	select {
-	case <-c.done:
-	case <-ctx.Done():
+	if _, err := c.Wait(ctx); err != nil {
 		return false
 	}
 	c.release()
@@ -220,11 +228,9 @@ func (c *Child) gone() bool {
 	return c.swept
 }
 
-// ended is called once, when the leader has ended.
+// ended is called once, with mu held, when the leader has ended.
 func (c *Child) ended(e Exit, held bool) {
-	c.mu.Lock()
-	c.exit, c.held = e, held
-	c.mu.Unlock()
+	c.over, c.exit, c.held = true, e, held
 	if !held {
 		kernel.forget(c.pid)
 	}

@@ -20,8 +20,6 @@ func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Cred
 // bear starts the leader of a group.
 func bear(path string, argv []string, attr *syscall.ProcAttr, long bool) (*Child, error) {
 	c := &Child{done: make(chan struct{})}
-	pidfd := -1
-	attr.Sys.PidFD = &pidfd
 	err := kernel.start(long, func() (pid int, err error) {
 		adoptOrphans()
 		c.pid, err = syscall.ForkExec(path, argv, attr)
@@ -30,33 +28,62 @@ func bear(path string, argv []string, attr *syscall.ProcAttr, long bool) (*Child
 	if err != nil {
 		return nil, err
 	}
-	go c.watch(pidfd)
 	return c, nil
 }
 
 // watch waits for the leader's end in the poller of the Go runtime, by pidfd, so that a
 // child costs no thread. The leader is left in the process table: as long as it is
 // there its number, which is the group's, cannot become another's.
-func (c *Child) watch(pidfd int) {
-	if pidfd >= 0 && syscall.SetNonblock(pidfd, true) == nil {
-		f := os.NewFile(uintptr(pidfd), "pidfd")
+func (c *Child) watch() {
+	if f := c.pidfd(); f != nil {
 		defer f.Close()
 		if conn, err := f.SyscallConn(); err == nil {
-			var e Exit
-			var ok bool
-			err = conn.Read(func(uintptr) bool {
-				e, ok = peek(c.pid, unix.WNOHANG)
-				return ok
-			})
-			if err == nil {
-				c.ended(e, e.Signal != 0 || e.Code >= 0)
-				return
-			}
+			_ = conn.Read(func(uintptr) bool { return c.look() }) // without a poller, as without pidfds
 		}
 	}
+	if c.Ended() {
+		return
+	}
 	// A kernel before 5.3, or one that forbids pidfds: a thread waits.
-	e, _ := peek(c.pid, 0)
-	c.ended(e, e.Signal != 0 || e.Code >= 0)
+	_, _ = peek(c.pid, 0)
+	c.look()
+}
+
+// pidfd gives one of the leader, while its number is certain to be its own.
+func (c *Child) pidfd() *os.File {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return nil
+	}
+	f, _ := openPidfd(c.pid) // nil says it
+	return f
+}
+
+// look notes the leader's end if it has come, and reports whether it has.
+func (c *Child) look() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		if e, ok := peek(c.pid, unix.WNOHANG); ok {
+			c.ended(e, e.Signal != 0 || e.Code >= 0)
+		}
+	}
+	return c.over
+}
+
+// openPidfd gives a pidfd of process pid that waits in the poller.
+func openPidfd(pid int) (*os.File, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err == unix.EINVAL { // before Linux 5.10
+		if fd, err = unix.PidfdOpen(pid, 0); err == nil {
+			_ = syscall.SetNonblock(fd, true) // otherwise a thread waits
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
 // peek returns how child pid ended, and leaves it in the process table. It reports
@@ -172,14 +199,13 @@ func awaitGroup(ctx context.Context, pgid int, m *missed) bool {
 // awaitEnd waits until process pid, of whatever parent, has ended, and reports false
 // when ctx ended before that.
 func awaitEnd(ctx context.Context, pid int) bool {
-	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	f, err := openPidfd(pid)
 	if err == unix.ESRCH {
 		return true
 	}
 	if err != nil {
 		return pause(ctx, 5*time.Millisecond) // the caller looks again
 	}
-	f := os.NewFile(uintptr(fd), "pidfd")
 	defer f.Close()
 	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) }) // fails only without a poller, and then Read does too
 	defer stop()

@@ -25,25 +25,31 @@ func bear(path string, argv []string, attr *syscall.ProcAttr, long bool) (*Child
 	if err != nil {
 		return nil, err
 	}
-	go c.watch()
+	c.Done()
 	return c, nil
 }
 
 // watch waits for the leader's end; without pidfds, in a thread.
 func (c *Child) watch() {
 	var ws syscall.WaitStatus
-	for {
-		_, err := syscall.Wait4(c.pid, &ws, 0, nil)
-		switch err {
-		case nil:
-			c.ended(exitOf(ws), false)
-			return
-		case syscall.EINTR:
-		default:
-			c.ended(Exit{Code: -1, At: time.Now()}, false)
-			return
-		}
+	_, err := syscall.Wait4(c.pid, &ws, 0, nil)
+	for err == syscall.EINTR {
+		_, err = syscall.Wait4(c.pid, &ws, 0, nil)
 	}
+	e := exitOf(ws)
+	if err != nil {
+		e = Exit{Code: -1, At: time.Now()}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended(e, false)
+}
+
+// look reports whether the leader has ended: watch knows.
+func (c *Child) look() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
 }
 
 func reapLeader(int) {}

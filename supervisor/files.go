@@ -23,14 +23,7 @@ func pipeIn() (r, w *os.File, err error) { return halfPipe(1) }
 
 // halfPipe gives a pipe of which the end numbered ours does not block.
 func halfPipe(ours int) (r, w *os.File, err error) {
-	var fds [2]int
-	syscall.ForkLock.RLock()
-	err = syscall.Pipe(fds[:])
-	if err == nil {
-		syscall.CloseOnExec(fds[0])
-		syscall.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
+	fds, err := pipe2()
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a pipe to a process: %w", err)
 	}

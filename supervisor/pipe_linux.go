@@ -1,0 +1,10 @@
+package supervisor
+
+import "golang.org/x/sys/unix"
+
+// pipe2 makes a pipe of which no child inherits an end that it is not given. It does not
+// wait for forks that are under way, as without pipe2(2) it must.
+func pipe2() (fds [2]int, err error) {
+	err = unix.Pipe2(fds[:], unix.O_CLOEXEC)
+	return fds, err
+}
