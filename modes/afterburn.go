@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
@@ -43,7 +44,7 @@ func newAfterburn(route *schema.Route, d Deps) (http.Handler, error) {
 	if d.Process == nil {
 		return nil, errors.New("mode afterburn needs a process: set fprocess")
 	}
-	return &afterburn{route: route, process: d.Process, log: d.Log.With("route", route.Name), respond: d.respond()}, nil
+	return &afterburn{route: route, process: d.Process, log: d.Log.With("route", route.Name), respond: Responder(d.Errors, route)}, nil
 }
 
 func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -437,7 +438,20 @@ func (c *burning) tooBig() error {
 // broken is a worker that does not keep to the protocol. The cause may hold what it
 // printed, and is for the log.
 func broken(what string, cause error) error {
-	return &failure.Error{Kind: failure.BadUpstream, Detail: what, Cause: cause}
+	return &failure.Error{Kind: failure.BadUpstream, Detail: what, Cause: cause, Plain: plainBroken(cause)}
+}
+
+// plainBroken is what package http and the system say of such a worker.
+func plainBroken(cause error) string {
+	switch {
+	case cause == nil:
+		return ""
+	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF), errors.Is(cause, syscall.ECONNRESET):
+		return io.ErrUnexpectedEOF.Error()
+	case errors.Is(cause, syscall.EPIPE):
+		return "write |1: broken pipe"
+	}
+	return "malformed HTTP response"
 }
 
 // afterFault is what is wrong with a worker that has answered, or nil.

@@ -212,7 +212,7 @@ func (w *compressor) finish() {
 // Unwrap gives the writer behind, for http.ResponseController.
 func (w *compressor) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// SetInstance, AddQueueWait, Touch, SetError and SentPath are those of the writer behind.
+// SetInstance, AddQueueWait, Touch, SetError, Untimed and SentPath are those of the writer behind.
 func (w *compressor) SetInstance(name string) {
 	if to, ok := w.ResponseWriter.(instanceSetter); ok {
 		to.SetInstance(name)
@@ -237,6 +237,13 @@ func (w *compressor) Touch() {
 func (w *compressor) SetError(err error) {
 	if to, ok := w.ResponseWriter.(errorSetter); ok {
 		to.SetError(err)
+	}
+}
+
+// Untimed: see SetInstance.
+func (w *compressor) Untimed() {
+	if to, ok := w.ResponseWriter.(untimed); ok {
+		to.Untimed()
 	}
 }
 

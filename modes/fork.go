@@ -52,7 +52,7 @@ func newForking(route *schema.Route, d Deps) (*forking, error) {
 		log:     d.Log.With("route", route.Name),
 		environ: newEnviron(route),
 		stop:    unix.SignalNum("SIG" + string(route.Stop.Signal)),
-		respond: d.respond(),
+		respond: Responder(d.Errors, route),
 	}
 	if f.program.Store(program); err != nil {
 		// There each call finds out for itself, and so the program may come later.

@@ -64,7 +64,7 @@ func (s supervised) acquire(ctx context.Context, wait time.Duration) (instance, 
 }
 
 func newProxy(route *schema.Route, process instances, d Deps) (*proxy, error) {
-	p := &proxy{route: route, log: d.Log.With("route", route.Name), respond: d.respond(), process: process}
+	p := &proxy{route: route, log: d.Log.With("route", route.Name), respond: Responder(d.Errors, route), process: process}
 	// A body that is spliced shows no progress to the clock of timeouts.idle.
 	p.splice = route.Timeouts.Idle == 0
 	if process == nil {
@@ -178,7 +178,7 @@ func (c *call) acquire() (instance, error) {
 			select {
 			case <-i.Done():
 				i.Release()
-				err = &failure.Error{Kind: failure.NotReady, Detail: "the process ended and no other was ready in time", RetryAfter: time.Second}
+				err = &failure.Error{Kind: failure.NotReady, Detail: "the process ended and no other was ready in time", RetryAfter: time.Second, Timeout: "queue"}
 				if wait > 0 && pause(c.r.Context(), time.Millisecond) {
 					continue
 				}

@@ -50,9 +50,6 @@ type Deps struct {
 	Errors  string              // server.errors: the form in which failures are written
 }
 
-// respond is how failures are written in the form that Errors asks for.
-func (d Deps) respond() func(http.ResponseWriter, *http.Request, error) { return Respond }
-
 // The optional faces of the http.ResponseWriter that routes gives to a mode. They
 // are found by type assertion, so that a mode also works behind any other server.
 type (

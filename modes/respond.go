@@ -43,6 +43,9 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Allow != "" {
 		h.Set("Allow", f.Allow)
 	}
+	if f.Challenge != "" {
+		h.Set("Www-Authenticate", f.Challenge)
+	}
 	if answer.retry {
 		h.Set("Retry-After", retryAfter(f, time.Now()))
 	}

@@ -51,7 +51,7 @@ const (
 )
 
 func newStatic(route *schema.Route, d Deps) (http.Handler, error) {
-	s := &static{route: route, respond: d.respond(), now: time.Now, files: map[fileKey]*file{}}
+	s := &static{route: route, respond: Responder(d.Errors, route), now: time.Now, files: map[fileKey]*file{}}
 	if _, err := s.folder(); err != nil {
 		return nil, err
 	}

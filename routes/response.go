@@ -15,8 +15,8 @@ import (
 
 // response is the http.ResponseWriter that a mode is given. Besides, it is an
 // http.Flusher, http.Hijacker, io.ReaderFrom and io.StringWriter, and has four
-// faces that a mode may look for: SetInstance, AddQueueWait, Touch and SentPath; a
-// fifth, SetError, is for who answers failures. It is good until the handler returns.
+// faces that a mode may look for: SetInstance, AddQueueWait, Touch and SentPath; two
+// more, SetError and Untimed, are for who answers failures. It is good until the handler returns.
 type response struct {
 	w      http.ResponseWriter
 	call   *call
@@ -29,6 +29,7 @@ type response struct {
 	bytes    int64
 	instance string
 	upgrade  *upgrade // the connection that was taken over
+	untimed  bool
 }
 
 // Header gives the headers that WriteHeader will send.
@@ -48,7 +49,7 @@ func (w *response) WriteHeader(status int) {
 func (w *response) head(status int) {
 	w.status = status
 	h := w.w.Header()
-	if w.call.route.process {
+	if w.call.route.timed && !w.untimed {
 		w.duration[0] = strconv.FormatFloat(time.Since(w.call.began).Seconds(), 'f', 6, 64)
 		h["X-Duration-Seconds"] = w.duration
 	}
@@ -195,3 +196,6 @@ func (w *response) Touch() { w.call.touch() }
 
 // SetError says why the call is answered with a failure, for the access line and the counters.
 func (w *response) SetError(err error) { w.call.fail(err) }
+
+// Untimed says that the response does not bear X-Duration-Seconds, though the route's do.
+func (w *response) Untimed() { w.untimed = true }

@@ -19,7 +19,7 @@ type route struct {
 	methods []string // none is all
 	headers []header
 	mode    schema.Mode
-	process bool // answered by a process: the response bears X-Duration-Seconds
+	timed   bool // its responses bear X-Duration-Seconds
 
 	timeouts schema.Timeouts
 	body     int64 // limits.body
@@ -39,7 +39,7 @@ func newRoute(s *schema.Route, h http.Handler, m *telemetry.Metrics) *route {
 		prefix:   strings.TrimSuffix(s.Path, "/"),
 		methods:  s.Methods,
 		mode:     s.Mode,
-		process:  !s.FProcess.Empty(),
+		timed:    !s.FProcess.Empty(),
 		timeouts: s.Timeouts,
 		body:     int64(s.Limits.Body),
 		rate:     newRateLimit(s.Limits.Rate),

@@ -34,6 +34,7 @@ import (
 type Entry struct {
 	Route   *schema.Route
 	Handler http.Handler
+	Untimed bool // no response bears X-Duration-Seconds; otherwise those of a route with an fprocess do
 }
 
 // Options are what all routes of a table share.
@@ -85,6 +86,7 @@ func NewTable(entries []Entry, opt Options) *Table {
 	}
 	for _, e := range entries {
 		rt := newRoute(e.Route, e.Handler, opt.Metrics)
+		rt.timed = rt.timed && !e.Untimed
 		t.routes = append(t.routes, rt)
 		t.root(e.Route.Host).add(rt)
 	}

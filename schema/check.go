@@ -140,8 +140,6 @@ var notBuilt = []string{
 	"routes.auth",
 	// what only the environment of an OpenFaaS image asks for so far
 	"server.drain.status",
-	"server.errors=openfaas",
-	"server.errors=classic",
 	"log.format=classic",
 	"metrics.optional",
 	"metrics.route_label",

@@ -217,7 +217,7 @@ func (p *Process) hopeless() error {
 
 // late is the error of one who has waited in vain.
 func (p *Process) late() error {
-	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state()), RetryAfter: time.Second}
+	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state()), RetryAfter: time.Second, Timeout: "queue"}
 	if len(p.ready) > 0 {
 		e.Kind = failure.QueueTimeout
 		e.Detail = fmt.Sprintf("all %d instances of %s were busy", len(p.ready), p.name)

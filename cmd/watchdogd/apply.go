@@ -38,7 +38,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 		Access:  d.book.access(cfg.Log),
 		Metrics: d.metrics,
 		Trusted: cfg.Server.TrustedProxies,
-		Respond: modes.Respond,
+		Respond: modes.Responder(cfg.Server.Errors, nil),
 	}))
 	former := d.current.set(cfg, closers)
 	d.attach(entries)
@@ -144,7 +144,7 @@ func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.E
 		if r.Forks() && len(r.DependsOn) > 0 {
 			h = &gate{Handler: h, supervisor: d.supervisor, route: r}
 		}
-		entries = append(entries, routes.Entry{Route: r, Handler: h})
+		entries = append(entries, routes.Entry{Route: r, Handler: h, Untimed: modes.Untimed(cfg.Server.Errors, r)})
 	}
 	return entries, closers, errors.Join(errs...)
 }

@@ -81,7 +81,7 @@ func serve(parent context.Context, from *source) error {
 	d.supervisor = supervisor.New(supervisor.Options{Log: log, Ended: func(name string, exit supervisor.Exit) {
 		askStop(exitStatus{exit.Status(), fmt.Errorf("%s ended (%s), and its restart says \"then: exit\"", name, exit)})
 	}})
-	d.live = &routes.Live{Respond: modes.Respond, Health: routes.Health{
+	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
 		Live:  func() error { return nil }, // whoever gets an answer has reached a living watchdogd
 		Ready: d.ready,
 	}}

@@ -44,12 +44,13 @@ type Error struct {
 	Detail     string        // one sentence for the caller's operator; no secrets, no file contents
 	Timeout    string        // the key of the timeout that ended the call
 	Allow      string        // Method: the value of the Allow header
+	Challenge  string        // Unauthorized: the value of WWW-Authenticate
 	State      string        // 503: the process's state
 	NextStart  time.Time     // 503: when the next start is tried
 	RetryAfter time.Duration // 429 and 503; rounded up to whole seconds
 	Cause      error         // for the log
 
-	// StartFailed and ExitFailed: the system's bare words, as in "exit status 3" and
+	// StartFailed, ExitFailed and of a worker BadUpstream: the system's bare words, as in "exit status 3" and
 	// "fork/exec /x: no such file or directory", and what the program had printed. Only
 	// callers of the OpenFaaS watchdogs are told them.
 	Plain  string
