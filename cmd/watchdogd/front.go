@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -25,7 +26,7 @@ const lastWrites = 250 * time.Millisecond
 // front is the main listeners and the server behind them.
 type front struct {
 	d           *daemon
-	server      *http.Server
+	server      *http1.Server
 	certificate *routes.Certificate // nil without TLS
 	hurry       context.Context     // ends when what is left is to be cut
 
