@@ -58,6 +58,13 @@ func (p *place) free() bool {
 	return p.limit <= 0 || p.running.n < p.limit && p.waiting.n == 0
 }
 
+// full reports whether all places are taken, and how many there are.
+func (p *place) full() (limit int, full bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limit, p.limit > 0 && p.running.n >= p.limit
+}
+
 // wait waits until c is called to run, its time is over or its caller has gone.
 func (p *place) wait(c *call) error {
 	c.route.count.Queued(1)

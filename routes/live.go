@@ -29,11 +29,8 @@ type Live struct {
 // ServeHTTP answers a request.
 func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if uri := r.RequestURI; strings.HasPrefix(uri, healthPrefix) || !strings.HasPrefix(uri, "/") {
-		if path, _, ok := target(uri); ok {
-			if probe := l.Health.probe(path); probe != nil {
-				l.answer(w, r, probe)
-				return
-			}
+		if path, _, ok := target(uri); ok && strings.HasPrefix(path, healthPrefix) && l.probe(w, r, path) {
+			return
 		}
 	}
 	t := l.hold()
@@ -207,12 +204,16 @@ func (t *Table) wake() {
 
 // each calls f for each call of t that waits for its handler or is with it.
 func (t *Table) each(f func(*call)) {
+	ours := func(c *call) {
+		if c.table == t {
+			f(c)
+		}
+	}
 	for _, rt := range t.routes {
-		rt.place.each(func(c *call) {
-			if c.table == t {
-				f(c)
-			}
-		})
+		rt.place.each(ours)
+	}
+	if t.ready != nil {
+		t.ready.place.each(ours)
 	}
 }
 

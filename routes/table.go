@@ -43,6 +43,7 @@ type Options struct {
 	Access  func(Line) // is told of each call that is over; nil for none. Called by many goroutines
 	Metrics *telemetry.Metrics
 	Trusted []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
+	Probes  Probes
 
 	// Respond answers a call that failed before its head was sent; err is a *failure.Error.
 	Respond func(w http.ResponseWriter, r *http.Request, err error)
@@ -63,6 +64,7 @@ type Table struct {
 	opt    Options
 	routes []*route
 	none   *route // of the calls that no route takes
+	ready  *route // of health.ready_path, for probes; nil is none
 	exact  map[string]*node
 	wild   map[string]*node // by ".example.org"
 	any    *node
@@ -90,6 +92,7 @@ func NewTable(entries []Entry, opt Options) *Table {
 		t.routes = append(t.routes, rt)
 		t.root(e.Route.Host).add(rt)
 	}
+	t.ready = t.probed()
 	return t
 }
 

@@ -139,18 +139,12 @@ var notBuilt = []string{
 	"gateway",
 	"routes.auth",
 	// what only the environment of an OpenFaaS image asks for so far
-	"server.drain.status",
 	"log.format=classic",
-	"metrics.optional",
-	"metrics.route_label",
-	"admin.optional",
 	"log.line",
 	"log.prefix",
 	"log.call_id",
 	"log.output",
 	"log.headers",
-	"health.ready",
-	"health.ready_path",
 }
 
 func (l *loader) checkNotBuilt(top item) {

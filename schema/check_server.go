@@ -25,6 +25,9 @@ func (l *loader) checkServer(c *Config, top item) {
 	if path := c.Health.ReadyPath; path != "" && !strings.HasPrefix(path, "/") {
 		l.wrong(l.at(top, "health", "ready_path"), fmt.Sprintf("must begin with /, as in %s", quote("/"+path)), "")
 	}
+	if c.Health.ReadyPath != "" && c.Health.Ready == "none" {
+		l.wrong(l.at(top, "health", "ready_path"), "means nothing with ready: none, which leaves /_/ready to the routes", "remove one of the two")
+	}
 	if a := c.Admin; a.Listen != "" && a.Token == "" && checkAddress(a.Listen) == nil && !loopback(a.Listen) && l.fine(l.at(top, "admin")) {
 		l.wrong(l.at(top, "admin").under("token"), fmt.Sprintf("is missing: other hosts can reach %s", a.Listen), "set one, as in token: ${ADMIN_TOKEN}; or listen on 127.0.0.1, or on unix:/path")
 	}

@@ -105,7 +105,10 @@ type Log struct {
 
 // Health is what tells others whether the server can take calls.
 type Health struct {
-	LockFile  string `yaml:"lock_file,omitempty" path:"file"` // exists while it is ready
+	// LockFile exists while the server is ready; with Live: lock from when it listens
+	// until it drains, and without the file the server is neither alive nor ready.
+	LockFile  string `yaml:"lock_file,omitempty" path:"file"`
+	Live      string `yaml:"live" validate:"oneof=plain lock"`
 	Ready     string `yaml:"ready" validate:"oneof=plain limit none"`
 	ReadyPath string `yaml:"ready_path,omitempty"`
 }

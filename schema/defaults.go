@@ -19,7 +19,7 @@ func defaultConfig() Config {
 		},
 		Metrics: Metrics{RouteLabel: true},
 		Log:     Log{Format: "auto", Level: "info", Access: true, Line: 64 << 10, Prefix: true},
-		Health:  Health{Ready: "plain"},
+		Health:  Health{Live: "plain", Ready: "plain"},
 	}
 }
 

@@ -190,6 +190,7 @@ func (v *variables) server(c *Config) {
 }
 
 func (v *variables) health(c *Config) {
+	c.Health.Live = "lock"
 	if !v.bool("suppress_lock", false) {
 		c.Health.LockFile = LockFile(v.get)
 	}

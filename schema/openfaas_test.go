@@ -81,6 +81,8 @@ func TestEveryVariable(t *testing.T) {
 		{"", "Log.CallID", false},
 		{"", "Health.LockFile", "/tmp/.lock"},
 		{"", "Health.Ready", "limit"},
+		{"", "Health.Live", "lock"},
+		{"suppress_lock=true", "Health.Live", "lock"},
 		{"", "Name", "function"},
 		{"", "Route.Name", "function"},
 		{"", "Route.Path", "/"},

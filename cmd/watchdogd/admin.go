@@ -34,22 +34,28 @@ type sideServer struct {
 	handler  http.Handler
 }
 
-// openSide opens metrics.listen and the admin socket. A stack whose default socket
-// cannot be made (a read-only file system) is served without one, and says so.
+// openSide opens metrics.listen and the admin socket. What is optional and cannot be
+// had is done without, and that is said; so is a default socket that cannot be made (a
+// read-only file system).
 func openSide(cfg *schema.Config, d *daemon) (*side, error) {
 	s := &side{}
 	if cfg.Metrics.Listen != "" {
 		l, err := routes.Listen(cfg.Metrics.Listen)
-		if err != nil {
+		switch {
+		case err == nil:
+			s.servers = append(s.servers, sideServer{"metrics", l, d.metricsHandler()})
+			d.log.Info("metrics listening", "address", l.Addr().String())
+		case cfg.Metrics.Optional:
+			d.log.Warn("no metrics", "why", err.Error(), "moved by", named(cfg, "metrics.listen", "metrics_port"))
+		default:
 			return nil, fmt.Errorf("metrics: %w", err)
 		}
-		s.servers = append(s.servers, sideServer{"metrics", l, d.metricsHandler()})
 	}
 	l, err := listenAdmin(cfg)
 	switch {
 	case err == nil:
 		s.servers = append(s.servers, sideServer{"admin", l, d.adminHandler(cfg)})
-	case cfg.Admin.Listen == "" && !errors.Is(err, errHeld):
+	case cfg.Admin.Optional || cfg.Admin.Listen == "" && !errors.Is(err, errHeld):
 		d.log.Warn("no admin socket: ps, logs, reload and the other commands cannot reach this watchdogd; set admin.listen to a path that can be written", "error", err.Error())
 	default:
 		s.close()

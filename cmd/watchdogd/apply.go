@@ -38,6 +38,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 		Access:  d.book.access(cfg.Log),
 		Metrics: d.metrics,
 		Trusted: cfg.Server.TrustedProxies,
+		Probes:  routes.Probes{Ready: cfg.Health.Ready, Path: cfg.Health.ReadyPath, Bare: cfg.Server.Errors != "problem"},
 		Respond: modes.Responder(cfg.Server.Errors, nil),
 	}))
 	former := d.current.set(cfg, closers)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,17 @@ func serveEnvAs(t *testing.T, name string, args []string, environ ...string) *da
 }
 
 // lock is the lock file of an environment's watchdogd.
-func (d *daemonUnderTest) lock() string { return filepath.Join(d.dir, ".lock") }
+func (d *daemonUnderTest) lock() string { return filepath.Join(d.variable("TMPDIR"), ".lock") }
+
+// variable is what a variable of the environment is for watchdogd.
+func (d *daemonUnderTest) variable(name string) (value string) {
+	for _, pair := range d.cmd.Env {
+		if v, ok := strings.CutPrefix(pair, name+"="); ok {
+			value = v // of two the last counts, for exec.Cmd
+		}
+	}
+	return value
+}
 
 func TestEnvironmentIsTheConfigurationWhereThereIsNoFile(t *testing.T) {
 	d := serveEnv(t, "fprocess=tr a-z A-Z", "exec_timeout=soon")
@@ -128,5 +139,351 @@ func TestFwatchdogsFlags(t *testing.T) {
 	}
 	if _, errOut, status := commandOf(t, link, env, "ps"); status != statusFailed || !strings.Contains(errOut, "fprocess") {
 		t.Errorf("a word: %d %q", status, errOut)
+	}
+}
+
+// server is the environment of an http function that is this test binary.
+func server(t *testing.T, more ...string) []string {
+	t.Helper()
+	return append([]string{"mode=http", "fprocess=env WATCHDOGD_TEST_AS=server " + self(t), "http_upstream_url=http://127.0.0.1:${PORT}"}, more...)
+}
+
+func TestHealthIsAsOfWatchdogHasIt(t *testing.T) {
+	d := serveEnv(t, server(t)...).waitListening()
+	d.waitReady()
+	for _, row := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/_/health", 200, "OK"},
+		{"GET", "/_/health?x=1", 200, "OK"},
+		{"HEAD", "/_/health", 405, ""},
+		{"POST", "/_/health", 405, ""},
+		{"GET", "/_/ready", 200, ""},
+		{"HEAD", "/_/ready", 405, ""},
+		{"GET", "/_/health/", 200, "GET /_/health/ prefix= version="},
+		{"GET", "/_/ready/function", 200, "GET /_/ready/function prefix= version="},
+	} {
+		status, header, body := d.request(row.method, row.path, nil, "")
+		if status != row.status || body != row.body || header.Get("Allow") != "" {
+			t.Errorf("%s %s: %d %q %v", row.method, row.path, status, body, header)
+		}
+	}
+	info, err := os.Stat(d.lock())
+	if err != nil || info.Size() != 0 || info.Mode().Perm()&^0o660 != 0 {
+		t.Errorf("the lock file: %v %v", info, err)
+	}
+	if err := os.Remove(d.lock()); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/_/health", "/_/ready"} {
+		if status, body := d.get(path); status != 503 || body != "" {
+			t.Errorf("%s without the lock file: %d %q", path, status, body)
+		}
+	}
+	if status, _ := d.get("/x"); status != 200 {
+		t.Errorf("a call without the lock file: %d", status)
+	}
+}
+
+// waitReady waits until the process takes calls.
+func (d *daemonUnderTest) waitReady() {
+	d.t.Helper()
+	poll(d.t, "readiness", func() bool {
+		status, _ := d.get("/_/ready")
+		return status == 200
+	})
+}
+
+func TestWithoutALockFileTheServerIsHealthy(t *testing.T) {
+	d := serveEnv(t, "fprocess=cat", "suppress_lock=true", "healthcheck_interval=1m").waitListening()
+	for _, path := range []string{"/_/health", "/_/ready"} {
+		if status, _ := d.get(path); status != 200 {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	d.signal(syscall.SIGTERM)
+	d.waitLog("SIGTERM: no new connections in 1m0s")
+	poll(t, "the end of health", func() bool { status, _ := d.get("/_/health"); return status == 503 })
+	if status, _ := d.get("/_/ready"); status != 503 {
+		t.Errorf("ready: %d", status)
+	}
+	if _, err := os.Stat(d.lock()); !os.IsNotExist(err) {
+		t.Errorf("a lock file: %v", err)
+	}
+	d.hurry()
+	d.wait()
+}
+
+func TestReadyIs429AtTheLimitAndAsksTheFunction(t *testing.T) {
+	dir := t.TempDir()
+	arrived, until := filepath.Join(dir, "arrived"), filepath.Join(dir, "until")
+	d := serveEnv(t, server(t, "max_inflight=1", "ready_path=/is/ready?deep=1", "VERSION=7")...).waitListening()
+	d.waitReady()
+	if status, header, body := d.request("GET", "/_/ready?mine=1", http.Header{"X-Forwarded-Prefix": {"/probe"}}, ""); status != 200 || body != "GET /is/ready?deep=1 prefix=/probe version=7" || header.Get("X-Duration-Seconds") == "" {
+		t.Errorf("%d %q %v", status, body, header)
+	}
+	answer := make(chan answered, 1)
+	go func() {
+		got, _ := d.try("GET", "/slow?arrived="+arrived+"&until="+until, nil, "")
+		answer <- got
+	}()
+	waitFile(t, arrived)
+	if status, header, body := d.request("GET", "/_/ready", nil, ""); status != 429 || body != "" || header.Get("Content-Type") != "" {
+		t.Errorf("at the limit: %d %q %v", status, body, header)
+	}
+	if status, _ := d.get("/x"); status != 429 {
+		t.Errorf("a call at the limit: %d", status)
+	}
+	if err := os.WriteFile(until, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answer; got.status != 200 {
+		t.Errorf("the call that held the place: %d", got.status)
+	}
+}
+
+func TestClassicsReadyIsTheFunctions(t *testing.T) {
+	d := serveEnv(t, "mode=classic", "fprocess=env").waitListening()
+	if status, body := d.get("/_/ready"); status != 200 || !strings.Contains(body, "Http_Path=/_/ready") {
+		t.Errorf("%d %q", status, body)
+	}
+	if status, body := d.get("/_/health"); status != 200 || body != "OK" {
+		t.Errorf("%d %q", status, body)
+	}
+}
+
+// The server goes on while others learn that it leaves; then it drains; and only then
+// is the function asked to end.
+func TestShutdownOfAnImage(t *testing.T) {
+	d := serveEnv(t, server(t, "healthcheck_interval=1m", "TMPDIR="+t.TempDir()+"/made/for/it")...).waitListening()
+	child := d.pid("")
+	waitFile(t, d.lock())
+	d.signal(syscall.SIGINT)
+	d.waitLog("SIGINT: no new connections in 1m0s")
+	d.waitLog("Removing lock-file : " + d.lock())
+	if _, err := os.Stat(d.lock()); !os.IsNotExist(err) {
+		t.Errorf("the lock file is there: %v", err)
+	}
+	if status, _ := d.get("/_/health"); status != 503 {
+		t.Errorf("health: %d", status)
+	}
+	if again := d.pid(""); again != child {
+		t.Errorf("the function was ended before the drain: %d was %d", again, child)
+	}
+	d.hurry()
+	if status := d.wait(); status != 0 {
+		t.Errorf("status %d", status)
+	}
+	if !gone(child) {
+		t.Errorf("process %d was left behind", child)
+	}
+	for _, line := range []string{"Version: ", "Watchdog mode: http\tfprocess: ", "Timeouts: read: 30s write: 30s hard: 30s health: 1m0s", "Listening on port: ", "Writing lock-file to: " + d.lock(), "No new connections allowed, draining: 0 requests", "Exiting. Active connections: 0"} {
+		if !strings.Contains(strings.ReplaceAll(d.logged(), `\t`, "\t"), line) { // as JSON has it
+			t.Errorf("not logged: %q", line)
+		}
+	}
+}
+
+// Calls that are cut at the end of write_timeout are no failure of the container.
+func TestCutCallsAreNoFailureOfAnImage(t *testing.T) {
+	d := serveEnv(t, server(t, "write_timeout=1s")...).waitListening()
+	d.waitReady()
+	dir := t.TempDir()
+	go func() { _, _ = d.try("GET", "/slow?arrived="+dir+"/arrived&until="+dir+"/never", nil, "") }()
+	waitFile(t, dir+"/arrived")
+	d.signal(syscall.SIGTERM)
+	if status := d.wait(); status != 0 || !strings.Contains(d.logged(), "Exiting. Active connections: 1") {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestNegativeIntervalIsNone(t *testing.T) {
+	d := serveEnv(t, "fprocess=cat", "healthcheck_interval=-1s").waitListening()
+	d.signal(syscall.SIGTERM)
+	if status := d.wait(); status != 0 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// The end of the function is that of the container, with its status; 1 if that was 0.
+func TestFunctionsEndIsOurs(t *testing.T) {
+	for script, want := range map[string]int{
+		"exit 7":        7,
+		"exit 0":        1,
+		"kill -KILL $$": 128 + 9,
+		"kill -TERM $$": 128 + 15,
+		"sleep 0.2; :":  1,
+	} {
+		for _, mode := range []string{"mode=http", "mode=afterburn"} {
+			dir := t.TempDir()
+			program := filepath.Join(dir, "function")
+			if err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			d := serveEnv(t, mode, "fprocess="+program, "http_upstream_url=http://127.0.0.1:1", "healthcheck_interval=10m", "write_timeout=10m")
+			if status := d.wait(); status != want {
+				t.Errorf("%s %q: status %d, not %d\n%s", mode, script, status, want, d.logged())
+			}
+			if _, err := os.Stat(d.lock()); !os.IsNotExist(err) {
+				t.Errorf("%s %q: the lock file is left: %v", mode, script, err)
+			}
+		}
+	}
+}
+
+func TestCallsInFlightGetAnErrorWhenTheFunctionEnds(t *testing.T) {
+	d := serveEnv(t, server(t, "healthcheck_interval=10m", "write_timeout=10m")...).waitListening()
+	d.waitReady()
+	dir := t.TempDir()
+	answer := make(chan answered, 1)
+	go func() {
+		got, err := d.try("GET", "/slow?arrived="+dir+"/arrived&until="+dir+"/never", nil, "")
+		if err != nil {
+			t.Errorf("the call in flight: %v", err)
+		}
+		answer <- got
+	}()
+	waitFile(t, dir+"/arrived")
+	if status, _ := d.get("/exit"); status != 500 {
+		t.Errorf("the call that ended it: %d", status)
+	}
+	if got := <-answer; got.status != 500 {
+		t.Errorf("the call in flight: %d", got.status)
+	}
+	if status := d.wait(); status != 7 {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestRestartSupervisesTheFunction(t *testing.T) {
+	d := serveEnv(t, server(t, "restart=always")...).waitListening()
+	pid := d.pid("")
+	_, _ = d.get("/exit")
+	waitGone(t, pid)
+	if next := d.pid(""); next == pid {
+		t.Errorf("still %d", pid)
+	}
+	if status, _ := d.get("/_/health"); status != 200 {
+		t.Errorf("health: %d", status)
+	}
+}
+
+func TestWhatCannotBeServedIsASentence(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	_, port, _ := net.SplitHostPort(busy.Addr().String())
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for environ, want := range map[string]string{
+		"fprocess=cat|mode=magic":        `mode="magic" is no mode`,
+		"fprocess=cat|mode=inproc":       `mode="inproc"`,
+		"fprocess=cat|port=abc":          `port="abc" is no number`,
+		"fprocess=cat|port=" + port:      "port=" + port + ": listen on :" + port + ": the port is in use",
+		"fprocess=cat|max_inflight=x":    `max_inflight="x" is no number`,
+		"fprocess=cat|log_buffer_size=x": `log_buffer_size="x" is no number`,
+		"fprocess=cat|write_timeout=0":   `write_timeout="0" must be longer than 0`,
+		"fprocess=cat|TMPDIR=" + file:    file + ": not a directory; name another place by TMPDIR, or do without by suppress_lock=true",
+		"mode=http|fprocess=cat":         `"http_upstream_url"`,
+		"fprocess=":                      `"fprocess"`,
+	} {
+		env := []string{"port=0", "metrics_port=0", "TMPDIR=" + t.TempDir(), "XDG_RUNTIME_DIR=" + shortDir(t)}
+		_, errOut, status := command(t, append(env, strings.Split(environ, "|")...), "--env")
+		if status != statusFailed || !strings.Contains(errOut, want) {
+			t.Errorf("%s: %d %q", environ, status, errOut)
+		}
+	}
+}
+
+// A port that is taken for the metrics, and no place for the socket of the commands, stop nobody.
+func TestBesideThePortAllIsOptional(t *testing.T) {
+	busy, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	_, port, _ := net.SplitHostPort(busy.Addr().String())
+	d := serveEnv(t, "fprocess=cat", "metrics_port="+port, "XDG_RUNTIME_DIR=/proc/nowhere", "HOME=").waitListening()
+	d.waitLog("no metrics")
+	d.waitLog("no admin socket")
+	if status, _, body := d.request("POST", "/", nil, "x"); status != 200 || body != "x" {
+		t.Errorf("%d %q", status, body)
+	}
+}
+
+func TestMetricsOfAnImageHaveNoRoute(t *testing.T) {
+	_, port, err := net.SplitHostPort(freeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := serveEnv(t, "fprocess=cat", "metrics_port="+port).waitListening()
+	d.waitLog("Metrics listening on port: " + port)
+	for _, method := range []string{"GET", "POST", "PURGE"} {
+		d.request(method, "/", nil, "")
+	}
+	d.get("/_/health")
+	d.get("/_/ready")
+	main := d.base
+	d.base = "http://127.0.0.1:" + port
+	_, text := d.get("/metrics")
+	d.base = main
+	for _, line := range []string{
+		`http_requests_total{code="200",method="get"} 1`,
+		`http_requests_total{code="200",method="post"} 1`,
+		`http_requests_total{code="200",method="unknown"} 1`,
+		`http_request_duration_seconds_count{code="200",method="get"} 1`,
+		`http_request_duration_seconds_bucket{code="200",method="post",le="+Inf"} 1`,
+		`http_requests_in_flight 0`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("%s is not in\n%s", line, text)
+		}
+	}
+}
+
+// Calls that come before the function listens wait for it, up to exec_timeout.
+func TestCallsWaitForAFunctionThatStartsSlowly(t *testing.T) {
+	open := filepath.Join(t.TempDir(), "open")
+	program := filepath.Join(t.TempDir(), "slow.sh")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nuntil test -e "+open+"; do sleep 0.01; done\nexec env WATCHDOGD_TEST_AS=server "+self(t)+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := serveEnv(t, server(t, "function_process="+program)...).waitListening()
+	answer := make(chan answered, 1)
+	go func() {
+		got, err := d.try("GET", "/first", nil, "")
+		if err != nil {
+			t.Error(err)
+		}
+		answer <- got
+	}()
+	poll(t, "the call to be there", func() bool {
+		out, _, _ := command(t, d.cmd.Env, "ps", "--json")
+		return strings.Contains(out, `"queued": 1`)
+	})
+	if status, _ := d.get("/_/health"); status != 200 {
+		t.Errorf("health while it starts: %d", status)
+	}
+	if status, _ := d.get("/_/ready"); status != 503 {
+		t.Errorf("readiness while it starts: %d", status)
+	}
+	if err := os.WriteFile(open, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answer; got.status != 200 {
+		t.Errorf("%d %q", got.status, got.body)
+	}
+}
+
+func TestCallsWaitNoLongerThanExecTimeout(t *testing.T) {
+	d := serveEnv(t, "mode=http", "fprocess=sleep 1000", "http_upstream_url=127.0.0.1:1", "exec_timeout=200ms").waitListening()
+	if status, _ := d.get("/"); status != 504 && status != 500 {
+		t.Errorf("%d", status)
 	}
 }

@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -26,8 +23,9 @@ const lastWrites = 250 * time.Millisecond
 // front is the main listeners and the server behind them.
 type front struct {
 	d           *daemon
-	server      *http1.Server
+	server      *http.Server
 	certificate *routes.Certificate // nil without TLS
+	lost        context.Context     // ends when nobody is left to serve: the drain has no delay
 	hurry       context.Context     // ends when what is left is to be cut
 
 	mu        sync.Mutex
@@ -40,8 +38,8 @@ type front struct {
 }
 
 // openFront opens the listeners of cfg and serves nothing yet.
-func openFront(cfg *schema.Config, d *daemon, hurry context.Context) (*front, error) {
-	f := &front{d: d, hurry: hurry, listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
+func openFront(cfg *schema.Config, d *daemon, lost, hurry context.Context) (*front, error) {
+	f := &front{d: d, lost: lost, hurry: hurry, listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
 	f.server = routes.NewServer(cfg.Server, d.live, d.log)
 	if files := cfg.Server.TLS; files.Cert != "" {
 		certificate, err := routes.LoadCertificate(files.Cert, files.Key)
@@ -157,12 +155,9 @@ func (f *front) Run(ctx context.Context) error {
 		f.serve(address, l)
 	}
 	f.mu.Unlock()
-	file := f.d.current.config().Health.LockFile
-	serving, stop := context.WithCancel(ctx)
-	var locking sync.WaitGroup
-	if file != "" {
-		locking.Go(func() { f.d.lockWhenReady(serving, file) })
-	}
+	locking, stop := context.WithCancel(ctx)
+	var locked sync.WaitGroup
+	locked.Go(func() { f.d.lockWhenReady(locking) })
 
 	var err error
 	select {
@@ -171,13 +166,9 @@ func (f *front) Run(ctx context.Context) error {
 	}
 
 	stop()
-	locking.Wait()
+	locked.Wait()
 	f.d.draining.Store(true)
-	if file != "" {
-		if rmErr := os.Remove(file); rmErr != nil && !errors.Is(rmErr, os.ErrNotExist) {
-			f.d.log.Warn("the lock file is left behind", "file", file, "error", rmErr.Error())
-		}
-	}
+	f.d.unlock()
 	f.drain(f.d.current.config().Server.Drain)
 	f.serving.Wait()
 	f.d.leaving.Wait()
@@ -186,9 +177,9 @@ func (f *front) Run(ctx context.Context) error {
 
 func (f *front) drain(cfg schema.Drain) {
 	if cfg.Delay > 0 {
-		f.d.log.Info("unready, and still serving", "delay", cfg.Delay.D().String())
 		select {
 		case <-time.After(cfg.Delay.D()):
+		case <-f.lost.Done():
 		case <-f.hurry.Done():
 		}
 	}
@@ -202,9 +193,7 @@ func (f *front) drain(cfg schema.Drain) {
 
 	ctx, cancel := context.WithTimeout(f.hurry, cfg.Timeout.D())
 	defer cancel()
-	if n := f.d.live.Inflight(); n > 0 {
-		f.d.log.Info("draining", "calls", n, "timeout", cfg.Timeout.D().String())
-	}
+	f.d.log.Info("draining", "calls", f.d.live.Inflight(), "timeout", cfg.Timeout.D().String())
 	f.cut = f.d.live.Drain(ctx)
 
 	last, stop := context.WithTimeout(context.Background(), lastWrites)
@@ -212,27 +201,4 @@ func (f *front) drain(cfg schema.Drain) {
 	if f.server.Shutdown(last) != nil {
 		_ = f.server.Close() // the listeners are closed already
 	}
-}
-
-// lockWhenReady writes the lock file once everything is ready.
-func (d *daemon) lockWhenReady(ctx context.Context, file string) {
-	tick := time.NewTicker(20 * time.Millisecond) // whoever looks for the file looks once a second
-	defer tick.Stop()
-	for d.ready("") != nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-	if err := writeLock(file); err != nil {
-		d.log.Error("the lock file could not be written: who waits for it takes this server for unready", "file", file, "error", err.Error())
-	}
-}
-
-func writeLock(file string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(file, nil, 0o660)
 }

@@ -21,6 +21,9 @@ func (d *daemon) ready(name string) error {
 	if d.draining.Load() {
 		return &failure.Error{Kind: failure.Draining, Detail: "watchdogd is stopping"}
 	}
+	if err := d.unlocked(); err != nil && name == "" {
+		return err
+	}
 	if name == "" {
 		for _, s := range d.supervisor.Status() {
 			if !asMeant(s) {

@@ -215,7 +215,7 @@ func (d *daemonUnderTest) waitLog(text string) {
 // waitListening waits until the port is open.
 func (d *daemonUnderTest) waitListening() *daemonUnderTest {
 	d.t.Helper()
-	d.waitLog("listening")
+	d.waitLog("istening")
 	return d
 }
 

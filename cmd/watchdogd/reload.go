@@ -109,6 +109,6 @@ func needRestart(was, is *schema.Config) []string {
 	note(was.Metrics != is.Metrics, "metrics")
 	note(was.Admin != is.Admin, "admin")
 	note(was.Log.Format != is.Log.Format, "log.format")
-	note(was.Health != is.Health, "health")
+	note(was.Health.LockFile != is.Health.LockFile || was.Health.Live != is.Health.Live, "health.lock_file or health.live")
 	return notes
 }

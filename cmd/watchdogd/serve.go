@@ -63,26 +63,36 @@ func serve(parent context.Context, from *source) error {
 	defer out.Flush() // what is logged after the writer's own actor has ended, and in a panic
 	book := newLogbook(out, cfg.Log, os.Stderr)
 	log := book.Logger
-	if notes.Dialect == "" {
-		log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
-	} else {
+	if notes.Dialect != "" {
 		sayEnvironment(log, notes)
+	}
+	if cfg.Log.Format == "classic" {
+		log = slog.New(classicHandler{log.Handler()})
+		sayStart(log, cfg)
+	} else {
+		log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
 	}
 
 	stop, askStop := context.WithCancelCause(parent)
 	defer askStop(nil)
+	lost, tellLost := context.WithCancel(context.Background())
+	defer tellLost()
 	hurry, askHurry := context.WithCancel(context.Background())
 	defer askHurry()
 
 	d := &daemon{source: from, log: log, book: book, reloads: make(chan reloadRequest, 1)}
-	d.metrics = telemetry.NewMetrics(telemetry.Options{Version: versionText(), RouteLabel: true})
+	d.metrics = telemetry.NewMetrics(telemetry.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(out.Dropped)
 	d.metrics.AddCollector(d.writeProcesses)
 	d.supervisor = supervisor.New(supervisor.Options{Log: log, Ended: func(name string, exit supervisor.Exit) {
-		askStop(exitStatus{exit.Status(), fmt.Errorf("%s ended (%s), and its restart says \"then: exit\"", name, exit)})
+		d.draining.Store(true)
+		askStop(exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s ended (%s), and its restart says \"then: exit\"", name, exit)})
+		if d.serves(name) {
+			tellLost()
+		}
 	}})
 	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
-		Live:  func() error { return nil }, // whoever gets an answer has reached a living watchdogd
+		Live:  d.unlocked, // and who gets an answer has reached a living watchdogd
 		Ready: d.ready,
 	}}
 
@@ -93,16 +103,20 @@ func serve(parent context.Context, from *source) error {
 	caught.catch()
 
 	// A port in use is found before any process is started.
-	d.front, err = openFront(cfg, d, hurry)
+	d.front, err = openFront(cfg, d, lost, hurry)
 	if err != nil {
-		return failed(err)
+		return failed(ofPort(cfg, err))
 	}
 	side, err := openSide(cfg, d)
 	if err != nil {
 		d.front.close()
 		return failed(err)
 	}
-	if err := d.apply(cfg); err != nil {
+	err = d.apply(cfg)
+	if err == nil {
+		err = d.lock()
+	}
+	if err != nil {
 		d.front.close()
 		side.close()
 		return failed(err)
@@ -133,10 +147,7 @@ func serve(parent context.Context, from *source) error {
 	add("log", out.Run)
 
 	err = group.Run()
-	if n := d.front.cut; n > 0 {
-		log.Warn("calls were cut off", "calls", n)
-	}
-	log.Info("stopped")
+	log.Info("stopped", "cut", d.front.cut)
 	return d.status(err, stop)
 }
 
@@ -156,11 +167,22 @@ type daemon struct {
 	draining atomic.Bool    // readiness is off
 }
 
+// serves reports whether name is the only route, without which nothing is served.
+func (d *daemon) serves(name string) bool {
+	all := d.current.config().Routes
+	return len(all) == 1 && all[0].Name == name
+}
+
 // untilAsked returns when somebody asked the daemon to stop, or another actor ended.
 func (d *daemon) untilAsked(ctx, stop context.Context) error {
 	select {
 	case <-stop.Done():
-		d.log.Info("stopping", "why", context.Cause(stop).Error())
+		cause := context.Cause(stop)
+		if sig, ok := errors.AsType[stopSignal](cause); ok {
+			d.log.Info("asked to stop", "signal", sig.Error(), "delay", d.current.config().Server.Drain.Delay.D().String())
+		} else {
+			d.log.Error("stopping", "why", cause.Error())
+		}
 	case <-ctx.Done():
 	}
 	return nil
@@ -175,8 +197,8 @@ func (d *daemon) status(err error, stop context.Context) error {
 	if err != nil {
 		return failed(err)
 	}
-	if n := d.front.cut; n > 0 {
-		return exitStatus{statusCut, fmt.Errorf("%s cut off: the drain was over before %s", was(n, "call"), were(n))}
+	if n, status := d.front.cut, d.current.config().Server.Drain.Status; n > 0 && status != statusOK {
+		return exitStatus{status, fmt.Errorf("%s cut off: the drain was over before %s", was(n, "call"), were(n))}
 	}
 	return nil
 }

@@ -398,7 +398,7 @@ func TestDrainDelayServesWhileUnready(t *testing.T) {
 	d := serveFile(t, strings.Replace(oneServer, "server: {", "server: {drain: {delay: 1h}, ", 1)).waitListening()
 	d.pid("/app")
 	d.signal(syscall.SIGTERM)
-	d.waitLog("still serving")
+	d.waitLog("asked to stop")
 	if status, _ := d.get("/_/ready"); status != 503 {
 		t.Errorf("/_/ready: %d", status)
 	}

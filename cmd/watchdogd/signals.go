@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -27,6 +26,17 @@ func (s *signals) catch() {
 	signal.Notify(s.ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 }
 
+// stopSignal is the cause of a stop that a signal asked for.
+type stopSignal struct{ os.Signal }
+
+// Error is the signal's name.
+func (s stopSignal) Error() string {
+	if s.Signal == syscall.SIGINT {
+		return "SIGINT"
+	}
+	return "SIGTERM"
+}
+
 // echo is the time within which a second signal is the same wish told twice: a
 // terminal and timeout(1) signal the group and the process.
 const echo = 200 * time.Millisecond
@@ -49,7 +59,7 @@ func (s *signals) Run(ctx context.Context) error {
 				s.hurry()
 			default:
 				asked = time.Now()
-				s.stop(fmt.Errorf("signal %s", sig))
+				s.stop(stopSignal{sig})
 			}
 		}
 	}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// lock writes the lock file of "live: lock": the server listens. Others look for it, and
+// without it they would take the server for dead: that it cannot be written is an error.
+func (d *daemon) lock() error {
+	health := d.current.config().Health
+	if health.Live != "lock" || health.LockFile == "" {
+		return nil
+	}
+	if err := writeLock(health.LockFile); err != nil {
+		return fmt.Errorf("the lock file, which tells that this server can be called, cannot be written: %w; name another place by %s", err, named(d.current.config(), "health.lock_file", "TMPDIR, or do without by suppress_lock=true"))
+	}
+	d.log.Info("lock file written", "file", health.LockFile)
+	return nil
+}
+
+// lockWhenReady writes the lock file of "live: plain" once everything is ready.
+func (d *daemon) lockWhenReady(ctx context.Context) {
+	health := d.current.config().Health
+	if health.Live == "lock" || health.LockFile == "" {
+		return
+	}
+	tick := time.NewTicker(20 * time.Millisecond) // whoever looks for the file looks once a second
+	defer tick.Stop()
+	for d.ready("") != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	if err := writeLock(health.LockFile); err != nil {
+		d.log.Error("the lock file could not be written: who waits for it takes this server for unready", "file", health.LockFile, "error", err.Error())
+	}
+}
+
+// unlock removes the lock file.
+func (d *daemon) unlock() {
+	file := d.current.config().Health.LockFile
+	if file == "" {
+		return
+	}
+	switch err := os.Remove(file); {
+	case err == nil:
+		d.log.Info("lock file removed", "file", file)
+	case !errors.Is(err, os.ErrNotExist): // it was never written, or somebody else took us out
+		d.log.Warn("the lock file is left behind", "file", file, "error", err.Error())
+	}
+}
+
+func writeLock(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, nil, 0o660)
+}
+
+// unlocked says why "live: lock" takes the server for dead, nil if it does not.
+func (d *daemon) unlocked() error {
+	health := d.current.config().Health
+	switch {
+	case health.Live != "lock":
+	case d.draining.Load():
+		return errors.New("watchdogd is stopping")
+	case health.LockFile != "":
+		if _, err := os.Stat(health.LockFile); err != nil {
+			return fmt.Errorf("the lock file %s is not there", health.LockFile)
+		}
+	}
+	return nil
+}
+
+// named is what an operator calls a key of cfg: by its name in the file, or by the
+// variable where the environment is the configuration.
+func named(cfg *schema.Config, key, variable string) string {
+	if cfg.File == "" {
+		return variable
+	}
+	return key
+}
