@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +26,6 @@ type body struct {
 	w        http.ResponseWriter // whose connection it comes on
 
 	http1 bool
-	asked bool          // something was read, or tried to be
 	limit int64         // bytes that may still come; -1 is no limit
 	most  time.Duration // timeouts.read; 0 is none
 	spent time.Duration // waited for the sender so far, of most
@@ -50,7 +50,6 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 func (b *body) read(p []byte) (int, error) {
-	b.asked = true
 	b.mu.Lock()
 	switch {
 	case b.broken != nil:
@@ -97,10 +96,14 @@ func (b *body) read(p []byte) (int, error) {
 		}
 	case err != nil:
 		b.broken = err
-		if b.http1 && malformed(err) {
+		switch {
+		case !b.http1: // HTTP/2 says by itself that a caller has gone
+		case malformed(err):
 			b.broken = &failure.Error{Kind: failure.Malformed, Route: b.route.name,
 				Detail: "the request's body is malformed", Cause: err}
 			err = b.broken
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			b.call.cancel(errGone)
 		}
 	}
 	return n, err
@@ -181,15 +184,15 @@ func (b *body) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.from, b.original, b.request, b.route, b.call, b.w = nil, nil, nil, nil, nil, nil
-	b.asked, b.limit, b.most, b.spent = false, -1, 0, 0
+	b.limit, b.most, b.spent = -1, 0, 0
 	b.reading, b.whole, b.broken, b.stopped = time.Time{}, false, nil, false
 }
 
-// unfinished reports whether more of the body may come, and whether it can be read.
-func (b *body) unfinished() (more, readable bool) {
+// lost reports whether something of the body will never be read.
+func (b *body) lost() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.from != nil && !b.whole, b.broken == nil
+	return b.from != nil && !b.whole && b.broken != nil
 }
 
 // malformed tells a body that breaks the protocol from a connection that broke:

@@ -3,7 +3,6 @@ package routes
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -27,10 +26,7 @@ type exchange struct {
 	response response
 	values   *values
 	request  *http.Request // as the mode gets it
-	parent   context.Context
-	conn     *conn // that it came on, if it is one of ours
-	http1    bool
-	expects  bool // the caller waits for 100 Continue before he sends the body
+	caller   caller        // nil where the server tells by itself that he has left
 }
 
 var exchanges = sync.Pool{New: func() any {
@@ -38,6 +34,9 @@ var exchanges = sync.Pool{New: func() any {
 	x.called = make(chan struct{}, 1)
 	return x
 }}
+
+// caller is what the server of a request can tell of who sent it.
+type caller interface{ Gone() bool }
 
 // serve takes a request all the way to the route that matches it, or to named if that
 // is not nil. Its caller has counted it in t.inflight.
@@ -77,28 +76,17 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 
 // accept makes the response and the request that the mode will see.
 func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
-	x.http1 = r.ProtoMajor == 1
-	x.parent = r.Context()
+	x.caller, _ = w.(caller)
 	x.values = new(values) // one piece of memory for all of them
 	x.id = identify(r.Header, &x.values.id)
 	x.request = r.WithContext(x.ctx)
-	x.response = response{w: w, call: &x.call, duration: x.values.duration[:], path: path, noBody: r.Method == http.MethodHead}
+	x.response = response{w: w, call: &x.call, body: &x.body, duration: x.values.duration[:], path: path, noBody: r.Method == http.MethodHead}
 	x.body.reset()
-	if x.http1 {
-		if d, ok := w.(interface{ EnableFullDuplex() error }); ok {
-			_ = d.EnableFullDuplex() // an answer may begin before the upload ends
-		}
-		x.conn = connOf(x.parent)
-		if ambiguous(r, x.conn) {
-			closeAfter(w)
-		}
-	}
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
-	x.expects = x.http1 && r.Header["Expect"] != nil
 	x.body.from, x.body.original, x.body.request = r.Body, r, x.request
-	x.body.route, x.body.call, x.body.http1, x.body.w = x.route, &x.call, x.http1, w
+	x.body.route, x.body.call, x.body.http1, x.body.w = x.route, &x.call, r.ProtoMajor == 1, w
 	x.body.most = x.route.timeouts.Read.D()
 	if x.route.body > 0 {
 		x.body.limit = x.route.body
@@ -163,18 +151,12 @@ func (x *exchange) finish() {
 	if p == nil && w.status == 0 {
 		if cause := context.Cause(x.ctx); cause != nil {
 			x.refuse(cause) // the handler left the answer to us; a caller who has gone gets none
-		} else {
+		} else if !x.body.lost() {
 			w.WriteHeader(http.StatusOK)
 		}
 	}
 	if p == nil && (w.status == 0 || x.endedShort()) {
 		p = http.ErrAbortHandler // the server must not end it as if it were whole
-	}
-	if x.http1 {
-		x.settleBody(p != nil)
-		if x.conn != nil {
-			x.conn.next.Store(true)
-		}
 	}
 	x.over(p != nil)
 	if p != nil {
@@ -215,7 +197,7 @@ func (x *exchange) over(cut bool) {
 		request:  r.Header,
 		response: w.w.Header(),
 	})
-	x.request, x.parent, x.conn, x.values, x.id = nil, nil, nil, nil, ""
+	x.request, x.caller, x.values, x.id = nil, nil, nil, ""
 	x.response = response{}
 	x.body.reset()
 	if reusable {
@@ -228,46 +210,6 @@ func (x *exchange) endedShort() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.cutShort
-}
-
-// linger is how long the rest of a body is waited for that nobody read, and
-// lingerBytes how much of it is read: then the connection is not worth keeping.
-const (
-	linger      = 500 * time.Millisecond
-	lingerBytes = 256 << 10
-)
-
-// settleBody deals with a body that was not read to its end. In full duplex
-// net/http would go on with whatever stands there as the next request if the rest
-// cannot be read, and would wait for the rest without a bound: so we read it, or have
-// the connection closed. A connection that is cut is closed anyway.
-func (x *exchange) settleBody(cut bool) {
-	b := &x.body
-	more, readable := b.unfinished()
-	switch {
-	case !more:
-	case cut:
-		b.deadline(longAgo)
-	case !readable || x.request.ContentLength > lingerBytes:
-		b.deadline(time.Now().Add(linger))
-		closeAfter(x.response.w)
-	case x.expects && !b.asked:
-		b.deadline(longAgo) // the sender still waits to be asked for it: net/http closes the connection
-	default:
-		_ = x.response.FlushError() // a caller who cannot be reached is found out below
-		b.deadline(time.Now().Add(linger))
-		if n, err := io.CopyN(io.Discard, b.from, lingerBytes); err != io.EOF || n == lingerBytes {
-			closeAfter(x.response.w)
-		}
-	}
-}
-
-// closeAfter has net/http close the connection when the response is sent, in a way
-// that lets the caller read it, and serve nothing more from it: what
-// http.MaxBytesReader does when its limit is passed, also once the head is sent.
-func closeAfter(w http.ResponseWriter) {
-	var one [1]byte
-	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(one[:])
 }
 
 // stop is the call's hold on the connection.
@@ -283,13 +225,8 @@ func (x *exchange) stop(why error, sent bool) {
 	}
 }
 
-func (x *exchange) gone() bool { return peerGone(x.parent) }
-
-// watched: net/http sees a caller of HTTP/1 leave only when the body is read.
-func (x *exchange) watched() bool {
-	more, _ := x.body.unfinished()
-	return more && x.http1
-}
+func (x *exchange) gone() bool    { return x.caller != nil && x.caller.Gone() }
+func (x *exchange) watched() bool { return x.caller != nil }
 
 func (x *exchange) logPanic(p any) {
 	x.table.opt.Log.LogAttrs(x.ctx, slog.LevelError, "a handler panicked",

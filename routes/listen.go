@@ -22,7 +22,7 @@ func Listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
 	case err == nil:
-		return &listener{l}, nil
+		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("listen on %s: the port is in use%s; stop that program or choose another port", address, by(portHolder(address)))
 	case errors.Is(err, syscall.EACCES):
@@ -51,7 +51,7 @@ func listenUnix(path string, listen func(path string) (net.Listener, error)) (ne
 	if err != nil {
 		return nil, fmt.Errorf("listen on unix:%s: %w", path, err)
 	}
-	return &listener{l}, nil
+	return l, nil
 }
 
 // removeStale removes a socket whose server is gone, and refuses everything else
@@ -91,18 +91,4 @@ func by(pid int) string {
 		return fmt.Sprintf(" by process %d", pid)
 	}
 	return fmt.Sprintf(" by %s (process %d)", strings.TrimSpace(string(name)), pid)
-}
-
-// listener gives its connections the memory that conn describes.
-type listener struct{ net.Listener }
-
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := c.(*net.TCPConn); ok {
-		return &tcpConn{conn{Conn: c}}, nil
-	}
-	return &conn{Conn: c}, nil
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -46,7 +47,7 @@ type front struct {
 	metrics *telemetry.Metrics
 	options Options
 	address string
-	server  *http.Server
+	server  *http1.Server
 	log     *logbook
 }
 
@@ -99,7 +100,7 @@ func respond(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	status := map[failure.Kind]int{
 		failure.Internal: 500, failure.Malformed: 400, failure.NoRoute: 404, failure.Method: 405, failure.SlowBody: 408,
-		failure.BodyTooLarge: 413, failure.RateLimited: 429, failure.Full: 429, failure.NotReady: 503,
+		failure.BodyTooLarge: 413, failure.HeaderTooLarge: 431, failure.RateLimited: 429, failure.Full: 429, failure.NotReady: 503,
 		failure.QueueTimeout: 503, failure.Draining: 503, failure.Timeout: 504,
 	}[f.Kind]
 	if f.Allow != "" {

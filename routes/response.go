@@ -20,6 +20,7 @@ import (
 type response struct {
 	w      http.ResponseWriter
 	call   *call
+	body   *body  // of the request
 	noBody bool   // the request is a HEAD
 	path   string // as it was sent
 
@@ -57,8 +58,14 @@ func (w *response) head(status int) {
 	if !typed {
 		h["Content-Type"] = nil // net/http shall not guess one
 	}
+	if w.body.lost() && w.body.http1 {
+		h["Connection"] = closing // what follows is the rest of that body
+	}
 	w.call.head(status == http.StatusSwitchingProtocols || len(kind) > 0 && stream(kind[0]))
 }
+
+// closing is the value of Connection that makes a response the last.
+var closing = []string{"close"}
 
 // stream reports whether a response of this type is one of events, without an end in sight.
 func stream(contentType string) bool {

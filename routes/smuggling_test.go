@@ -98,6 +98,8 @@ func TestARequestThatCouldBeTakenForTwoNeverReachesTheHandlerAsTwo(t *testing.T)
 			s := &seen{}
 			f := serve(t, entry("a", s.ServeHTTP))
 			all := f.exchange(raw + next)
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			if len(s.list) > 1 || strings.Count(all, "served") > 1 {
 				t.Errorf("%d requests: %q\n%s", len(s.list), s.list, all)
 			}

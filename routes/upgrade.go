@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -19,9 +20,9 @@ type upgrade struct {
 // newUpgrade gives what the mode gets of c, and the upgrade in it. Where what is read
 // from c is what came on the wire, it is a syscall.Conn and moves bytes within the kernel.
 func newUpgrade(c net.Conn) (net.Conn, *upgrade) {
-	raw, ok := plain(c)
-	if ok && watching(c) != nil || raw == c {
-		u := &plainUpgrade{upgrade{Conn: raw, closed: make(chan struct{})}}
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		u := &plainUpgrade{upgrade{Conn: c, closed: make(chan struct{})}}
 		return u, &u.upgrade
 	}
 	u := &upgrade{Conn: c, closed: make(chan struct{})}
@@ -45,7 +46,12 @@ func (u *upgrade) Write(p []byte) (int, error) {
 }
 
 // CloseWrite ends the sending half, where the connection can.
-func (u *upgrade) CloseWrite() error { return closeWrite(u.Conn) }
+func (u *upgrade) CloseWrite() error {
+	if half, ok := u.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
 
 // plainUpgrade is an upgrade whose Conn is a *net.TCPConn or *net.UnixConn.
 type plainUpgrade struct{ upgrade }

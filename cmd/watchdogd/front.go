@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -23,7 +24,7 @@ const lastWrites = 250 * time.Millisecond
 // front is the main listeners and the server behind them.
 type front struct {
 	d           *daemon
-	server      *http.Server
+	server      *http1.Server
 	certificate *routes.Certificate // nil without TLS
 	lost        context.Context     // ends when nobody is left to serve: the drain has no delay
 	hurry       context.Context     // ends when what is left is to be cut

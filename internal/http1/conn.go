@@ -1,0 +1,417 @@
+package http1
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// conn is one connection and its goroutine. Requests on it come one after the other,
+// and all that a request needs is here and used again for the next.
+type conn struct {
+	server *Server
+	nc     net.Conn
+	raw    syscall.RawConn // nil over TLS
+	tls    *tls.ConnectionState
+	remote string
+
+	state atomic.Int32
+	due   atomic.Int64 // when it is closed unless it is active, on the server's clock; 0 is never
+	first bool         // no request was served yet
+
+	pooled *[]byte
+	buf    []byte // nil while idle
+	r, w   int    // buf[r:w] is read and not yet used
+
+	request  http.Request
+	header   http.Header
+	url      url.URL
+	body     body
+	response response
+
+	limited  atomic.Bool // the connection has a deadline
+	hijacked bool
+
+	try struct { // of wait: kept here so that it allocates nothing
+		read func(fd uintptr) bool
+		n    int
+		err  error
+	}
+}
+
+// The states of a connection. Who wants to close one that is not active changes the
+// state to ended first, so that no request that has come is lost.
+const (
+	fresh  = int32(iota) // nothing has come yet
+	idle                 // nothing has come since the last response
+	inHead               // some of a head has come
+	active               // a request is served
+	ended
+)
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{server: s, nc: nc, first: true, header: http.Header{}}
+	if addr := nc.RemoteAddr(); addr != nil {
+		c.remote = addr.String()
+	}
+	if sc, ok := nc.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw, c.try.read = raw, c.tryRead
+		}
+	}
+	c.body.c = c
+	c.response.c, c.response.header = c, http.Header{}
+	c.lateAfter(s.Header)
+	return c
+}
+
+// serve serves the connection until its end.
+func (c *conn) serve() {
+	keep := false // closing is somebody else's
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			c.server.Log.Error("a handler panicked", "peer", c.remote, "panic", p, "stack", string(debug.Stack()))
+		}
+		if c.hijacked {
+			keep = true
+		}
+		c.state.Store(ended)
+		if !keep {
+			_ = c.nc.Close() // it is over either way
+		}
+		if c.buf != nil {
+			c.release()
+		}
+		c.server.leave(c)
+	}()
+	if t, ok := c.nc.(*tls.Conn); ok {
+		if keep = c.handshake(t); keep || c.tls == nil {
+			return
+		}
+	}
+	for {
+		head, err := c.readHead()
+		if err == errHTTP2 {
+			keep = true
+			c.server.handOver(c.nc, c.buf[c.r:c.w])
+			return
+		}
+		if err == nil {
+			err = c.parse(head)
+		}
+		if refusal, ok := errors.AsType[*Refusal](err); ok {
+			c.refuse(refusal)
+			return
+		}
+		if err != nil {
+			c.server.debug(c, "a connection ended in a request's head", err)
+			return
+		}
+		if c.state.Swap(active) == ended {
+			return // its time was over
+		}
+		c.due.Store(0)
+		c.limit()
+		c.response.begin()
+		c.server.Handler.ServeHTTP(&c.response, &c.request)
+		if c.hijacked || !c.finish() {
+			return
+		}
+	}
+}
+
+// handshake reports whether the connection was given to HTTP/2; c.tls is nil when there is
+// no connection any more.
+func (c *conn) handshake(t *tls.Conn) (handedOver bool) {
+	_ = t.SetDeadline(c.deadline(c.server.Header))
+	if err := t.Handshake(); err != nil {
+		c.server.debug(c, "no TLS connection", err)
+		return false
+	}
+	_ = t.SetDeadline(time.Time{})
+	state := t.ConnectionState()
+	c.tls = &state
+	if state.NegotiatedProtocol == "h2" {
+		c.server.handOver(t, nil)
+		return true
+	}
+	return false
+}
+
+// errHTTP2 says that the connection speaks HTTP/2.
+var errHTTP2 = errors.New("HTTP/2")
+
+// readHead reads the next head, without what may follow it. Between two requests it
+// holds no buffer.
+func (c *conn) readHead() (string, error) {
+	if c.r == c.w {
+		if err := c.wait(); err != nil {
+			return "", err
+		}
+	}
+	if !c.become(inHead) {
+		return "", net.ErrClosed
+	}
+	c.lateAfter(c.server.Header)
+	if c.server.Read > 0 {
+		_ = c.nc.SetReadDeadline(time.Now().Add(c.server.Read))
+		c.limited.Store(true)
+	}
+	seen := 0 // bytes from c.r on in which there is no end of a head
+	for {
+		p := c.buf[c.r:c.w]
+		if seen == 0 && len(p) >= 2 && p[0] == '\r' && p[1] == '\n' { // RFC 9112, 2.2
+			c.r += 2
+			p = p[2:]
+		}
+		if c.first && len(p) > 0 && p[0] == 'P' {
+			if is, may := isPreface(p); is || may && len(p) < len(preface) {
+				if is {
+					return "", errHTTP2
+				}
+				if err := c.more(); err != nil {
+					return "", err
+				}
+				continue
+			}
+		}
+		if c.first && len(p) > 0 && p[0] == 0x16 { // a TLS record (RFC 8446, 5.1)
+			return "", &Refusal{Detail: "the client speaks TLS, and this address does not"}
+		}
+		if end := HeadEnd(p, seen); end > 0 {
+			if end > c.server.maxHeader() {
+				return "", tooLarge
+			}
+			c.r += end
+			c.first = false
+			return string(p[:end]), nil
+		}
+		if seen = len(p); seen > c.server.maxHeader() {
+			return "", tooLarge
+		}
+		if err := c.more(); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return "", err
+		}
+	}
+}
+
+var tooLarge = &Refusal{TooLarge: true, Detail: "the request's head is larger than server.max_header"}
+
+// become changes the state, and reports false when the connection was closed.
+func (c *conn) become(state int32) bool {
+	for {
+		now := c.state.Load()
+		if now == ended {
+			return false
+		}
+		if c.state.CompareAndSwap(now, state) {
+			return true
+		}
+	}
+}
+
+// closeUnless closes the connection when it is in another state.
+func (c *conn) closeUnless(state int32) {
+	for {
+		now := c.state.Load()
+		if now == state || now == ended {
+			return
+		}
+		if c.state.CompareAndSwap(now, ended) {
+			_ = c.nc.Close() // who reads is told
+			return
+		}
+	}
+}
+
+// lateAfter sets when the connection is closed unless it is active then.
+func (c *conn) lateAfter(d time.Duration) {
+	due := int64(0)
+	if d > 0 {
+		due = c.server.now() + int64(d)
+	}
+	c.due.Store(due)
+}
+
+func (c *conn) deadline(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+// limit sets the deadline of the response, where one is asked for.
+func (c *conn) limit() {
+	if c.server.Write > 0 {
+		_ = c.nc.SetWriteDeadline(time.Now().Add(c.server.Write))
+		c.limited.Store(true)
+	}
+}
+
+// refuse answers what is no request.
+func (c *conn) refuse(why *Refusal) {
+	if !c.become(active) {
+		return
+	}
+	c.due.Store(0)
+	c.limit()
+	c.request = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, URL: &url.URL{},
+		Body: http.NoBody, RemoteAddr: c.remote, TLS: c.tls, Close: true}
+	c.body.reset(noBody, 0)
+	c.response.begin()
+	c.server.Refuse(&c.response, &c.request, why)
+	if c.response.finish() == nil {
+		c.linger()
+	}
+}
+
+// finish ends a request whose handler has returned. It reports whether another may follow.
+func (c *conn) finish() bool {
+	if err := c.response.finish(); err != nil {
+		return false // the caller has gone, or the response is short and must look so
+	}
+	if c.response.close {
+		if !c.body.whole.Load() || c.w > c.r {
+			c.linger()
+		}
+		return false
+	}
+	if !c.body.drain() {
+		c.linger()
+		return false
+	}
+	if c.limited.Swap(false) {
+		_ = c.nc.SetDeadline(time.Time{}) // of a handler's, or ours
+	}
+	clear(c.header)
+	if c.state.Swap(idle) == ended || c.server.leaving.Load() && c.r == c.w {
+		return false
+	}
+	c.lateAfter(c.server.Idle)
+	return true
+}
+
+// lingering is how long a caller may go on sending who is not listened to any more:
+// closed at once, the connection would be reset, and the response in it lost.
+const lingering = 500 * time.Millisecond
+
+// linger closes the sending half and reads for a moment what still comes.
+func (c *conn) linger() {
+	if closeWrite(c.nc) != nil {
+		return
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(lingering))
+	c.take()
+	for read := 0; read < 64*drainBytes; {
+		n, err := c.nc.Read(c.buf)
+		if read += n; err != nil {
+			return
+		}
+	}
+}
+
+// gone reports whether the caller has closed the connection, or the half that he
+// sends on, as far as the system can tell without reading.
+func (c *conn) gone() bool {
+	if c.raw != nil {
+		return hungUp(c.raw)
+	}
+	t, ok := c.nc.(*tls.Conn)
+	if !ok {
+		return false
+	}
+	sc, ok := t.NetConn().(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	return err != nil || hungUp(raw) // closed on our side, or on the other
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
+
+// take gives the connection a buffer, if it has none.
+func (c *conn) take() {
+	if c.buf == nil {
+		c.pooled = buffers.Get().(*[]byte)
+		c.buf, c.r, c.w = *c.pooled, 0, 0
+	}
+}
+
+func (c *conn) release() {
+	buffers.Put(c.pooled)
+	c.pooled, c.buf, c.r, c.w = nil, nil, 0, 0
+}
+
+// wait waits for the first bytes of a head; nothing is in the buffer.
+func (c *conn) wait() error {
+	if c.raw == nil {
+		c.take()
+		return c.more()
+	}
+	if c.buf != nil {
+		c.release()
+	}
+	if err := c.raw.Read(c.try.read); err != nil {
+		return err
+	}
+	c.w = c.try.n
+	return c.try.err
+}
+
+// tryRead is what wait does when there may be something to read.
+func (c *conn) tryRead(fd uintptr) bool {
+	c.take()
+	for {
+		n, err := syscall.Read(int(fd), c.buf)
+		switch {
+		case n > 0:
+			c.try.n, c.try.err = n, nil
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			c.release()
+			return false
+		case err != nil:
+			c.try.n, c.try.err = 0, os.NewSyscallError("read", err)
+		default:
+			c.try.n, c.try.err = 0, io.EOF
+		}
+		return true
+	}
+}
+
+// more reads behind what is in the buffer, and makes room for it.
+func (c *conn) more() error {
+	c.take()
+	switch {
+	case c.r == c.w:
+		c.r, c.w = 0, 0
+	case c.w < len(c.buf):
+	case c.r > 0:
+		c.w = copy(c.buf, c.buf[c.r:c.w])
+		c.r = 0
+	default:
+		bigger := make([]byte, 2*len(c.buf))
+		c.w = copy(bigger, c.buf)
+		c.buf = bigger
+	}
+	n, err := c.nc.Read(c.buf[c.w:])
+	c.w += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,102 @@
+package http1
+
+import (
+	"bytes"
+	"strings"
+)
+
+// ValidName reports whether s is a token (RFC 9110, 5.6.2), as names of fields and
+// methods are.
+func ValidName(s string) bool {
+	for i := range len(s) {
+		if !tokenBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// ValidValue reports whether s may be sent as a field value: no control character
+// but the tab (RFC 9110, 5.5).
+func ValidValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// ValidTarget reports whether s can stand between the two spaces of a request line.
+func ValidTarget(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Digits reports whether s is one digit at least and nothing else.
+func Digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// tokenBytes are the characters of a token.
+var tokenBytes = func() (t [256]bool) {
+	for _, c := range "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" {
+		t[c] = true
+	}
+	return t
+}()
+
+// HexDigits are the values of hexadecimal digits; -1 is none.
+var HexDigits = func() (t [256]int8) {
+	for c := range t {
+		t[c] = int8(strings.IndexByte("0123456789abcdef", byte(c)))
+		if c >= 'A' && c <= 'F' {
+			t[c] = int8(c - 'A' + 10)
+		}
+	}
+	return t
+}()
+
+// HeadEnd gives the length of the head that p begins with, with the empty line, or 0
+// while it is not all there; in the first seen bytes there is no end. Lines may end in
+// a bare LF.
+func HeadEnd(p []byte, seen int) int {
+	for i := max(0, seen-2); i < len(p); i++ {
+		next := bytes.IndexByte(p[i:], '\n')
+		if next < 0 {
+			return 0
+		}
+		i += next
+		switch after := p[i+1:]; {
+		case len(after) > 0 && after[0] == '\n':
+			return i + 2
+		case len(after) > 1 && after[0] == '\r' && after[1] == '\n':
+			return i + 3
+		}
+	}
+	return 0
+}
+
+// hasToken reports whether a list of tokens (RFC 9110, 5.6.1) has one, in any case.
+func hasToken(values []string, token string) bool {
+	for _, value := range values {
+		if strings.EqualFold(value, token) {
+			return true
+		}
+		for element := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.Trim(element, " \t"), token) {
+				return true
+			}
+		}
+	}
+	return false
+}

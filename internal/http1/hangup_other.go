@@ -1,0 +1,9 @@
+//go:build !linux
+
+package http1
+
+import "syscall"
+
+// hungUp cannot tell: a caller who leaves is noticed when something is written to him,
+// or when the request's body is read.
+func hungUp(syscall.RawConn) bool { return false }

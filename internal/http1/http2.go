@@ -1,0 +1,132 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// http2 is net/http's server, for the connections that speak HTTP/2. They are
+// handed to it by a listener that listens to nothing.
+type http2 struct {
+	server *http.Server
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+	done   chan struct{} // its Serve has returned
+}
+
+// preface begins every HTTP/2 connection (RFC 9113, 3.4); read as HTTP/1 it is a whole head.
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// handOver gives a connection to net/http, with the bytes that were read from it.
+func (s *Server) handOver(nc net.Conn, read []byte) {
+	two := s.serveHTTP2()
+	if len(read) > 0 {
+		nc = &readConn{Conn: nc, read: string(read)}
+	}
+	select {
+	case two.conns <- nc:
+	case <-two.closed:
+		_ = nc.Close() // the server is closed
+	}
+}
+
+// serveHTTP2 gives the server of HTTP/2, which runs from the first use on until the end.
+func (s *Server) serveHTTP2() *http2 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http2 != nil {
+		return s.http2
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	two := &http2{conns: make(chan net.Conn), closed: make(chan struct{}), done: make(chan struct{})}
+	two.server = &http.Server{
+		Handler:                      s.Handler,
+		Protocols:                    protocols,
+		TLSConfig:                    s.TLSConfig.Clone(),
+		ReadHeaderTimeout:            none(s.Header),
+		ReadTimeout:                  s.Read,
+		WriteTimeout:                 s.Write,
+		IdleTimeout:                  none(s.Idle),
+		MaxHeaderBytes:               s.MaxHeader,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     debugLog(s.Log),
+	}
+	s.http2 = two
+	go func() {
+		defer close(two.done)
+		_ = two.server.Serve(two) // ended by close
+	}()
+	if s.closed {
+		_ = two.server.Close()
+		two.once.Do(func() { close(two.closed) })
+	}
+	return two
+}
+
+// close ends the goroutine of a server that is shut down or closed.
+func (t *http2) close() {
+	_ = t.Close()
+	<-t.done
+}
+
+// Accept gives the next connection that was handed over.
+func (t *http2) Accept() (net.Conn, error) {
+	select {
+	case c := <-t.conns:
+		return c, nil
+	case <-t.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept.
+func (t *http2) Close() error {
+	t.once.Do(func() { close(t.closed) })
+	return nil
+}
+
+// Addr is of nothing.
+func (t *http2) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: "http2"} }
+
+// readConn is a connection of which some was read.
+type readConn struct {
+	net.Conn
+	read string
+}
+
+func (c *readConn) Read(p []byte) (int, error) {
+	if c.read != "" {
+		n := copy(p, c.read)
+		c.read = c.read[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+// CloseWrite ends the sending half.
+func (c *readConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// isPreface reports whether a connection that began with p speaks HTTP/2, or may do
+// so: then more of it is to be read.
+func isPreface(p []byte) (is, may bool) {
+	if len(p) >= len(preface) {
+		return string(p[:len(preface)]) == preface, false
+	}
+	return false, strings.HasPrefix(preface, string(p))
+}
+
+var _ io.Reader = (*readConn)(nil)

@@ -1,0 +1,534 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// response is the http.ResponseWriter of a request. It is also an http.Flusher,
+// http.Hijacker, io.ReaderFrom and io.StringWriter, and has the methods that
+// http.ResponseController looks for. Gone tells whether the caller has left.
+//
+// A response without a Content-Length gets one if all of it is written before the
+// handler returns, it was never flushed and it is short; else it is chunked, or for HTTP/1.0
+// ends with the connection.
+type response struct {
+	c      *conn
+	header http.Header
+
+	status  int    // of the head that was written; 0 is none
+	framed  framed // how the body ends
+	length  int64  // of bySize
+	written int64  // bytes of the body
+	close   bool   // the connection ends with the response
+	failed  error  // of the connection
+	trailer []string
+
+	pooled *[]byte
+	out    []byte // what is to be sent
+	head   int    // while undecided: where the head ends that lacks its framing
+	vector [3][]byte
+	pieces net.Buffers
+}
+
+// framed is how a response's body ends.
+type framed uint8
+
+const (
+	undecided framed = iota
+	bySize
+	byChunks
+	byClose
+	bodiless
+)
+
+// outSize is how much is gathered before it is sent; what does not fit is not copied.
+const outSize = 4 << 10
+
+var outs = sync.Pool{New: func() any { b := make([]byte, outSize); return &b }}
+
+// begin makes w the response to c.request.
+func (w *response) begin() {
+	w.status, w.framed, w.length, w.written, w.failed, w.head = 0, undecided, -1, 0, nil, 0
+	w.close = w.c.request.Close
+	w.trailer = w.trailer[:0]
+	w.pooled = outs.Get().(*[]byte)
+	w.out = (*w.pooled)[:0]
+}
+
+// end gives the memory back.
+func (w *response) end() {
+	clear(w.header)
+	if w.pooled != nil {
+		outs.Put(w.pooled)
+		w.pooled, w.out = nil, nil
+	}
+}
+
+// Header gives the headers that WriteHeader will send.
+func (w *response) Header() http.Header { return w.header }
+
+// WriteHeader makes the head. It is sent with what follows: by Flush, with a large
+// part of the body, or at the end. Informational ones (1xx) are sent at once.
+func (w *response) WriteHeader(status int) {
+	if w.status != 0 || w.c.hijacked {
+		return
+	}
+	if status < 100 || status > 999 {
+		panic("http1: no status: " + strconv.Itoa(status))
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		w.inform(status)
+		return
+	}
+	w.status = status
+	c := w.c
+	waiting := c.body.answered()
+	w.appendStatus(status)
+	w.decide()
+	w.appendHeader()
+	if !c.body.whole.Load() && (waiting || c.body.length > drainBytes) {
+		w.close = true // what is left of the body is not waited for
+	}
+	if w.close = w.close || c.server.leaving.Load(); w.close || c.request.ProtoMinor == 0 {
+		w.appendConnection()
+	}
+	if w.framed == undecided {
+		w.head = len(w.out)
+	} else {
+		w.out = append(w.out, crlf...)
+	}
+}
+
+const crlf = "\r\n"
+
+func (w *response) appendStatus(status int) {
+	if status == http.StatusOK {
+		w.out = append(w.out, "HTTP/1.1 200 OK\r\n"...)
+		return
+	}
+	w.out = append(w.out, "HTTP/1.1 "...)
+	w.out = strconv.AppendInt(w.out, int64(status), 10)
+	w.out = append(w.out, ' ')
+	w.out = append(w.out, http.StatusText(status)...)
+	w.out = append(w.out, crlf...)
+}
+
+// decide says how the body ends, as far as the header tells.
+func (w *response) decide() {
+	if values := w.header["Content-Length"]; len(values) > 0 {
+		if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 && len(values) == 1 && Digits(values[0]) {
+			w.length = n
+		}
+	}
+	switch {
+	case w.status < 200 || w.status == http.StatusNoContent || w.status == http.StatusNotModified || w.c.request.Method == http.MethodHead:
+		w.framed = bodiless
+	case w.length >= 0:
+		w.framed = bySize
+	}
+}
+
+// appendHeader appends the fields, but for those that say how the body ends.
+func (w *response) appendHeader() {
+	dated := false
+	for name, values := range w.header {
+		switch name {
+		case "Content-Length":
+			if w.length < 0 || w.framed == bodiless && (w.status < 200 || w.status == http.StatusNoContent) {
+				continue
+			}
+		case "Transfer-Encoding":
+			continue
+		case "Connection":
+			if hasToken(values, "close") {
+				w.close = true
+				continue
+			}
+		case "Trailer":
+			w.announce(values)
+			continue
+		case "Date":
+			dated = true
+		}
+		if !ValidName(name) || strings.HasPrefix(name, http.TrailerPrefix) {
+			continue
+		}
+		for _, value := range values {
+			w.appendField(name, value)
+		}
+	}
+	if !dated {
+		w.out = append(w.out, "Date: "...)
+		w.out = append(w.out, now()...)
+		w.out = append(w.out, crlf...)
+	}
+}
+
+func (w *response) appendField(name, value string) {
+	w.out = append(w.out, name...)
+	w.out = append(w.out, ": "...)
+	at := len(w.out)
+	w.out = append(w.out, value...)
+	if !ValidValue(value) { // no value becomes another field
+		for i := at; i < len(w.out); i++ {
+			if b := w.out[i]; b < ' ' && b != '\t' || b == 0x7f {
+				w.out[i] = ' '
+			}
+		}
+	}
+	w.out = append(w.out, crlf...)
+}
+
+// announce notes which fields follow the body.
+func (w *response) announce(values []string) {
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
+			if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" && ValidName(name) {
+				w.trailer = append(w.trailer, name)
+				w.appendField("Trailer", name)
+			}
+		}
+	}
+}
+
+func (w *response) appendConnection() {
+	switch {
+	case w.status == http.StatusSwitchingProtocols:
+	case w.close:
+		w.out = append(w.out, "Connection: close\r\n"...)
+	case w.framed != undecided: // HTTP/1.0, and the caller asked for it
+		w.out = append(w.out, "Connection: keep-alive\r\n"...)
+	}
+}
+
+// frame decides how a body ends that says nothing about it: length is -1 while more
+// may come. It completes the head.
+func (w *response) frame(length int64) {
+	var line []byte
+	var room [64]byte
+	switch {
+	case length >= 0:
+		w.framed, w.length = bySize, length
+		line = append(room[:0], "Content-Length: "...)
+		line = strconv.AppendInt(line, length, 10)
+		line = append(line, crlf...)
+		if w.c.request.ProtoMinor == 0 && !w.close {
+			line = append(line, "Connection: keep-alive\r\n"...)
+		}
+	case w.c.request.ProtoMinor == 0:
+		w.framed = byClose
+		if !w.close {
+			line = append(room[:0], "Connection: close\r\n"...)
+		}
+		w.close = true
+	default:
+		w.framed = byChunks
+		line = append(room[:0], "Transfer-Encoding: chunked\r\n"...)
+	}
+	line = append(line, crlf...)
+	body := len(w.out) - w.head
+	if w.framed == byChunks && body > 0 {
+		line = strconv.AppendInt(line, int64(body), 16)
+		line = append(line, crlf...)
+	}
+	w.out = append(w.out, line...) // room for it, and then the body behind it
+	copy(w.out[w.head+len(line):], w.out[w.head:w.head+body])
+	copy(w.out[w.head:], line)
+	if w.framed == byChunks && body > 0 {
+		w.out = append(w.out, crlf...)
+	}
+}
+
+// Write sends a part of the body, sooner or later: see Flush.
+func (w *response) Write(p []byte) (int, error) {
+	if !w.ready() {
+		return 0, w.refusal()
+	}
+	if w.framed == bodiless {
+		return w.dropped(int64(len(p)))
+	}
+	n := len(p)
+	if w.framed == undecided {
+		if len(w.out)+n <= cap(w.out)-64 {
+			w.out = append(w.out, p...)
+			w.written += int64(n)
+			return n, nil
+		}
+		w.frame(-1)
+	}
+	var over error
+	if w.framed == bySize && w.written+int64(n) > w.length {
+		p, over = p[:w.length-w.written], http.ErrContentLength
+	}
+	if len(p) == 0 {
+		return 0, over
+	}
+	if err := w.append(p); err != nil {
+		return 0, err
+	}
+	w.written += int64(len(p))
+	return len(p), over
+}
+
+// WriteString is Write.
+func (w *response) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
+
+// ready makes the head of a 200 if there is none, and reports whether a body may follow.
+func (w *response) ready() bool {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.failed == nil && !w.c.hijacked
+}
+
+func (w *response) refusal() error {
+	if w.c.hijacked {
+		return http.ErrHijacked
+	}
+	return w.failed
+}
+
+// dropped is what becomes of a body that cannot be sent.
+func (w *response) dropped(n int64) (int, error) {
+	if w.c.request.Method == http.MethodHead {
+		return int(n), nil
+	}
+	return 0, http.ErrBodyNotAllowed
+}
+
+// append sends p, together with what waits, or lets it wait if both are small.
+func (w *response) append(p []byte) error {
+	const chunkEnds = 20 // the size, and twice CRLF
+	if len(w.out)+len(p)+chunkEnds <= cap(w.out) {
+		if w.framed == byChunks {
+			w.out = strconv.AppendInt(w.out, int64(len(p)), 16)
+			w.out = append(w.out, crlf...)
+			w.out = append(w.out, p...)
+			w.out = append(w.out, crlf...)
+		} else {
+			w.out = append(w.out, p...)
+		}
+		return nil
+	}
+	w.pieces = w.vector[:0]
+	if w.framed == byChunks {
+		w.out = strconv.AppendInt(w.out, int64(len(p)), 16)
+		w.out = append(w.out, crlf...)
+		w.pieces = append(w.pieces, w.out, p, crlfBytes)
+	} else {
+		if len(w.out) > 0 {
+			w.pieces = append(w.pieces, w.out)
+		}
+		w.pieces = append(w.pieces, p)
+	}
+	_, err := w.pieces.WriteTo(w.c.nc)
+	clear(w.vector[:])
+	w.out = (*w.pooled)[:0]
+	w.failed = err
+	return err
+}
+
+var crlfBytes = []byte(crlf)
+
+// send sends what waits.
+func (w *response) send() error {
+	if w.failed != nil || len(w.out) == 0 {
+		return w.failed
+	}
+	_, w.failed = w.c.nc.Write(w.out)
+	w.out = w.out[:0]
+	return w.failed
+}
+
+// FlushError sends what waits, and the head if it is not sent.
+func (w *response) FlushError() error {
+	if !w.ready() {
+		return w.refusal()
+	}
+	if w.framed == undecided {
+		w.frame(-1)
+	}
+	return w.send()
+}
+
+// Flush is FlushError.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// ReadFrom sends src. Where it is a socket or a file, and the body has a length, the
+// kernel moves it.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	if !w.ready() {
+		return 0, w.refusal()
+	}
+	to, ok := w.c.nc.(io.ReaderFrom)
+	if !ok || w.framed != bySize && w.framed != byClose {
+		buf := copyBuffers.Get().(*[32 << 10]byte)
+		defer copyBuffers.Put(buf)
+		return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, buf[:])
+	}
+	if err := w.send(); err != nil {
+		return 0, err
+	}
+	if w.framed == byClose {
+		n, err := to.ReadFrom(src)
+		w.written += n
+		return n, err
+	}
+	limited, ok := src.(*io.LimitedReader)
+	room := w.length - w.written
+	if !ok || limited.N > room {
+		limited = &io.LimitedReader{R: src, N: room}
+	}
+	n, err := to.ReadFrom(limited)
+	w.written += n
+	if err != nil {
+		w.failed = err // or the reader's: the response is short either way
+	}
+	return n, err
+}
+
+// inform sends an informational response.
+func (w *response) inform(status int) {
+	if w.c.request.ProtoMinor == 0 {
+		return // RFC 9110, 15.2
+	}
+	if status == http.StatusContinue {
+		if w.c.body.expect {
+			_ = w.c.body.ask() // who reads the body is told
+		}
+		return
+	}
+	w.appendStatus(status)
+	for name, values := range w.header {
+		if name != "Content-Length" && name != "Transfer-Encoding" && ValidName(name) {
+			for _, value := range values {
+				w.appendField(name, value)
+			}
+		}
+	}
+	w.out = append(w.out, crlf...)
+	_ = w.send() // the final response meets the same error
+}
+
+// finish ends the response. An error says that the connection is of no use any more,
+// and is to be closed at once.
+func (w *response) finish() error {
+	defer w.end()
+	if !w.ready() {
+		return w.refusal()
+	}
+	switch w.framed {
+	case undecided:
+		w.frame(w.written)
+	case bySize:
+		if w.written < w.length {
+			_ = w.send() // as far as it goes
+			return errors.New("the response is shorter than its Content-Length")
+		}
+	case byChunks:
+		w.out = append(w.out, "0\r\n"...)
+		w.appendTrailer()
+		w.out = append(w.out, crlf...)
+	}
+	return w.send()
+}
+
+// appendTrailer appends the fields that were announced, and those with
+// http.TrailerPrefix.
+func (w *response) appendTrailer() {
+	for _, name := range w.trailer {
+		for _, value := range w.header[name] {
+			w.appendField(name, value)
+		}
+	}
+	for name, values := range w.header {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && ValidName(name) {
+			for _, value := range values {
+				w.appendField(name, value)
+			}
+		}
+	}
+}
+
+// Hijack gives the connection to the handler, with what was read from it ahead.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.c.hijacked {
+		return nil, nil, http.ErrHijacked
+	}
+	c := w.c
+	if err := w.send(); err != nil {
+		return nil, nil, err
+	}
+	c.hijacked = true
+	if c.limited.Swap(false) {
+		_ = c.nc.SetDeadline(time.Time{})
+	}
+	ahead := bytes.Clone(c.buf[c.r:c.w])
+	in := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(ahead), c.nc), max(512, len(ahead)))
+	if len(ahead) > 0 {
+		if _, err := in.Peek(len(ahead)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c.nc, bufio.NewReadWriter(in, bufio.NewWriterSize(c.nc, 512)), nil
+}
+
+// SetReadDeadline sets the deadline of reading the request, until the handler returns.
+func (w *response) SetReadDeadline(t time.Time) error {
+	w.c.limited.Store(true)
+	return w.c.nc.SetReadDeadline(t)
+}
+
+// SetWriteDeadline sets the deadline of writing the response, until the handler returns.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.c.limited.Store(true)
+	return w.c.nc.SetWriteDeadline(t)
+}
+
+// EnableFullDuplex has nothing to enable.
+func (w *response) EnableFullDuplex() error { return nil }
+
+// Gone reports whether the caller has closed his connection, or the half that he sends on.
+func (w *response) Gone() bool { return w.c.gone() }
+
+// now is the time as Date has it.
+func now() string {
+	t := time.Now()
+	if d := date.Load(); d != nil && d.second == t.Unix() {
+		return d.text
+	}
+	d := &dated{t.Unix(), t.UTC().Format(http.TimeFormat)}
+	date.Store(d)
+	return d.text
+}
+
+type dated struct {
+	second int64
+	text   string
+}
+
+// date is the last one that was asked for.
+var date atomic.Pointer[dated]
+
+// none is how net/http is told that there is no bound.
+func none(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func debugLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }
