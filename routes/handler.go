@@ -65,6 +65,16 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 	default:
 		forward(x.request, rt, t.opt.Trusted, x.values)
 		readdress(x.request, rt, path, query)
+		if rt.auth != nil {
+			if err := rt.auth.check(x.ctx, x.request.Header); err != nil {
+				err.Route = rt.name
+				if err.Kind == failure.Unauthorized {
+					w.Header()["Www-Authenticate"] = []string{challenge}
+				}
+				x.refuse(err)
+				return
+			}
+		}
 		if err := x.admit(r.ContentLength); err != nil {
 			x.refuse(err)
 			return

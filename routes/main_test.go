@@ -99,7 +99,7 @@ func respond(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	status := map[failure.Kind]int{
-		failure.Internal: 500, failure.Malformed: 400, failure.NoRoute: 404, failure.Method: 405, failure.SlowBody: 408,
+		failure.Internal: 500, failure.Malformed: 400, failure.Unauthorized: 401, failure.Forbidden: 403, failure.NoRoute: 404, failure.Method: 405, failure.SlowBody: 408,
 		failure.BodyTooLarge: 413, failure.HeaderTooLarge: 431, failure.RateLimited: 429, failure.Full: 429, failure.NotReady: 503,
 		failure.QueueTimeout: 503, failure.Draining: 503, failure.Timeout: 504,
 	}[f.Kind]
@@ -237,6 +237,14 @@ func (l *logbook) request(t *testing.T) map[string]any {
 	t.Helper()
 	eventually(t, "an access line", func() bool { return len(l.requests()) > 0 })
 	return l.requests()[0]
+}
+
+// String is all lines.
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text, _ := json.Marshal(l.lines) // they were JSON
+	return string(text)
 }
 
 func (l *logbook) has(msg string) bool {

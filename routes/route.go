@@ -26,6 +26,7 @@ type route struct {
 	rate     *rateLimit
 	place    *place
 
+	auth    *Auth
 	handler http.Handler
 	count   *telemetry.Route
 }

@@ -34,7 +34,8 @@ import (
 type Entry struct {
 	Route   *schema.Route
 	Handler http.Handler
-	Untimed bool // no response bears X-Duration-Seconds; otherwise those of a route with an fprocess do
+	Untimed bool  // no response bears X-Duration-Seconds; otherwise those of a route with an fprocess do
+	Auth    *Auth // who may call it; nil is everybody
 }
 
 // Options are what all routes of a table share.
@@ -89,6 +90,7 @@ func NewTable(entries []Entry, opt Options) *Table {
 	for _, e := range entries {
 		rt := newRoute(e.Route, e.Handler, opt.Metrics)
 		rt.timed = rt.timed && !e.Untimed
+		rt.auth = e.Auth
 		t.routes = append(t.routes, rt)
 		t.root(e.Route.Host).add(rt)
 	}

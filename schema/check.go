@@ -137,7 +137,10 @@ func where(it, from item) string {
 // notBuilt are the keys, and with a = the values, whose behaviour is not there yet.
 var notBuilt = []string{
 	"gateway",
-	"routes.auth",
+	"routes.auth.basic",
+	"routes.auth.keys",
+	"routes.auth.hmac",
+	"routes.auth.jwt",
 	// what only the environment of an OpenFaaS image asks for so far
 	"log.format=classic",
 	"log.line",

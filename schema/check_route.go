@@ -207,6 +207,12 @@ func (l *loader) checkAuth(r *Route, it item) {
 		kinds = append(kinds, "openfaas")
 		need("openfaas", "gateway", a.Gateway)
 		need("openfaas", "function", a.Function)
+		if u, err := url.Parse(a.Gateway); a.Gateway != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			l.wrong(l.at(it, "auth", "openfaas", "gateway"), quote(a.Gateway)+" is no URL of a gateway", "such as http://gateway.openfaas:8080")
+		}
+		if namespace, name, _ := strings.Cut(a.Function, ":"); a.Function != "" && (namespace == "" || name == "") {
+			l.wrong(l.at(it, "auth", "openfaas", "function"), quote(a.Function)+" is no function", "write namespace:name, as in openfaas-fn:env")
+		}
 	}
 	if len(kinds) > 1 {
 		l.wrong(l.at(it, "auth"), fmt.Sprintf("asks for %s at once", strings.Join(kinds, " and ")), "keep one of them")

@@ -106,6 +106,8 @@ func TestEveryKeyIsReadAndMovesItsField(t *testing.T) {
 				}
 			case a.Kind() == reflect.Struct && a.NumField() > 0 && a.Type().Field(0).Tag.Get("yaml") != "":
 				compare(a, b, key)
+			case a.Kind() == reflect.Pointer && a.Type().Elem().Kind() == reflect.Struct && !a.IsNil():
+				compare(a.Elem(), reflect.Zero(a.Type().Elem()), key)
 			}
 			if !reflect.DeepEqual(a.Interface(), b.Interface()) {
 				moved[key] = true

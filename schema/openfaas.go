@@ -407,9 +407,6 @@ func (v *variables) auth(r *Route) {
 	if !on {
 		return
 	}
-	if slices.Contains(notBuilt, "routes.auth") {
-		v.wrong("jwt_auth", v.values["jwt_auth"], "asks for what is not built yet; a later version will know it")
-	}
 	auth := OpenFaaSAuth{Gateway: "http://gateway.openfaas:8080", Debug: debug}
 	if local {
 		auth.Gateway = "http://127.0.0.1:8000"

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -19,6 +20,10 @@ import (
 func (d *daemon) apply(cfg *schema.Config) error {
 	next, entries, closers, err := d.prepare(cfg)
 	if err != nil {
+		return err
+	}
+	if err := fetchKeys(entries); err != nil {
+		closeAll(closers)
 		return err
 	}
 	listeners, err := d.front.prepare(cfg.Server)
@@ -145,9 +150,28 @@ func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.E
 		if r.Forks() && len(r.DependsOn) > 0 {
 			h = &gate{Handler: h, supervisor: d.supervisor, route: r}
 		}
-		entries = append(entries, routes.Entry{Route: r, Handler: h, Untimed: modes.Untimed(cfg.Server.Errors, r)})
+		auth := routes.NewAuth(r, d.log)
+		if auth != nil {
+			closers = append(closers, auth)
+		}
+		entries = append(entries, routes.Entry{Route: r, Handler: h, Auth: auth, Untimed: modes.Untimed(cfg.Server.Errors, r)})
 	}
 	return entries, closers, errors.Join(errs...)
+}
+
+// fetchKeys gets what the routes need to know their callers. The error has a line for
+// each that cannot.
+func fetchKeys(entries []routes.Entry) error {
+	var errs []error
+	for _, e := range entries {
+		if e.Auth == nil {
+			continue
+		}
+		if err := e.Auth.Fetch(context.Background()); err != nil { // it has its own bound
+			errs = append(errs, fmt.Errorf("route %s: auth: %w", e.Route.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // printer is a handler whose programs print, though nobody supervises them.
