@@ -23,9 +23,11 @@ import (
 // forked is the process of one call, with its pipes and the goroutines at them. start
 // makes it, pass passes on what it prints, and end ends it in every case.
 //
-// One goroutine minds the call: when the caller leaves, a timeout passes, or the body
-// of the request fails, it cuts the call short, and pass returns at once whoever holds
-// the pipes.
+// When the caller leaves, a timeout passes, or the body of the request fails, the call is
+// cut short, and pass returns at once whoever holds the pipes.
+//
+// Most programs end within milliseconds and have nothing to say on standard error. For
+// those one goroutine does it all: only a call that lasts is attended by another.
 type forked struct {
 	f      *forking
 	w      http.ResponseWriter
@@ -34,18 +36,25 @@ type forked struct {
 	child  *supervisor.Child
 	stdin  *feeder // nil when the program was given all of it before it began
 	vars   *feeder // of the variables that a process started ahead is slow to read
-	stdout *os.File
+	stdout readEnd
+	ended  bool          // stdout was read to its end
 	stderr *os.File      // nil when it is one with stdout
-	logged chan struct{} // closed at the end of stderr
+	logged chan struct{} // closed at the end of stderr; nil while nobody reads it
 
-	over   chan struct{} // closed by end
-	minded chan struct{} // closed when nobody minds the call any more
-	cut    chan struct{} // closed when the call was cut short
+	attention *time.Timer   // until attend
+	attended  chan struct{} // closed when attend returns
+	over      chan struct{} // closed by end
+	listening func() bool   // to the context's end: stops it
+	cut       chan struct{} // closed when the call was cut short
 
 	mu    sync.Mutex
 	err   error // why it was
 	begun bool  // the head is on its way to the caller
 }
+
+// unattended is how long a call is left to one goroutine: so much later than they were
+// printed the first lines of standard error may be in the log.
+const unattended = 20 * time.Millisecond
 
 // overtime is how long a call whose leader has ended waits for others that hold its
 // output.
@@ -59,7 +68,7 @@ const bodyPause = 5 * time.Millisecond
 // error in remains the caller's; after that it is taken care of by end.
 func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, out *printed) (_ *forked, err error) {
 	c := &forked{f: f, w: w, in: in, out: out,
-		over: make(chan struct{}), minded: make(chan struct{}), cut: make(chan struct{})}
+		attended: make(chan struct{}), over: make(chan struct{}), cut: make(chan struct{})}
 	if c.adopt() {
 		return c, nil
 	}
@@ -75,7 +84,7 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 	}()
 
 	o := supervisor.StartOptions{Env: in.vars}
-	if c.stdout, o.Stdout, err = outputPipe(&ours, &its); err != nil {
+	if c.stdout.file, o.Stdout, err = outputPipe(&ours, &its); err != nil {
 		return nil, err
 	}
 	o.Stderr = o.Stdout
@@ -97,11 +106,31 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 
 // run begins what goes on beside pass.
 func (c *forked) run(ctx context.Context) {
-	if c.stderr != nil {
-		c.logged = make(chan struct{})
-		c.f.left.Go(c.readStderr)
+	if c.mixing() {
+		c.beginReading()
 	}
-	go c.mind(ctx)
+	c.attention = time.AfterFunc(unattended, c.attend)
+	c.listening = atEnd(ctx, func() { c.cutShort(context.Cause(ctx)) })
+}
+
+// attend reads standard error as it comes, and bounds the call's time after the
+// leader's end.
+func (c *forked) attend() {
+	defer close(c.attended)
+	if c.stderr != nil && c.logged == nil {
+		c.beginReading()
+	}
+	select {
+	case <-c.child.Done():
+		c.setDeadlines(time.Now().Add(overtime))
+	case <-c.over:
+	}
+}
+
+// beginReading has standard error read until its end, beyond the call's if need be.
+func (c *forked) beginReading() {
+	c.logged = make(chan struct{})
+	c.f.left.Go(c.readStderr)
 }
 
 // openStdin gives the program's standard input: the file of a large body, or a pipe
@@ -125,10 +154,10 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 		if err == nil && n == len(in.held.mem) {
 			return file, unix.Close(write)
 		}
-		c.stdin = feed(os.NewFile(uintptr(write), "stdin"), bytes.NewReader(in.held.mem[max(n, 0):]), nil)
+		c.stdin = c.feed(os.NewFile(uintptr(write), "stdin"), bytes.NewReader(in.held.mem[max(n, 0):]), nil)
 		return file, nil
 	}
-	c.stdin = feed(os.NewFile(uintptr(write), "stdin"), in.live, in.live)
+	c.stdin = c.feed(os.NewFile(uintptr(write), "stdin"), in.live, in.live)
 	if in.content.length < 0 || in.content.length > bufferSize {
 		return file, nil
 	}
@@ -142,54 +171,28 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 	}
 }
 
-// mind cuts the call short when it must be, and bounds its time after the leader's end.
-func (c *forked) mind(ctx context.Context) {
-	defer close(c.minded)
-	ended := c.child.Done()
-	var fed <-chan struct{}
-	if c.stdin != nil {
-		fed = c.stdin.done
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			c.cutShort(context.Cause(ctx))
-			return
-		case <-fed:
-			fed = nil
-			if c.stdin.err != nil {
-				c.cutShort(c.stdin.err)
-				return
-			}
-		case <-ended:
-			ended = nil
-			c.setDeadlines(time.Now().Add(overtime))
-		case <-c.over:
-			return
-		}
-	}
-}
-
 // setDeadlines says until when output is read. It cannot fail: the files are pipes.
 func (c *forked) setDeadlines(t time.Time) {
-	_ = c.stdout.SetReadDeadline(t)
+	_ = c.stdout.file.SetReadDeadline(t)
 	if c.stderr != nil {
 		_ = c.stderr.SetReadDeadline(t)
 	}
 }
 
-// cutShort makes pass return err, whatever it waits for.
+// cutShort makes pass return err, whatever it waits for. The first reason stands.
 func (c *forked) cutShort(err error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return
+	}
 	c.err = err
-	begun := c.begun
-	c.mu.Unlock()
 	close(c.cut)
-	_ = c.stdout.SetReadDeadline(aLongTimeAgo) // as in setDeadlines
+	_ = c.stdout.file.SetReadDeadline(aLongTimeAgo) // as in setDeadlines
 	if c.mixing() {
 		_ = c.stderr.SetReadDeadline(aLongTimeAgo)
 	}
-	if begun {
+	if c.begun {
 		// A caller who does not take what we send must not hold us either.
 		_ = http.NewResponseController(c.w).SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
 	}
@@ -214,33 +217,62 @@ func (c *forked) reason() error {
 // nothing more comes. The error is a *failure.Error for a program that failed, or why
 // the call was cut short.
 func (c *forked) pass() error {
-	buf := getBuffer()
-	defer putBuffer(buf)
-	for {
-		n, err := c.stdout.Read(*buf)
-		if n > 0 {
-			if err := c.out.output((*buf)[:n]); err != nil {
-				return err
-			}
+	if err := c.passOutput(); err != nil {
+		return err
+	}
+	if !c.child.Ended() {
+		if err := c.out.flush(); err != nil {
+			return err
 		}
-		if err != nil { // the end, or a deadline
-			break
+		select {
+		case <-c.cut:
+		case <-c.child.Done():
 		}
 	}
-	select {
-	case <-c.cut:
-	case <-c.child.Done():
-		if c.mixing() {
-			<-c.logged
+	if c.mixing() {
+		select {
+		case <-c.cut:
+		case <-c.logged:
 		}
 	}
 	if err := c.reason(); err != nil {
 		return err
 	}
 	if exit, _ := c.child.Wait(context.Background()); !exit.OK() { // it has ended, so nothing is waited for
+		if err := c.out.flush(); err != nil {
+			return err
+		}
 		return &failure.Error{Kind: failure.ExitFailed, Detail: "the program ended with " + exit.String(), Plain: plainExit(exit)}
 	}
 	return c.out.end()
+}
+
+// passOutput passes standard output on until its end, or a deadline. What was printed is
+// sent when nothing more is there: of most programs all of it at once.
+func (c *forked) passOutput() error {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	if err := c.stdout.open(); err != nil {
+		return err
+	}
+	for {
+		n, err := c.stdout.read(*buf, false)
+		if err == errNotYet {
+			if err := c.out.flush(); err != nil {
+				return err
+			}
+			n, err = c.stdout.read(*buf, true)
+		}
+		if n > 0 {
+			if err := c.out.output((*buf)[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			c.ended = err == io.EOF
+			return nil
+		}
+	}
 }
 
 // plainExit is how package os says that a process failed.
@@ -306,17 +338,17 @@ func (c *forked) readStderr() {
 // ended the rest of its group is swept. Otherwise the group is told to end, and has its
 // grace without anyone waiting for it.
 func (c *forked) end() error {
-	ended := false
-	select {
-	case <-c.child.Done():
-		ended = true
-	default:
+	ended := c.child.Ended()
+	if !ended {
 		// Before its input ends, which it might take for the end of a whole one.
 		_ = c.child.Signal(c.f.stop)        // if nobody is left, that is well
 		_ = c.child.Signal(syscall.SIGCONT) // one that is stopped would not see it
 	}
 	close(c.over)
-	<-c.minded
+	if !c.attention.Stop() {
+		<-c.attended
+	}
+	c.listening()
 	if c.stdin != nil {
 		c.stdin.stop()
 	}
@@ -325,14 +357,20 @@ func (c *forked) end() error {
 	}
 	if ended {
 		c.child.Kill()
-		if outputHeld(c.stdout) {
+		if !c.ended && outputHeld(c.stdout.file) {
 			c.sweep()
 		}
 	}
-	_ = c.stdout.Close() // was only read
+	_ = c.stdout.file.Close() // was only read
 	if c.mixing() {
 		_ = c.stderr.SetReadDeadline(aLongTimeAgo) // as in setDeadlines
 		<-c.logged
+	} else if c.stderr != nil && c.logged == nil {
+		if ended && nothingIn(c.stderr) {
+			_ = c.stderr.Close() // as above
+		} else {
+			c.beginReading()
+		}
 	}
 	if ended {
 		c.swept()
@@ -377,12 +415,15 @@ func (c *forked) swept() {
 type feeder struct {
 	pipe   *os.File
 	upload *upload       // nil: what is fed is in memory
+	failed func(error)   // called when reading ended with an error
 	done   chan struct{} // closed when nothing more is read
-	err    error         // of reading, if that was what ended it; set before done is closed
+	err    error         // of reading; set before done is closed
 }
 
-func feed(pipe *os.File, from io.Reader, u *upload) *feeder {
-	s := &feeder{pipe: pipe, upload: u, done: make(chan struct{})}
+// feed writes from to pipe. When from, which is u if that is not nil, cannot be read the
+// call is cut short.
+func (c *forked) feed(pipe *os.File, from io.Reader, u *upload) *feeder {
+	s := &feeder{pipe: pipe, upload: u, failed: c.cutShort, done: make(chan struct{})}
 	go s.run(from)
 	return s
 }
@@ -410,6 +451,7 @@ func (s *feeder) run(from io.Reader) {
 		default:
 			if err != errStopped {
 				s.err = err
+				s.failed(err)
 			}
 			return
 		}
@@ -451,19 +493,62 @@ func outputPipe(ours, its *pipeEnds) (read, write *os.File, err error) {
 	return ours.add(os.NewFile(uintptr(r), "output")), its.add(os.NewFile(uintptr(w), "output")), nil
 }
 
-// outputHeld reports whether somebody has the writing end of a pipe.
-func outputHeld(read *os.File) bool {
-	conn, err := read.SyscallConn()
-	if err != nil {
-		return false
+// readEnd is the reading end of a pipe.
+type readEnd struct {
+	file *os.File
+	raw  syscall.RawConn
+}
+
+func (s *readEnd) open() (err error) {
+	s.raw, err = s.file.SyscallConn()
+	return err
+}
+
+// read reads. Unless it is to wait it returns errNotYet when nothing is there.
+func (s *readEnd) read(p []byte, wait bool) (n int, err error) {
+	if wait {
+		return s.file.Read(p)
 	}
-	held := false
-	err = conn.Control(func(fd uintptr) {
-		p := []unix.PollFd{{Fd: int32(fd)}}
-		_, err := unix.Poll(p, 0)
-		held = err == nil && p[0].Revents&unix.POLLHUP == 0
+	closed := s.raw.Read(func(fd uintptr) bool {
+		for {
+			if n, err = syscall.Read(int(fd), p); err != syscall.EINTR {
+				return true
+			}
+		}
 	})
-	return err == nil && held
+	switch {
+	case closed != nil: // or its deadline has passed
+		return 0, closed
+	case err == syscall.EAGAIN:
+		return 0, errNotYet
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// outputHeld reports whether somebody has the writing end of a pipe.
+func outputHeld(read *os.File) bool { return events(read)&unix.POLLHUP == 0 }
+
+// nothingIn reports whether the end of file is all that is left in a pipe.
+func nothingIn(read *os.File) bool { return events(read) == unix.POLLHUP }
+
+// events gives what poll(2) says of a file now; POLLHUP for one that is closed.
+func events(file *os.File) int16 {
+	var now int16 = unix.POLLHUP
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return now
+	}
+	_ = conn.Control(func(fd uintptr) { // as of a closed one
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(p, 0); err == nil {
+			now = p[0].Revents
+		}
+	})
+	return now
 }
 
 func pipeFailure(err error) error {

@@ -283,14 +283,15 @@ func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
 
 func TestALivingProcessThatRefusesIsBad(t *testing.T) {
 	l := listen(t)
-	_ = l.Close()
 	process := &lives{}
 	process.next.Store(&life{upstream: l.Addr().String(), done: make(chan struct{})})
 	p, err := newProxy(&schema.Route{Name: "api"}, process, Deps{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if answer := ask(t, serve(t, p), get); !strings.HasPrefix(answer, "HTTP/1.1 502") {
+	front := serve(t, p)
+	_ = l.Close() // not before: the front could be given its port
+	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 502") {
 		t.Errorf("%q", answer)
 	}
 }

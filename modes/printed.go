@@ -28,6 +28,7 @@ type printed struct {
 type destination interface {
 	begin(h *cgiHead, first []byte) error
 	write(p []byte) error
+	flush() error // what was begun or written may not be followed soon
 }
 
 func newPrinted(response string, to destination) *printed {
@@ -84,13 +85,26 @@ func (p *printed) errors(b []byte) error {
 		}
 	}
 	if p.began {
-		return p.to.write(b)
+		if err := p.to.write(b); err != nil {
+			return err
+		}
+		return p.to.flush()
 	}
 	if p.early == nil {
 		p.early = newSpill(0)
 	}
 	_, err := p.early.Write(b)
 	return err
+}
+
+// flush is called when nothing more may come for a while.
+func (p *printed) flush() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.began {
+		return nil
+	}
+	return p.to.flush()
 }
 
 // end is called when the program has ended well and all it printed was taken.

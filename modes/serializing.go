@@ -91,6 +91,8 @@ func (t *collected) write(p []byte) error {
 	return err
 }
 
+func (t *collected) flush() error { return nil }
+
 // check compares the body with what the program said of it. What is more than it has
 // announced is not sent, as in streaming.
 func (t *collected) check(method string) error {

@@ -76,6 +76,7 @@ type stream struct {
 	u      *upload
 	c      *forked
 	begun  bool
+	unsent bool  // something was begun or written since the last flush
 	none   bool  // the response has no body, whatever is printed
 	length int64 // that the program said its body has, or -1
 	sent   int64
@@ -85,7 +86,7 @@ func (t *stream) begin(h *cgiHead, first []byte) error {
 	if err := t.c.begin(); err != nil {
 		return err
 	}
-	t.begun = true
+	t.begun, t.unsent = true, true
 	t.u.last(t.r)
 	if h == nil {
 		t.w.Header()["Content-Type"] = t.s.contentType(t.r, first)
@@ -97,7 +98,7 @@ func (t *stream) begin(h *cgiHead, first []byte) error {
 	}
 	h.write(t.w.Header(), t.s.contentType(t.r, nil))
 	t.w.WriteHeader(h.status)
-	return t.flush()
+	return nil
 }
 
 func (t *stream) write(p []byte) error {
@@ -112,14 +113,19 @@ func (t *stream) write(p []byte) error {
 	}
 	n, err := t.w.Write(p)
 	t.sent += int64(n)
+	t.unsent = true
 	if err != nil {
 		return gone(err)
 	}
-	return t.flush()
+	return nil
 }
 
 // flush sends what is written. A server that cannot is no server of ours.
 func (t *stream) flush() error {
+	if !t.unsent {
+		return nil
+	}
+	t.unsent = false
 	err := http.NewResponseController(t.w).Flush()
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return gone(err)

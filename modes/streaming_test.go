@@ -398,7 +398,7 @@ func TestOutputEndsWithTheProgramAndNotByTheClock(t *testing.T) {
 		}
 		c.run(t.Context())
 		for buf := make([]byte, 100); err == nil; {
-			_, err = c.stdout.Read(buf)
+			_, err = c.stdout.file.Read(buf)
 		}
 		if err != io.EOF {
 			t.Errorf("%s: stdout ended with %v", program, err)

@@ -34,12 +34,12 @@ func (c *forked) adopt() bool {
 		w.Kill()
 		return false
 	}
-	c.child, c.stdout, c.stderr = w.Child, w.Stdout, w.Stderr
+	c.child, c.stdout.file, c.stderr = w.Child, w.Stdout, w.Stderr
 	switch in := c.in; {
 	case in.live != nil:
-		c.stdin = feed(w.Stdin, in.live, in.live)
+		c.stdin = c.feed(w.Stdin, in.live, in.live)
 	case in.held != nil && in.held.size > 0:
-		c.stdin = feed(w.Stdin, in.held.section(0, in.held.size), nil)
+		c.stdin = c.feed(w.Stdin, in.held.section(0, in.held.size), nil)
 	default:
 		_ = w.Stdin.Close() // nothing was written
 	}
@@ -62,7 +62,7 @@ func (c *forked) giveVars(w *supervisor.WarmChild) bool {
 		})
 	}
 	if n = max(n, 0); n < len(block) && err != syscall.EPIPE {
-		c.vars = feed(w.Env, bytes.NewReader(block[n:]), nil)
+		c.vars = c.feed(w.Env, bytes.NewReader(block[n:]), nil)
 		return true
 	}
 	_ = w.Env.Close() // a pipe keeps nothing back
