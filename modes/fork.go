@@ -43,7 +43,7 @@ type forking struct {
 
 func newForking(route *schema.Route, d Deps) (*forking, error) {
 	program, err := supervisor.NewProgram(route.Name, &route.Process)
-	if err != nil && (d.Errors == "" || d.Errors == "problem") {
+	if err != nil && !d.forImage() {
 		return nil, err
 	}
 	f := &forking{

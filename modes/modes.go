@@ -50,6 +50,10 @@ type Deps struct {
 	Errors  string              // server.errors: the form in which failures are written
 }
 
+// forImage reports whether the route stands in for one of the OpenFaaS watchdogs, which
+// the form of the errors tells: it starts although something is missing that may come.
+func (d Deps) forImage() bool { return d.Errors == "openfaas" || d.Errors == "classic" }
+
 // The optional faces of the http.ResponseWriter that routes gives to a mode. They
 // are found by type assertion, so that a mode also works behind any other server.
 type (

@@ -26,8 +26,12 @@ import (
 // folder, shows no dot-file but .well-known, and follows no link out of the root. A
 // neighbour of a file that is compressed already (.br, .zst, .gz) is sent in its place to
 // who accepts it. Small files are kept in memory and looked at again each second.
+//
+// For an image of of-watchdog, which is told by the form of its errors, folders are
+// listed, every method but HEAD is a GET, and the root may be missing.
 type static struct {
 	route   *schema.Route
+	image   bool
 	respond func(http.ResponseWriter, *http.Request, error)
 	now     func() time.Time
 
@@ -51,9 +55,12 @@ const (
 )
 
 func newStatic(route *schema.Route, d Deps) (http.Handler, error) {
-	s := &static{route: route, respond: Responder(d.Errors, route), now: time.Now, files: map[fileKey]*file{}}
+	s := &static{route: route, image: d.forImage(), respond: Responder(d.Errors, route), now: time.Now, files: map[fileKey]*file{}}
 	if _, err := s.folder(); err != nil {
-		return nil, err
+		if !s.image {
+			return nil, err
+		}
+		d.Log.Warn("files cannot be served now", "route", route.Name, "error", err)
 	}
 	return s, nil
 }
@@ -91,7 +98,13 @@ func (s *static) folder() (*os.Root, error) {
 }
 
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	switch {
+	case r.Method == http.MethodGet, r.Method == http.MethodHead:
+	case s.image:
+		as := *r
+		as.Method = http.MethodGet
+		r = &as
+	default:
 		s.fail(w, r, &failure.Error{Kind: failure.Method, Allow: "GET, HEAD", Detail: "a file is only read"})
 		return
 	}
@@ -103,12 +116,18 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	root, err := s.folder()
 	if err != nil {
-		s.fail(w, r, &failure.Error{Kind: failure.Internal, Detail: "the folder of this route cannot be read", Cause: err})
+		e := &failure.Error{Kind: failure.Internal, Detail: "the folder of this route cannot be read", Cause: err}
+		if s.image {
+			e.Kind = failure.NotFound
+		}
+		s.fail(w, r, e)
 		return
 	}
 	f, err := open(root, name, key.accepts)
 	if err != nil {
-		s.fail(w, r, err)
+		if !s.image || failure.Of(err).Kind != failure.NotFound || !listed(root, w, r) {
+			s.fail(w, r, err)
+		}
 		return
 	}
 	defer f.close()

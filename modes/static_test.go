@@ -113,6 +113,54 @@ func TestStaticTakesGetAndHeadOnly(t *testing.T) {
 	}
 }
 
+func TestStaticOfAnImageIsTheFileServerOfOfWatchdog(t *testing.T) {
+	f := newFolder(t, map[string]string{"a.txt": "a", "sub/<b>&: c?.txt": "b", "sub/.hidden": "h", "sub/deep/x": "x", "index/index.html": "i", ".env": "secret"})
+	if err := os.Symlink("/etc", filepath.Join(f.dir, "sub", "out")); err != nil {
+		t.Fatal(err)
+	}
+	f.mode.image = true
+	const begin, end = "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n", "</pre>\n"
+	page := begin + "<a href=\"%3Cb%3E&amp;:%20c%3F.txt\">&lt;b&gt;&amp;: c?.txt</a>\n<a href=\"deep/\">deep/</a>\n" + end
+	page = strings.Replace(page, `href="%3Cb`, `href="./%3Cb`, 1) // for the colon
+	for _, method := range []string{"GET", "POST", "DELETE", "OPTIONS"} {
+		f.want(f.ask(method, "/a.txt"), 200, "a")
+		r := f.ask(method, "/sub/")
+		f.want(r, 200, page)
+		if r.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%v", r.Header)
+		}
+	}
+	f.want(f.ask("GET", "/"), 200, begin+"<a href=\"a.txt\">a.txt</a>\n<a href=\"index/\">index/</a>\n<a href=\"sub/\">sub/</a>\n"+end)
+	if r := f.ask("HEAD", "/sub/"); r.StatusCode != 200 || r.ContentLength != int64(len(page)) {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+	f.want(f.ask("GET", "/index/"), 200, "i")
+	for target, to := range map[string]string{"/sub": "./sub/", "/index": "./index/", "/index/index.html": "./"} {
+		if r := f.ask("POST", target); r.StatusCode != 301 || r.Header.Get("Location") != to {
+			t.Errorf("%s: %d %q, want %q", target, r.StatusCode, r.Header.Get("Location"), to)
+		}
+	}
+	for _, target := range []string{"/missing", "/.env", "/sub/.hidden", "/sub/out/", "/a.txt/", "/..%2f"} {
+		if r := f.ask("GET", target); r.StatusCode != 404 && target != "/..%2f" {
+			t.Errorf("%s: %d", target, r.StatusCode)
+		}
+	}
+}
+
+func TestStaticOfAnImageMayBeMissingAtFirst(t *testing.T) {
+	f := newFolder(t, nil)
+	root := filepath.Join(f.dir, "later")
+	route := &schema.Route{Name: "files", Mode: schema.Static, Root: root}
+	handler, err := New(route, Deps{Errors: "openfaas"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mode = handler.(*static)
+	f.want(f.ask("GET", "/a.txt"), 404, "")
+	f.write("later/a.txt", "a")
+	f.want(f.ask("GET", "/a.txt"), 200, "a")
+}
+
 func TestStaticNeverLeavesItsRoot(t *testing.T) {
 	f := newFolder(t, map[string]string{"pub/a.txt": "a", "secret": "s"})
 	for name, to := range map[string]string{"out": f.dir + "/secret", "up": "../secret", "in": "a.txt", "dir": f.dir} {

@@ -62,8 +62,7 @@ type claims struct {
 }
 
 // check decides on a request by its header, in which it tells the function how long that
-// took, in the caller's place. The answer to a request without a valid token has to have
-// challenge as its WWW-Authenticate.
+// took, in the caller's place.
 //
 // The words are those of of-watchdog's callers. None of them holds a part of the token.
 func (a *Auth) check(ctx context.Context, header http.Header) *failure.Error {
@@ -71,7 +70,7 @@ func (a *Auth) check(ctx context.Context, header http.Header) *failure.Error {
 	delete(header, "X-Auth-Seconds")
 	token := bearer(header.Get("Authorization"))
 	if token == "" {
-		return &failure.Error{Kind: failure.Unauthorized, Detail: "Bearer must be present in Authorization header"}
+		return &failure.Error{Kind: failure.Unauthorized, Challenge: challenge, Detail: "Bearer must be present in Authorization header"}
 	}
 	var c claims
 	set := a.keys.current()
@@ -86,7 +85,7 @@ func (a *Auth) check(ctx context.Context, header http.Header) *failure.Error {
 		if a.debug {
 			a.log.Info("token refused", "error", err)
 		}
-		return &failure.Error{Kind: failure.Unauthorized, Detail: "failed to parse JWT token: " + err.Error()}
+		return &failure.Error{Kind: failure.Unauthorized, Challenge: challenge, Detail: "failed to parse JWT token: " + err.Error()}
 	}
 	permitted := c.Function
 	if !anyMatches(permitted.Permissions, a.function) || len(permitted.Audience) > 0 && !anyMatches(permitted.Audience, a.function) {

@@ -68,9 +68,6 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 		if rt.auth != nil {
 			if err := rt.auth.check(x.ctx, x.request.Header); err != nil {
 				err.Route = rt.name
-				if err.Kind == failure.Unauthorized {
-					w.Header()["Www-Authenticate"] = []string{challenge}
-				}
 				x.refuse(err)
 				return
 			}

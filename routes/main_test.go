@@ -106,6 +106,9 @@ func respond(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Allow != "" {
 		w.Header().Set("Allow", f.Allow)
 	}
+	if f.Challenge != "" {
+		w.Header().Set("Www-Authenticate", f.Challenge)
+	}
 	if status == 429 || status == 503 {
 		w.Header().Set("Retry-After", fmt.Sprint(int64((f.RetryAfter+time.Second-1)/time.Second)))
 	}
