@@ -225,12 +225,15 @@ func newConn(nc net.Conn) (*conn, error) {
 
 // fill reads more into the buffer; with wait false it gives errNotYet instead of
 // waiting. The end of the stream is io.EOF. The buffer must have room: see room.
-func (c *conn) fill(wait bool) error {
+func (c *conn) fill(wait bool) error { return c.fillTo(len(c.buf), wait) }
+
+// fillTo is fill that reads up to most bytes into the buffer.
+func (c *conn) fillTo(most int, wait bool) error {
 	read := c.readNow
 	if wait {
 		read = c.Conn.Read
 	}
-	n, err := read(c.buf[c.w:])
+	n, err := read(c.buf[c.w:min(max(most, c.w+1), len(c.buf))])
 	c.w += n
 	if n > 0 {
 		if !c.answered.Load() {
@@ -240,6 +243,10 @@ func (c *conn) fill(wait bool) error {
 	}
 	return err
 }
+
+// headRead is how much is read where a head is expected: what comes with it of the
+// body is copied, and the rest of a large one is not.
+const headRead = 4 << 10
 
 // mostHead is how large the head of a response may be.
 const mostHead = 1 << 20
@@ -261,7 +268,7 @@ func (c *conn) readHead(h *head) error {
 		if !c.room(mostHead) {
 			return fmt.Errorf("a head of more than %d bytes", mostHead)
 		}
-		if err := c.fill(true); err != nil {
+		if err := c.fillTo(headRead, true); err != nil {
 			if err == io.EOF && len(p) > 0 {
 				return io.ErrUnexpectedEOF
 			}

@@ -43,17 +43,17 @@ type exchange struct {
 }
 
 // newExchange gives an exchange whose request is not prepared yet, and end takes it
-// back; stop ends the calls of interrupt, and is nil if there cannot be any.
+// back, if nobody will call interrupt any more.
 func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
 	x.w, x.r, x.control = w, r, *http.NewResponseController(w)
 	return x
 }
 
-func (x *exchange) end(stop func() bool) {
+func (x *exchange) end(reusable bool) {
 	x.finish()
 	x.request.release()
-	if stop == nil || stop() { // or interrupt has still to see that it is over
+	if reusable { // or interrupt has still to see that it is over
 		clear(x.head.fields)
 		*x = exchange{interrupts: x.interrupts, head: head{fields: x.head.fields, hops: x.head.hops}, body: body{trailer: x.body.trailer}}
 		exchanges.Put(x)
@@ -85,7 +85,7 @@ func (x *exchange) attempt(c *conn) error {
 		return errInterrupted
 	}
 	defer x.use(nil)
-	if x.request.length != 0 {
+	if !x.request.complete(x.upload) {
 		return x.converse(c)
 	}
 	n, err := c.Write(x.request.out)

@@ -106,8 +106,9 @@ type call struct {
 	held     *spill    // the same, read before it is sent
 	patience time.Time // the end of timeouts.queue; zero = never
 
-	x      *exchange // nil until there is a connection, and over HTTP/2
-	stop   func() bool
+	x      *exchange   // nil until there is a connection, and over HTTP/2
+	stop   func() bool // ends what has x interrupted; nil where ender does
+	ender  ender
 	begun  bool // over HTTP/2: the caller has got the head of the response
 	tries  int
 	repeat bool // a request that may have been seen was sent once more
@@ -241,7 +242,9 @@ func (c *call) exchange(up *upstream) error {
 	if err := c.x.request.prepare(c.r, c.upload, c.held, to, up.Host); err != nil {
 		return err
 	}
-	c.stop = context.AfterFunc(c.r.Context(), c.x.interrupts)
+	if c.ender, _ = c.w.(ender); c.ender == nil || !c.ender.OnEnd(&c.x.interrupts) {
+		c.ender, c.stop = nil, context.AfterFunc(c.r.Context(), c.x.interrupts)
+	}
 	return nil
 }
 
@@ -377,8 +380,12 @@ func upstreamFault(err error) string {
 
 // end gives back what the call holds.
 func (c *call) end() {
-	if c.x != nil {
-		c.x.end(c.stop)
+	switch {
+	case c.x == nil:
+	case c.ender != nil:
+		c.x.end(c.ender.OffEnd())
+	default:
+		c.x.end(c.stop == nil || c.stop())
 	}
 	if c.held != nil {
 		c.held.giveBack()

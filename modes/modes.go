@@ -63,4 +63,9 @@ type (
 	queueWaiter interface{ AddQueueWait(d time.Duration) }
 	// toucher is told of activity inside an upgraded connection.
 	toucher interface{ Touch() }
+	// ender is context.AfterFunc of the call's context, for less: see routes.
+	ender interface {
+		OnEnd(f *func()) bool
+		OffEnd() bool
+	}
 )

@@ -150,6 +150,20 @@ func (q *request) rewind() {
 	}
 }
 
+// complete reports whether the whole request is in out. A short body that has come
+// together with its head is read into it.
+func (q *request) complete(body *upload) bool {
+	switch {
+	case q.ended && !q.past:
+		return true
+	case q.begun || q.length < 0 || q.expect || body == nil || q.left > int64(cap(q.out)-len(q.out)) || !body.has(q.left):
+		return false
+	}
+	b, err := q.readBody(q.out)
+	q.out, q.begun = b, true
+	return err == nil && q.ended // who sends the rest meets the error again
+}
+
 // readBody reads bytes of the body into the room behind b and appends them to it,
 // framed as the request says.
 func (q *request) readBody(b []byte) ([]byte, error) {

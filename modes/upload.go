@@ -51,6 +51,12 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// has reports whether n bytes can be read without waiting.
+func (u *upload) has(n int64) bool {
+	b, ok := u.body.(interface{ Buffered() int64 })
+	return ok && b.Buffered() >= n
+}
+
 // unreadable says why a body cannot be read, if those who limit it have not said so.
 func unreadable(err error) error {
 	if _, ok := errors.AsType[*failure.Error](err); ok {

@@ -103,10 +103,18 @@ func (b *body) read(p []byte) (int, error) {
 				Detail: "the request's body is malformed", Cause: err}
 			err = b.broken
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			b.call.cancel(errGone)
+			b.call.endContext(errGone)
 		}
 	}
 	return n, err
+}
+
+// Buffered is how many bytes can be read without waiting, as far as that is known.
+func (b *body) Buffered() int64 {
+	if from, ok := b.from.(interface{ Buffered() int64 }); ok {
+		return from.Buffered()
+	}
+	return 0
 }
 
 // Close does nothing: what is left of the body is dealt with when the call is over.
@@ -168,7 +176,7 @@ func (b *body) fire() {
 		Detail: "the request's body did not come within timeouts.read (" + b.most.String() + ")"}
 	// net/http takes the deadline for the caller's leaving and ends the context itself:
 	// the reason must be there before.
-	b.call.cancel(slow)
+	b.call.endContext(slow)
 	b.stopLocked(slow)
 }
 

@@ -39,6 +39,8 @@ type call struct {
 	prev, next *call
 	called     chan struct{} // a token when the place is given
 
+	onEnd atomic.Pointer[func()] // what is called when ctx ends before its time
+
 	touched atomic.Int64 // when something last moved in the response, since began
 
 	mu       sync.Mutex // guards what follows
@@ -86,6 +88,7 @@ func (c *call) begin(t *Table, rt *route, parent context.Context, l line) {
 	c.queue, c.stage = 0, waiting
 	c.due, c.execAt, c.firstAt, c.idle, c.watchAt = 0, 0, 0, 0, 0
 	c.failed, c.upgraded, c.cutShort = nil, false, false
+	c.onEnd.Store(nil)
 	rt.count.Begin()
 }
 
@@ -156,8 +159,16 @@ func (c *call) stopLocked(why *failure.Error) {
 		c.failed = why
 	}
 	c.cutShort = c.stage == answered
-	c.cancel(why)
+	c.endContext(why)
 	c.line.stop(why, c.stage == answered)
+}
+
+// endContext ends c.ctx, with why as its cause.
+func (c *call) endContext(why error) {
+	c.cancel(why)
+	if f := c.onEnd.Swap(nil); f != nil {
+		go (*f)()
+	}
 }
 
 // end ends c: it is counted and logged, and its place is the next one's. It reports

@@ -87,7 +87,7 @@ func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 	x.values = new(values) // one piece of memory for all of them
 	x.id = identify(r.Header, &x.values.id)
 	x.request = r.WithContext(x.ctx)
-	x.response = response{w: w, call: &x.call, body: &x.body, duration: x.values.duration[:], path: path, noBody: r.Method == http.MethodHead}
+	x.response = response{w: w, call: &x.call, body: &x.body, ours: x.caller != nil, duration: x.values.duration[:], path: path, noBody: r.Method == http.MethodHead}
 	x.body.reset()
 	if r.Body == nil || r.Body == http.NoBody {
 		return

@@ -95,7 +95,7 @@ func (p *place) wait(c *call) error {
 			err = queueError(c.route)
 		case <-look:
 			if c.line.gone() {
-				c.cancel(errGone)
+				c.endContext(errGone)
 			}
 		}
 	}

@@ -21,6 +21,7 @@ type response struct {
 	w      http.ResponseWriter
 	call   *call
 	body   *body  // of the request
+	ours   bool   // nobody but the call ends its context
 	noBody bool   // the request is a HEAD
 	path   string // as it was sent
 
@@ -191,6 +192,24 @@ func (w *response) Unwrap() http.ResponseWriter { return w.w }
 
 // SentPath is the path as the caller sent it, with the prefix that may be stripped.
 func (w *response) SentPath() string { return w.path }
+
+// OnEnd has f called, in a goroutine of its own, when the call's context ends before
+// OffEnd, which reports whether f was not called and will not be: context.AfterFunc,
+// for less. There is one f at a time. OnEnd reports false where the context may end
+// without our doing.
+func (w *response) OnEnd(f *func()) bool {
+	if !w.ours {
+		return false
+	}
+	w.call.onEnd.Store(f)
+	if w.call.ctx.Err() != nil && w.OffEnd() {
+		go (*f)()
+	}
+	return true
+}
+
+// OffEnd ends what OnEnd began.
+func (w *response) OffEnd() bool { return w.call.onEnd.Swap(nil) != nil }
 
 // SetInstance says which instance answers, for the access line.
 func (w *response) SetInstance(name string) { w.instance = name }

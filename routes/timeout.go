@@ -132,7 +132,7 @@ func (c *call) fire() {
 	case late(c.watchAt):
 		c.watchAt = 0
 		if c.line.gone() {
-			c.cancel(errGone)
+			c.endContext(errGone)
 			c.line.stop(errGone, true)
 			return
 		}

@@ -77,6 +77,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Buffered is how many bytes of a body with a length can be read without waiting.
+func (b *body) Buffered() int64 {
+	if b.state != sized || b.expect {
+		return 0
+	}
+	return min(b.left, int64(b.c.w-b.c.r))
+}
+
 // Close does nothing: what is left is read or given up when the handler returns.
 func (b *body) Close() error { return nil }
 
