@@ -62,7 +62,7 @@ func (c *counting) read() *reading {
 
 // adopted gives those alive that do not descend from a child in known, but are
 // descendants.
-func (t table) adopted(known map[int]bool) (found table) {
+func (t table) adopted(known map[int]born) (found table) {
 	self := os.Getpid()
 	parent := t.parents()
 	for _, e := range t {

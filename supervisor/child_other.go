@@ -10,15 +10,15 @@ import (
 
 // fork starts the program as the leader of a group of its own. Where there is no
 // parent-death signal, only the guard ends it when watchdogd is killed.
-func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential, long bool) (*Child, error) {
+func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential, b born) (*Child, error) {
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Credential: cred}
-	return bear(path, argv, attr, long)
+	return bear(path, argv, attr, b)
 }
 
 // bear starts the leader of a group.
-func bear(path string, argv []string, attr *syscall.ProcAttr, long bool) (*Child, error) {
-	c := &Child{done: make(chan struct{})}
-	err := kernel.start(long, func() (pid int, err error) {
+func bear(path string, argv []string, attr *syscall.ProcAttr, b born) (*Child, error) {
+	c := &Child{mark: b.mark, done: make(chan struct{})}
+	err := kernel.start(b, func() (pid int, err error) {
 		c.pid, err = syscall.ForkExec(path, argv, attr)
 		return c.pid, err
 	})

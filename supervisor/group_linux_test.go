@@ -46,6 +46,44 @@ func TestADescendantThatLeftTheGroupIsSwept(t *testing.T) {
 	}
 }
 
+func TestWhoLeftTheGroupAndTheOutputOfACallIsSweptWhenItIsOver(t *testing.T) {
+	newStack(t)
+	p := program(t, "")
+	p.Shell = true
+	p.FProcess = schema.Command{Line: "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!; read line"}
+	prog, err := NewProgram("test", p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin, hold, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	defer hold.Close()
+	r, w, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	_ = r.SetReadDeadline(time.Now().Add(bound))
+	c, err := prog.Start(StartOptions{Stdin: stdin, Stdout: w})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := atoi(t, readLine(t, bufio.NewReader(r)))
+	if kernel.sweepCalls(); !alive(daemon) {
+		t.Error("it was swept while the call was under way")
+	}
+	c.Kill()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	if !awaitEnd(ctx, daemon) {
+		t.Error("it is alive after the call's end")
+	}
+}
+
 func TestNoZombieOfAGroupIsLeft(t *testing.T) {
 	p := program(t, "")
 	p.Shell = true

@@ -109,7 +109,7 @@ func startGuard() (*Child, *os.File, error) {
 		Env:   []string{"GOMAXPROCS=1", "GODEBUG=containermaxprocs=0,updatemaxprocs=0", "GOTRACEBACK=none"},
 		Files: []uintptr{r.Fd(), null.Fd(), null.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
-	}, false)
+	}, born{})
 	if err != nil {
 		w.Close()
 		return nil, nil, fmt.Errorf("start the guard %s: %w", self, err)
@@ -199,8 +199,8 @@ func (f *family) tellAll(n *news) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n.lines = nil
-	for pid, long := range f.children {
-		if long {
+	for pid, b := range f.children {
+		if b.long {
 			n.born(pid, true)
 		}
 	}

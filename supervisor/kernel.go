@@ -10,7 +10,7 @@ import (
 // kernel is what a program has once because the kernel gives it once: its children,
 // and the right to wait for them. It is the one variable of this package, and holds
 // nothing but what the kernel itself holds.
-var kernel family
+var kernel = family{over: make(chan struct{}, 1)}
 
 // family is the set of this program's children, and the thread that starts those who
 // live long.
@@ -22,7 +22,7 @@ var kernel family
 // lives as long as they do.
 type family struct {
 	mu       sync.Mutex
-	children map[int]bool // whether it came from the thread, since it lives long
+	children map[int]born
 	guards   []*news
 	thread   chan func() // nil while there is no child of it
 	under    int         // starts under way and children, of the thread
@@ -32,14 +32,21 @@ type family struct {
 	birth sync.RWMutex
 
 	calls atomic.Uint64 // marks given to children of one call
+	over  chan struct{} // a token when one of those was forgotten
 	shim  atomic.Bool   // main has called Shim: started again, we are what argv[0] says
+}
+
+// born is what is known of a child.
+type born struct {
+	mark string
+	long bool // it lives long, and so came from the thread
 }
 
 // start calls fork, for a child that lives long on the thread of those. The pid that it
 // returns is a child until forget.
-func (f *family) start(long bool, fork func() (pid int, err error)) error {
-	if !long {
-		return f.bear(false, fork)
+func (f *family) start(b born, fork func() (pid int, err error)) error {
+	if !b.long {
+		return f.bear(b, fork)
 	}
 	f.mu.Lock()
 	if f.thread == nil {
@@ -50,7 +57,7 @@ func (f *family) start(long bool, fork func() (pid int, err error)) error {
 	thread := f.thread
 	f.mu.Unlock()
 	done := make(chan error)
-	thread <- func() { done <- f.bear(true, fork) }
+	thread <- func() { done <- f.bear(b, fork) }
 	err := <-done
 	if err != nil {
 		f.mu.Lock()
@@ -60,18 +67,18 @@ func (f *family) start(long bool, fork func() (pid int, err error)) error {
 	return err
 }
 
-func (f *family) bear(long bool, fork func() (pid int, err error)) error {
+func (f *family) bear(b born, fork func() (pid int, err error)) error {
 	f.birth.RLock()
 	defer f.birth.RUnlock()
 	pid, err := fork()
 	if err == nil {
 		f.mu.Lock()
 		if f.children == nil {
-			f.children = map[int]bool{}
+			f.children = map[int]born{}
 		}
-		f.children[pid] = long
+		f.children[pid] = b
 		for _, n := range f.guards {
-			n.born(pid, long)
+			n.born(pid, b.long)
 		}
 		f.mu.Unlock()
 	}
@@ -82,13 +89,17 @@ func (f *family) bear(long bool, fork func() (pid int, err error)) error {
 func (f *family) forget(pid int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.children[pid] {
+	if f.children[pid].long {
 		f.rest()
 		for _, n := range f.guards {
 			n.died(pid)
 		}
 	}
 	delete(f.children, pid)
+	select {
+	case f.over <- struct{}{}:
+	default:
+	}
 }
 
 // rest ends the thread when there is nobody left whose parent it is.
@@ -106,8 +117,20 @@ func (f *family) has(pid int) bool {
 	return ok
 }
 
+// marked reports whether there is a child with this mark.
+func (f *family) marked(mark string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, b := range f.children {
+		if b.mark == mark {
+			return true
+		}
+	}
+	return false
+}
+
 // pids gives the children as they are now.
-func (f *family) pids() map[int]bool {
+func (f *family) pids() map[int]born {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.children)

@@ -116,10 +116,9 @@ func (p *Program) start(c *command, o StartOptions, mark string, long bool) (*Ch
 		cred = nil // the shim changes the user when the limits are set
 	}
 	for try := 0; ; try++ {
-		child, err := fork(path, argv, attr, cred, long)
+		child, err := fork(path, argv, attr, cred, born{mark: mark[len(markName)+1:], long: long})
 		switch {
 		case err == nil:
-			child.mark = mark[len(markName)+1:]
 			return child, nil
 		case err == syscall.ETXTBSY && try < 10:
 			// Somebody has the file open for writing, or a fork elsewhere still holds

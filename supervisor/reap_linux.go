@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strconv"
@@ -31,31 +32,59 @@ const (
 	reapDeep  = 20                    // looks past a child that its owner has yet to wait for
 )
 
-// reapOrphans waits for adopted children that have ended, until ctx ends.
-func reapOrphans(ctx context.Context) {
+// reapOrphans waits for adopted children that have ended, and kills those whose call is
+// over, until ctx ends. It hears of an end at most once in reapPause: a program that
+// forks for each call would otherwise be interrupted by each of its children.
+func reapOrphans(ctx context.Context, log *slog.Logger) {
 	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGCHLD)
 	defer signal.Stop(ended)
 	for looks := 0; ; {
+		signal.Notify(ended, syscall.SIGCHLD)
+		if n := kernel.sweepCalls(); n > 0 {
+			log.LogAttrs(ctx, slog.LevelInfo, "orphans swept", slog.Int("processes", n))
+		}
+		if kernel.reapStrangers() {
+			looks = 0
+		} else if looks++; looks == reapDeep {
+			kernel.reapDeep()
+			looks = 0
+		}
 		if looks == 0 {
 			select {
 			case <-ctx.Done():
 				return
 			case <-ended:
+			case <-kernel.over:
 			}
 		}
+		signal.Stop(ended)
 		if !pause(ctx, reapPause) {
 			return
 		}
-		if kernel.reapStrangers() {
-			looks = 0
+	}
+}
+
+// sweepCalls kills the adopted children that bear the mark of a call that is over: those
+// who had left the group of their call and closed its output. Who is adopted is a child
+// of the first thread (find_alive_thread in the kernel's exit.c), and a list of its
+// children is cheap. A kernel without such lists leaves them to the end. It returns how
+// many there were.
+func (f *family) sweepCalls() (n int) {
+	pid := strconv.Itoa(os.Getpid())
+	f.birth.Lock()
+	defer f.birth.Unlock()
+	list, _ := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	for word := range strings.FieldsSeq(string(list)) {
+		child, err := strconv.Atoi(word)
+		if err != nil || f.has(child) {
 			continue
 		}
-		if looks++; looks%reapDeep == 0 {
-			kernel.reapDeep()
-			looks = 0
+		if mark := markOf(child); strings.HasPrefix(mark, callMarks()) && !f.marked(mark) {
+			_ = syscall.Kill(child, syscall.SIGKILL) // gone is as good
+			n++
 		}
 	}
+	return n
 }
 
 // reapStrangers waits for each ended child that nobody in this program started. The

@@ -73,7 +73,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 	reap, stop := context.WithCancel(context.Background())
 	var reaper sync.WaitGroup
-	reaper.Go(func() { reapOrphans(reap) })
+	reaper.Go(func() { reapOrphans(reap, s.log) })
 	reaper.Go(func() { guard(reap, s.log) })
 
 	<-ctx.Done()
