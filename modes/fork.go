@@ -38,6 +38,8 @@ type forking struct {
 	owner   *fileOwner // of a form's files
 	stop    syscall.Signal
 	respond func(http.ResponseWriter, *http.Request, error)
+	told    func(*http.Request) // Deps.Forking; may be nil
+	echo    io.Writer           // Deps.Echo; may be nil
 	left    sync.WaitGroup
 }
 
@@ -48,11 +50,13 @@ func newForking(route *schema.Route, d Deps) (*forking, error) {
 	}
 	f := &forking{
 		route:   route,
-		output:  supervisor.NewOutput(d.Log, route.Name),
+		output:  supervisor.NewOutput(d.Log, route.Name, d.Printing),
 		log:     d.Log.With("route", route.Name),
 		environ: newEnviron(route),
 		stop:    unix.SignalNum("SIG" + string(route.Stop.Signal)),
 		respond: Responder(d.Errors, route),
+		told:    d.Forking,
+		echo:    d.Echo,
 	}
 	if f.program.Store(program); err != nil {
 		// There each call finds out for itself, and so the program may come later.
@@ -79,6 +83,14 @@ func (f *forking) begin(o supervisor.StartOptions) (*supervisor.Child, error) {
 		f.program.Store(program)
 	}
 	return program.Start(o)
+}
+
+// printed is what a program prints for to, and in passing for the echo.
+func (f *forking) printed(to destination) *printed {
+	if f.echo != nil {
+		to = echoed{to, f.echo}
+	}
+	return newPrinted(f.route.Response, to)
 }
 
 // Output is what the programs print to standard error, and its last lines.
@@ -145,7 +157,7 @@ func (f *forking) report(pid int, e *failure.Error) {
 	default:
 		return
 	}
-	attrs := []any{"error", e.Error()}
+	attrs := []any{"error", e}
 	if pid != 0 {
 		attrs = append(attrs, "pid", pid)
 	}
@@ -213,6 +225,9 @@ func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) 
 	if err != nil {
 		in.close()
 		return nil, err
+	}
+	if f.told != nil {
+		f.told(r)
 	}
 	return in, nil
 }

@@ -2,6 +2,7 @@ package modes
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -48,6 +49,11 @@ type Deps struct {
 	Process *supervisor.Process // of a route with a long-lived process; nil for others
 	Log     *slog.Logger        // nil discards
 	Errors  string              // server.errors: the form in which failures are written
+
+	// Of the forking modes.
+	Printing supervisor.Printing // of what programs print that is no response
+	Forking  func(*http.Request) // is told of each call before its program is started; may be nil
+	Echo     io.Writer           // also gets what programs print as their responses; may be nil
 }
 
 // forImage reports whether the route stands in for one of the OpenFaaS watchdogs, which

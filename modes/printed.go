@@ -3,6 +3,7 @@ package modes
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
@@ -140,6 +141,18 @@ func (p *printed) close() {
 
 func badHead(err error) error {
 	return &failure.Error{Kind: failure.BadUpstream, Detail: "the program's output does not begin with a valid header block", Cause: err}
+}
+
+// echoed is a destination whose parts go elsewhere too. That other writer has nobody to
+// complain to.
+type echoed struct {
+	destination
+	echo io.Writer
+}
+
+func (e echoed) write(p []byte) error {
+	_, _ = e.echo.Write(p)
+	return e.destination.write(p)
 }
 
 // writerTo is a destination as an io.Writer.

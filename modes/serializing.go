@@ -51,7 +51,7 @@ func (s serializing) call(w http.ResponseWriter, r *http.Request, u *upload, who
 	if err != nil {
 		return 0, err
 	}
-	out := newPrinted(s.route.Response, whole)
+	out := s.printed(whole)
 	c, err := s.start(r.Context(), w, in, out)
 	if err != nil {
 		in.close()

@@ -48,7 +48,7 @@ func (s streaming) call(to *stream) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	out := newPrinted(s.route.Response, to)
+	out := s.printed(to)
 	c, err := s.start(to.r.Context(), to.w, in, out)
 	if err != nil {
 		in.close()

@@ -141,13 +141,6 @@ var notBuilt = []string{
 	"routes.auth.keys",
 	"routes.auth.hmac",
 	"routes.auth.jwt",
-	// what only the environment of an OpenFaaS image asks for so far
-	"log.format=classic",
-	"log.line",
-	"log.prefix",
-	"log.call_id",
-	"log.output",
-	"log.headers",
 }
 
 func (l *loader) checkNotBuilt(top item) {

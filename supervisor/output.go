@@ -16,9 +16,10 @@ import (
 // the last lines. However much they print and however slow the log is, they are never
 // kept waiting: what the log cannot take is dropped, counted, and the count logged.
 type Output struct {
-	log  *slog.Logger
-	key  string // route or service
-	name string
+	log      *slog.Logger
+	key      string // route or service
+	name     string
+	printing Printing
 
 	mu      sync.Mutex
 	queue   []Line // for the log
@@ -40,32 +41,55 @@ type Line struct {
 	Partial  bool      `json:"partial,omitempty"`
 }
 
+// Printing is how lines get into the log. The zero value is a record of the log each.
+type Printing struct {
+	// Longest is the length in bytes from which on a line is cut into pieces; 0 is 64
+	// KiB. What is above MostLine is MostLine.
+	Longest int
+	// Write writes one line, and may wait; it is called for one line of an Output at a
+	// time. nil is by the log.
+	Write func(*Line)
+}
+
+// longest is the length of a piece: room for one character at least.
+func (p Printing) longest() int {
+	if p.Longest == 0 {
+		return maxLine
+	}
+	return min(max(p.Longest, utf8.UTFMax), MostLine)
+}
+
+// MostLine is what is held of a line at most, whoever wishes for more.
+const MostLine = 1 << 20
+
 const (
-	maxLine  = 64 << 10  // a longer line is cut into pieces
-	maxQueue = 1 << 20   // bytes that wait for a slow log
+	maxLine  = 64 << 10  // a longer line is cut into pieces, where nothing else is said
+	maxQueue = 1 << 20   // bytes that wait for a slow log; the last line may go beyond
 	lineCost = 160       // bytes that a waiting line takes besides its text
 	maxRing  = 128 << 10 // bytes of last lines
 	maxLast  = 1000      // last lines
 )
 
-// NewOutput gives the output of the route called name, into log.
-func NewOutput(log *slog.Logger, name string) *Output { return newOutput(log, Route, name) }
+// NewOutput gives the output of the route called name, into log as p says.
+func NewOutput(log *slog.Logger, name string, p Printing) *Output {
+	return newOutput(log, Route, name, p)
+}
 
-func newOutput(log *slog.Logger, kind Kind, name string) *Output {
-	return &Output{log: log, key: string(kind), name: name}
+func newOutput(log *slog.Logger, kind Kind, name string, p Printing) *Output {
+	return &Output{log: log, key: string(kind), name: name, printing: p}
 }
 
 // Copy reads what process pid prints to stream until the end of file or an error, and
-// returns when it is in the log, or the log has not taken it within a second. Lines of
-// more than 64 KiB come in pieces of that size, all but the last with partial=true. A
-// pipe that is silent costs no buffer.
+// returns when it is in the log, or the log has not taken it within a second. Lines
+// that are too long come in pieces, all but the last with partial=true. A pipe that is
+// silent costs no buffer.
 func (o *Output) Copy(pid int, stream string, r io.Reader) {
 	o.copy(Line{Name: o.name, Instance: -1, PID: pid, Stream: stream}, r, nil)
 }
 
 // copy is Copy. Each line is like head, and is shown to seen, when there is one.
 func (o *Output) copy(head Line, r io.Reader, seen func([]byte)) {
-	in := input{r: r}
+	in := input{r: r, most: o.printing.longest()}
 	if f, ok := r.(syscall.Conn); ok {
 		in.conn, _ = f.SyscallConn() // without one, Read does
 	}
@@ -80,21 +104,25 @@ func (o *Output) copy(head Line, r io.Reader, seen func([]byte)) {
 	}
 	for {
 		n, err := in.fill()
-		fresh := in.held
+		fresh, begin := in.held, 0
 		in.held += n
-		begin := 0
 		for {
 			i := bytes.IndexByte(in.bytes()[fresh:], '\n')
+			end := in.held
+			if i >= 0 {
+				end = fresh + i
+			}
+			for end-begin > in.most || i < 0 && end-begin == in.most {
+				cut := wholeRunes(in.buf[begin : begin+in.most])
+				emit(in.buf[begin:begin+cut], true)
+				begin += cut
+			}
 			if i < 0 {
 				break
 			}
-			emit(bytes.TrimSuffix(in.buf[begin:fresh+i], []byte("\r")), false)
-			fresh += i + 1
+			emit(bytes.TrimSuffix(in.buf[begin:end], []byte("\r")), false)
+			fresh = end + 1
 			begin = fresh
-		}
-		if begin == 0 && in.held == maxLine {
-			begin = wholeRunes(in.bytes())
-			emit(in.buf[:begin], true)
 		}
 		in.drop(begin)
 		if err != nil {
@@ -120,11 +148,12 @@ func wholeRunes(b []byte) int {
 	return len(b)
 }
 
-// input is a buffer of maxLine bytes over a reader. Over a pipe there is a buffer only
-// while there is something in it.
+// input is a buffer over a reader, of maxLine bytes or, as they come, the most that are
+// looked at together. Over a pipe there is a buffer only while there is something in it.
 type input struct {
 	r    io.Reader
 	conn syscall.RawConn
+	most int
 	buf  []byte
 	held int
 }
@@ -165,9 +194,17 @@ func (in *input) fill() (n int, err error) {
 
 func (in *input) bytes() []byte { return in.buf[:in.held] }
 
+// acquire makes room to read.
 func (in *input) acquire() {
-	if in.buf == nil {
+	switch {
+	case in.buf == nil:
 		in.buf = buffers.Get().(*[maxLine]byte)[:]
+	case in.held == len(in.buf):
+		larger := make([]byte, min(2*len(in.buf), in.most))
+		copy(larger, in.buf)
+		held := in.held
+		in.release()
+		in.buf, in.held = larger, held
 	}
 }
 
@@ -182,10 +219,10 @@ func (in *input) drop(n int) {
 }
 
 func (in *input) release() {
-	if in.buf != nil {
+	if len(in.buf) == maxLine {
 		buffers.Put((*[maxLine]byte)(in.buf))
-		in.buf = nil
 	}
+	in.buf = nil
 }
 
 // put gives one line to the ring, to those who follow, and to the log.
@@ -196,7 +233,7 @@ func (o *Output) put(l Line) {
 	for f := range o.readers {
 		f.put(l)
 	}
-	if o.queued+len(l.Text)+lineCost > maxQueue {
+	if o.queued >= maxQueue {
 		o.dropped++
 		return
 	}
@@ -223,7 +260,11 @@ func (o *Output) logAll(done chan struct{}) {
 		}
 		o.mu.Unlock()
 		for i := range lines {
-			o.write(&lines[i])
+			if o.printing.Write != nil {
+				o.printing.Write(&lines[i])
+			} else {
+				o.record(&lines[i])
+			}
 			lines[i].Text = ""
 		}
 		if dropped > 0 {
@@ -250,8 +291,8 @@ func (o *Output) settle(d time.Duration) {
 	}
 }
 
-// write logs one line. A line that is a JSON object stays one.
-func (o *Output) write(l *Line) {
+// record logs one line. A line that is a JSON object stays one.
+func (o *Output) record(l *Line) {
 	var room [6]slog.Attr
 	attrs := append(room[:0], slog.String(o.key, o.name), slog.String("stream", l.Stream), slog.Int("pid", l.PID))
 	if l.Instance >= 0 {
@@ -292,7 +333,7 @@ func newFollower() *follower { return &follower{lines: make(chan Line, 1024)} }
 func (f *follower) put(l Line) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.bytes+len(l.Text) > maxQueue {
+	if f.bytes >= maxQueue {
 		f.lost++
 		return
 	}

@@ -41,7 +41,7 @@ func records(t *testing.T, log string) (all []record) {
 func copied(t *testing.T, r io.Reader) []record {
 	t.Helper()
 	var log buffer
-	o := NewOutput(slog.New(slog.NewJSONHandler(&log, nil)), "fn")
+	o := NewOutput(slog.New(slog.NewJSONHandler(&log, nil)), "fn", Printing{})
 	o.Copy(7, "stdout", r)
 	o.settle(bound)
 	return records(t, log.String())
@@ -89,6 +89,51 @@ func TestALongLineIsCutIntoPieces(t *testing.T) {
 	}
 }
 
+// However long lines are, and wherever they are cut, nothing of them is lost, and no piece
+// is longer than asked for.
+func TestLinesOfAnyLengthAreCutWhereAskedFor(t *testing.T) {
+	for _, longest := range []int{1, 5, 100, maxLine - 1, maxLine, maxLine + 1, 200_000, 10 << 20} {
+		var want, got []string
+		var partial bool
+		o := NewOutput(slog.New(slog.DiscardHandler), "fn", Printing{Longest: longest, Write: func(l *Line) {
+			most := min(max(longest, 4), MostLine)
+			if len(l.Text) > most || l.Partial && len(l.Text) <= most-4 {
+				t.Errorf("%d: a piece of %d bytes", longest, len(l.Text))
+			}
+			if partial {
+				got[len(got)-1] += l.Text
+			} else {
+				got = append(got, l.Text)
+			}
+			partial = l.Partial
+		}})
+		for _, n := range []int{0, 1, 3, 4, 5, 6, 99, 100, 101, 30_000} {
+			want = append(want, strings.Repeat("ä", n/2)+strings.Repeat("x", n%2))
+		}
+		if longest > 1000 {
+			for _, n := range []int{maxLine - 1, maxLine, maxLine + 1, 2 * maxLine, 3 << 20} {
+				want = append(want, strings.Repeat("x", n))
+			}
+		}
+		want = append(want, "no end")
+		o.Copy(7, "stdout", &narrow{strings.NewReader(strings.Join(want, "\n")), o})
+		if !slices.Equal(got, want) {
+			t.Errorf("%d: %d lines of %d, or others", longest, len(got), len(want))
+		}
+	}
+}
+
+// narrow gives what it reads in pieces that fit nowhere, and no faster than o takes them.
+type narrow struct {
+	r io.Reader
+	o *Output
+}
+
+func (n *narrow) Read(p []byte) (int, error) {
+	n.o.settle(bound)
+	return n.r.Read(p[:min(len(p), 977)])
+}
+
 // zeros is n bytes without a newline.
 type zeros struct{ n int }
 
@@ -103,7 +148,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 }
 
 func TestALineOf100MBCostsNoMemoryBeyondItsBuffer(t *testing.T) {
-	o := NewOutput(slog.New(slog.DiscardHandler), "fn")
+	o := NewOutput(slog.New(slog.DiscardHandler), "fn", Printing{})
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -141,7 +186,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 
 func TestAFloodAndASlowLogNeverBlockAChild(t *testing.T) {
 	log := &stuck{free: make(chan struct{})}
-	o := NewOutput(slog.New(slog.NewJSONHandler(log, nil)), "fn")
+	o := NewOutput(slog.New(slog.NewJSONHandler(log, nil)), "fn", Printing{})
 	child, _ := start(t, "exit 0") // any: its pid
 	r, w, err := pipe()
 	if err != nil {
@@ -176,7 +221,7 @@ func TestAFloodAndASlowLogNeverBlockAChild(t *testing.T) {
 }
 
 func TestASilentPipeCostsNoBuffer(t *testing.T) {
-	o := NewOutput(slog.New(slog.DiscardHandler), "fn")
+	o := NewOutput(slog.New(slog.DiscardHandler), "fn", Printing{})
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -233,7 +278,7 @@ func TestOutputAfterTheLeadersDeathIsRead(t *testing.T) {
 }
 
 func TestLogsKeepTheLastLinesAndFollow(t *testing.T) {
-	o := NewOutput(slog.New(slog.DiscardHandler), "fn")
+	o := NewOutput(slog.New(slog.DiscardHandler), "fn", Printing{})
 	var b strings.Builder
 	for range maxLast * 3 {
 		b.WriteString("line\n")
@@ -306,7 +351,7 @@ func TestOneWhoFollowsAndDoesNotReadIsBoundedInBytes(t *testing.T) {
 func TestAFloodOfShortLinesCostsLittleMemory(t *testing.T) {
 	for _, to := range []io.Writer{io.Discard, &stuck{free: make(chan struct{})}} {
 		var before, after runtime.MemStats
-		o := NewOutput(slog.New(slog.NewJSONHandler(to, nil)), "fn")
+		o := NewOutput(slog.New(slog.NewJSONHandler(to, nil)), "fn", Printing{})
 		f := newFollower()
 		o.follow(f)
 		runtime.GC()

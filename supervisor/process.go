@@ -68,7 +68,7 @@ func newProcess(sup *Supervisor, r *recipe) *Process {
 	return &Process{
 		name: r.Name, kind: r.Kind, sup: sup, recipe: r,
 		log:    sup.log.With(slog.String(string(r.Kind), r.Name)),
-		output: newOutput(sup.log, r.Kind, r.Name),
+		output: newOutput(sup.log, r.Kind, r.Name, sup.opt.Printing),
 		wake:   make(chan struct{}, 1),
 		gone:   make(chan struct{}),
 	}

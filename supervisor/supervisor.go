@@ -45,6 +45,8 @@ type Options struct {
 	// Ended is called when a process with then: exit ended and is not started again, or
 	// only seldom (a crash loop), with how it ended. It must return soon.
 	Ended func(name string, exit Exit)
+	// Printing is what becomes of what the processes print.
+	Printing Printing
 }
 
 // ErrStopped is what is refused after Run's context has ended.

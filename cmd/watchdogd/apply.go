@@ -40,7 +40,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 
 	old := d.live.Swap(routes.NewTable(entries, routes.Options{
 		Log:     d.log,
-		Access:  d.book.access(cfg.Log),
+		Access:  d.book.access(cfg),
 		Metrics: d.metrics,
 		Trusted: cfg.Server.TrustedProxies,
 		Probes:  routes.Probes{Ready: cfg.Health.Ready, Path: cfg.Health.ReadyPath, Bare: cfg.Server.Errors != "problem"},
@@ -133,7 +133,7 @@ func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.E
 	var errs []error
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
-		deps := modes.Deps{Log: d.log, Errors: cfg.Server.Errors}
+		deps := d.book.deps(cfg)
 		if next != nil {
 			deps.Process = next.Process(r.Name)
 		} else if r.Supervised() || r.Warm > 0 {

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
 
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 // The words in which the OpenFaaS watchdogs tell of their start and their end. People
@@ -43,36 +43,41 @@ func sayStart(log *slog.Logger, cfg *schema.Config) {
 	}
 }
 
-// classicWords are what our own lines are there, by our message.
-var classicWords = map[string]func(facts map[string]slog.Value) string{
-	"listening": func(f map[string]slog.Value) string { return "Listening on port: " + portOf(f["address"].String()) },
-	"metrics listening": func(f map[string]slog.Value) string {
-		return "Metrics listening on port: " + portOf(f["address"].String())
+// classicWords say our own messages in their words, or more shortly; empty is not at all.
+var classicWords = map[string]func(facts) string{
+	"listening":         func(f facts) string { return "Listening on port: " + portOf(f.text("address")) },
+	"metrics listening": func(f facts) string { return "Metrics listening on port: " + portOf(f.text("address")) },
+	"lock file written": func(f facts) string { return "Writing lock-file to: " + f.text("file") },
+	"asked to stop": func(f facts) string {
+		return fmt.Sprintf("%s: no new connections in %s", f.text("signal"), f.text("delay"))
 	},
-	"lock file written": func(f map[string]slog.Value) string { return "Writing lock-file to: " + f["file"].String() },
-	"asked to stop": func(f map[string]slog.Value) string {
-		return fmt.Sprintf("%s: no new connections in %s", f["signal"], f["delay"])
+	"lock file removed": func(f facts) string { return "Removing lock-file : " + f.text("file") },
+	"draining": func(f facts) string {
+		return fmt.Sprintf("No new connections allowed, draining: %s requests", f.text("calls"))
 	},
-	"lock file removed": func(f map[string]slog.Value) string { return "Removing lock-file : " + f["file"].String() },
-	"draining": func(f map[string]slog.Value) string {
-		return fmt.Sprintf("No new connections allowed, draining: %s requests", f["calls"])
-	},
-	"stopped": func(f map[string]slog.Value) string { return fmt.Sprintf("Exiting. Active connections: %s", f["cut"]) },
-}
+	"stopped": func(f facts) string { return "Exiting. Active connections: " + f.text("cut") },
 
-// classicHandler writes our lines in those words.
-type classicHandler struct{ slog.Handler }
+	"upstream failed": func(f facts) string { return "Upstream HTTP request error: " + visible(f.text("error")) },
 
-func (h classicHandler) Handle(ctx context.Context, r slog.Record) error {
-	if say := classicWords[r.Message]; say != nil {
-		facts := map[string]slog.Value{}
-		r.Attrs(func(a slog.Attr) bool {
-			facts[a.Key] = a.Value
-			return true
-		})
-		r = slog.NewRecord(r.Time, r.Level, say(facts), r.PC)
-	}
-	return h.Handler.Handle(ctx, r)
+	"program not started":      bareReason,
+	"program failed":           bareReason,
+	"program's output refused": bareReason,
+	"call failed":              bareReason,
+	"worker's answer refused":  bareReason,
+	"process": func(f facts) string {
+		switch f.text("state") {
+		case string(supervisor.Backoff), string(supervisor.CrashLoop), string(supervisor.Exited):
+		case string(supervisor.Unready):
+			return "Function is not ready: " + visible(f.text("why"))
+		default:
+			return ""
+		}
+		text := "Forked function has terminated: " + visible(f.text("why"))
+		if pause := f.text("pause"); pause != "" {
+			text += ", started again in " + pause
+		}
+		return text
+	},
 }
 
 // portOf is the port of an address, or the address where it has none.

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 // logbook is where the daemon's log goes, and in which format: that of the first
@@ -15,40 +20,101 @@ import (
 type logbook struct {
 	*slog.Logger
 	out    *telemetry.Writer
+	stdout *telemetry.Writer // nil but in the classic format
 	level  *slog.LevelVar
-	format string // text or json
+	format string // text, json or classic
 }
 
-// newLogbook begins a log to out in the format of cfg: auto is text where terminal is
-// one, and JSON otherwise.
-func newLogbook(out *telemetry.Writer, cfg schema.Log, terminal *os.File) *logbook {
-	b := &logbook{out: out, level: new(slog.LevelVar), format: cfg.Format}
+// newLogbook begins a log to stderr in the format of cfg: auto is text where that is a
+// terminal, and JSON otherwise; classic has lines for stdout too.
+func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
+	b := &logbook{out: telemetry.NewWriter(stderr), level: new(slog.LevelVar), format: cfg.Format}
 	b.level.Set(levelOf(cfg))
 	if b.format == "auto" {
 		b.format = "json"
-		if isTerminal(terminal) {
+		if isTerminal(stderr) {
 			b.format = "text"
 		}
 	}
 	var handler slog.Handler
-	if b.format == "text" {
-		handler = slog.NewTextHandler(out, &slog.HandlerOptions{Level: b.level, ReplaceAttr: shortTime})
-	} else {
-		handler = slog.NewJSONHandler(out, &slog.HandlerOptions{Level: b.level})
+	switch b.format {
+	case "text":
+		handler = slog.NewTextHandler(b.out, &slog.HandlerOptions{Level: b.level, ReplaceAttr: shortTime})
+	case "classic":
+		b.stdout = telemetry.NewWriter(stdout)
+		handler = &classicHandler{out: b.out, level: b.level}
+	default:
+		handler = slog.NewJSONHandler(b.out, &slog.HandlerOptions{Level: b.level})
 	}
 	b.Logger = slog.New(handler)
 	return b
 }
 
 // access gives what writes the line of each call under cfg; nil writes none.
-func (b *logbook) access(cfg schema.Log) func(routes.Line) {
+func (b *logbook) access(cfg *schema.Config) func(routes.Line) {
 	switch {
-	case !cfg.Access || levelOf(cfg) > slog.LevelInfo:
+	case !cfg.Log.Access || levelOf(cfg.Log) > slog.LevelInfo:
 		return nil
 	case b.format == "json":
 		return routes.JSONLines(b.out)
+	case b.format == "classic":
+		return b.classicLines(cfg).access
 	}
 	return routes.LogLines(b.Logger)
+}
+
+// printing gives what becomes of the lines that processes print.
+func (b *logbook) printing(cfg *schema.Config) supervisor.Printing {
+	p := supervisor.Printing{Longest: int(min(cfg.Log.Line, supervisor.MostLine))}
+	if cfg.Log.Line == 0 {
+		p.Longest = supervisor.MostLine
+	}
+	if b.format == "classic" {
+		p.Write = b.classicLines(cfg).printed
+	}
+	return p
+}
+
+// deps are what the modes are given of the log.
+func (b *logbook) deps(cfg *schema.Config) modes.Deps {
+	d := modes.Deps{Log: b.Logger, Errors: cfg.Server.Errors, Printing: b.printing(cfg)}
+	if b.format == "classic" && cfg.Server.Errors == "classic" && cfg.Log.Access {
+		d.Forking = b.classicLines(cfg).forking
+	}
+	if b.format == "classic" && cfg.Log.Output {
+		d.Echo = b.stdout
+	}
+	return d
+}
+
+// Run writes what is logged until ctx ends.
+func (b *logbook) Run(ctx context.Context) error {
+	if b.stdout == nil {
+		return b.out.Run(ctx)
+	}
+	var other error
+	var running sync.WaitGroup
+	running.Go(func() { other = b.stdout.Run(ctx) })
+	err := b.out.Run(ctx)
+	running.Wait()
+	return errors.Join(err, other)
+}
+
+// Flush writes what is gathered.
+func (b *logbook) Flush() {
+	b.out.Flush()
+	if b.stdout != nil {
+		b.stdout.Flush()
+	}
+}
+
+// Dropped is how many lines found no room.
+func (b *logbook) Dropped() uint64 {
+	n := b.out.Dropped()
+	if b.stdout != nil {
+		n += b.stdout.Dropped()
+	}
+	return n
 }
 
 // levelOf is the level that the file's word stands for; schema has checked the word.

@@ -108,7 +108,9 @@ func needRestart(was, is *schema.Config) []string {
 	note(was.Server.MaxHeader != is.Server.MaxHeader, "server.max_header")
 	note(was.Metrics != is.Metrics, "metrics")
 	note(was.Admin != is.Admin, "admin")
-	note(was.Log.Format != is.Log.Format, "log.format")
 	note(was.Health.LockFile != is.Health.LockFile || was.Health.Live != is.Health.Live, "health.lock_file or health.live")
+	before, after := was.Log, is.Log
+	before.Level, before.Access, before.CallID = after.Level, after.Access, after.CallID
+	note(before != after, "log (other than level, access and call_id)")
 	return notes
 }

@@ -59,15 +59,13 @@ func serve(parent context.Context, from *source) error {
 		return failed(err)
 	}
 
-	out := telemetry.NewWriter(os.Stderr)
-	defer out.Flush() // what is logged after the writer's own actor has ended, and in a panic
-	book := newLogbook(out, cfg.Log, os.Stderr)
+	book := newLogbook(cfg.Log, os.Stdout, os.Stderr)
+	defer book.Flush() // what is logged after the writer's own actor has ended, and in a panic
 	log := book.Logger
 	if notes.Dialect != "" {
 		sayEnvironment(log, notes)
 	}
 	if cfg.Log.Format == "classic" {
-		log = slog.New(classicHandler{log.Handler()})
 		sayStart(log, cfg)
 	} else {
 		log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
@@ -82,9 +80,9 @@ func serve(parent context.Context, from *source) error {
 
 	d := &daemon{source: from, log: log, book: book, reloads: make(chan reloadRequest, 1)}
 	d.metrics = telemetry.NewMetrics(telemetry.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
-	d.metrics.AddDropped(out.Dropped)
+	d.metrics.AddDropped(book.Dropped)
 	d.metrics.AddCollector(d.writeProcesses)
-	d.supervisor = supervisor.New(supervisor.Options{Log: log, Ended: func(name string, exit supervisor.Exit) {
+	d.supervisor = supervisor.New(supervisor.Options{Log: log, Printing: book.printing(cfg), Ended: func(name string, exit supervisor.Exit) {
 		d.draining.Store(true)
 		askStop(exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s ended (%s), and its restart says \"then: exit\"", name, exit)})
 		if d.serves(name) {
@@ -128,7 +126,7 @@ func serve(parent context.Context, from *source) error {
 		done := make(chan struct{})
 		group.Add(func() error {
 			defer close(done)
-			defer out.Flush() // a panic's own words come after the last lines
+			defer book.Flush() // a panic's own words come after the last lines
 			if err := actor(ctx); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
@@ -144,7 +142,7 @@ func serve(parent context.Context, from *source) error {
 	add("supervisor", d.supervisor.Run)
 	add("admin and metrics", side.Run)
 	add("signals", caught.Run)
-	add("log", out.Run)
+	add("log", book.Run)
 
 	err = group.Run()
 	log.Info("stopped", "cut", d.front.cut)

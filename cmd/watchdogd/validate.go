@@ -60,7 +60,7 @@ there. The status is 0 when there is nothing to list, else 1.`,
 // is not there. They are problems without a line.
 func wouldRun(cfg *schema.Config) error {
 	quiet := slog.New(slog.DiscardHandler)
-	d := &daemon{log: quiet, supervisor: supervisor.New(supervisor.Options{Log: quiet})}
+	d := &daemon{log: quiet, book: &logbook{Logger: quiet}, supervisor: supervisor.New(supervisor.Options{Log: quiet})}
 	_, _, closers, err := d.prepare(cfg)
 	closeAll(closers)
 	if err == nil {

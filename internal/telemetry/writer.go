@@ -33,7 +33,8 @@ type Writer struct {
 }
 
 const (
-	writerRoom  = 1 << 20               // bytes that wait at most
+	writerRoom  = 1 << 20               // bytes that wait at most, but for the last line
+	longestLine = 8 << 20               // a line of a process, at its longest and all of it escaped
 	writerPause = 50 * time.Millisecond // how long a line waits for others; the promise is 100 ms
 	flushBound  = 2 * time.Second       // how long the end of the program waits for an output that does not move
 )
@@ -48,7 +49,7 @@ func NewWriter(out io.Writer) *Writer {
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	had, running := len(w.batch), w.running
-	if running && had+len(p) > writerRoom && (had > 0 || len(p) > writerRoom) {
+	if running && (had >= writerRoom || len(p) > longestLine) {
 		w.mu.Unlock()
 		w.dropped.Add(1)
 		return len(p), nil
@@ -151,7 +152,9 @@ func (w *Writer) flush() error {
 		_, err = w.out.Write(batch)
 	}
 	w.mu.Lock()
-	w.spare = batch[:0]
+	if cap(batch) <= 2*writerRoom {
+		w.spare = batch[:0]
+	}
 	w.mu.Unlock()
 	return err
 }

@@ -230,11 +230,12 @@ func TestALineThatIsTooLongIsDropped(t *testing.T) {
 	w := NewWriter(out)
 	end := run(w)
 	waitRunning(t, w)
-	_, _ = w.Write(make([]byte, writerRoom+1))
+	_, _ = w.Write(make([]byte, longestLine+1))
+	_, _ = w.Write(make([]byte, longestLine))
 	if err := end(); err != nil {
 		t.Error(err)
 	}
-	if out.String() != "" || w.Dropped() != 1 {
+	if len(out.String()) != longestLine || w.Dropped() != 1 {
 		t.Errorf("%d bytes, %d dropped", len(out.String()), w.Dropped())
 	}
 }
