@@ -95,10 +95,11 @@ func testServer() {
 type daemonUnderTest struct {
 	t    *testing.T
 	cmd  *exec.Cmd
-	file string // the configuration
-	name string // that it is started by, where that is not the test binary's
-	dir  string // where it is started, where that is not the test's
-	base string // http://127.0.0.1:PORT
+	file string    // the configuration
+	name string    // that it is started by, where that is not the test binary's
+	dir  string    // where it is started, where that is not the test's
+	base string    // http://127.0.0.1:PORT
+	out  io.Writer // its standard output; nil is nowhere
 
 	mu    sync.Mutex
 	log   bytes.Buffer
@@ -143,7 +144,7 @@ func (d *daemonUnderTest) start(args, env []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.cmd.Stdout = nil
+	d.cmd.Stdout = d.out
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
