@@ -18,7 +18,8 @@ import (
 // folded, and fields that concern a connection rather than the answer, a program has
 // no use for: the first are an error, the second are dropped.
 type cgiHead struct {
-	status int // 0: none given
+	status int  // 0: none given
+	stated bool // the program gave it
 	header http.Header
 	known  bool // one of the three fields was there
 	length int64
@@ -56,7 +57,7 @@ func (h *cgiHead) line(line string) error {
 		if err != nil || !digits(code) || status < 200 || status > 599 || h.status != 0 {
 			return fmt.Errorf("no valid Status, or a second one: %s", quoted(line))
 		}
-		h.status, h.known = status, true
+		h.status, h.stated, h.known = status, true, true
 		return nil
 	case "Content-Length":
 		length, err := strconv.ParseInt(f.value, 10, 64)

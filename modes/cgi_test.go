@@ -37,6 +37,34 @@ func TestProgramSetsStatusAndHeadersAfterItRan(t *testing.T) {
 	}
 }
 
+// php-cgi ends with 255 when a page is not found, and servers of CGI do not look at it.
+func TestAStatusThatWasPrintedWinsOverTheExitStatus(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		t.Run(mode, func(t *testing.T) {
+			s := serveRoute(t, "mode: "+mode+"\nresponse: cgi\nenviron: openfaas\nshell: true\nfprocess: |\n"+
+				"  case $$Http_Path in /signal) printf 'Status: 404\\n\\nhalf'; kill -9 $$$$;; /head) printf 'Status: 404\\n'; exit 255;;\n"+
+				"  /none) printf 'Content-Type: text/plain\\n\\nhalf'; exit 255;; *) printf 'Status: 404 Not Found\\n\\nno page'; exit 255;; esac")
+			if resp, body := s.do(t, "GET", "/", nil); resp.StatusCode != 404 || body != "no page" {
+				t.Errorf("%d %q", resp.StatusCode, body)
+			}
+			resp, body := s.do(t, "GET", "/head", nil)
+			wantProblem(t, resp, body, 500, "exit-failed", "exit status 255")
+			for _, path := range []string{"/signal", "/none"} {
+				if mode == "serializing" {
+					resp, body := s.do(t, "GET", path, nil)
+					wantProblem(t, resp, body, 500, "exit-failed")
+					continue
+				}
+				resp := s.begin(t, "GET", path, nil)
+				if got, err := io.ReadAll(resp.Body); err == nil {
+					t.Errorf("%s: %d %q ended as if whole", path, resp.StatusCode, got)
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+}
+
 func TestLocationAloneIsARedirect(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		for _, c := range []struct {
@@ -223,6 +251,9 @@ func TestPHPServesAPageWithAForm(t *testing.T) {
 			resp, body := s.do(t, "GET", "/form.php?x=1", nil)
 			if resp.StatusCode != 200 || body != "form|none|GET|x=1" || len(resp.Header["Set-Cookie"]) != 2 {
 				t.Errorf("%d %v %q", resp.StatusCode, resp.Header, body)
+			}
+			if resp, body = s.do(t, "GET", "/nowhere.php", nil); resp.StatusCode != 404 || !strings.Contains(body, "No input file") {
+				t.Errorf("%d %q", resp.StatusCode, body)
 			}
 			resp, body = s.do(t, "POST", "/form.php", strings.NewReader("name=Ann"), "Content-Type", "application/x-www-form-urlencoded")
 			if resp.StatusCode != 201 || body != "Ann|none|POST|" {

@@ -238,10 +238,14 @@ func (c *forked) pass() error {
 	if err := c.reason(); err != nil {
 		return err
 	}
-	if exit, _ := c.child.Wait(context.Background()); !exit.OK() { // it has ended, so nothing is waited for
-		if err := c.out.flush(); err != nil {
-			return err
-		}
+	exit, _ := c.child.Wait(context.Background()) // it has ended, so nothing is waited for
+	switch {
+	case exit.OK():
+	case exit.Signal == 0 && c.out.stated():
+		// RFC 3875 knows no exit status, and php-cgi ends with 255 after a page that
+		// was not found.
+		c.f.log.Debug("exit status ignored", "pid", c.child.PID(), "why", "the program has printed a Status", "exit", exit.String())
+	default:
 		return &failure.Error{Kind: failure.ExitFailed, Detail: "the program ended with " + exit.String(), Plain: plainExit(exit)}
 	}
 	return c.out.end()

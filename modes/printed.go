@@ -131,6 +131,14 @@ func (p *printed) begin(first []byte) error {
 	return err
 }
 
+// stated reports whether the program has said itself, in a header block that is
+// complete, what the status of the response is.
+func (p *printed) stated() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.began && p.head != nil && p.head.stated
+}
+
 // close gives back what was kept. It is called when nobody prints any more.
 func (p *printed) close() {
 	if p.early != nil {

@@ -65,6 +65,9 @@ func (s streaming) call(to *stream) (pid int, err error) {
 	if err = c.pass(); err == nil && to.sent < to.length {
 		err = &failure.Error{Kind: failure.BadUpstream, Detail: errShort.Error()}
 	}
+	if err != nil {
+		_ = out.flush() // the answer is cut behind it in any case
+	}
 	return c.child.PID(), err
 }
 
