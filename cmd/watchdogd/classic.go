@@ -73,8 +73,8 @@ var classicWords = map[string]func(facts) string{
 			return ""
 		}
 		text := "Forked function has terminated: " + visible(f.text("why"))
-		if pause := f.text("pause"); pause != "" {
-			text += ", started again in " + pause
+		if f.text("state") == string(supervisor.Backoff) {
+			text += ", started again in " + f.text("pause")
 		}
 		return text
 	},

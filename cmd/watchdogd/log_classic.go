@@ -145,13 +145,17 @@ func (c *classicLines) access(l routes.Line) {
 	}
 }
 
-// failure is what is said of a timeout, of which nobody else tells.
+// failure is what is said of a timeout, and of a process that is not there, of which
+// nobody else tells.
 func (c *classicLines) failure(l *routes.Line) []string {
 	f := l.Failed
-	if f == nil || f.Kind != failure.Timeout {
-		return nil
-	}
 	switch {
+	case f == nil:
+		return nil
+	case l.Mode == schema.HTTP && (f.Kind == failure.NotReady || f.Kind == failure.CrashLoop):
+		return []string{"Upstream HTTP request error: " + visible(f.Error())}
+	case f.Kind != failure.Timeout:
+		return nil
 	case l.Mode == schema.HTTP && f.Timeout == "exec":
 		return []string{"Upstream HTTP killed due to exec_timeout: " + l.Exec.String()}
 	case c.forked(l) && c.dialect == "classic":

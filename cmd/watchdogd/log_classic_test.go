@@ -38,6 +38,8 @@ func TestAccessLinesAsTheOpenFaaSWatchdogsWriteThem(t *testing.T) {
 		{"openfaas", schema.Log{CallID: true}, routes.Line{Mode: schema.HTTP, Status: 200, Response: sized}, "GET /a - 200 OK - ContentLength: 211B (0.0004s) [none]"},
 		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 504, Failed: timeout, Exec: time.Second, Response: http.Header{"Content-Length": {"0"}}},
 			"Upstream HTTP killed due to exec_timeout: 1s\nGET /a - 504 Gateway Timeout - ContentLength: 0B (0.0004s)"},
+		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 500, Failed: &failure.Error{Kind: failure.NotReady, Detail: "fn has ended"}, Response: http.Header{"Content-Length": {"0"}}},
+			"Upstream HTTP request error: fn has ended\nGET /a - 500 Internal Server Error - ContentLength: 0B (0.0004s)"},
 		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 499}, "GET /a - 499 Client Closed Request - ContentLength: 0B (0.0004s)"},
 		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 200, Bytes: 4100, Request: http.Header{"Accept": {"text/Event-Stream"}}}, "GET /a - 200 - Bytes: 4.1kB (0.0004s)"},
 		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 101, Request: http.Header{"Upgrade": {"websocket"}}}, "GET /a - 101 - Bytes: 0B (0.0004s)"},
@@ -169,5 +171,25 @@ routes:
 		if !strings.Contains(printed.String(), want) {
 			t.Errorf("not on standard output: %q in\n%s", want, &printed)
 		}
+	}
+}
+
+func TestLastWordsOfACallThatTheDrainCutsAreLogged(t *testing.T) {
+	d := serveFile(t, `
+server: {listen: LISTEN, drain: {timeout: 10ms}}
+routes:
+  - {name: fn, mode: streaming, fprocess: "sh -c 'trap \"sleep 0.3; echo last words >&2; exit 0\" TERM; echo here >&2; sleep 60 & wait'", timeouts: {exec: 0}}
+`).waitListening()
+	cut := make(chan struct{})
+	go func() {
+		defer close(cut)
+		_, _ = d.try("GET", "/fn", nil, "") // is cut
+	}()
+	d.waitLog("here")
+	d.signal(syscall.SIGTERM)
+	d.wait()
+	<-cut
+	if !strings.Contains(d.logged(), "last words") {
+		t.Error("lost")
 	}
 }

@@ -139,6 +139,7 @@ func serve(parent context.Context, from *source) error {
 	add("stop", func(ctx context.Context) error { return d.untilAsked(ctx, stop) })
 	add("reload", d.runReloads)
 	add("front", d.front.Run)
+	add("handlers", func(ctx context.Context) error { return d.untilClosed(ctx, hurry) })
 	add("supervisor", d.supervisor.Run)
 	add("admin and metrics", side.Run)
 	add("signals", caught.Run)
@@ -182,6 +183,22 @@ func (d *daemon) untilAsked(ctx, stop context.Context) error {
 			d.log.Error("stopping", "why", cause.Error())
 		}
 	case <-ctx.Done():
+	}
+	return nil
+}
+
+// untilClosed closes the handlers when ctx ends: the programs of calls that were cut off
+// have their grace, unless somebody is in a hurry.
+func (d *daemon) untilClosed(ctx, hurry context.Context) error {
+	<-ctx.Done()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		closeAll(d.current.set(d.current.config(), nil))
+	}()
+	select {
+	case <-closed:
+	case <-hurry.Done(): // and the supervisor ends those who are left
 	}
 	return nil
 }
