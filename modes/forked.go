@@ -88,7 +88,7 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 		return nil, err
 	}
 	o.Stderr = o.Stdout
-	if f.route.Stderr != "body" || out.head != nil {
+	if !f.route.OneOutput() {
 		if c.stderr, o.Stderr, err = outputPipe(&ours, &its); err != nil {
 			return nil, err
 		}

@@ -110,7 +110,7 @@ func supervise(t *testing.T, text string) *site {
 	s := &site{dir: t.TempDir(), log: &logBook{}}
 	route := routeOf(t, s.dir, text)
 	spec := supervisor.Spec{Name: route.Name, Kind: supervisor.Route, Mode: route.Mode, Process: route.Process,
-		Start: route.Timeouts.Start.D(), Warm: route.Warm}
+		Start: route.Timeouts.Start.D(), Warm: route.Warm, OneOutput: route.OneOutput()}
 	if route.Mode == schema.Afterburn {
 		spec.Socketpair, spec.Capacity = true, 1
 	}

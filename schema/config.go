@@ -164,6 +164,10 @@ func (r *Route) Supervised() bool {
 // Forks reports whether each call of the route has a process of its own.
 func (r *Route) Forks() bool { return r.Mode == Streaming || r.Mode == Serializing }
 
+// OneOutput reports whether what a program prints as errors stands in the response where
+// it was printed. A header block before it would be torn by that.
+func (r *Route) OneOutput() bool { return r.Forks() && r.Stderr == "body" && r.Response == "raw" }
+
 // Service is a process without a route.
 type Service struct {
 	Name     string          `yaml:"name" validate:"name"`

@@ -36,6 +36,7 @@ type Spec struct {
 	Socketpair bool          // stdin and stdout are one end of a socketpair; Instance.Conn is the other
 	Capacity   int           // calls at once per instance; 0 is no limit
 	Warm       int           // processes of a forking route started ahead of their request
+	OneOutput  bool          // stderr of those is one with stdout
 }
 
 // Equal reports whether s and o are the same in all that they say.

@@ -21,7 +21,7 @@ type WarmChild struct {
 	*Child
 	Stdin  *os.File // what is written here is its stdin
 	Stdout *os.File // what it prints is read here
-	Stderr *os.File
+	Stderr *os.File // nil with Spec.OneOutput
 	Env    *os.File // the request's variables; its descriptor 3
 
 	taken chan struct{} // closed when it is not the pool's any more
@@ -195,16 +195,23 @@ func newWarm(r *recipe) (_ *WarmChild, err error) {
 		}
 	}()
 	for n := range theirs {
-		if n == 1 || n == 2 {
+		switch {
+		case n == 2 && r.OneOutput:
+			continue
+		case n == 1 || n == 2:
 			*ours[n], theirs[n], err = pipe()
-		} else {
+		default:
 			theirs[n], *ours[n], err = pipeIn()
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	w.Child, err = r.program.start(&command, StartOptions{Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], Extra: theirs[3:]}, callMark(), true)
+	o := StartOptions{Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], Extra: theirs[3:]}
+	if r.OneOutput {
+		o.Stderr = o.Stdout
+	}
+	w.Child, err = r.program.start(&command, o, callMark(), true)
 	if err != nil {
 		return nil, err
 	}

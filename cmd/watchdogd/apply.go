@@ -107,12 +107,13 @@ func specs(cfg *schema.Config) []supervisor.Spec {
 			continue
 		}
 		spec := supervisor.Spec{
-			Name:    r.Name,
-			Kind:    supervisor.Route,
-			Mode:    r.Mode,
-			Process: r.Process,
-			Start:   r.Timeouts.Start.D(),
-			Warm:    r.Warm,
+			Name:      r.Name,
+			Kind:      supervisor.Route,
+			Mode:      r.Mode,
+			Process:   r.Process,
+			Start:     r.Timeouts.Start.D(),
+			Warm:      r.Warm,
+			OneOutput: r.OneOutput(),
 		}
 		switch r.Mode {
 		case schema.HTTP:
