@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // client is what http mode uses to speak HTTP/1.1 to one upstream: a set of
@@ -359,6 +361,18 @@ func readFD(fd uintptr, p []byte) (int, error) {
 func (c *conn) quiet() bool {
 	_, err := c.readNow(c.try.one[:])
 	return err == errNotYet
+}
+
+// broken reports whether the connection has failed, as far as the system can tell
+// without reading or writing.
+func (c *conn) broken() bool {
+	failed := false
+	err := c.raw.Control(func(fd uintptr) {
+		set := []unix.PollFd{{Fd: int32(fd)}} // errors are told unasked
+		n, err := unix.Poll(set, 0)
+		failed = err == nil && n > 0
+	})
+	return failed || err != nil
 }
 
 // borrow and release take a buffer and give it back: an idle connection has none.

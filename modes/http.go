@@ -242,6 +242,7 @@ func (c *call) exchange(up *upstream) error {
 	if err := c.x.request.prepare(c.r, c.upload, c.held, to, up.Host); err != nil {
 		return err
 	}
+	c.x.request.splice = c.x.splice
 	if c.ender, _ = c.w.(ender); c.ender == nil || !c.ender.OnEnd(&c.x.interrupts) {
 		c.ender, c.stop = nil, context.AfterFunc(c.r.Context(), c.x.interrupts)
 	}

@@ -3,8 +3,10 @@ package modes
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -17,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -39,19 +42,23 @@ func proxyTo(t *testing.T, upstream string, change ...func(*schema.Route)) strin
 	return serve(t, h)
 }
 
-// serve serves h as routes does, over HTTP/1.1 and HTTP/2 by prior knowledge.
+// serve serves h as watchdogd does, over HTTP/1.1 and HTTP/2 by prior knowledge. Who
+// leaves ends the context of his call, as in routes.
 func serve(t *testing.T, h http.Handler) string {
 	t.Helper()
 	l := listen(t)
-	s := &http.Server{
+	s := &http1.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is
-			h.ServeHTTP(w, r)
+			ctx, cancel := context.WithCancelCause(r.Context())
+			defer cancel(nil)
+			defer watch(w, cancel)()
+			h.ServeHTTP(w, r.WithContext(ctx))
 		}),
-		Protocols: new(http.Protocols),
+		Refuse: func(w http.ResponseWriter, _ *http.Request, err *http1.Refusal) {
+			http.Error(w, err.Detail, http.StatusBadRequest)
+		},
+		Log: slog.New(slog.DiscardHandler),
 	}
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
 	t.Cleanup(func() {
@@ -59,6 +66,33 @@ func serve(t *testing.T, h http.Handler) string {
 		<-done
 	})
 	return l.Addr().String()
+}
+
+// watch calls gone when the caller has left, until stop is called.
+func watch(w http.ResponseWriter, gone context.CancelCauseFunc) (stop func()) {
+	c, ok := w.(interface{ Gone() bool })
+	if !ok {
+		return func() {}
+	}
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				if c.Gone() {
+					gone(io.ErrClosedPipe)
+					_ = http.NewResponseController(w).SetReadDeadline(aLongTimeAgo)
+					return
+				}
+			}
+		}
+	}()
+	return func() { close(over); <-done }
 }
 
 func listen(t *testing.T) net.Listener {

@@ -23,6 +23,7 @@ type request struct {
 	held    *spill    // the whole body, when it was read beforehand
 	upgrade string    // the protocols that the caller would switch to
 	expect  bool      // the body waits for 100 Continue
+	splice  bool      // the body may pass without anybody seeing its progress
 
 	pooled *[]byte
 	out    []byte // the head, and behind it the first bytes of the body

@@ -2,9 +2,12 @@ package modes
 
 import (
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
 // sender sends a request that has a body, in one attempt.
@@ -48,6 +51,9 @@ func (s *sender) send() error {
 	}
 	for !q.ended {
 		q.past = true
+		if tried, err := s.splice(); tried {
+			return err
+		}
 		b, err := q.readBody(q.out[:0])
 		if err != nil {
 			return s.abandon(err)
@@ -58,6 +64,30 @@ func (s *sender) send() error {
 		}
 	}
 	return nil
+}
+
+// splice sends what is left of the body by splice(2), and reports false when that
+// cannot be.
+func (s *sender) splice() (tried bool, err error) {
+	u, ok := s.q.body.(*upload)
+	if !ok || s.q.length < 0 || !s.q.splice {
+		return false, nil
+	}
+	tried, err = u.spliceTo(s.c, s.q.left)
+	if !tried {
+		return false, nil
+	}
+	s.reached = true
+	_, callers := errors.AsType[*failure.Error](err)
+	switch {
+	case err == io.EOF:
+		s.q.left, s.q.ended = 0, true
+		s.allRead.Store(true)
+		return true, nil
+	case callers || err == errStopped:
+		return true, s.abandon(err)
+	}
+	return true, err
 }
 
 // first sends the first bytes of the body, and the head in the same write if it was not

@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,7 +81,7 @@ func TestInterimResponsesArePassedOn(t *testing.T) {
 	if fmt.Sprint(got) != "[103 [</a>; rel=preload] 102 []]" || res.Header["Link"] != nil || res.Header.Get("X-A") != "b" {
 		t.Errorf("%v, then %v", got, res.Header)
 	}
-	if answer := ask(t, front, "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.0 200 OK\r\n") {
+	if answer := ask(t, front, "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n") {
 		t.Errorf("HTTP/1.0 knows no interim responses: %q", answer)
 	}
 }
@@ -456,4 +458,54 @@ func TestABrokenChunkIsMalformed(t *testing.T) {
 	if got := await(t, rest); strings.HasSuffix(got, "0\r\n\r\n") {
 		t.Errorf("the upstream was told that the body is complete: %q", got)
 	}
+}
+
+// What splice(2) moves ends as well as what is copied.
+func TestALargeUploadThatBreaksOffIsTold(t *testing.T) {
+	const most = 32 << 20 // more than the buffers on the way hold
+	begin := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + fmt.Sprint(most) + "\r\n\r\n"
+	t.Run("the upstream answers and closes", func(t *testing.T) {
+		up := upstreamOf(t, func(_ int, p *peer) {
+			p.head()
+			p.take(1 << 20)
+			p.say("HTTP/1.1 413 Enough\r\nContent-Length: 6\r\n\r\nenough")
+		})
+		client := dial(t, proxyTo(t, up))
+		var sending sync.WaitGroup
+		sending.Go(func() { client.say(begin + strings.Repeat("x", most)) }) // until it is not taken any more
+		if r, err := http.ReadResponse(client.Reader, nil); err != nil || r.StatusCode != 413 {
+			t.Errorf("%v %v", r, err)
+		}
+		_ = client.Conn.Close()
+		sending.Wait()
+	})
+	t.Run("the upstream resets", func(t *testing.T) {
+		up := upstreamOf(t, func(_ int, p *peer) {
+			p.head()
+			p.take(1 << 20)
+			_ = p.Conn.(*net.TCPConn).SetLinger(0)
+		})
+		client := dial(t, proxyTo(t, up))
+		var sending sync.WaitGroup
+		sending.Go(func() { client.say(begin + strings.Repeat("x", most)) })
+		if r, err := http.ReadResponse(client.Reader, nil); err != nil || r.StatusCode != 502 {
+			t.Errorf("%v %v", r, err)
+		}
+		_ = client.Conn.Close()
+		sending.Wait()
+	})
+	t.Run("the caller leaves", func(t *testing.T) {
+		read := make(chan int, 1)
+		up := upstreamOf(t, func(_ int, p *peer) {
+			p.head()
+			n, _ := io.Copy(io.Discard, p.Reader)
+			read <- int(n)
+		})
+		client := dial(t, proxyTo(t, up))
+		client.say(begin + strings.Repeat("x", 1<<20))
+		_ = client.Conn.Close()
+		if n := await(t, read); n > 1<<20 {
+			t.Errorf("the upstream got %d bytes", n)
+		}
+	})
 }

@@ -39,6 +39,11 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, errStopped
 	}
 	n, err := u.body.Read(p)
+	return n, u.told(err)
+}
+
+// told gives what a reader of u is told of an error of the body.
+func (u *upload) told(err error) error {
 	switch {
 	case err == nil:
 	case err == io.EOF:
@@ -48,7 +53,32 @@ func (u *upload) Read(p []byte) (int, error) {
 	default:
 		err = unreadable(err)
 	}
-	return n, err
+	return err
+}
+
+// spliceTo moves the n bytes that are left of u to an upstream by splice(2), where both
+// ends are sockets and n is worth it; else tried is false. The error is io.EOF when all
+// is moved, what Read would have given, or else the upstream's.
+func (u *upload) spliceTo(to *conn, n int64) (tried bool, err error) {
+	from, ok := u.body.(interface {
+		Socket() (net.Conn, int64)
+		Took(n int64, err error) error
+	})
+	tcp, isTCP := to.Conn.(*net.TCPConn)
+	if !ok || !isTCP || n < spliceLeast || u.stopped.Load() {
+		return false, nil
+	}
+	socket, left := from.Socket()
+	if socket == nil || left != n {
+		return false, nil
+	}
+	took, err := tcp.ReadFrom(&io.LimitedReader{R: socket, N: n})
+	broken := err != nil && to.broken()
+	told := u.told(from.Took(took, err))
+	if broken {
+		return true, err
+	}
+	return true, told
 }
 
 // has reports whether n bytes can be read without waiting.

@@ -3,6 +3,7 @@ package routes
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -75,6 +76,11 @@ func (b *body) read(p []byte) (int, error) {
 	if b.most > 0 {
 		b.stopClock()
 	}
+	return b.passed(n, err)
+}
+
+// passed notes what a read gave, and gives what the mode is to know of it. b.mu is held.
+func (b *body) passed(n int, err error) (int, error) {
 	if b.broken != nil {
 		return 0, b.broken
 	}
@@ -115,6 +121,32 @@ func (b *body) Buffered() int64 {
 		return from.Buffered()
 	}
 	return 0
+}
+
+// splicer is what a body may have from which the kernel can take bytes by itself.
+type splicer interface {
+	Socket() (net.Conn, int64)
+	Took(n int64, err error) error
+}
+
+// Socket gives the connection from which the rest of the body, so many bytes, can be
+// taken past Read, and nil when it cannot: not under timeouts.read, since nobody
+// would see who is slow. Took is told how many bytes were, and what ended it.
+func (b *body) Socket() (net.Conn, int64) {
+	from, ok := b.from.(splicer)
+	if !ok || b.most > 0 {
+		return nil, 0
+	}
+	return from.Socket()
+}
+
+// Took gives what Read would: io.EOF after the last byte.
+func (b *body) Took(n int64, err error) error {
+	err = b.from.(splicer).Took(n, err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, err = b.passed(int(n), err)
+	return err
 }
 
 // Close does nothing: what is left of the body is dealt with when the call is over.

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -85,6 +86,29 @@ func (b *body) Buffered() int64 {
 	return min(b.left, int64(b.c.w-b.c.r))
 }
 
+// Socket gives the connection from which the rest of a body with a length, so many bytes,
+// can be taken past Read, and nil when it cannot. Took tells how many were, and gives
+// what Read would: io.EOF after the last.
+func (b *body) Socket() (net.Conn, int64) {
+	if b.state != sized || b.expect || b.err != nil || b.c.r < b.c.w || b.c.raw == nil {
+		return nil, 0
+	}
+	return b.c.nc, b.left
+}
+
+// Took is told of what was taken from Socket, and of the error that ended it.
+func (b *body) Took(n int64, err error) error {
+	b.passed(n)
+	switch {
+	case b.state == noBody:
+		err = io.EOF
+	case err == nil:
+		err = io.ErrUnexpectedEOF
+	}
+	b.err = err
+	return err
+}
+
 // Close does nothing: what is left is read or given up when the handler returns.
 func (b *body) Close() error { return nil }
 
@@ -105,10 +129,7 @@ func (b *body) read(p []byte) (int, error) {
 			}
 			b.passed(int64(n))
 			if n > 0 {
-				err = nil // it comes again
-			}
-			if b.state == noBody {
-				err = io.EOF
+				err = b.settle() // an error of the connection comes again
 			}
 			return n, err
 		}
@@ -120,6 +141,24 @@ func (b *body) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// settle takes the lines behind a chunk that are there already, so that the end of a
+// body comes with its last bytes.
+func (b *body) settle() error {
+	for b.state != sized && b.state != inChunk && b.state != noBody && bytes.IndexByte(b.c.buf[b.c.r:b.c.w], '\n') >= 0 {
+		line, err := b.line()
+		if err == nil {
+			err = b.take(line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if b.state == noBody {
+		return io.EOF
+	}
+	return nil
 }
 
 // passed notes that n bytes were read.
