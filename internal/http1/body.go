@@ -21,6 +21,7 @@ type body struct {
 	left   int64 // sized: of the body; inChunk: of the chunk
 	length int64 // as announced
 	size   int   // bytes of the trailer so far
+	excess int64 // bytes between the chunks, beyond what chunks of a sensible size need
 	err    error // what ended it
 
 	whole  atomic.Bool // the end was read
@@ -44,10 +45,11 @@ const (
 const (
 	mostSizeLine = 4 << 10
 	mostTrailer  = 64 << 10
+	mostExcess   = 16 << 10
 )
 
 func (b *body) reset(state bodyState, length int64) {
-	b.state, b.left, b.length, b.size, b.err, b.expect, b.asked = state, length, length, 0, nil, false, false
+	b.state, b.left, b.length, b.size, b.excess, b.err, b.expect, b.asked = state, length, length, 0, 0, nil, false, false
 	b.whole.Store(state == noBody)
 }
 
@@ -193,6 +195,9 @@ func (b *body) take(line string) error {
 		}
 		if !ok {
 			return errors.New("a chunk's size is malformed")
+		}
+		if b.excess = max(0, b.excess+int64(len(line))-16-2*n); b.excess > mostExcess {
+			return errors.New("the chunks have more around them than in them")
 		}
 		b.left, b.state = n, inChunk
 		if n == 0 {

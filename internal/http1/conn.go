@@ -55,6 +55,7 @@ const (
 	idle                 // nothing has come since the last response
 	inHead               // some of a head has come
 	active               // a request is served
+	ending               // its handler has returned
 	ended
 )
 
@@ -113,7 +114,9 @@ func (c *conn) serve() {
 			return
 		}
 		if err != nil {
-			c.server.debug(c, "a connection ended in a request's head", err)
+			if err != io.EOF { // between two requests
+				c.server.debug(c, "a connection ended in a request's head", err)
+			}
 			return
 		}
 		if c.state.Swap(active) == ended {
@@ -134,6 +137,13 @@ func (c *conn) serve() {
 func (c *conn) handshake(t *tls.Conn) (handedOver bool) {
 	_ = t.SetDeadline(c.deadline(c.server.Header))
 	if err := t.Handshake(); err != nil {
+		if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok && plain.Conn != nil && ValidName(string(plain.RecordHeader[:3])) {
+			c.server.mu.Lock()
+			c.nc = plain.Conn
+			c.server.mu.Unlock()
+			c.refuse(&Refusal{Detail: "the client does not speak TLS, and this address does"})
+			return false
+		}
 		c.server.debug(c, "no TLS connection", err)
 		return false
 	}
@@ -158,10 +168,10 @@ func (c *conn) readHead() (string, error) {
 			return "", err
 		}
 	}
+	c.lateAfter(c.server.Header) // before the state, or watch takes the time of the one for the other's
 	if !c.become(inHead) {
 		return "", net.ErrClosed
 	}
-	c.lateAfter(c.server.Header)
 	if c.server.Read > 0 {
 		_ = c.nc.SetReadDeadline(time.Now().Add(c.server.Read))
 		c.limited.Store(true)
@@ -169,11 +179,11 @@ func (c *conn) readHead() (string, error) {
 	seen := 0 // bytes from c.r on in which there is no end of a head
 	for {
 		p := c.buf[c.r:c.w]
-		if seen == 0 && len(p) >= 2 && p[0] == '\r' && p[1] == '\n' { // RFC 9112, 2.2
+		for len(p) > 1 && p[0] == '\r' && p[1] == '\n' { // RFC 9112, 2.2
 			c.r += 2
 			p = p[2:]
 		}
-		if c.first && len(p) > 0 && p[0] == 'P' {
+		if c.first && c.tls == nil && len(p) > 0 && p[0] == 'P' { // over TLS it is negotiated (RFC 9113, 3.3)
 			if is, may := isPreface(p); is || may && len(p) < len(preface) {
 				if is {
 					return "", errHTTP2
@@ -184,7 +194,7 @@ func (c *conn) readHead() (string, error) {
 				continue
 			}
 		}
-		if c.first && len(p) > 0 && p[0] == 0x16 { // a TLS record (RFC 8446, 5.1)
+		if c.first && c.tls == nil && len(p) > 0 && p[0] == 0x16 { // a TLS record (RFC 8446, 5.1)
 			return "", &Refusal{Detail: "the client speaks TLS, and this address does not"}
 		}
 		if end := HeadEnd(p, seen); end > 0 {
@@ -230,10 +240,20 @@ func (c *conn) closeUnless(state int32) {
 			return
 		}
 		if c.state.CompareAndSwap(now, ended) {
-			_ = c.nc.Close() // who reads is told
+			c.cut()
 			return
 		}
 	}
+}
+
+// cut closes the connection under who reads or writes, and never waits: Close of one
+// over TLS may, for a caller who takes nothing any more. server.mu is held.
+func (c *conn) cut() {
+	nc := c.nc
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	_ = nc.Close() // it is over either way
 }
 
 // lateAfter sets when the connection is closed unless it is active then.
@@ -272,6 +292,8 @@ func (c *conn) refuse(why *Refusal) {
 	c.body.reset(noBody, 0)
 	c.response.begin()
 	c.server.Refuse(&c.response, &c.request, why)
+	c.become(ending)
+	c.lateAfter(c.server.Idle)
 	if c.response.finish() == nil {
 		c.linger()
 	}
@@ -279,6 +301,8 @@ func (c *conn) refuse(why *Refusal) {
 
 // finish ends a request whose handler has returned. It reports whether another may follow.
 func (c *conn) finish() bool {
+	c.lateAfter(c.server.Idle)
+	c.become(ending)
 	if err := c.response.finish(); err != nil {
 		return false // the caller has gone, or the response is short and must look so
 	}
@@ -295,12 +319,22 @@ func (c *conn) finish() bool {
 	if c.limited.Swap(false) {
 		_ = c.nc.SetDeadline(time.Time{}) // of a handler's, or ours
 	}
-	clear(c.header)
-	if c.state.Swap(idle) == ended || c.server.leaving.Load() && c.r == c.w {
-		return false
+	c.header = cleared(c.header)
+	if c.r < c.w {
+		return true // the next one has come
 	}
-	c.lateAfter(c.server.Idle)
-	return true
+	return c.become(idle) && !c.server.leaving.Load()
+}
+
+// cleared gives h without its fields, or another in its place when it had so many
+// that they would cost memory for as long as the connection lives.
+func cleared(h http.Header) http.Header {
+	const most = 32
+	if len(h) > most {
+		return http.Header{}
+	}
+	clear(h)
+	return h
 }
 
 // lingering is how long a caller may go on sending who is not listened to any more:
@@ -357,12 +391,12 @@ func (c *conn) release() {
 
 // wait waits for the first bytes of a head; nothing is in the buffer.
 func (c *conn) wait() error {
-	if c.raw == nil {
-		c.take()
-		return c.more()
-	}
 	if c.buf != nil {
 		c.release()
+	}
+	if c.raw == nil {
+		c.forget()
+		return c.more()
 	}
 	if err := c.raw.Read(c.try.read); err != nil {
 		return err
@@ -383,6 +417,7 @@ func (c *conn) tryRead(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			c.release()
+			c.forget()
 			return false
 		case err != nil:
 			c.try.n, c.try.err = 0, os.NewSyscallError("read", err)
@@ -391,6 +426,11 @@ func (c *conn) tryRead(fd uintptr) bool {
 		}
 		return true
 	}
+}
+
+// forget lets go of the last request: what is idle holds no head.
+func (c *conn) forget() {
+	c.request, c.url = http.Request{}, url.URL{}
 }
 
 // more reads behind what is in the buffer, and makes room for it.

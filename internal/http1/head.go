@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"context"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -138,6 +139,9 @@ func (c *conn) complete(f framing, loose bool) error {
 	}
 	if expect := c.header["Expect"]; expect != nil && !old {
 		c.body.expect = hasToken(expect, "100-continue") && c.body.state != noBody
+	}
+	if r.Host == "" { // then it matters which of our addresses was reached
+		*r = *r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, c.nc.LocalAddr()))
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ func (s *Server) serveHTTP2() *http2 {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     debugLog(s.Log),
 	}
+	two.server.SetKeepAlivesEnabled(!s.leaving.Load())
 	s.http2 = two
 	go func() {
 		defer close(two.done)

@@ -34,6 +34,7 @@ type response struct {
 	close   bool   // the connection ends with the response
 	failed  error  // of the connection
 	trailer []string
+	trailed bool // fields are to follow the body
 
 	pooled *[]byte
 	out    []byte // what is to be sent
@@ -62,19 +63,22 @@ var outs = sync.Pool{New: func() any { b := make([]byte, outSize); return &b }}
 func (w *response) begin() {
 	w.status, w.framed, w.length, w.written, w.failed, w.head = 0, undecided, -1, 0, nil, 0
 	w.close = w.c.request.Close
-	w.trailer = w.trailer[:0]
+	w.trailer, w.trailed = w.trailer[:0], false
 	w.pooled = outs.Get().(*[]byte)
 	w.out = (*w.pooled)[:0]
 }
 
 // end gives the memory back.
 func (w *response) end() {
-	clear(w.header)
+	w.header = cleared(w.header)
+	w.failed = errOver
 	if w.pooled != nil {
 		outs.Put(w.pooled)
 		w.pooled, w.out = nil, nil
 	}
 }
+
+var errOver = errors.New("the response is over: its handler has returned")
 
 // Header gives the headers that WriteHeader will send.
 func (w *response) Header() http.Header { return w.header }
@@ -156,13 +160,17 @@ func (w *response) appendHeader() {
 				w.close = true
 				continue
 			}
+			if w.status != http.StatusSwitchingProtocols && hasToken(values, "keep-alive") {
+				continue // that is for us to say
+			}
 		case "Trailer":
 			w.announce(values)
 			continue
 		case "Date":
 			dated = true
 		}
-		if !ValidName(name) || strings.HasPrefix(name, http.TrailerPrefix) {
+		if !ValidName(name) {
+			w.trailed = w.trailed || strings.HasPrefix(name, http.TrailerPrefix)
 			continue
 		}
 		for _, value := range values {
@@ -197,7 +205,7 @@ func (w *response) announce(values []string) {
 		for name := range strings.SplitSeq(value, ",") {
 			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
 			if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" && ValidName(name) {
-				w.trailer = append(w.trailer, name)
+				w.trailer, w.trailed = append(w.trailer, name), true
 				w.appendField("Trailer", name)
 			}
 		}
@@ -430,9 +438,14 @@ func (w *response) finish() error {
 	if !w.ready() {
 		return w.refusal()
 	}
+	if w.framed == undecided {
+		length := w.written
+		if w.trailed && w.c.request.ProtoMinor > 0 {
+			length = -1 // only chunks have something behind them
+		}
+		w.frame(length)
+	}
 	switch w.framed {
-	case undecided:
-		w.frame(w.written)
 	case bySize:
 		if w.written < w.length {
 			_ = w.send() // as far as it goes

@@ -44,7 +44,7 @@ type Server struct {
 	TLSConfig *tls.Config // of listeners that ServeTLS serves
 	MaxHeader int         // bytes of a head; 0 is 1 MiB
 	Header    time.Duration
-	Idle      time.Duration
+	Idle      time.Duration // between two requests; and for a response that its handler has left, to be taken
 	Read      time.Duration // a whole request
 	Write     time.Duration // from the end of a head to the end of the response
 	Log       *slog.Logger  // what goes wrong on connections, at level debug
@@ -224,7 +224,7 @@ func (s *Server) SetKeepAlivesEnabled(enabled bool) {
 func (s *Server) closeIdle() {
 	for c := range s.conns {
 		if c.state.CompareAndSwap(idle, ended) {
-			_ = c.nc.Close() // nothing is under way
+			c.cut()
 		}
 	}
 }
@@ -259,7 +259,7 @@ func (s *Server) Close() error {
 	s.closeListeners()
 	s.mu.Lock()
 	for c := range s.conns {
-		_ = c.nc.Close() // whatever is under way ends with an error
+		c.cut() // whatever is under way ends with an error
 	}
 	two := s.http2
 	s.mu.Unlock()
