@@ -12,10 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -307,6 +309,9 @@ func TestAThousandProcessesNeedFewThreads(t *testing.T) {
 }
 
 func hosts(what string) int {
+	if what == "panic" {
+		panics()
+	}
 	of := func(name, be string) Spec { return service(hostTB{}, name, be) }
 	sup := New(Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	var run sync.WaitGroup
@@ -458,3 +463,50 @@ type hostTB struct{ testing.TB }
 func (hostTB) Helper()         {}
 func (hostTB) TempDir() string { return "/" }
 func (hostTB) Fatal(a ...any)  { fmt.Println(a...); os.Exit(1) }
+
+// panics is a supervisor in which something panics that is called back, with a log that
+// is written in batches.
+func panics() {
+	stderr := &counted{}
+	out := telemetry.NewWriter(stderr)
+	go func() { _ = out.Run(context.Background()) }()
+	for before := int64(-1); before != stderr.writes.Load(); {
+		before = stderr.writes.Load()
+		fmt.Fprintln(out, "until lines are gathered")
+	}
+	log := slog.New(telemetry.FlushedBy(slog.NewTextHandler(out, nil), out.Flush))
+	sup := New(Options{Log: log, Ended: func(string, Exit) {
+		log.Info("the last line before it")
+		panic("of the test")
+	}})
+	of := service(hostTB{}, "fn", "exit 3")
+	of.Process.Restart.GiveUp.Exits, of.Process.Restart.Then = 1, "exit"
+	if _, err := sup.Reconcile([]Spec{of}); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	_ = sup.Run(context.Background())
+}
+
+// counted is standard error, and how often it was written to.
+type counted struct{ writes atomic.Int64 }
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return os.Stderr.Write(p)
+}
+
+func TestAPanicLosesNothingOfTheLog(t *testing.T) {
+	c, r := start(t, "host panic")
+	said, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, panicked, ok := strings.Cut(string(said), "panic: of the test")
+	if !ok || !strings.Contains(lines, "state=crash-loop") || !strings.Contains(lines, "the last line before it") || !strings.Contains(panicked, "panics.func") {
+		t.Errorf("%s", said)
+	}
+	if exit, err := c.Wait(t.Context()); err != nil || exit.Code != 2 {
+		t.Errorf("%v, %v", exit, err)
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"github.com/watchdogd/watchdogd/internal/telemetry"
 )
 
 // Output takes what children of one name print, line by line, into the log, and keeps
@@ -89,6 +91,7 @@ func (o *Output) Copy(pid int, stream string, r io.Reader) {
 
 // copy is Copy. Each line is like head, and is shown to seen, when there is one.
 func (o *Output) copy(head Line, r io.Reader, seen func([]byte)) {
+	defer telemetry.LastWords(o.log)
 	in := input{r: r, most: o.printing.longest()}
 	if f, ok := r.(syscall.Conn); ok {
 		in.conn, _ = f.SyscallConn() // without one, Read does
@@ -247,6 +250,7 @@ func (o *Output) put(l Line) {
 
 // logAll logs the queue until it is empty. It is the only part that waits for the log.
 func (o *Output) logAll(done chan struct{}) {
+	defer telemetry.LastWords(o.log)
 	var spare []Line
 	for {
 		o.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -80,6 +81,7 @@ func (p *Process) run() {
 	defer close(p.gone)
 	defer p.slotwg.Wait()
 	defer p.watchFiles() // none, when the process leaves
+	defer telemetry.LastWords(p.log)
 	p.mu.Lock()
 	warm := p.recipe.Warm > 0
 	p.mu.Unlock()

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/telemetry"
 )
 
 // slot is a place for one instance at a time.
@@ -35,6 +37,7 @@ func (s *slot) serves() bool { return s.state == Ready || s.state == Unready }
 // run leads a slot from one life to the next, until it is to leave.
 func (s *slot) run() {
 	defer s.p.drop(s)
+	defer telemetry.LastWords(s.p.log)
 	for s.awaitDependencies() && s.afterwards(s.live()) {
 	}
 }

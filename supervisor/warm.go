@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -135,6 +136,7 @@ func (p *Process) startWarm(r *recipe) {
 	p.change()
 	p.mu.Unlock()
 	p.slotwg.Go(func() {
+		defer telemetry.LastWords(p.log)
 		select {
 		case <-w.taken:
 			return

@@ -14,6 +14,8 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/watchdogd/watchdogd/internal/telemetry"
 )
 
 // watch sees the files that match patterns change.
@@ -97,6 +99,7 @@ func (w *watch) matches(file string) bool {
 }
 
 func (w *watch) run(changed func(file string)) {
+	defer telemetry.LastWords(w.log)
 	var file string
 	var first time.Time
 	quiet := time.NewTimer(0)

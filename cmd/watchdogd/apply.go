@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
@@ -51,7 +52,10 @@ func (d *daemon) apply(cfg *schema.Config) error {
 	d.book.level.Set(levelOf(cfg.Log))
 	d.front.adopt(listeners)
 	if old != nil {
-		d.leaving.Go(func() { d.leave(old, former, retire) })
+		d.leaving.Go(func() {
+			defer telemetry.LastWords(d.log)
+			d.leave(old, former, retire)
+		})
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
 	default:
 		handler = slog.NewJSONHandler(b.out, &slog.HandlerOptions{Level: b.level})
 	}
-	b.Logger = slog.New(handler)
+	b.Logger = slog.New(telemetry.FlushedBy(handler, b.Flush))
 	return b
 }
 

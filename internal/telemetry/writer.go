@@ -16,7 +16,7 @@ import (
 //
 //	w := telemetry.NewWriter(os.Stderr)
 //	log := slog.New(slog.NewJSONHandler(w, nil))
-//	defer w.Flush()          // in main: also for a panic
+//	defer w.Flush()          // in main: also for a panic; elsewhere LastWords
 //	g.Add(func() error { return w.Run(ctx) }, ...)
 type Writer struct {
 	out     io.Writer
