@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -31,10 +32,7 @@ func newHop(tb testing.TB, request, body string, content int) *hop {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex()
-		h.ServeHTTP(w, r)
-	})}
+	s := &http1.Server{Handler: h, Log: slog.New(slog.DiscardHandler)}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
 	client, err := net.Dial("tcp", l.Addr().String())
@@ -111,7 +109,7 @@ const (
 )
 
 func TestACallIsCheapInAllocations(t *testing.T) {
-	most := 40.0 // net/http's server has its share of these
+	most := 12.0
 	if racing {
 		most = 400 // pools forget under the race detector
 	}
