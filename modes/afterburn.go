@@ -111,10 +111,7 @@ func (c *burning) run() error {
 	if c.request.file == nil {
 		first = append(first, c.request.mem...)
 	}
-	var deadline time.Time // none
-	if wait := c.a.route.Timeouts.Queue.D(); wait > 0 {
-		deadline = time.Now().Add(wait)
-	}
+	deadline := patience(c.w, c.a.route.Timeouts.Queue.D())
 	for n := 1; ; n++ {
 		instance, err := c.acquire(deadline)
 		if err != nil {

@@ -212,7 +212,7 @@ func (w *compressor) finish() {
 // Unwrap gives the writer behind, for http.ResponseController.
 func (w *compressor) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// SetInstance, AddQueueWait, Touch, SetError, Untimed and SentPath are those of the writer behind.
+// SetInstance, AddQueueWait, Waited, Touch, SetError, Untimed and SentPath are those of the writer behind.
 func (w *compressor) SetInstance(name string) {
 	if to, ok := w.ResponseWriter.(instanceSetter); ok {
 		to.SetInstance(name)
@@ -224,6 +224,14 @@ func (w *compressor) AddQueueWait(d time.Duration) {
 	if to, ok := w.ResponseWriter.(queueWaiter); ok {
 		to.AddQueueWait(d)
 	}
+}
+
+// Waited: see SetInstance.
+func (w *compressor) Waited() time.Duration {
+	if to, ok := w.ResponseWriter.(queueWaiter); ok {
+		return to.Waited()
+	}
+	return 0
 }
 
 // Touch: see SetInstance.

@@ -295,3 +295,32 @@ func TestALivingProcessThatRefusesIsBad(t *testing.T) {
 		t.Errorf("%q", answer)
 	}
 }
+
+// waited is a ResponseWriter whose call has waited for its place.
+type waited struct {
+	http.ResponseWriter
+	so time.Duration
+}
+
+func (w *waited) AddQueueWait(time.Duration) {}
+func (w *waited) Waited() time.Duration      { return w.so }
+
+func TestTheWaitForAPlaceIsAPartOfTimeoutsQueue(t *testing.T) {
+	process := &lives{waiting: make(chan time.Duration, 1)}
+	alive := &life{upstream: answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), done: make(chan struct{})}
+	process.next.Store(alive)
+	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(soonEnough)}}, process, Deps{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.ServeHTTP(&waited{w, soonEnough - time.Second}, r)
+	}))
+	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {
+		t.Errorf("%q", answer)
+	}
+	if wait := await(t, process.waiting); wait > time.Second {
+		t.Errorf("waits for %v more", wait)
+	}
+	_ = alive.kept.Close()
+}

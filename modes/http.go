@@ -86,10 +86,7 @@ func (p *proxy) Close() error {
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := call{proxy: p, w: w, r: r, upload: newUpload(w, r)}
-	if wait := p.route.Timeouts.Queue.D(); wait > 0 {
-		c.patience = time.Now().Add(wait)
-	}
+	c := call{proxy: p, w: w, r: r, upload: newUpload(w, r), patience: patience(w, p.route.Timeouts.Queue.D())}
 	defer c.end()
 	if err := c.run(); err != nil {
 		c.fail(err)

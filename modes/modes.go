@@ -65,8 +65,12 @@ func (d Deps) forImage() bool { return d.Errors == "openfaas" || d.Errors == "cl
 type (
 	// instanceSetter is told which instance answers, for the access line.
 	instanceSetter interface{ SetInstance(name string) }
-	// queueWaiter is told how long a call waited for an instance.
-	queueWaiter interface{ AddQueueWait(d time.Duration) }
+	// queueWaiter is told how long a call waited for an instance, and tells how long
+	// it has waited for anything so far.
+	queueWaiter interface {
+		AddQueueWait(d time.Duration)
+		Waited() time.Duration
+	}
 	// toucher is told of activity inside an upgraded connection.
 	toucher interface{ Touch() }
 	// ender is context.AfterFunc of the call's context, for less: see routes.
@@ -75,3 +79,14 @@ type (
 		OffEnd() bool
 	}
 )
+
+// patience is when a call's wait, of so long in all, is over; the zero time for 0 is never.
+func patience(w http.ResponseWriter, wait time.Duration) time.Time {
+	if wait <= 0 {
+		return time.Time{}
+	}
+	if q, ok := w.(queueWaiter); ok {
+		wait -= q.Waited() // for a place in the route
+	}
+	return time.Now().Add(wait)
+}

@@ -217,6 +217,9 @@ func (w *response) SetInstance(name string) { w.instance = name }
 // AddQueueWait says that the call waited for an instance.
 func (w *response) AddQueueWait(d time.Duration) { w.call.queue += d }
 
+// Waited is how long the call has waited so far, for a place too.
+func (w *response) Waited() time.Duration { return w.call.queue }
+
 // Touch says that something moved inside an upgraded connection or a stream.
 func (w *response) Touch() { w.call.touch() }
 
