@@ -22,6 +22,7 @@ type Instance struct {
 	port     int
 	upstream string
 	conn     net.Conn
+	stdin    *os.File // of Spec.OpenStdin
 	child    *Child
 	began    time.Time
 	mark     string

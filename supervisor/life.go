@@ -204,8 +204,14 @@ func (i *Instance) start(command *command) (err error) {
 			if i.conn != nil {
 				i.conn.Close()
 			}
+			_ = i.stdin.Close() // which may not be there
 		}
 	}()
+	if i.recipe.OpenStdin {
+		if files[0], i.stdin, err = pipeIn(); err != nil {
+			return err
+		}
+	}
 	if i.recipe.Socketpair {
 		if i.conn, files[0], err = socketpair(); err != nil {
 			return err
@@ -391,6 +397,7 @@ func (i *Instance) finish() {
 	for _, f := range i.copies.files {
 		f.Close()
 	}
+	_ = i.stdin.Close() // which may not be there
 }
 
 // outputBound is how long a life's output is read after everybody of it is gone.

@@ -122,6 +122,7 @@ func specs(cfg *schema.Config) []supervisor.Spec {
 		switch r.Mode {
 		case schema.HTTP:
 			spec.Listens, spec.Upstream = true, r.Upstream
+			spec.OpenStdin = cfg.Server.Errors != "problem" // as of-watchdog: some servers end with their stdin
 		case schema.Afterburn:
 			spec.Socketpair, spec.Capacity = true, 1
 		}
