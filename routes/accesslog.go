@@ -146,12 +146,15 @@ func appendSeconds(b []byte, d time.Duration) []byte {
 	if us %= 1e6; us == 0 {
 		return b
 	}
-	b = append(b, '.')
-	for digit := int64(1e5); us > 0; digit /= 10 {
-		b = append(b, byte('0'+us/digit))
-		us %= digit
+	digits := [...]byte{'.', 0, 0, 0, 0, 0, 0}
+	last := 0
+	for i := len(digits) - 1; i > 0; i-- {
+		digits[i] = byte('0' + us%10)
+		if us /= 10; last == 0 && digits[i] != '0' {
+			last = i
+		}
 	}
-	return b
+	return append(b, digits[:last+1]...)
 }
 
 // plainText reports whether JSON has s as it is: visible ASCII and blanks, but for the

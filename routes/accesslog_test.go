@@ -2,9 +2,11 @@ package routes
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,9 +66,15 @@ func TestAnAccessLineAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkAccessLine(b *testing.B) {
+	out := telemetry.NewWriter(io.Discard)
+	ctx, stop := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = out.Run(ctx) })
+	defer running.Wait()
+	defer stop()
 	for name, write := range map[string]func(Line){
-		"slog": LogLines(slog.New(slog.NewJSONHandler(telemetry.NewWriter(io.Discard), nil))),
-		"fast": JSONLines(telemetry.NewWriter(io.Discard)),
+		"slog": LogLines(slog.New(slog.NewJSONHandler(out, nil))),
+		"fast": JSONLines(out),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -57,7 +57,12 @@ var classicWords = map[string]func(facts) string{
 	},
 	"stopped": func(f facts) string { return "Exiting. Active connections: " + f.text("cut") },
 
-	"upstream failed": func(f facts) string { return "Upstream HTTP request error: " + visible(f.text("error")) },
+	"upstream failed": func(f facts) string {
+		if f.text("cut") == "true" {
+			return "Error copying response body: " + visible(f.text("error"))
+		}
+		return "Upstream HTTP request error: " + visible(f.text("error"))
+	},
 
 	"program not started":      bareReason,
 	"program failed":           bareReason,

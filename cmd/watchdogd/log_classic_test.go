@@ -92,6 +92,7 @@ func TestOurOwnMessagesAreSentencesInTheClassicLog(t *testing.T) {
 		{func(l *slog.Logger) { l.Debug("Anything") }, ""},
 		{func(l *slog.Logger) { l.Warn("program failed", "error", exit, "pid", 7) }, "exit status 3"},
 		{func(l *slog.Logger) { l.Warn("upstream failed", "id", "7", "error", errors.New("dial: refused")) }, "Upstream HTTP request error: dial: refused"},
+		{func(l *slog.Logger) { l.Warn("upstream failed", "cut", true, "error", errors.New("unexpected EOF")) }, "Error copying response body: unexpected EOF"},
 		{func(l *slog.Logger) { l.Info("process", "state", "ready", "pid", 7) }, ""},
 		{func(l *slog.Logger) { l.Warn("process", "state", "backoff", "why", "exit status 7", "pause", "1s") },
 			"Forked function has terminated: exit status 7, started again in 1s"},
