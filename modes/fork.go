@@ -102,6 +102,30 @@ func (f *forking) Close() error {
 	return nil
 }
 
+// call runs the program for one call, and returns when all of its output has gone to out.
+// The pid is that of its process, or 0. ready, if it is not nil, is called with each
+// process before it is read from.
+func (f *forking) call(w http.ResponseWriter, r *http.Request, u *upload, whole bool, out *printed, ready func(*forked)) (pid int, err error) {
+	in, err := f.input(r, u, whole)
+	if err != nil {
+		return 0, err
+	}
+	defer out.close()
+	for {
+		c, err := f.start(r.Context(), w, in, out)
+		if err != nil {
+			in.close()
+			return 0, err
+		}
+		if ready != nil {
+			ready(c)
+		}
+		if err = c.serve(r.Context()); err != errUntouched {
+			return c.child.PID(), err
+		}
+	}
+}
+
 // fail answers a call whose head was not sent.
 func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *upload, e *failure.Error) {
 	if e.Kind == failure.Gone {
@@ -171,6 +195,20 @@ type input struct {
 	live    *upload // standard input as it comes
 	held    *spill  // or as a whole; neither is none
 	remove  func()  // takes the directory of a form away
+
+	idempotent bool // the request may be answered twice
+	cold       bool // no process started ahead is to be given it
+}
+
+// size is how long standard input is; -1 when nobody knows.
+func (in *input) size() int64 {
+	switch {
+	case in.held != nil:
+		return in.held.size
+	case in.live != nil:
+		return in.content.length
+	}
+	return 0
 }
 
 // close takes away what was there for the program alone.
@@ -188,7 +226,7 @@ func (in *input) close() {
 // input reads from r what must be there before the program is started: a form and, if
 // whole, any body. After an error there is nothing to close.
 func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) {
-	in := &input{content: sent(r)}
+	in := &input{content: sent(r), idempotent: idempotent(r.Method)}
 	var form []string
 	err := func() error {
 		boundary := ""

@@ -35,10 +35,12 @@ type forked struct {
 	in     *input
 	out    *printed
 	child  *supervisor.Child
-	stdin  *feeder // nil when the program was given all of it before it began
-	vars   *feeder // of the variables that a process started ahead is slow to read
+	ahead  *adopted // the child, if it was started ahead
+	stdin  *feeder  // nil when the program was given all of it before it began
+	vars   *feeder  // of the variables that a process started ahead is slow to read
 	stdout readEnd
 	ended  bool          // stdout was read to its end
+	silent bool          // nothing came from it
 	stderr *os.File      // nil when it is one with stdout
 	logged chan struct{} // closed at the end of stderr; nil while nobody reads it
 
@@ -103,6 +105,25 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 		return nil, e
 	}
 	return c, nil
+}
+
+// serve passes the call's output on and ends the call. After errUntouched its input is
+// still there, for another process.
+func (c *forked) serve(ctx context.Context) (err error) {
+	c.run(ctx)
+	defer func() {
+		cut := c.end(err == errUntouched)
+		if err == errUntouched && cut != nil {
+			c.in.close()
+		}
+		if err == nil || err == errUntouched && cut != nil {
+			err = cut
+		}
+	}()
+	if err = c.pass(); err != nil {
+		_ = c.out.flush() // the answer is cut behind it in any case
+	}
+	return err
 }
 
 // run begins what goes on beside pass.
@@ -242,6 +263,8 @@ func (c *forked) pass() error {
 	}
 	exit, _ := c.child.Wait(context.Background()) // it has ended, so nothing is waited for
 	switch {
+	case c.silent && !c.out.started() && c.untouched():
+		return errUntouched
 	case exit.OK():
 	case exit.Signal == 0 && c.out.stated():
 		// RFC 3875 knows no exit status, and php-cgi ends with 255 after a page that
@@ -261,6 +284,7 @@ func (c *forked) passOutput() error {
 	if err := c.stdout.open(); err != nil {
 		return err
 	}
+	c.silent = true
 	for {
 		n, err := c.stdout.read(*buf, false)
 		if err == errNotYet {
@@ -270,6 +294,7 @@ func (c *forked) passOutput() error {
 			n, err = c.stdout.read(*buf, true)
 		}
 		if n > 0 {
+			c.silent = false
 			if err := c.out.output((*buf)[:n]); err != nil {
 				return err
 			}
@@ -343,8 +368,9 @@ func (c *forked) readStderr() {
 
 // end ends the call, and returns why it was cut short if it was. When the leader has
 // ended the rest of its group is swept. Otherwise the group is told to end, and has its
-// grace without anyone waiting for it.
-func (c *forked) end() error {
+// grace without anyone waiting for it. keep leaves the input of one that has ended to
+// the caller.
+func (c *forked) end(keep bool) error {
 	ended := c.child.Ended()
 	if !ended {
 		// Before its input ends, which it might take for the end of a whole one.
@@ -379,8 +405,11 @@ func (c *forked) end() error {
 			c.beginReading()
 		}
 	}
+	if c.ahead != nil {
+		c.ahead.close()
+	}
 	if ended {
-		c.swept()
+		c.swept(keep)
 	} else {
 		c.f.left.Go(c.stop)
 	}
@@ -398,7 +427,7 @@ func (c *forked) stop() {
 	_, _ = c.child.Wait(ctx) // Stop does the rest in either case
 	c.child.Stop(c.f.stop, time.Until(until))
 	c.sweep()
-	c.swept()
+	c.swept(false)
 }
 
 // sweep ends those who had left the group. It reads the process table, and so is for
@@ -409,12 +438,14 @@ func (c *forked) sweep() {
 	}
 }
 
-// swept takes away what the group may have used to its end.
-func (c *forked) swept() {
+// swept takes away what the group may have used to its end, unless it is to be kept.
+func (c *forked) swept(keep bool) {
 	if c.stderr != nil {
 		_ = c.stderr.SetReadDeadline(time.Now().Add(overtime)) // as in setDeadlines
 	}
-	c.in.close()
+	if !keep {
+		c.in.close()
+	}
 }
 
 // feeder writes a program's standard input to a pipe. A program that does not want

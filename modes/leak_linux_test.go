@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// After calls of all kinds nothing is left of any: no process, descriptor, file or
-// goroutine.
+// After ten thousand calls of all kinds nothing is left of any: no process, descriptor,
+// file or goroutine.
 func TestMixedCallsLeaveNothing(t *testing.T) {
-	calls := 2400
+	calls := 10_000
 	if testing.Short() {
-		calls = 300
+		calls = 1000
 	}
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	route := func(mode, more string) string {
 		return "mode: " + mode + "\nshell: true\nstop: {grace: 100ms}\nenviron: openfaas\n" + more + "\nfprocess: |\n" +
-			"  case $$Http_Path in /fail) exit 3;; /hang) sleep 1000 & wait;; /kill) kill -9 $$$$;; /orphan) sleep 1000 >/dev/null 2>&1 & ;; /half) echo half; exit 1;; *) cat;; esac"
+			"  case $$Http_Path in /fail) exit 3;; /hang) sleep 1000 & wait;; /kill) kill -9 $$$$;; /orphan) sleep 1000 >/dev/null 2>&1 & ;; /half) echo half; exit 1;; *) exec cat;; esac"
 	}
 	sites := []*site{
 		serveRoute(t, route("streaming", "")),
@@ -33,30 +33,37 @@ func TestMixedCallsLeaveNothing(t *testing.T) {
 		serveWorkers(t, "worker", "replicas: 2\nstop: {grace: 50ms}\nrestart: {min: 1ms, max: 1ms, give_up: {exits: 100000, within: 1s}}"),
 	}
 	for _, s := range sites {
-		s.limit = 3 << 20
+		s.limit = 2 << 20
 	}
 	typ, form := formOf(t, "a", "b", "up@file", strings.Repeat("x", 100<<10))
 	kinds := []struct {
 		path, body string
 		header     string
 		patience   time.Duration
+		timeout    string
+		rare       bool // for its size
 	}{
 		{path: "/", body: "hello"},
 		{path: "/echo", body: strings.Repeat("x", 100<<10)},
-		{path: "/echo", body: strings.Repeat("x", 1<<20+1)},
+		{path: "/echo", body: strings.Repeat("x", 1<<20+1), rare: true},
 		{path: "/fail"},
 		{path: "/half"},
 		{path: "/kill"},
 		{path: "/orphan"},
-		{path: "/", body: strings.Repeat("x", 4<<20)}, // 413
+		{path: "/", body: strings.Repeat("x", 3<<20), rare: true}, // 413
 		{path: "/hang", patience: 10 * time.Millisecond},
 		{path: "/hang", body: strings.Repeat("x", 20<<10), patience: 3 * time.Millisecond},
+		{path: "/hang", timeout: "10ms"},
 		{path: "/", body: form.String(), header: typ},
 		{path: "/", body: "no form", header: "multipart/form-data; boundary=b"},
 	}
 	run := func(n int) {
 		s := sites[n%len(sites)]
 		k := kinds[n/len(sites)%len(kinds)]
+		round := n / len(sites) / len(kinds)
+		if k.rare && round%10 > 0 || n%len(sites) == 3 && (k.path == "/hang" || k.path == "/half") && round%4 > 0 {
+			k = kinds[0] // a new worker is the dearest of all
+		}
 		if n%len(sites) == 3 && (k.path == "/" || k.path == "/fail" || k.path == "/kill" || k.path == "/orphan") {
 			k.path = "/echo" // what the worker knows
 		}
@@ -73,6 +80,9 @@ func TestMixedCallsLeaveNothing(t *testing.T) {
 		}
 		if k.header != "" {
 			r.Header.Set("Content-Type", k.header)
+		}
+		if k.timeout != "" {
+			r.Header.Set("X-Timeout", k.timeout)
 		}
 		resp, err := s.Client().Do(r)
 		if err != nil {
@@ -103,7 +113,7 @@ func TestMixedCallsLeaveNothing(t *testing.T) {
 	all := func(from, to int) {
 		next := make(chan int)
 		var workers sync.WaitGroup
-		for range 6 {
+		for range 32 {
 			workers.Go(func() {
 				for n := range next {
 					run(n)
@@ -117,7 +127,7 @@ func TestMixedCallsLeaveNothing(t *testing.T) {
 		workers.Wait()
 		rest()
 	}
-	const warmUp = 144 // three times each
+	const warmUp = 156 // three times each
 	all(0, warmUp)
 	settled := func() bool { // two workers, two that wait
 		d1, g1, c1 := counts()

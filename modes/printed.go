@@ -1,7 +1,6 @@
 package modes
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -30,6 +29,7 @@ type destination interface {
 	begin(h *cgiHead, first []byte) error
 	write(p []byte) error
 	flush() error // what was begun or written may not be followed soon
+	end() error   // the program has ended well: is the response whole?
 }
 
 func newPrinted(response string, to destination) *printed {
@@ -113,12 +113,15 @@ func (p *printed) end() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.began {
-		return nil
+		return p.to.end()
 	}
 	if p.head != nil {
 		return badHead(fmt.Errorf("the output ended in the header block, at %s", quoted(string(p.block))))
 	}
-	return p.begin(nil)
+	if err := p.begin(nil); err != nil {
+		return err
+	}
+	return p.to.end()
 }
 
 func (p *printed) begin(first []byte) error {
@@ -129,6 +132,13 @@ func (p *printed) begin(first []byte) error {
 	}
 	p.close()
 	return err
+}
+
+// started reports whether anything is on its way to the caller or kept for him.
+func (p *printed) started() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.began || p.early != nil
 }
 
 // stated reports whether the program has said itself, in a header block that is
@@ -168,4 +178,4 @@ type writerTo struct{ to destination }
 
 func (w writerTo) Write(b []byte) (int, error) { return len(b), w.to.write(b) }
 
-var errShort = errors.New("the program's output is shorter than its Content-Length")
+var errShort = &failure.Error{Kind: failure.BadUpstream, Detail: "the program's output is shorter than its Content-Length"}

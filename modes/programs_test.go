@@ -87,6 +87,9 @@ func (s *site) serve(t *testing.T, route *schema.Route, d Deps) {
 		if s.cancels != nil {
 			s.cancels <- cancel
 		}
+		if d, err := time.ParseDuration(r.Header.Get("X-Timeout")); err == nil {
+			defer time.AfterFunc(d, func() { cancel(timedOut()) }).Stop()
+		}
 		if s.limit > 0 {
 			r.Body = &limitedBody{r.Body, s.limit}
 		}

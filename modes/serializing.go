@@ -28,9 +28,9 @@ func newSerializing(route *schema.Route, d Deps) (http.Handler, error) {
 
 func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u := newUpload(w, r)
-	whole := &collected{body: newSpill(int64(s.route.Limits.Response)), limit: s.route.Limits.Response}
+	whole := &collected{body: newSpill(int64(s.route.Limits.Response)), limit: s.route.Limits.Response, method: r.Method}
 	defer whole.body.giveBack()
-	if pid, err := s.call(w, r, u, whole); err != nil {
+	if pid, err := s.call(w, r, u, true, s.printed(whole), nil); err != nil {
 		e := outcome(r.Context(), s.route.Name, err)
 		s.report(pid, e)
 		if e.Kind == failure.ExitFailed {
@@ -45,36 +45,12 @@ func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// call runs the program, and returns when all of its output is in whole.
-func (s serializing) call(w http.ResponseWriter, r *http.Request, u *upload, whole *collected) (pid int, err error) {
-	in, err := s.input(r, u, true)
-	if err != nil {
-		return 0, err
-	}
-	out := s.printed(whole)
-	c, err := s.start(r.Context(), w, in, out)
-	if err != nil {
-		in.close()
-		return 0, err
-	}
-	c.run(r.Context())
-	defer out.close()
-	defer func() {
-		if cut := c.end(); err == nil {
-			err = cut
-		}
-	}()
-	if err = c.pass(); err == nil {
-		err = whole.check(r.Method)
-	}
-	return c.child.PID(), err
-}
-
 // collected is a response that is held until it is complete.
 type collected struct {
-	head  *cgiHead // nil in raw
-	body  *spill
-	limit schema.Size
+	head   *cgiHead // nil in raw
+	body   *spill
+	limit  schema.Size
+	method string // of the request
 }
 
 func (t *collected) begin(h *cgiHead, _ []byte) error {
@@ -93,14 +69,11 @@ func (t *collected) write(p []byte) error {
 
 func (t *collected) flush() error { return nil }
 
-// check compares the body with what the program said of it. What is more than it has
+// end compares the body with what the program said of it. What is more than it has
 // announced is not sent, as in streaming.
-func (t *collected) check(method string) error {
-	if t.head == nil || t.head.bodiless(method) || t.head.length < 0 {
-		return nil
-	}
-	if t.body.size < t.head.length {
-		return &failure.Error{Kind: failure.BadUpstream, Detail: errShort.Error()}
+func (t *collected) end() error {
+	if t.head != nil && !t.head.bodiless(t.method) && t.body.size < t.head.length {
+		return errShort
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func newStreaming(route *schema.Route, d Deps) (http.Handler, error) {
 func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u := newUpload(w, r)
 	to := &stream{s: s, w: w, r: r, u: u, length: -1}
-	pid, err := s.call(to)
+	pid, err := s.call(w, r, u, false, s.printed(to), func(c *forked) { to.c = c })
 	if err == nil {
 		return
 	}
@@ -40,35 +40,6 @@ func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	s.fail(w, r, u, e)
-}
-
-// call runs the program for one call, and returns when its response is complete.
-func (s streaming) call(to *stream) (pid int, err error) {
-	in, err := s.input(to.r, to.u, false)
-	if err != nil {
-		return 0, err
-	}
-	out := s.printed(to)
-	c, err := s.start(to.r.Context(), to.w, in, out)
-	if err != nil {
-		in.close()
-		return 0, err
-	}
-	to.c = c
-	c.run(to.r.Context())
-	defer out.close()
-	defer func() {
-		if cut := c.end(); err == nil {
-			err = cut
-		}
-	}()
-	if err = c.pass(); err == nil && to.sent < to.length {
-		err = &failure.Error{Kind: failure.BadUpstream, Detail: errShort.Error()}
-	}
-	if err != nil {
-		_ = out.flush() // the answer is cut behind it in any case
-	}
-	return c.child.PID(), err
 }
 
 // stream is the response of one call, sent as it is printed.
@@ -132,6 +103,13 @@ func (t *stream) flush() error {
 	err := http.NewResponseController(t.w).Flush()
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return gone(err)
+	}
+	return nil
+}
+
+func (t *stream) end() error {
+	if t.sent < t.length {
+		return errShort
 	}
 	return nil
 }

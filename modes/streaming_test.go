@@ -404,7 +404,7 @@ func TestOutputEndsWithTheProgramAndNotByTheClock(t *testing.T) {
 			t.Errorf("%s: stdout ended with %v", program, err)
 		}
 		<-c.child.Done()
-		if err := c.end(); err != nil {
+		if err := c.end(false); err != nil {
 			t.Error(err)
 		}
 		if err := f.Close(); err != nil {

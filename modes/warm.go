@@ -19,23 +19,55 @@ import (
 // has a start-up behind it that its caller does not see, and no variables of a request
 // in its environment: those come on descriptor 3, see supervisor.WarmEnv.
 
+// adopted is a process started ahead that was given a call.
+//
+// It may have been ending in that moment, by itself or by a signal, and then the call is
+// another's: it must not fail for it, and it must not run twice. What decides is whether
+// anything of the request was read. Of a small one we keep a copy, and the other ends of
+// the pipes, in which the kernel says after the process's end how much is unread.
+type adopted struct {
+	*supervisor.WarmChild
+	given int    // bytes of variables and body; -1 when more than is kept
+	body  *spill // a copy of it, for another process; nil when in has it
+}
+
+// errUntouched is a call that its process has read nothing of.
+var errUntouched = errors.New("the process started ahead ended without having read anything of its request")
+
 // adopt makes a process that was started ahead the one of this call, if there is one.
 // It reports false when the call must start its own.
 func (c *forked) adopt() bool {
-	if c.f.warm == nil {
+	if c.f.warm == nil || c.in.cold {
 		return false
 	}
 	w, ok := c.f.warm.TakeWarm()
 	if !ok {
 		return false
 	}
-	if !c.giveVars(w) {
+	in := c.in
+	var block []byte
+	for _, v := range in.vars {
+		block = append(append(block, v...), 0)
+	}
+	c.ahead = &adopted{WarmChild: w}
+	switch size := in.size(); {
+	case size < 0 || size > bufferSize || len(block) > bufferSize:
+		w.LetGo()
+		c.ahead.given = -1
+	default:
+		c.ahead.given = len(block) + int(size)
+	}
+	if !c.giveVars(block) {
 		w.Close()
 		w.Kill()
+		c.ahead = nil
 		return false
 	}
 	c.child, c.stdout.file, c.stderr = w.Child, w.Stdout, w.Stderr
-	switch in := c.in; {
+	switch {
+	case in.live != nil && c.ahead.given >= 0:
+		c.ahead.body = newSpill(0)
+		c.stdin = c.feed(w.Stdin, io.TeeReader(in.live, c.ahead.body), in.live)
 	case in.live != nil:
 		c.stdin = c.feed(w.Stdin, in.live, in.live)
 	case in.held != nil && in.held.size > 0:
@@ -47,13 +79,10 @@ func (c *forked) adopt() bool {
 }
 
 // giveVars writes the request's variables. A program that reads none of them is as
-// welcome as one that does. It reports false when the process has ended meanwhile.
-func (c *forked) giveVars(w *supervisor.WarmChild) bool {
-	var block []byte
-	for _, v := range c.in.vars {
-		block = append(append(block, v...), 0)
-	}
-	n := 0
+// welcome as one that does. It reports false when the process has ended meanwhile and
+// nothing of them was read.
+func (c *forked) giveVars(block []byte) bool {
+	w, n := c.ahead, 0
 	raw, err := w.Env.SyscallConn()
 	if err == nil && len(block) > 0 {
 		_ = raw.Write(func(fd uintptr) bool { // an error is one of a closed file, which it is not
@@ -66,11 +95,6 @@ func (c *forked) giveVars(w *supervisor.WarmChild) bool {
 		return true
 	}
 	_ = w.Env.Close() // a pipe keeps nothing back
-	select {
-	case <-w.Done():
-		return false
-	default:
-	}
 	if n == len(block) {
 		return true
 	}
@@ -79,6 +103,37 @@ func (c *forked) giveVars(w *supervisor.WarmChild) bool {
 		return false
 	case <-time.After(bodyPause):
 		return true
+	}
+}
+
+// untouched reports whether the process, which has ended and printed nothing, has read
+// nothing of the call, so that another may be given it: in then has all of the body. One
+// whose request has no body may have taken the end of its input for it, and then only an
+// idempotent request is given again.
+func (c *forked) untouched() bool {
+	a, in := c.ahead, c.in
+	if a == nil || a.given < 0 || a.Unread() != a.given || in.size() == 0 && !in.idempotent {
+		return false
+	}
+	if in.live != nil {
+		select {
+		case <-c.stdin.done:
+		case <-c.cut:
+		}
+		if c.reason() != nil || a.body.size != in.content.length {
+			return false
+		}
+		in.live, in.held, a.body = nil, a.body, nil
+	}
+	in.cold = true
+	return true
+}
+
+// close gives up what is kept of the call.
+func (a *adopted) close() {
+	a.LetGo()
+	if a.body != nil {
+		a.body.giveBack()
 	}
 }
 

@@ -8,3 +8,12 @@ func pipe2() (fds [2]int, err error) {
 	err = unix.Pipe2(fds[:], unix.O_CLOEXEC)
 	return fds, err
 }
+
+// unread is how many bytes are in a pipe, or -1.
+func unread(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return -1
+	}
+	return n
+}

@@ -17,7 +17,7 @@ import (
 const WarmEnv = "WATCHDOG_ENV_FD"
 
 // WarmChild is a process that was started before its request, and is used for one. Its
-// taker owns it as one that Program.Start gave, and closes the files.
+// taker owns it as one that Program.Start gave, and closes the files by Close.
 type WarmChild struct {
 	*Child
 	Stdin  *os.File // what is written here is its stdin
@@ -25,6 +25,7 @@ type WarmChild struct {
 	Stderr *os.File // nil with Spec.OneOutput
 	Env    *os.File // the request's variables; its descriptor 3
 
+	reads [2]*os.File   // the other ends of Stdin and Env
 	taken chan struct{} // closed when it is not the pool's any more
 	began time.Time
 }
@@ -33,6 +34,31 @@ type WarmChild struct {
 func (w *WarmChild) Close() {
 	for _, f := range [...]*os.File{w.Stdin, w.Stdout, w.Stderr, w.Env} {
 		_ = f.Close() // may be closed already
+	}
+	w.LetGo()
+}
+
+// Unread is how many bytes of what was written to Stdin and Env the process has not
+// read, also when it has ended; -1 after LetGo. Until that nobody who writes there is told
+// that the process has closed its end.
+func (w *WarmChild) Unread() (n int) {
+	for _, f := range w.reads {
+		held := -1
+		if conn, err := f.SyscallConn(); err == nil {
+			_ = conn.Control(func(fd uintptr) { held = unread(int(fd)) }) // held says it
+		}
+		if held < 0 {
+			return -1
+		}
+		n += held
+	}
+	return n
+}
+
+// LetGo gives up what Unread needs. It may be called again.
+func (w *WarmChild) LetGo() {
+	for _, f := range w.reads {
+		_ = f.Close() // as in Close
 	}
 }
 
@@ -55,10 +81,8 @@ func (p *Process) TakeWarm() (*WarmChild, bool) {
 	for len(p.pool.waiting) > 0 {
 		w := p.pool.waiting[0]
 		p.pool.waiting = slices.Delete(p.pool.waiting, 0, 1)
-		select {
-		case <-w.Done():
+		if w.Ended() {
 			continue // whoever watches it sees to it
-		default:
 		}
 		close(w.taken)
 		p.nudge()
@@ -188,7 +212,7 @@ func newWarm(r *recipe) (_ *WarmChild, err error) {
 	ours := [4]**os.File{&w.Stdin, &w.Stdout, &w.Stderr, &w.Env}
 	defer func() {
 		for n := range theirs {
-			if theirs[n] != nil {
+			if theirs[n] != nil && (err != nil || n == 1 || n == 2) {
 				_ = theirs[n].Close() // the child has its own
 			}
 			if err != nil && *ours[n] != nil {
@@ -217,5 +241,6 @@ func newWarm(r *recipe) (_ *WarmChild, err error) {
 	if err != nil {
 		return nil, err
 	}
+	w.reads = [2]*os.File{theirs[0], theirs[3]}
 	return w, nil
 }
