@@ -32,6 +32,7 @@ var benchmarks = []struct {
 	{"bulk", "http mode: 1 GiB each way, against nginx", benchBulk},
 	{"static", "static mode: 1 KiB file, c=64, pinned, against nginx", benchStatic},
 	{"fork", "streaming /bin/cat, c=8, against a C posix_spawn loop", benchFork},
+	{"start", "the environment mode: from exec to the first 200, against a Go program of the same libraries", benchStart},
 	{"lookup", "route lookup among 1, 100 and 10000 routes", benchLookup},
 	{"supervise", "from kill -9 to the next answer; 1000 supervised processes: threads, start, idle CPU", benchSupervise},
 }
@@ -136,8 +137,12 @@ type figures map[string]float64
 // compare runs the candidates in turn and prints, for each figure, the medians and
 // the medians of the ratios of a round to the last candidate, which is the peer.
 func compare(title string, unit map[string]string, candidates ...candidate) error {
+	return compareIn(*rounds, title, unit, candidates...)
+}
+
+func compareIn(rounds int, title string, unit map[string]string, candidates ...candidate) error {
 	results := make([][]figures, len(candidates))
-	for range *rounds {
+	for range rounds {
 		for i, c := range candidates {
 			f, err := c.measure()
 			if err != nil {

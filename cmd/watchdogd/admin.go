@@ -43,7 +43,7 @@ func openSide(cfg *schema.Config, d *daemon) (*side, error) {
 		l, err := routes.Listen(cfg.Metrics.Listen)
 		switch {
 		case err == nil:
-			s.servers = append(s.servers, sideServer{"metrics", l, d.metricsHandler()})
+			s.servers = append(s.servers, sideServer{"metrics", l, lazily(d.metricsHandler)})
 			d.log.Info("metrics listening", "address", l.Addr().String())
 		case cfg.Metrics.Optional:
 			d.log.Warn("no metrics", "why", err.Error(), "moved by", named(cfg, "metrics.listen", "metrics_port"))
@@ -54,7 +54,7 @@ func openSide(cfg *schema.Config, d *daemon) (*side, error) {
 	l, err := listenAdmin(cfg)
 	switch {
 	case err == nil:
-		s.servers = append(s.servers, sideServer{"admin", l, d.adminHandler(cfg)})
+		s.servers = append(s.servers, sideServer{"admin", l, lazily(func() http.Handler { return d.adminHandler(cfg) })})
 	case cfg.Admin.Optional || cfg.Admin.Listen == "" && !errors.Is(err, errHeld):
 		d.log.Warn("no admin socket: ps, logs, reload and the other commands cannot reach this watchdogd; set admin.listen to a path that can be written", "error", err.Error())
 	default:
@@ -62,6 +62,13 @@ func openSide(cfg *schema.Config, d *daemon) (*side, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	return s, nil
+}
+
+// lazily is a handler that is made when it is asked for first: those beside the main
+// listener are not what a start should wait for.
+func lazily(make func() http.Handler) http.Handler {
+	once := sync.OnceValue(make)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { once().ServeHTTP(w, r) })
 }
 
 // close gives the listeners back; for a start that failed.
@@ -244,7 +251,9 @@ func listenAdmin(cfg *schema.Config) (net.Listener, error) {
 			return nil, err
 		}
 	}
-	if held, err := askInfo(address, ""); err == nil {
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		// nobody is there to be asked
+	} else if held, err := askInfo(address, ""); err == nil {
 		return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
 	}
 	return routes.ListenPrivate(path)

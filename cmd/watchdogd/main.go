@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,9 +40,12 @@ func main() {
 // name that the program was started by.
 func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var err error
-	if isFwatchdog(args[0]) || fwatchdogFlag(args[1:]) {
+	switch {
+	case isFwatchdog(args[0]) || fwatchdogFlag(args[1:]):
 		err = fwatchdog(args[1:], stderr)
-	} else {
+	case len(args) == 1: // the start of a container need not wait for the tree of commands
+		err = serve(context.Background(), new(source))
+	default:
 		root := commands()
 		root.SetArgs(args[1:])
 		root.SetIn(stdin)
