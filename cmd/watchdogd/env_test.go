@@ -487,3 +487,41 @@ func TestCallsWaitNoLongerThanExecTimeout(t *testing.T) {
 		t.Errorf("%d", status)
 	}
 }
+
+func TestMigratedFileBehavesAsItsEnvironment(t *testing.T) {
+	_, port, err := net.SplitHostPort(freeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	env := server(t, "port="+port, "metrics_port=0", "TMPDIR="+dir, "healthcheck_interval=0", "max_inflight=3", "VERSION=9", "write_debug=true")
+	text, errOut, status := command(t, env, "migrate")
+	if status != 0 || !strings.HasPrefix(text, "# From the environment of of-watchdog: mode=http.\n# write_debug=\"true\" has no effect here\n") {
+		t.Fatalf("%d %q %q", status, text, errOut)
+	}
+	if _, errOut, status := command(t, []string{"mode=nothing"}, "migrate"); status != statusFailed || !strings.Contains(errOut, `mode="nothing" is no mode`) {
+		t.Errorf("%d %q", status, errOut)
+	}
+	d := &daemonUnderTest{t: t, base: "http://127.0.0.1:" + port, dir: dir, file: filepath.Join(dir, "watchdog.yaml")}
+	d.write(text)
+	// What the function reads is still in its environment; what chose the mode is not.
+	d.start([]string{"-c", d.file}, []string{"VERSION=9", "TMPDIR=" + dir})
+	d.waitLog("Listening on port: " + port)
+	d.waitReady()
+	if _, body := d.get("/a?b"); body != "GET /a?b prefix= version=9" {
+		t.Errorf("%q", body)
+	}
+	if status, body := d.get("/_/health"); status != 200 || body != "OK" {
+		t.Errorf("health: %d %q", status, body)
+	}
+	if status, _, _ := d.request("HEAD", "/_/health", nil, ""); status != 405 {
+		t.Errorf("HEAD: %d", status)
+	}
+	waitFile(t, d.lock())
+	if status, _ := d.get("/exit"); status != 500 {
+		t.Errorf("the call that ended it: %d", status)
+	}
+	if status := d.wait(); status != 7 {
+		t.Errorf("status %d", status)
+	}
+}
