@@ -151,6 +151,7 @@ func (s *slot) begin() (*Instance, error) {
 	}
 	if r.Listens {
 		i.upstream = r.Upstream.Expand(i.vars())
+		removeStale(i.upstream)
 	}
 	below, above := i.environ()
 	command, err := r.program.command(i.vars(), below, above)

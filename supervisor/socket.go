@@ -1,0 +1,34 @@
+package supervisor
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// removeStale removes the socket at which an instance is to listen, if it is one that a
+// killed life has left: most servers cannot listen where a file stands. What somebody
+// serves, and what is no socket, stays; the child will say.
+func removeStale(upstream string) {
+	u, err := schema.ParseUpstream(upstream)
+	if err != nil || u.Network != "unix" {
+		return
+	}
+	info, err := os.Lstat(u.Address)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return
+	}
+	c, err := net.DialTimeout("unix", u.Address, time.Second)
+	if err == nil {
+		_ = c.Close() // it is not ours
+		return
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = os.Remove(u.Address) // or the child says why it cannot listen
+	}
+}

@@ -1,0 +1,34 @@
+package supervisor
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestASocketThatAKilledServerLeftIsRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	removeStale("unix:" + path)
+	if _, err := os.Lstat(path); err != nil {
+		t.Error("one that is served was removed")
+	}
+	_ = l.Close()
+	removeStale("unix:" + path)
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("one that is left over was not")
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	removeStale("unix:" + path)
+	if _, err := os.Lstat(path); err != nil {
+		t.Error("a file that is no socket was removed")
+	}
+	removeStale("http://127.0.0.1:1")
+}
