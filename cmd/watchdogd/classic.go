@@ -34,7 +34,11 @@ func sayStart(log *slog.Logger, cfg *schema.Config) {
 		for _, w := range r.FProcess.Words {
 			words = append(words, w.Expand(schema.Vars{}))
 		}
-		log.Info(fmt.Sprintf("Watchdog mode: %s\tfprocess: %q", r.Mode, strings.Join(words, " ")+string(r.FProcess.Line)))
+		mode := string(r.Mode)
+		if cfg.Server.Errors == "classic" {
+			mode = "classic"
+		}
+		log.Info(fmt.Sprintf("Watchdog mode: %s\tfprocess: %q", mode, strings.Join(words, " ")+string(r.FProcess.Line)))
 		t := cfg.Server.Timeouts
 		log.Info(fmt.Sprintf("Timeouts: read: %s write: %s hard: %s health: %s", t.Read.D(), t.Write.D(), r.Timeouts.Exec.D(), cfg.Server.Drain.Delay.D()))
 		if r.Auth.OpenFaaS != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -84,7 +85,7 @@ func serve(parent context.Context, from *source) error {
 	d.metrics.AddCollector(d.writeProcesses)
 	d.supervisor = supervisor.New(supervisor.Options{Log: log, Printing: book.printing(cfg), Ended: func(name string, exit supervisor.Exit) {
 		d.draining.Store(true)
-		askStop(exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s ended (%s), and its restart says \"then: exit\"", name, exit)})
+		askStop(culprit(cfg, name, exit))
 		if d.serves(name) {
 			tellLost()
 		}
@@ -172,15 +173,23 @@ func (d *daemon) serves(name string) bool {
 	return len(all) == 1 && all[0].Name == name
 }
 
+// culprit is the stop that a process asks for by its end, with "then: exit".
+func culprit(cfg *schema.Config, name string, exit supervisor.Exit) exitStatus {
+	why := named(cfg, `its restart says "then: exit"`, "the container ends with it, unless restart=always or restart=on-failure is in the environment")
+	return exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s ended (%s), and %s", name, exit, why)}
+}
+
 // untilAsked returns when somebody asked the daemon to stop, or another actor ended.
 func (d *daemon) untilAsked(ctx, stop context.Context) error {
 	select {
 	case <-stop.Done():
-		cause := context.Cause(stop)
-		if sig, ok := errors.AsType[stopSignal](cause); ok {
-			d.log.Info("asked to stop", "signal", sig.Error(), "delay", d.current.config().Server.Drain.Delay.D().String())
-		} else {
-			d.log.Error("stopping", "why", cause.Error())
+		switch cause := context.Cause(stop).(type) {
+		case stopSignal:
+			d.log.Info("asked to stop", "signal", cause.Error(), "delay", d.current.config().Server.Drain.Delay.D().String())
+		case exitStatus:
+			d.log.Error("stopping", "why", cause.err.Error())
+		default:
+			d.log.Info("stopping", "why", cause.Error())
 		}
 	case <-ctx.Done():
 	}

@@ -157,6 +157,7 @@ func (m *Metrics) WritePrometheus(out io.Writer) {
 	Family(w, "watchdogd_build_info", "gauge", "which program this is")
 	fmt.Fprintf(w, "watchdogd_build_info{version=%q,revision=%q,goversion=%q} 1\n", m.opt.Version, m.opt.Revision, runtime.Version())
 
+	writeSelf(w)
 	for _, write := range collectors {
 		write(w)
 	}
