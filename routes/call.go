@@ -115,9 +115,16 @@ func (c *call) fail(err error) {
 	c.mu.Lock()
 	if c.failed == nil {
 		c.failed = f
+		if c.execAt > 0 {
+			c.execAt = max(c.execAt, time.Since(c.began)+answering)
+		}
 	}
 	c.mu.Unlock()
 }
+
+// answering is how long a call that has failed has for telling its caller, whatever
+// timeouts.exec says: that may be over at the same moment as what it failed of.
+const answering = time.Second
 
 // upgrade tells that the call is no longer HTTP. note is called with the lock held
 // under which line.stop is.

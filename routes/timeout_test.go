@@ -134,6 +134,7 @@ func TestTheClock(t *testing.T) {
 	stream := func(c *call) { c.head(true) }
 	plain := func(c *call) { c.head(false) }
 	move := func(c *call) { c.touch() }
+	fail := func(c *call) { c.fail(&failure.Error{Kind: failure.NotReady}); c.head(false) }
 	for _, tc := range []struct {
 		name  string
 		times schema.Timeouts
@@ -150,6 +151,8 @@ func TestTheClock(t *testing.T) {
 		{"idle does not begin before", schema.Timeouts{Idle: minute}, []func(*call){move}, "", 0},
 		{"what moves is not idle", schema.Timeouts{Idle: minute}, []func(*call){plain, move, move, move, move, move, move, move, move}, "idle", 9*40*time.Second + time.Minute},
 		{"idle in a stream", schema.Timeouts{Idle: minute, Exec: 2 * minute}, []func(*call){stream, move, move, move, move}, "idle", 5*40*time.Second + time.Minute},
+		{"what failed has a second to tell", schema.Timeouts{Exec: 81 * schema.Duration(time.Second) / 2}, []func(*call){fail}, "exec", 41 * time.Second},
+		{"and the rest of its time", schema.Timeouts{Exec: minute}, []func(*call){fail, fail}, "exec", time.Minute},
 		{"the earlier one", schema.Timeouts{Idle: minute, Exec: 90 * schema.Duration(time.Second)}, []func(*call){plain}, "exec", 90 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -400,9 +400,10 @@ func TestDrainDelayServesWhileUnready(t *testing.T) {
 	d.pid("/app")
 	d.signal(syscall.SIGTERM)
 	d.waitLog("asked to stop")
-	if status, _ := d.get("/_/ready"); status != 503 {
-		t.Errorf("/_/ready: %d", status)
-	}
+	poll(t, "it is not ready any more", func() bool {
+		status, _ := d.get("/_/ready")
+		return status == 503
+	})
 	if status, _ := d.get("/_/health"); status != 200 {
 		t.Errorf("/_/health: %d", status)
 	}
