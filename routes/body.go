@@ -226,6 +226,9 @@ func (b *body) reset() {
 	b.from, b.original, b.request, b.route, b.call, b.w = nil, nil, nil, nil, nil, nil
 	b.limit, b.most, b.spent = -1, 0, 0
 	b.reading, b.whole, b.broken, b.stopped = time.Time{}, false, nil, false
+	if b.armed && b.timer.Stop() {
+		b.armed = false // else fire is about to run, and finds that out
+	}
 }
 
 // lost reports whether something of the body will never be read.

@@ -225,3 +225,18 @@ func TestAReadOfABodyThatWaitsEndsWithItsCall(t *testing.T) {
 		t.Errorf("%s", all)
 	}
 }
+
+// The clock of a long timeouts.read must not be the next call's.
+func TestTheTimeOfABodyIsItsOwnRoutes(t *testing.T) {
+	f := serve(t, entry("long", count, timeoutsOf(schema.Timeouts{Read: schema.Duration(time.Hour)})),
+		entry("short", count, timeoutsOf(schema.Timeouts{Read: short})))
+	for range 20 { // the memory of a call is the next one's, as a rule
+		if _, body := f.do(f.request("POST", "/long", strings.NewReader("abc"))); body != "3" {
+			t.Fatal(body)
+		}
+		c := f.dial("POST /short HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+		if all, _ := io.ReadAll(c); !strings.HasPrefix(string(all), "HTTP/1.1 408") {
+			t.Fatalf("%q", all)
+		}
+	}
+}
