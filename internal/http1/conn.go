@@ -323,7 +323,7 @@ func (c *conn) finish() bool {
 	if c.r < c.w {
 		return true // the next one has come
 	}
-	return c.become(idle) && !c.server.leaving.Load()
+	return c.become(idle) && (!c.server.leaving.Load() || c.readable())
 }
 
 // cleared gives h without its fields, or another in its place when it had so many
@@ -359,19 +359,30 @@ func (c *conn) linger() {
 // gone reports whether the caller has closed the connection, or the half that he
 // sends on, as far as the system can tell without reading.
 func (c *conn) gone() bool {
+	raw := c.socket()
+	return raw != nil && hungUp(raw)
+}
+
+// readable reports whether something has come that nobody has read, as far as the
+// system can tell.
+func (c *conn) readable() bool {
+	raw := c.socket()
+	return raw != nil && hasInput(raw)
+}
+
+// socket gives the connection's socket, beneath TLS too, or nil if it has none.
+func (c *conn) socket() syscall.RawConn {
 	if c.raw != nil {
-		return hungUp(c.raw)
+		return c.raw
 	}
-	t, ok := c.nc.(*tls.Conn)
-	if !ok {
-		return false
+	if t, ok := c.nc.(*tls.Conn); ok {
+		if sc, ok := t.NetConn().(syscall.Conn); ok {
+			if raw, err := sc.SyscallConn(); err == nil {
+				return raw
+			}
+		}
 	}
-	sc, ok := t.NetConn().(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := sc.SyscallConn()
-	return err != nil || hungUp(raw) // closed on our side, or on the other
+	return nil
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
@@ -405,8 +416,14 @@ func (c *conn) wait() error {
 	return c.try.err
 }
 
-// tryRead is what wait does when there may be something to read.
+// tryRead is what wait does when there may be something to read. While it looks, the
+// connection is not idle: nobody closes it with a request in its hands.
 func (c *conn) tryRead(fd uintptr) bool {
+	before := c.state.Load()
+	if before == ended || !c.state.CompareAndSwap(before, inHead) {
+		c.try.n, c.try.err = 0, net.ErrClosed
+		return true
+	}
 	c.take()
 	for {
 		n, err := syscall.Read(int(fd), c.buf)
@@ -418,7 +435,11 @@ func (c *conn) tryRead(fd uintptr) bool {
 		case err == syscall.EAGAIN:
 			c.release()
 			c.forget()
-			return false
+			c.state.CompareAndSwap(inHead, before)
+			if before != idle || !c.server.leaving.Load() || hasInput(c.raw) {
+				return false
+			}
+			c.try.n, c.try.err = 0, net.ErrClosed // it was not idle when the idle ones were closed
 		case err != nil:
 			c.try.n, c.try.err = 0, os.NewSyscallError("read", err)
 		default:

@@ -220,10 +220,11 @@ func (s *Server) SetKeepAlivesEnabled(enabled bool) {
 	}
 }
 
-// closeIdle closes the connections that wait between two requests. s.mu is held.
+// closeIdle closes the connections that wait between two requests. One whose next
+// request has come, unread, is served once more. s.mu is held.
 func (s *Server) closeIdle() {
 	for c := range s.conns {
-		if c.state.CompareAndSwap(idle, ended) {
+		if c.state.Load() == idle && !c.readable() && c.state.CompareAndSwap(idle, ended) {
 			c.cut()
 		}
 	}

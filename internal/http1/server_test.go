@@ -463,3 +463,20 @@ func TestShutdownAwaitsHTTP2(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever sends requests one after the other, each answered before the next, loses none
+// of them to a shutdown that comes in between, unless it crosses the close on its way.
+func TestARequestThatHasComeIsServedThoughTheServerIsLeaving(t *testing.T) {
+	for range 200 {
+		f := serve(t, hello)
+		c := f.dial(get)
+		c.want(200, "GET / ")
+		c.send(get) // it is in the socket when Shutdown looks, read or not
+		if err := f.server.Shutdown(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if rest := c.rest(); !strings.HasSuffix(rest, "GET / ") {
+			t.Fatalf("%q", rest)
+		}
+	}
+}
