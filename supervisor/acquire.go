@@ -209,6 +209,9 @@ func (p *Process) hopeless() error {
 		e.Kind, e.NextStart = failure.CrashLoop, loop.next
 		e.RetryAfter = max(time.Until(loop.next), time.Second)
 		e.Detail = fmt.Sprintf("%s ends again and again, the last time: %s", p.name, p.lastWhy())
+		if loop.recipe.Process.Restart.Then == "exit" {
+			e.Detail = fmt.Sprintf("%s ended, and watchdogd with it: %s", p.name, p.lastWhy())
+		}
 		return e
 	}
 	e.Detail = fmt.Sprintf("%s has ended and is not started again: %s", p.name, p.lastWhy())
