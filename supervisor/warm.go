@@ -73,8 +73,12 @@ type pool struct {
 	stale   bool      // those waiting are to be replaced
 }
 
+// replaceAfter is how long after one was taken another is started: its start-up is not to
+// cost the one who was taken time of the CPU in the moment that its caller waits for.
+const replaceAfter = 2 * time.Millisecond
+
 // TakeWarm gives a process started ahead, by Spec.Warm, if one waits. It never waits
-// itself: without one the caller forks. Another is started in its place at once.
+// itself: without one the caller forks. Another is soon started in its place.
 func (p *Process) TakeWarm() (*WarmChild, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,6 +89,9 @@ func (p *Process) TakeWarm() (*WarmChild, bool) {
 			continue // whoever watches it sees to it
 		}
 		close(w.taken)
+		if next := time.Now().Add(replaceAfter); p.pool.next.Before(next) {
+			p.pool.next = next
+		}
 		p.nudge()
 		return w, true
 	}
