@@ -21,6 +21,7 @@ type exchange struct {
 	r       *http.Request
 	control http.ResponseController
 	splice  bool // a large body may pass without anybody seeing its progress
+	guess   bool // a body without a type gets one by the look of it
 
 	request request
 	upload  *upload // the caller's body; nil when there is none, or it was read before
@@ -191,11 +192,24 @@ func (x *exchange) pass(c *conn) error {
 			header["Connection"] = []string{"close"}
 		}
 	}
+	x.body.start(c, h, x.r.Method)
+	var first []byte
+	if x.guess && header["Content-Type"] == nil && header["Content-Encoding"] == nil {
+		var err error
+		if first, err = x.body.next(true); err != nil && err != io.EOF {
+			return err
+		}
+		header["Content-Type"] = guessed(first)
+	}
 	if !x.begin() {
 		return errInterrupted
 	}
 	x.w.WriteHeader(h.status)
-	x.body.start(c, h, x.r.Method)
+	if len(first) > 0 {
+		if _, err := x.w.Write(first); err != nil {
+			return goneError{err}
+		}
+	}
 	flushed, err := x.passBody()
 	if err != nil {
 		return err
@@ -209,6 +223,14 @@ func (x *exchange) pass(c *conn) error {
 	}
 	x.keep = framed && !h.close && c.r == c.w
 	return nil
+}
+
+// guessed is the type of a body that begins with first; an empty one has none.
+func guessed(first []byte) []string {
+	if len(first) == 0 {
+		return nil
+	}
+	return []string{http.DetectContentType(first)}
 }
 
 // uploading reports whether the caller still has something of the body to send.

@@ -28,6 +28,7 @@ type proxy struct {
 	process   instances // nil when the upstream is run elsewhere
 	elsewhere *upstream // nil when it is not
 	splice    bool
+	guess     bool // as of-watchdog's server did
 }
 
 // instances is what http mode needs of a supervised process, and instance of one life
@@ -67,6 +68,7 @@ func newProxy(route *schema.Route, process instances, d Deps) (*proxy, error) {
 	p := &proxy{route: route, log: d.Log.With("route", route.Name), respond: Responder(d.Errors, route), process: process}
 	// A body that is spliced shows no progress to the clock of timeouts.idle.
 	p.splice = route.Timeouts.Idle == 0
+	p.guess = d.forImage()
 	if process == nil {
 		address := route.Upstream.Expand(schema.Vars{Name: route.Name})
 		if p.elsewhere = newUpstream(address, address); p.elsewhere.err != nil {
@@ -233,6 +235,7 @@ func (c *call) exchange(up *upstream) error {
 	}
 	c.x = newExchange(c.w, c.r)
 	c.x.splice = c.splice && c.r.ProtoMajor == 1 && c.r.TLS == nil
+	c.x.guess = c.guess
 	if c.held == nil {
 		c.x.upload = c.upload
 	}

@@ -102,7 +102,7 @@ func (s *side) Run(ctx context.Context) error {
 
 func (d *daemon) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", d.metrics)
+	mux.Handle("/metrics", d.metrics)
 	return mux
 }
 

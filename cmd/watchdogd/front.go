@@ -126,7 +126,11 @@ func (f *front) adopt(l listeners) {
 
 // serve serves l until it is closed. f.mu is held.
 func (f *front) serve(address string, l net.Listener) {
-	f.d.log.Info("listening", "address", address)
+	shown := address
+	if strings.HasSuffix(address, ":0") {
+		shown = l.Addr().String() // the port that the kernel chose
+	}
+	f.d.log.Info("listening", "address", shown)
 	f.serving.Go(func() {
 		var err error
 		if f.certificate != nil && !strings.HasPrefix(address, "unix:") {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -24,7 +25,7 @@ func fwatchdog(args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("fwatchdog", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	version := flags.Bool("version", false, "print the version and exit")
-	healthcheck := flags.Bool("run-healthcheck", false, "exit with 0 if the lock file is there, else with 1")
+	healthcheck := flags.Bool("run-healthcheck", false, "exit with 0 if the lock file is there (or, with suppress_lock, if the server is well), else with 1")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
@@ -53,8 +54,15 @@ func fwatchdogFlag(args []string) bool {
 }
 
 // lockCheck looks for the lock file of this environment. It asks for nothing else: a
-// HEALTHCHECK need not know what the image serves.
+// HEALTHCHECK need not know what the image serves. Where suppress_lock leaves no file to
+// look for, it asks the server instead.
 func lockCheck(stderr io.Writer) error {
+	if c, _, err := schema.FromEnv(os.Environ()); err == nil && c.Health.LockFile == "" {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		_, err := ask(ctx, c.Server.Listen[0], false, "/_/health")
+		return failed(err)
+	}
 	if _, err := os.Stat(schema.LockFile(os.LookupEnv)); err != nil {
 		fmt.Fprintln(stderr, "unable to find lock file.")
 		return exitStatus{statusFailed, nil}

@@ -32,12 +32,22 @@ func TestMain(m *testing.M) {
 	if supervisor.Shim() {
 		return
 	}
-	switch os.Getenv("WATCHDOGD_TEST_AS") {
+	switch role := os.Getenv("WATCHDOGD_TEST_AS"); role {
+	case "": // the tests
 	case "watchdogd":
 		os.Exit(execute(os.Args, os.Stdin, os.Stdout, os.Stderr))
 	case "server":
 		testServer()
 		return
+	case "upstream":
+		testUpstream()
+		return
+	case "worker":
+		testWorker()
+		return
+	default: // a program that ran its tests here would start itself for ever
+		fmt.Fprintf(os.Stderr, "no such program in this test binary: %q\n", role)
+		os.Exit(2)
 	}
 	goleak.VerifyTestMain(m)
 }
