@@ -414,6 +414,70 @@ func TestDrainDelayServesWhileUnready(t *testing.T) {
 	}
 }
 
+// With live: lock the file stands for the server from its first moment, and whoever
+// removes it takes the server out.
+func TestLockFileStandsForLife(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "lock")
+	text := `
+server: {listen: "LISTEN", drain: {status: 9}}
+health: {lock_file: "` + lock + `", live: lock, ready: limit, ready_path: /app/version}
+routes:
+  - {name: app, mode: http, fprocess: SELF, env: {VERSION: "3"}, limits: {inflight: 1}}
+  - {name: never, mode: http, fprocess: sleep 1000, timeouts: {start: 0}}
+`
+	d := serveFile(t, text).waitListening()
+	waitFile(t, lock)
+	if status, _ := d.get("/_/health"); status != 200 {
+		t.Errorf("/_/health before all is ready: %d", status)
+	}
+	if status, _ := d.get("/_/ready"); status != 503 {
+		t.Errorf("/_/ready before all is ready: %d", status)
+	}
+	d.write(strings.Replace(text, "  - {name: never, mode: http, fprocess: sleep 1000, timeouts: {start: 0}}\n", "", 1))
+	if _, errOut, status := d.command("reload"); status != 0 {
+		t.Fatal(errOut)
+	}
+	d.pid("/app")
+	if status, body := d.get("/_/ready"); status != 200 || body != "GET /version prefix=/app version=3" {
+		t.Errorf("/_/ready: %d %q", status, body)
+	}
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/_/health", "/_/ready"} {
+		if status, body := d.get(path); status != 503 || !strings.Contains(body, "the lock file "+lock+" is not there") {
+			t.Errorf("%s without the file: %d %s", path, status, body)
+		}
+	}
+	if err := os.WriteFile(lock, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = d.slow()
+	if status, _ := d.get("/_/ready"); status != 429 {
+		t.Errorf("/_/ready at the limit: %d", status)
+	}
+	d.signal(syscall.SIGTERM)
+	d.waitLog("draining")
+	d.hurry()
+	if status := d.wait(); status != 9 {
+		t.Errorf("status %d, not that of drain.status", status)
+	}
+	if _, err := os.Stat(lock); !os.IsNotExist(err) {
+		t.Errorf("the lock file is left: %v", err)
+	}
+}
+
+func TestLockFileThatCannotBeWrittenStopsTheStart(t *testing.T) {
+	d := serveFile(t, `
+server: {listen: "LISTEN"}
+health: {lock_file: /proc/nowhere/lock, live: lock}
+routes: [{name: app, mode: streaming, fprocess: cat}]
+`)
+	if status := d.wait(); status != statusFailed || !strings.Contains(d.logged(), "/proc/nowhere") || !strings.Contains(d.logged(), "name another place by health.lock_file") {
+		t.Errorf("%d %s", status, d.logged())
+	}
+}
+
 // A reload opens new addresses before it closes old ones, and refuses one in use.
 func TestReloadMovesTheListener(t *testing.T) {
 	d := serveFile(t, oneServer).waitListening()
