@@ -14,7 +14,7 @@ import (
 // lock writes the lock file of "live: lock": the server listens. Others look for it, and
 // without it they would take the server for dead: that it cannot be written is an error.
 func (d *daemon) lock() error {
-	health := d.current.config().Health
+	health := d.health
 	if health.Live != "lock" || health.LockFile == "" {
 		return nil
 	}
@@ -27,7 +27,7 @@ func (d *daemon) lock() error {
 
 // lockWhenReady writes the lock file of "live: plain" once everything is ready.
 func (d *daemon) lockWhenReady(ctx context.Context) {
-	health := d.current.config().Health
+	health := d.health
 	if health.Live == "lock" || health.LockFile == "" {
 		return
 	}
@@ -47,7 +47,7 @@ func (d *daemon) lockWhenReady(ctx context.Context) {
 
 // unlock removes the lock file.
 func (d *daemon) unlock() {
-	file := d.current.config().Health.LockFile
+	file := d.health.LockFile
 	if file == "" {
 		return
 	}
@@ -68,7 +68,7 @@ func writeLock(file string) error {
 
 // unlocked says why "live: lock" takes the server for dead, nil if it does not.
 func (d *daemon) unlocked() error {
-	health := d.current.config().Health
+	health := d.health
 	switch {
 	case health.Live != "lock":
 	case d.draining.Load():

@@ -72,6 +72,8 @@ func serve(parent context.Context, from *source) error {
 		log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
 	}
 
+	// The end is asked for; nobody is left to serve, so that nothing needs to wait for those
+	// who learn of it; and what is left is to be cut.
 	stop, askStop := context.WithCancelCause(parent)
 	defer askStop(nil)
 	lost, tellLost := context.WithCancel(context.Background())
@@ -79,7 +81,7 @@ func serve(parent context.Context, from *source) error {
 	hurry, askHurry := context.WithCancel(context.Background())
 	defer askHurry()
 
-	d := &daemon{source: from, log: log, book: book, reloads: make(chan reloadRequest, 1)}
+	d := &daemon{source: from, log: log, book: book, health: cfg.Health, reloads: make(chan reloadRequest, 1)}
 	d.metrics = telemetry.NewMetrics(telemetry.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
 	d.metrics.AddCollector(d.writeProcesses)
@@ -165,6 +167,7 @@ type daemon struct {
 	current  applied
 	leaving  sync.WaitGroup // former tables that still have calls
 	draining atomic.Bool    // readiness is off
+	health   schema.Health  // of the first configuration, whose lock file it is to the end
 }
 
 // serves reports whether name is the only route, without which nothing is served.

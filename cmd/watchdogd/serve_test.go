@@ -456,6 +456,10 @@ routes:
 	if status, _ := d.get("/_/ready"); status != 429 {
 		t.Errorf("/_/ready at the limit: %d", status)
 	}
+	d.write(strings.Replace(text, lock, lock+"-other", 1))
+	if out, errOut, status := d.command("reload"); status != 0 || !strings.Contains(out, "health.lock_file or health.live changed, which takes effect when watchdogd is started anew") {
+		t.Errorf("%d %s %s", status, out, errOut)
+	}
 	d.signal(syscall.SIGTERM)
 	d.waitLog("draining")
 	d.hurry()
