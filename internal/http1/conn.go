@@ -28,9 +28,9 @@ type conn struct {
 	due   atomic.Int64 // when it is closed unless it is active, on the server's clock; 0 is never
 	first bool         // no request was served yet
 
-	pooled *[]byte
-	buf    []byte // nil while idle
-	r, w   int    // buf[r:w] is read and not yet used
+	room *room
+	buf  []byte // nil while idle
+	r, w int    // buf[r:w] is read and not yet used
 
 	request  http.Request
 	header   http.Header
@@ -60,7 +60,7 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{server: s, nc: nc, first: true, header: http.Header{}}
+	c := &conn{server: s, nc: nc, first: true}
 	if addr := nc.RemoteAddr(); addr != nil {
 		c.remote = addr.String()
 	}
@@ -70,7 +70,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		}
 	}
 	c.body.c = c
-	c.response.c, c.response.header = c, http.Header{}
+	c.response.c = c
 	c.lateAfter(s.Header)
 	return c
 }
@@ -286,6 +286,7 @@ func (c *conn) refuse(why *Refusal) {
 		return
 	}
 	c.due.Store(0)
+	c.take()
 	c.limit()
 	c.request = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, URL: &url.URL{},
 		Body: http.NoBody, RemoteAddr: c.remote, TLS: c.tls, Close: true}
@@ -327,7 +328,7 @@ func (c *conn) finish() bool {
 }
 
 // cleared gives h without its fields, or another in its place when it had so many
-// that they would cost memory for as long as the connection lives.
+// that they would cost memory for long.
 func cleared(h http.Header) http.Header {
 	const most = 32
 	if len(h) > most {
@@ -385,19 +386,28 @@ func (c *conn) socket() syscall.RawConn {
 	return nil
 }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
+// room is what a connection needs for a request and not while it is idle.
+type room struct {
+	buf               [4 << 10]byte
+	request, response http.Header // empty
+}
 
-// take gives the connection a buffer, if it has none.
+var rooms = sync.Pool{New: func() any { return &room{request: http.Header{}, response: http.Header{}} }}
+
+// take gives the connection room, if it has none.
 func (c *conn) take() {
 	if c.buf == nil {
-		c.pooled = buffers.Get().(*[]byte)
-		c.buf, c.r, c.w = *c.pooled, 0, 0
+		c.room = rooms.Get().(*room)
+		c.buf, c.r, c.w = c.room.buf[:], 0, 0
+		c.header, c.response.header = c.room.request, c.room.response
 	}
 }
 
 func (c *conn) release() {
-	buffers.Put(c.pooled)
-	c.pooled, c.buf, c.r, c.w = nil, nil, 0, 0
+	c.room.request, c.room.response = cleared(c.header), cleared(c.response.header)
+	rooms.Put(c.room)
+	c.room, c.buf, c.r, c.w = nil, nil, 0, 0
+	c.header, c.response.header = nil, nil
 }
 
 // wait waits for the first bytes of a head; nothing is in the buffer.

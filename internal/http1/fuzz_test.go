@@ -75,6 +75,7 @@ func FuzzHead(f *testing.F) {
 			t.Fatalf("the end is at %d, and byte by byte at %d", end, slow)
 		}
 		c := newConn(&Server{}, &script{})
+		c.take()
 		if err := c.parse(head); err != nil {
 			if why, ok := err.(*Refusal); !ok || why.Detail == "" || why.TooLarge {
 				t.Errorf("%v", err)

@@ -71,7 +71,7 @@ func TestAHeadThatCouldBeReadInTwoWaysIsRefusedAndTheConnectionClosed(t *testing
 	for name, head := range badHeads {
 		t.Run(name, func(t *testing.T) {
 			all := f.exchange(head + "\r\n\r\n" + get)
-			if !strings.HasPrefix(all, "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(all, "\r\nConnection: close\r\n") || strings.Count(all, "HTTP/1.1 ") != 1 {
+			if !strings.HasPrefix(all, "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(all, "\r\nConnection: close\r\n") || !strings.Contains(all, "\r\nRefused: yes\r\n") || strings.Count(all, "HTTP/1.1 ") != 1 {
 				t.Errorf("%q", all)
 			}
 		})

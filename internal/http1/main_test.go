@@ -97,6 +97,7 @@ func refuse(w http.ResponseWriter, _ *http.Request, why *Refusal) {
 	if why.TooLarge {
 		status = http.StatusRequestHeaderFieldsTooLarge
 	}
+	w.Header().Set("Refused", "yes")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, why.Detail)
 }

@@ -81,7 +81,12 @@ func (w *response) end() {
 var errOver = errors.New("the response is over: its handler has returned")
 
 // Header gives the headers that WriteHeader will send.
-func (w *response) Header() http.Header { return w.header }
+func (w *response) Header() http.Header {
+	if w.header == nil { // the response is over
+		return http.Header{}
+	}
+	return w.header
+}
 
 // WriteHeader makes the head. It is sent with what follows: by Flush, with a large
 // part of the body, or at the end. Informational ones (1xx) are sent at once.

@@ -327,7 +327,7 @@ func request(t *testing.T, url string) *http.Request {
 
 func TestWhoDoesNotSpeakTLSIsToldSo(t *testing.T) {
 	f := serveTLS(t, hello)
-	if all := f.exchange(get); !strings.HasPrefix(all, "HTTP/1.1 400 ") || !strings.HasSuffix(all, "the client does not speak TLS, and this address does") {
+	if all := f.exchange(get); !strings.HasPrefix(all, "HTTP/1.1 400 ") || !strings.Contains(all, "Refused: yes\r\n") || !strings.HasSuffix(all, "the client does not speak TLS, and this address does") {
 		t.Errorf("%q", all)
 	}
 	if all := f.exchange("\x00\x01\x02\x03\x04\x05\x06\x07"); strings.Contains(all, "HTTP") {
