@@ -320,3 +320,10 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+func TestAWayOfAskingThatSaysNothingIsAMistake(t *testing.T) {
+	_, err := Parse("watchdog.yaml", []byte("routes:\n  - {name: a, mode: static, root: ., auth: {openfaas: }}\n"), nil)
+	if err == nil || !strings.Contains(err.Error(), "everybody could call") {
+		t.Errorf("%v", err)
+	}
+}

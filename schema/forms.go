@@ -119,10 +119,18 @@ func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
 	return ok
 }
 
-// auth reads who may call. What it asks replaces what was asked before.
+// auth reads who may call. What it asks replaces what was asked before. A way of asking
+// that is named and not described is a mistake: as a key that was not written it would
+// leave the route open.
 func (d *decoder) auth(n *yaml.Node, p *Auth) bool {
 	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		*p = Auth{}
 	}
-	return d.structure(n, reflect.ValueOf(p).Elem())
+	ok := d.structure(n, reflect.ValueOf(p).Elem())
+	for i := 0; ok && n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+		if isNull(d.follow(n.Content[i+1])) {
+			ok = d.problem(n.Content[i], quote(n.Content[i].Value)+" says nothing, and everybody could call the route", "describe it, or take it out")
+		}
+	}
+	return ok
 }
