@@ -266,12 +266,25 @@ func (c *classicLines) headers(l routes.Line) {
 		h    http.Header
 	}{{"in", l.Request}, {"out", l.Response}} {
 		for _, name := range slices.Sorted(maps.Keys(way.h)) {
+			values := visible(fmt.Sprint(way.h[name]))
+			if secret(name) {
+				values = "[not shown]"
+			}
 			if len(way.h[name]) > 0 {
-				fmt.Fprintf(&b, "[%s] %s=%s\n", way.word, visible(name), visible(fmt.Sprint(way.h[name])))
+				fmt.Fprintf(&b, "[%s] %s=%s\n", way.word, visible(name), values)
 			}
 		}
 	}
 	_, _ = io.WriteString(c.stdout, b.String()) // as in access
+}
+
+// secret reports whether a header is one by which somebody shows who he is.
+func secret(name string) bool {
+	switch name {
+	case "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key":
+		return true
+	}
+	return false
 }
 
 // forking tells, for the classic watchdog, that a program is about to be started.

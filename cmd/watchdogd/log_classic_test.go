@@ -152,7 +152,7 @@ routes:
 `)
 	d.start([]string{"-c", d.file}, nil)
 	d.waitLog("Listening on port")
-	if status, _, body := d.request("POST", "/up?q=1", nil, "hello"); status != 200 || body != "HELLO" {
+	if status, _, body := d.request("POST", "/up?q=1", http.Header{"Authorization": {"Bearer s3cret"}}, "hello"); status != 200 || body != "HELLO" {
 		t.Errorf("%d %q", status, body)
 	}
 	if status, _, body := d.request("POST", "/bad", nil, ""); status != 500 || body != "exit status 3\nout\n" {
@@ -168,7 +168,10 @@ routes:
 			t.Errorf("not logged: %s", want)
 		}
 	}
-	for _, want := range []string{"HELLO", "[in] Content-Length=[5]\n", "[out] X-Duration-Seconds=["} {
+	if strings.Contains(printed.String()+d.logged(), "s3cret") {
+		t.Error("a secret was logged")
+	}
+	for _, want := range []string{"HELLO", "[in] Content-Length=[5]\n", "[in] Authorization=[not shown]\n", "[out] X-Duration-Seconds=["} {
 		if !strings.Contains(printed.String(), want) {
 			t.Errorf("not on standard output: %q in\n%s", want, &printed)
 		}
