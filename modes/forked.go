@@ -536,36 +536,43 @@ func outputPipe(ours, its *pipeEnds) (read, write *os.File, err error) {
 type readEnd struct {
 	file *os.File
 	raw  syscall.RawConn
+	try  func(fd uintptr) bool // read, kept so that reading costs no memory
+
+	p   []byte // of try
+	n   int
+	err error
 }
 
-func (s *readEnd) open() (err error) {
-	s.raw, err = s.file.SyscallConn()
+func (r *readEnd) open() (err error) {
+	r.raw, err = r.file.SyscallConn()
+	r.try = func(fd uintptr) bool {
+		for {
+			if r.n, r.err = syscall.Read(int(fd), r.p); r.err != syscall.EINTR {
+				return true
+			}
+		}
+	}
 	return err
 }
 
 // read reads. Unless it is to wait it returns errNotYet when nothing is there.
-func (s *readEnd) read(p []byte, wait bool) (n int, err error) {
+func (r *readEnd) read(p []byte, wait bool) (n int, err error) {
 	if wait {
-		return s.file.Read(p)
+		return r.file.Read(p)
 	}
-	closed := s.raw.Read(func(fd uintptr) bool {
-		for {
-			if n, err = syscall.Read(int(fd), p); err != syscall.EINTR {
-				return true
-			}
-		}
-	})
+	r.p = p
+	err = r.raw.Read(r.try)
 	switch {
-	case closed != nil: // or its deadline has passed
-		return 0, closed
-	case err == syscall.EAGAIN:
-		return 0, errNotYet
-	case err != nil:
+	case err != nil: // closed, or its deadline has passed
 		return 0, err
-	case n == 0:
+	case r.err == syscall.EAGAIN:
+		return 0, errNotYet
+	case r.err != nil:
+		return 0, r.err
+	case r.n == 0:
 		return 0, io.EOF
 	}
-	return n, nil
+	return r.n, nil
 }
 
 // outputHeld reports whether somebody has the writing end of a pipe.

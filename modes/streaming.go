@@ -29,7 +29,7 @@ func newStreaming(route *schema.Route, d Deps) (http.Handler, error) {
 
 func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u := newUpload(w, r)
-	to := &stream{s: s, w: w, r: r, u: u, length: -1}
+	to := &stream{s: s, w: w, control: http.NewResponseController(w), r: r, u: u, length: -1}
 	pid, err := s.call(w, r, u, false, s.printed(to), func(c *forked) { to.c = c })
 	if err == nil {
 		return
@@ -44,16 +44,17 @@ func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // stream is the response of one call, sent as it is printed.
 type stream struct {
-	s      streaming
-	w      http.ResponseWriter
-	r      *http.Request
-	u      *upload
-	c      *forked
-	begun  bool
-	unsent bool  // something was begun or written since the last flush
-	none   bool  // the response has no body, whatever is printed
-	length int64 // that the program said its body has, or -1
-	sent   int64
+	s       streaming
+	w       http.ResponseWriter
+	control *http.ResponseController // of w
+	r       *http.Request
+	u       *upload
+	c       *forked
+	begun   bool
+	unsent  bool  // something was begun or written since the last flush
+	none    bool  // the response has no body, whatever is printed
+	length  int64 // that the program said its body has, or -1
+	sent    int64
 }
 
 func (t *stream) begin(h *cgiHead, first []byte) error {
@@ -100,7 +101,7 @@ func (t *stream) flush() error {
 		return nil
 	}
 	t.unsent = false
-	err := http.NewResponseController(t.w).Flush()
+	err := t.control.Flush()
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return gone(err)
 	}
