@@ -127,7 +127,7 @@ func (t *Table) relay(w http.ResponseWriter, r *http.Request) {
 }
 
 // probed is the route that takes health.ready_path, as a probe sees it: without its
-// limits, and without being counted. It is nil where there is none.
+// auth and its limits, and without being counted. It is nil where there is none.
 func (t *Table) probed() *route {
 	path, _, ok := target(t.opt.Probes.Path)
 	if !ok {
@@ -138,6 +138,6 @@ func (t *Table) probed() *route {
 		return nil
 	}
 	probe := *rt
-	probe.count, probe.rate, probe.place = new(telemetry.Route), nil, newPlace(schema.Limits{})
+	probe.count, probe.auth, probe.rate, probe.place = new(telemetry.Route), nil, nil, newPlace(schema.Limits{})
 	return &probe
 }

@@ -146,3 +146,17 @@ func TestBeforeTheFirstTableCallsAreToldToComeAgain(t *testing.T) {
 		t.Errorf("%d %v", w.status, w.header)
 	}
 }
+
+func TestReadyPathIsAskedBesideAuth(t *testing.T) {
+	f := serve(t)
+	f.options.Probes = Probes{Path: "/ready"}
+	guarded := entry("all", hello("all"), func(r *schema.Route) { r.Path = "/" })
+	guarded.Auth = NewAuth(&schema.Route{Auth: schema.Auth{OpenFaaS: &schema.OpenFaaSAuth{Gateway: "http://gateway.invalid", Function: "a:b"}}}, f.options.Log)
+	f.live.Swap(NewTable([]Entry{guarded}, f.options))
+	if resp, body := f.get("/_/ready"); resp.StatusCode != 200 || body != "all" {
+		t.Errorf("the probe: %d %q", resp.StatusCode, body)
+	}
+	if resp, _ := f.get("/ready"); resp.StatusCode == 200 {
+		t.Error("a call passes without a token")
+	}
+}
