@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -73,12 +74,11 @@ func (u *upload) spliceTo(to *conn, n int64) (tried bool, err error) {
 		return false, nil
 	}
 	took, err := tcp.ReadFrom(&io.LimitedReader{R: socket, N: n})
-	broken := err != nil && to.broken()
-	told := u.told(from.Took(took, err))
-	if broken {
+	if err != nil && to.broken() {
+		_ = from.Took(took, os.ErrDeadlineExceeded) // nothing is wrong with the caller: it is we who read no more
 		return true, err
 	}
-	return true, told
+	return true, u.told(from.Took(took, err))
 }
 
 // has reports whether n bytes can be read without waiting.

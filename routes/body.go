@@ -140,7 +140,8 @@ func (b *body) Socket() (net.Conn, int64) {
 	return from.Socket()
 }
 
-// Took gives what Read would: io.EOF after the last byte.
+// Took gives what Read would: io.EOF after the last byte. An error that is not
+// os.ErrDeadlineExceeded is the caller's leaving.
 func (b *body) Took(n int64, err error) error {
 	err = b.from.(splicer).Took(n, err)
 	b.mu.Lock()

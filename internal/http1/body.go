@@ -98,7 +98,8 @@ func (b *body) Socket() (net.Conn, int64) {
 	return b.c.nc, b.left
 }
 
-// Took is told of what was taken from Socket, and of the error that ended it.
+// Took is told of what was taken from Socket, and of the error that ended it:
+// os.ErrDeadlineExceeded where whoever took it wants no more.
 func (b *body) Took(n int64, err error) error {
 	b.passed(n)
 	switch {
