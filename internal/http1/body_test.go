@@ -232,3 +232,19 @@ func TestALargeBodyThatIsNotReadEndsTheConnectionAfterTheResponse(t *testing.T) 
 		})
 	}
 }
+
+// Closed with bytes unread, a connection is reset, and the response may be lost.
+func TestWhoSendsOnSlowlyStillGetsTheResponse(t *testing.T) {
+	f := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "enough") })
+	c := f.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n")
+	tick := time.NewTicker(lingering / 5)
+	defer tick.Stop()
+	for range 8 { // beyond one pause that is allowed
+		<-tick.C
+		c.send("more")
+	}
+	c.want(200, "enough")
+	if rest := c.rest(); rest != "" {
+		t.Errorf("%q", rest)
+	}
+}

@@ -338,18 +338,22 @@ func cleared(h http.Header) http.Header {
 	return h
 }
 
-// lingering is how long a caller may go on sending who is not listened to any more:
-// closed at once, the connection would be reset, and the response in it lost.
-const lingering = 500 * time.Millisecond
+// A caller who is not listened to any more may go on sending for a while: closed at
+// once, the connection would be reset, and the response in it lost.
+const (
+	lingering     = 500 * time.Millisecond // of silence
+	mostLingering = 5 * time.Second
+)
 
 // linger closes the sending half and reads for a moment what still comes.
 func (c *conn) linger() {
 	if closeWrite(c.nc) != nil {
 		return
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(lingering))
 	c.take()
-	for read := 0; read < 64*drainBytes; {
+	end := time.Now().Add(mostLingering)
+	for read := 0; read < 64*drainBytes && time.Now().Before(end); {
+		_ = c.nc.SetReadDeadline(time.Now().Add(lingering))
 		n, err := c.nc.Read(c.buf)
 		if read += n; err != nil {
 			return
