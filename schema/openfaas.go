@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -40,6 +41,9 @@ func FromEnv(environ []string) (*Config, Notes, error) {
 	}
 	v.auth(r)
 	here, err := os.Getwd()
+	if err != nil {
+		here, err = syscall.Getwd() // of the kernel, which knows also where we cannot look
+	}
 	if err != nil {
 		v.fail(fmt.Errorf("the working directory cannot be told: %w", err))
 	}

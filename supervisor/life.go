@@ -144,9 +144,11 @@ func (s *slot) begin() (*Instance, error) {
 			return nil, nil
 		}
 		i.port = r.fixed
-		if err := taken(r.host, r.fixed); err != nil {
-			p.sup.ports.release(i.port)
-			return nil, err
+		if !r.SharedPort {
+			if err := taken(r.host, r.fixed); err != nil {
+				p.sup.ports.release(i.port)
+				return nil, err
+			}
 		}
 	}
 	if r.Listens {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -198,7 +200,23 @@ func (p *Program) command(v schema.Vars, below, above []string) (command, error)
 	}
 	var err error
 	c.path, err = lookUp(c.argv[0], c.dir, env.get("PATH"))
+	if hereOnly(c.dir) {
+		c.dir = ""
+	}
 	return c, err
+}
+
+// hereOnly reports whether dir is where we are and could not go, as an image that runs in
+// /root as somebody else: a program can stay there too.
+func hereOnly(dir string) bool {
+	if dir == "" || unix.Access(dir, unix.X_OK) == nil {
+		return false
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		here, err = syscall.Getwd() // of the kernel, which knows also where we cannot look
+	}
+	return err == nil && here == dir
 }
 
 func checkDir(dir string) error {

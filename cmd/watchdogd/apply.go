@@ -122,7 +122,10 @@ func specs(cfg *schema.Config) []supervisor.Spec {
 		switch r.Mode {
 		case schema.HTTP:
 			spec.Listens, spec.Upstream = true, r.Upstream
-			spec.OpenStdin = cfg.Server.Errors != "problem" // as of-watchdog: some servers end with their stdin
+			if cfg.Server.Errors != "problem" { // as of-watchdog
+				spec.OpenStdin = true  // some servers end with their stdin
+				spec.SharedPort = true // some serve from another container of their pod
+			}
 		case schema.Afterburn:
 			spec.Socketpair, spec.Capacity = true, 1
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -233,6 +235,18 @@ func httpMode() []scenario {
 			w.serve().get("/x", "User-Agent: kube-probe/1.30").code(200)
 			w.get("/seen").code(200)
 			w.noLine(".*GET /x .*")
+		}},
+		{says: "somebody else may be the upstream, and have been there before", do: func(w *watchdog) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				w.Fatal(err)
+			}
+			other := &http.Server{Handler: http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { fmt.Fprint(out, "other") })}
+			var served sync.WaitGroup
+			served.Go(func() { _ = other.Serve(l) })
+			defer served.Wait()
+			defer other.Close()
+			w.start("mode=http", "fprocess=sleep 1000", "http_upstream_url=http://"+l.Addr().String()).get("/").is(200, "other")
 		}},
 		{says: "the function's environment is the watchdog's", do: func(w *watchdog) {
 			w.upstream = w.bench.port(w.T)

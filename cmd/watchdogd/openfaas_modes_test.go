@@ -252,6 +252,10 @@ func streaming() []scenario {
 		{says: "a descendant that lives on holds nobody up", ours: true, do: func(w *watchdog) {
 			w.start("fprocess="+w.script("sleep 1000 & echo done")).get("/").is(200, "done\n")
 		}},
+		{says: "it runs where it cannot look", of: either, do: func(w *watchdog) {
+			w.hidden = true
+			w.start("fprocess=/bin/cat", "suppress_lock=true").post("/", "x").is(200, "x")
+		}},
 		{says: "HEAD has no body", do: func(w *watchdog) {
 			w.start("fprocess=echo body").call("HEAD /", "").is(200, "")
 		}},

@@ -29,6 +29,7 @@ type watchdog struct {
 	classic bool
 	args    []string // of the command line
 	name    string   // argv[0], if not the path
+	hidden  bool     // it runs where it cannot look
 
 	dir      string // where it runs, and its TMPDIR
 	mark     string // a variable by which its processes are known
@@ -114,6 +115,9 @@ func (w *watchdog) launch(env ...string) {
 		w.cmd.WaitDelay = time.Second // what an original leaves behind keeps the pipes open
 	}
 	w.ended = make(chan struct{})
+	if w.hidden {
+		w.hide()
+	}
 	if err := w.cmd.Start(); err != nil {
 		w.Fatal(err)
 	}
@@ -121,6 +125,28 @@ func (w *watchdog) launch(env ...string) {
 		defer close(ended)
 		w.err = cmd.Wait()
 	}(w.cmd, w.ended)
+}
+
+// hide runs it where it cannot look: a shell enters a directory while it may still do so.
+// Root can look everywhere, and so becomes nobody.
+func (w *watchdog) hide() {
+	hidden, program, as := filepath.Join(w.dir, "hidden"), w.path, ""
+	if err := os.Mkdir(hidden, 0o700); err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = os.Chmod(hidden, 0o700) })
+	if os.Getuid() == 0 {
+		as = w.program("setpriv") + " --reuid 65534 --regid 65534 --clear-groups "
+		program = filepath.Join(w.dir, "watchdog") // which may stand where only root can look
+		data, err := os.ReadFile(w.path)
+		if err == nil {
+			err = errors.Join(os.WriteFile(program, data, 0o755), os.Chmod(w.dir, 0o755))
+		}
+		if err != nil {
+			w.Fatal(err)
+		}
+	}
+	w.cmd.Path, w.cmd.Args = "/bin/sh", []string{"sh", "-c", fmt.Sprintf("cd %s && chmod 0 . && exec %s%s", hidden, as, program)}
 }
 
 // function is the command of a program of openfaas_function_test.go.

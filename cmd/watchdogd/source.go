@@ -51,11 +51,15 @@ func (s *source) find() (string, error) {
 	if file := os.Getenv("WATCHDOG_CONFIG"); file != "" {
 		return file, nil
 	}
-	if _, err := os.Stat(defaultFile); err == nil || !errors.Is(err, os.ErrNotExist) {
+	_, err := os.Stat(defaultFile)
+	inEnv := schema.InEnv(os.Environ())
+	switch {
+	case err == nil:
+		return defaultFile, nil
+	case inEnv && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)):
+		return "", nil // images run in /root as somebody else, who cannot look there
+	case !errors.Is(err, os.ErrNotExist):
 		return defaultFile, nil // and its own error, when it is read
-	}
-	if schema.InEnv(os.Environ()) {
-		return "", nil
 	}
 	return "", errors.New("no configuration: no -c was given, $WATCHDOG_CONFIG is not set, there is no ./watchdog.yaml, and the environment has neither fprocess nor function_process nor mode; write a file (the README's quick start shows how), or name it with -c FILE")
 }
