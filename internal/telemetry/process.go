@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/metrics"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,13 +23,12 @@ func writeSelf(w io.Writer) {
 	threads, _ := runtime.ThreadCreateProfile(nil) // how many there are
 	gauge("go_threads", "threads that were made", float64(threads))
 
-	samples := []metrics.Sample{
-		{Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/memory/classes/total:bytes"},
-	}
-	metrics.Read(samples)
-	gauge("go_memstats_alloc_bytes", "memory of objects", float64(samples[0].Value.Uint64()))
-	gauge("go_memstats_sys_bytes", "memory that was taken from the system", float64(samples[1].Value.Uint64()))
+	var memory runtime.MemStats // runtime/metrics costs a quarter of a millisecond at each start
+	runtime.ReadMemStats(&memory)
+	gauge("go_memstats_alloc_bytes", "memory of objects", float64(memory.Alloc))
+	gauge("go_memstats_heap_inuse_bytes", "memory of the heap that is in use", float64(memory.HeapInuse))
+	gauge("go_memstats_sys_bytes", "memory that was taken from the system", float64(memory.Sys))
+	gauge("go_memstats_last_gc_time_seconds", "when the last collection ended, as seconds of Unix", float64(memory.LastGC)/1e9)
 
 	var used syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) == nil {
