@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -25,43 +26,71 @@ import (
 
 // side is what stands beside the main listeners: the admin API and the metrics.
 type side struct {
-	servers []sideServer
+	log     *slog.Logger
+	servers []sideServer // that are open
+	later   []sideServer // that are optional: Run opens them, so that no call waits for it
 }
 
 type sideServer struct {
 	what     string
-	listener net.Listener
+	optional bool
+	listen   func() (net.Listener, error)
+	spare    func(error) bool // whether it can be done without, though it is not optional
+	without  string           // what is then missing, and how it is had
 	handler  http.Handler
+	listener net.Listener
 }
 
 // openSide opens metrics.listen and the admin socket. What is optional and cannot be
 // had is done without, and that is said; so is a default socket that cannot be made (a
 // read-only file system).
 func openSide(cfg *schema.Config, d *daemon) (*side, error) {
-	s := &side{}
-	if cfg.Metrics.Listen != "" {
-		l, err := routes.Listen(cfg.Metrics.Listen)
-		switch {
-		case err == nil:
-			s.servers = append(s.servers, sideServer{"metrics", l, lazily(d.metricsHandler)})
-			d.log.Info("metrics listening", "address", l.Addr().String())
-		case cfg.Metrics.Optional:
-			d.log.Warn("no metrics", "why", err.Error(), "moved by", named(cfg, "metrics.listen", "metrics_port"))
-		default:
-			return nil, fmt.Errorf("metrics: %w", err)
+	s := &side{log: d.log}
+	metrics := sideServer{
+		what:     "metrics",
+		optional: cfg.Metrics.Optional,
+		listen:   func() (net.Listener, error) { return routes.Listen(cfg.Metrics.Listen) },
+		spare:    func(error) bool { return false },
+		without:  "no metrics: " + named(cfg, "metrics.listen", "metrics_port") + " moves them",
+		handler:  lazily(d.metricsHandler),
+	}
+	admin := sideServer{
+		what:     "admin",
+		optional: cfg.Admin.Optional,
+		listen:   func() (net.Listener, error) { return listenAdmin(cfg) },
+		spare:    func(err error) bool { return cfg.Admin.Listen == "" && !errors.Is(err, errHeld) },
+		without: "no admin socket: ps, logs, reload and the other commands cannot reach this watchdogd; name a folder that can be written by " +
+			named(cfg, "admin.listen", "XDG_RUNTIME_DIR"),
+		handler: lazily(func() http.Handler { return d.adminHandler(cfg) }),
+	}
+	all := []sideServer{metrics, admin}
+	if cfg.Metrics.Listen == "" {
+		all = all[1:]
+	}
+	for _, one := range all {
+		if one.optional {
+			s.later = append(s.later, one)
+		} else if err := s.open(one); err != nil {
+			s.close()
+			return nil, err
 		}
 	}
-	l, err := listenAdmin(cfg)
+	return s, nil
+}
+
+func (s *side) open(one sideServer) error {
+	l, err := one.listen()
 	switch {
 	case err == nil:
-		s.servers = append(s.servers, sideServer{"admin", l, lazily(func() http.Handler { return d.adminHandler(cfg) })})
-	case cfg.Admin.Optional || cfg.Admin.Listen == "" && !errors.Is(err, errHeld):
-		d.log.Warn("no admin socket: ps, logs, reload and the other commands cannot reach this watchdogd; set admin.listen to a path that can be written", "error", err.Error())
+		one.listener = l
+		s.servers = append(s.servers, one)
+		s.log.Info(one.what+" listening", "address", l.Addr().String())
+	case one.optional || one.spare(err):
+		s.log.Warn(one.without, "error", err.Error())
 	default:
-		s.close()
-		return nil, fmt.Errorf("admin: %w", err)
+		return fmt.Errorf("%s: %w", one.what, err)
 	}
-	return s, nil
+	return nil
 }
 
 // lazily is a handler that is made when it is asked for first: those beside the main
@@ -80,6 +109,9 @@ func (s *side) close() {
 
 // Run serves until ctx ends.
 func (s *side) Run(ctx context.Context) error {
+	for _, one := range s.later {
+		_ = s.open(one) // one that is optional has no error
+	}
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	ended := make(chan error, len(s.servers))

@@ -51,6 +51,7 @@ func sayStart(log *slog.Logger, cfg *schema.Config) {
 var classicWords = map[string]func(facts) string{
 	"listening":         func(f facts) string { return "Listening on port: " + portOf(f.text("address")) },
 	"metrics listening": func(f facts) string { return "Metrics listening on port: " + portOf(f.text("address")) },
+	"admin listening":   func(facts) string { return "" },
 	"lock file written": func(f facts) string { return "Writing lock-file to: " + f.text("file") },
 	"asked to stop": func(f facts) string {
 		return fmt.Sprintf("%s: no new connections in %s", f.text("signal"), f.text("delay"))

@@ -81,6 +81,10 @@ func TestFileGoesBeforeTheEnvironmentUnlessItIsForced(t *testing.T) {
 // The other commands find the stack by the same environment.
 func TestCommandsReachTheEnvironmentsStack(t *testing.T) {
 	d := serveEnv(t, "fprocess=cat", "OPENFAAS_NAME=echo").waitListening()
+	poll(t, "the admin socket, for which no call waits", func() bool {
+		_, _, status := command(t, d.cmd.Env, "ps")
+		return status == 0
+	})
 	if out, errOut, status := command(t, d.cmd.Env, "ps"); status != 0 || !strings.Contains(out, "echo  streaming  ready") {
 		t.Errorf("%d %q %q", status, out, errOut)
 	}
