@@ -28,14 +28,13 @@ import (
 type side struct {
 	log     *slog.Logger
 	servers []sideServer // that are open
-	later   []sideServer // that are optional: Run opens them, so that no call waits for it
+	later   []sideServer // that Run opens, so that no call waits for it
 }
 
 type sideServer struct {
 	what     string
-	optional bool
 	listen   func() (net.Listener, error)
-	spare    func(error) bool // whether it can be done without, though it is not optional
+	spare    func(error) bool // whether it can be done without
 	without  string           // what is then missing, and how it is had
 	handler  http.Handler
 	listener net.Listener
@@ -47,30 +46,33 @@ type sideServer struct {
 func openSide(cfg *schema.Config, d *daemon) (*side, error) {
 	s := &side{log: d.log}
 	metrics := sideServer{
-		what:     "metrics",
-		optional: cfg.Metrics.Optional,
-		listen:   func() (net.Listener, error) { return routes.Listen(cfg.Metrics.Listen) },
-		spare:    func(error) bool { return false },
-		without:  "no metrics: " + named(cfg, "metrics.listen", "metrics_port") + " moves them",
-		handler:  lazily(d.metricsHandler),
+		what:    "metrics",
+		listen:  func() (net.Listener, error) { return routes.Listen(cfg.Metrics.Listen) },
+		spare:   func(error) bool { return cfg.Metrics.Optional },
+		without: "no metrics: " + named(cfg, "metrics.listen", "metrics_port") + " moves them",
+		handler: lazily(d.metricsHandler),
 	}
 	admin := sideServer{
-		what:     "admin",
-		optional: cfg.Admin.Optional,
-		listen:   func() (net.Listener, error) { return listenAdmin(cfg) },
-		spare:    func(err error) bool { return cfg.Admin.Listen == "" && !errors.Is(err, errHeld) },
+		what:   "admin",
+		listen: func() (net.Listener, error) { return listenAdmin(cfg) },
+		spare: func(err error) bool {
+			return cfg.Admin.Optional || cfg.Admin.Listen == "" && !errors.Is(err, errHeld)
+		},
 		without: "no admin socket: ps, logs, reload and the other commands cannot reach this watchdogd; name a folder that can be written by " +
 			named(cfg, "admin.listen", "XDG_RUNTIME_DIR"),
 		handler: lazily(func() http.Handler { return d.adminHandler(cfg) }),
 	}
-	all := []sideServer{metrics, admin}
-	if cfg.Metrics.Listen == "" {
-		all = all[1:]
+	var now []sideServer
+	if cfg.Metrics.Listen != "" {
+		now = append(now, metrics)
 	}
-	for _, one := range all {
-		if one.optional {
-			s.later = append(s.later, one)
-		} else if err := s.open(one); err != nil {
+	if cfg.Admin.Optional {
+		s.later = append(s.later, admin)
+	} else {
+		now = append(now, admin)
+	}
+	for _, one := range now {
+		if err := s.open(one); err != nil {
 			s.close()
 			return nil, err
 		}
@@ -85,7 +87,7 @@ func (s *side) open(one sideServer) error {
 		one.listener = l
 		s.servers = append(s.servers, one)
 		s.log.Info(one.what+" listening", "address", l.Addr().String())
-	case one.optional || one.spare(err):
+	case one.spare(err):
 		s.log.Warn(one.without, "error", err.Error())
 	default:
 		return fmt.Errorf("%s: %w", one.what, err)
@@ -110,7 +112,7 @@ func (s *side) close() {
 // Run serves until ctx ends.
 func (s *side) Run(ctx context.Context) error {
 	for _, one := range s.later {
-		_ = s.open(one) // one that is optional has no error
+		_ = s.open(one) // what is optional has no error
 	}
 	var serving sync.WaitGroup
 	defer serving.Wait()
