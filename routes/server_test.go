@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,32 @@ func TestHTTP2ByPriorKnowledge(t *testing.T) {
 	defer resp.Body.Close()
 	if body, _ := io.ReadAll(resp.Body); resp.ProtoMajor != 2 || string(body) != "3" {
 		t.Errorf("%s %s", resp.Proto, body)
+	}
+}
+
+func TestAHeadOverItsLimitIs431OverHTTP2Too(t *testing.T) {
+	f := serveWith(t, schema.Server{MaxHeader: 4 << 10}, entry("a", count, stripped))
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: protocols}
+	defer tr.CloseIdleConnections()
+	for _, test := range []struct {
+		fields, size, status int
+	}{{1, 3 << 10, 200}, {1, 5 << 10, 431}, {1, 40 << 10, 431}, {100, 400, 431}} {
+		r := f.request("GET", "/a/x", nil)
+		for i := range test.fields {
+			r.Header.Set("X-"+strconv.Itoa(i), strings.Repeat("x", test.size))
+		}
+		resp, err := tr.RoundTrip(r)
+		if err != nil {
+			t.Errorf("%d of %d bytes: %v", test.fields, test.size, err)
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close() // read
+		if resp.StatusCode != test.status || err != nil || test.status == 431 && !strings.Contains(string(body), "server.max_header") {
+			t.Errorf("%d of %d bytes: %d %q %v", test.fields, test.size, resp.StatusCode, body, err)
+		}
 	}
 }
 

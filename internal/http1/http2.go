@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 )
@@ -47,14 +48,14 @@ func (s *Server) serveHTTP2() *http2 {
 	protocols.SetUnencryptedHTTP2(true)
 	two := &http2{conns: make(chan net.Conn), closed: make(chan struct{}), done: make(chan struct{})}
 	two.server = &http.Server{
-		Handler:                      s.Handler,
+		Handler:                      http.HandlerFunc(s.serveStream),
 		Protocols:                    protocols,
 		TLSConfig:                    s.TLSConfig.Clone(),
 		ReadHeaderTimeout:            none(s.Header),
 		ReadTimeout:                  s.Read,
 		WriteTimeout:                 s.Write,
 		IdleTimeout:                  none(s.Idle),
-		MaxHeaderBytes:               s.MaxHeader,
+		MaxHeaderBytes:               s.maxHeader() + max(s.maxHeader(), excessHeader),
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     debugLog(s.Log),
 	}
@@ -69,6 +70,32 @@ func (s *Server) serveHTTP2() *http2 {
 		two.once.Do(func() { close(two.closed) })
 	}
 	return two
+}
+
+// excessHeader is how much larger than allowed a head may be and still be refused in our
+// words; for one that is larger still, net/http ends the connection.
+const excessHeader = 64 << 10
+
+// serveStream serves one request of HTTP/2.
+func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) {
+	if headSize(r) > s.maxHeader() {
+		bare := &http.Request{Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Header: http.Header{}, URL: &url.URL{},
+			Body: http.NoBody, RemoteAddr: r.RemoteAddr, TLS: r.TLS}
+		s.Refuse(w, bare.WithContext(r.Context()), tooLarge)
+		return
+	}
+	s.Handler.ServeHTTP(w, r)
+}
+
+// headSize is what the head of r would be over HTTP/1.1, about.
+func headSize(r *http.Request) int {
+	n := len(r.Method) + len(r.RequestURI) + len(r.Host)
+	for name, values := range r.Header {
+		for _, value := range values {
+			n += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return n
 }
 
 // close ends the goroutine of a server that is shut down or closed.
