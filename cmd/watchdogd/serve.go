@@ -25,6 +25,8 @@ func runCommand(from *source) *cobra.Command {
 		Short: "Put any program behind HTTP and keep it running",
 		Long: `Watchdogd reads one YAML file of routes, starts and supervises the programs that it
 names, and answers HTTP by path prefix from them. Without a word it runs, as "run" does.
+Without a file the environment of an image of OpenFaaS (fprocess, mode, ...) is the
+configuration; a binary called fwatchdog knows nothing else.
 
 The first TERM or INT drains: calls in flight are answered, then the processes are
 stopped. The second cuts off what is left. HUP reads the file again.`,
