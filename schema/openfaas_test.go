@@ -423,3 +423,17 @@ func FuzzFromEnv(f *testing.F) {
 		}
 	})
 }
+
+// Whoever moves an image finds each of its variables in the docs, and each of ours.
+func TestDocsNameEveryVariable(t *testing.T) {
+	page, err := os.ReadFile("../docs/openfaas.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := []string{"restart", "replicas", "queue", "warm", "response", "environ", "form", "metrics_port"}
+	for _, name := range slices.Concat(theirs, ours, []string{"TMPDIR", "OPENFAAS_NAME", "OPENFAAS_NAMESPACE"}) {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/openfaas.md does not name %s", name)
+		}
+	}
+}
