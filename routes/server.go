@@ -11,7 +11,7 @@ import (
 // knowledge and, with TLS, by negotiation. What happens on its connections is logged at
 // level debug. The caller may set more fields, such as TLSConfig, and serves:
 //
-//	err := server.Serve(listener)             // or ServeTLS
+//	err := server.Serve(listener)             // or tls.NewListener(listener, server.TLSConfig)
 //
 // What is no request is refused by l.
 func NewServer(s schema.Server, l *Live, log *slog.Logger) *http1.Server {

@@ -41,7 +41,7 @@ type Server struct {
 	// came from and its header, which is empty. The connection is closed after it.
 	Refuse func(w http.ResponseWriter, r *http.Request, err *Refusal)
 
-	TLSConfig *tls.Config // of listeners that ServeTLS serves
+	TLSConfig *tls.Config // of the TLS listeners among those that are served, for HTTP/2
 	MaxHeader int         // bytes of a head; 0 is 1 MiB
 	Header    time.Duration
 	Idle      time.Duration // between two requests; and for a response that its handler has left, to be taken
@@ -70,14 +70,10 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Detail }
 
-// Serve serves the connections of l until l or the server is closed; then it
-// returns http.ErrServerClosed or l's error. Connections go on until they are idle.
-func (s *Server) Serve(l net.Listener) error { return s.serve(l, nil) }
-
-// ServeTLS is Serve, over TLS.
-func (s *Server) ServeTLS(l net.Listener) error { return s.serve(l, s.TLSConfig) }
-
-func (s *Server) serve(l net.Listener, config *tls.Config) error {
+// Serve serves the connections of l, which speak TLS if they are of package tls, until l
+// or the server is closed; then it returns http.ErrServerClosed or l's error. Connections
+// go on until they are idle.
+func (s *Server) Serve(l net.Listener) error {
 	if !s.add(l) {
 		_ = l.Close() // nobody is served
 		return http.ErrServerClosed
@@ -102,9 +98,6 @@ func (s *Server) serve(l net.Listener, config *tls.Config) error {
 			return err
 		}
 		pause = 0
-		if config != nil {
-			nc = tls.Server(nc, config)
-		}
 		c := newConn(s, nc)
 		if !s.enter(c) {
 			_ = nc.Close() // the server is closed
