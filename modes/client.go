@@ -28,6 +28,8 @@ import (
 type client struct {
 	network, address string
 
+	hasty atomic.Int64 // when a connection was found closed that had been used just before and was said to be kept; in nanoseconds of Unix
+
 	mu     sync.Mutex
 	idle   []*conn // the longest idle first
 	closed bool
@@ -43,6 +45,9 @@ const (
 	// that cannot be sent twice. Upstreams close connections that were idle for some
 	// seconds, and a request that crosses that close on its way is lost.
 	freshness = time.Second
+	// wary is how long an upstream that was seen to close a fresh connection, without
+	// having said so, gets such requests on new connections only.
+	wary = time.Minute
 	// crowding is how long a new connection waits for its first answer before
 	// connections that are idle for as long are suspected to be in its way.
 	crowding = 100 * time.Millisecond
@@ -77,8 +82,22 @@ func (cl *client) idleConn(maxIdle time.Duration) *conn {
 			c.borrow()
 			return c
 		}
+		cl.lost(c)
 		c.close()
 	}
+}
+
+// lost notes that the upstream has closed an idle connection by the time it is used.
+func (cl *client) lost(c *conn) {
+	if now := time.Now(); now.Before(c.expires) && now.Sub(c.idleSince) < freshness {
+		cl.hasty.Store(now.UnixNano())
+	}
+}
+
+// keeps reports whether the upstream keeps connections for as long as it says.
+func (cl *client) keeps() bool {
+	at := cl.hasty.Load()
+	return at == 0 || time.Since(time.Unix(0, at)) > wary
 }
 
 // makeRoom closes idle connections for as long as c waits for its first answer: a

@@ -205,6 +205,32 @@ func TestOnlyWhatCanBeSentTwiceIsSentTwice(t *testing.T) {
 	}
 }
 
+// An upstream that closes after each answer and does not say so loses what crosses the
+// close on its way: once.
+func TestAnUpstreamThatClosesUnannouncedGetsItsPostsOnNewConnections(t *testing.T) {
+	up := upstreamOf(t, func(_ int, p *peer) {
+		r, err := http.ReadRequest(p.Reader)
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		_, _ = p.Peek(1) // the next one is lost
+	})
+	client := dial(t, proxyTo(t, up))
+	for i := range 10 {
+		client.say("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.ReadAll(res.Body)
+		if want := map[bool]int{true: 502, false: 200}[i == 1]; res.StatusCode != want {
+			t.Errorf("the %d. call: %d and not %d", i+1, res.StatusCode, want)
+		}
+	}
+}
+
 func TestARequestThatANewConnectionFailsIsNotSentAgain(t *testing.T) {
 	var seen atomic.Int32
 	up := upstreamOf(t, func(_ int, p *peer) {

@@ -199,11 +199,12 @@ func (c *call) overHTTP1(up *upstream) error {
 	}
 	var conn *conn
 	if c.tries == 1 { // what failed once on an old connection gets a new one
-		maxIdle := freshness
-		if idempotent(c.r.Method) {
-			maxIdle = idleTimeout
+		switch {
+		case idempotent(c.r.Method):
+			conn = up.client.idleConn(idleTimeout)
+		case up.client.keeps():
+			conn = up.client.idleConn(freshness)
 		}
-		conn = up.client.idleConn(maxIdle)
 	}
 	if conn == nil {
 		var err error
@@ -215,6 +216,9 @@ func (c *call) overHTTP1(up *upstream) error {
 	c.reused = conn.reused
 	err := c.x.attempt(conn)
 	c.answered, c.reached, c.cause = c.x.answered, c.x.reached, c.x.cause
+	if c.reused && !c.answered && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		up.client.lost(conn)
+	}
 	if c.x.keep {
 		up.client.put(conn, c.x.head.keepAlive)
 	} else {
