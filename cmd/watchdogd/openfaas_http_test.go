@@ -49,6 +49,19 @@ func httpMode() []scenario {
 				w.Errorf("arrived as %s", s.URI)
 			}
 		}},
+		{says: "a slash at the end of the upstream does not double the one of the path", ours: true, do: func(w *watchdog) {
+			w.upstream = w.bench.port(w.T)
+			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d/", w.upstream))
+			if s := w.get("/x?y").code(200).seen(); s.URI != "/x?y" {
+				w.Errorf("arrived as %s", s.URI)
+			}
+		}},
+		{says: "a request gets no headers that describe somebody else", ours: true, do: func(w *watchdog) {
+			s := w.serve().get("/x").code(200).seen()
+			if s.Header.Get("User-Agent") != "" || s.Header.Get("Accept-Encoding") != "" {
+				w.Errorf("%+v", s)
+			}
+		}},
 		{says: "headers arrive with all their values, and the Host is the client's", do: func(w *watchdog) {
 			s := w.serve().get("/x", "Host: fn.example:81", "X-Many: one", "X-Many: two", "User-Agent: ua", "Authorization: Basic x", "X-Timeout: 5s").code(200).seen()
 			if s.Host != "fn.example:81" || !slices.Equal(s.Header["X-Many"], []string{"one", "two"}) || s.Header.Get("User-Agent") != "ua" || s.Header.Get("Authorization") != "Basic x" || s.Header.Get("X-Timeout") != "5s" {

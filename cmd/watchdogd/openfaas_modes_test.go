@@ -413,6 +413,14 @@ func staticMode() []scenario {
 			run(w).post("/sub/a.txt", "x").is(200, "0123456789")
 			w.call("HEAD /sub/a.txt", "").is(200, "")
 		}},
+		{says: "files below .well-known are served", do: func(w *watchdog) {
+			w.file("public/.well-known/x", "known")
+			run(w).get("/.well-known/x").is(200, "known")
+		}},
+		{says: "other files that begin with a dot are not served", ours: true, do: func(w *watchdog) {
+			w.file("public/.env", "secret")
+			run(w).get("/.env").code(404)
+		}},
 		{says: "no access line", do: func(w *watchdog) {
 			run(w).get("/sub/a.txt").code(200)
 			w.noLine(".*/sub/a.txt.*")
@@ -504,6 +512,11 @@ func output() []scenario {
 			w.serve("prefix_logs=false").get("/say?out=one&err=two").code(200)
 			w.prints("one")
 			w.line("two")
+		}},
+		{says: "a line that ends as on Windows is a line", do: func(w *watchdog) {
+			w.start("fprocess="+w.script(`printf 'one\r\ntwo\r\n' >&2`)).get("/").is(200, "")
+			w.line(clock + "stderr: one")
+			w.line(clock + "stderr: two")
 		}},
 		{says: "a last line without its end is printed", do: func(w *watchdog) {
 			w.start("fprocess="+w.script("printf 'no end' >&2")).get("/").is(200, "")

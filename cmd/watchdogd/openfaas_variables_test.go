@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // choosing: when the environment is the configuration, and whose it is.
@@ -253,6 +255,27 @@ func variables() []scenario {
 		}},
 		{says: "content_type has no effect in mode http", do: func(w *watchdog) {
 			w.serve("content_type=text/y").get("/x").code(200).has("Content-Type", "application/json")
+		}},
+		{says: "read_timeout ends a connection that waits for its next request", of: either, do: func(w *watchdog) {
+			w.start("fprocess=cat", "read_timeout=500ms")
+			c := w.dial(w.port)
+			defer c.Close()
+			c.write(requestText("POST /", "x"))
+			c.answer("POST").is(200, "x")
+			if _, err := c.in.ReadByte(); err != io.EOF {
+				w.Errorf("%v, not the end of the connection", err)
+			}
+		}},
+		{says: "a response later than write_timeout does not come", of: either, do: func(w *watchdog) {
+			gate := filepath.Join(w.dir, "gate")
+			w.start("fprocess="+w.script("while ! [ -e "+gate+" ]; do sleep 0.01; done; echo late"), "write_timeout=300ms")
+			c := w.dial(w.port)
+			defer c.Close()
+			began := time.Now()
+			c.write(requestText("GET /", ""))
+			w.poll("write_timeout to pass", func() bool { return time.Since(began) > 600*time.Millisecond })
+			w.file("gate", "")
+			c.answer("GET").isCut()
 		}},
 		{says: "HTTP_PROXY is not for the upstream on this host", do: func(w *watchdog) {
 			w.serve("HTTP_PROXY=http://127.0.0.1:1", "http_proxy=http://127.0.0.1:1", "ALL_PROXY=http://127.0.0.1:1").get("/teapot").is(418, "short and stout")
