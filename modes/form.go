@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 // A multipart/form-data request of a route with form: json or form: files is read
@@ -386,7 +387,7 @@ func (u *utf8Checker) valid() bool { return !u.bad && len(u.rest) == 0 }
 // path, nothing for a file input left blank. The second part of the same name is
 // FORM_name_2, and so on.
 func filesForm(body io.Reader, boundary string, owner *fileOwner) (vars []string, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "watchdogd-form-")
+	dir, err := supervisor.TempDir()
 	if err != nil {
 		return nil, nil, fmt.Errorf("making a directory for a form's files: %w", err)
 	}

@@ -2,7 +2,11 @@
 
 package modes
 
-import "syscall"
+import (
+	"errors"
+	"os"
+	"syscall"
+)
 
 // pipe2 makes a pipe of which no child inherits an end that it is not given.
 func pipe2() (read, write int, err error) {
@@ -15,3 +19,6 @@ func pipe2() (read, write int, err error) {
 	}
 	return fds[0], fds[1], err
 }
+
+// nameless makes a file that never has a name, where the system can.
+func nameless(string) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -128,8 +128,11 @@ func (s *spill) Close() error {
 
 // temporary makes a file without a name in the temporary directory.
 func temporary() (*os.File, error) {
-	file, err := os.CreateTemp("", "watchdogd-")
-	if err != nil {
+	file, err := nameless(os.TempDir())
+	if err == nil {
+		return file, nil
+	}
+	if file, err = os.CreateTemp("", "watchdogd-"); err != nil {
 		return nil, fmt.Errorf("making a temporary file for a body of more than 1 MiB: %w", err)
 	}
 	if err := os.Remove(file.Name()); err != nil {

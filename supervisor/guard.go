@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,7 +22,8 @@ import (
 // signal ends each child that we started, but nobody below it. So beside this program
 // there is a guard: this same program, started as the shim is, which reads from a pipe
 // which groups live long and, at the end of that file, ends those and whoever bears a
-// mark of ours. Forked calls need no line: they bear a mark.
+// mark of ours. Forked calls need no line: they bear a mark. Then it removes the
+// directories of TempDir, whose names do.
 //
 // It is a session of its own and ignores what is sent to ours, holds nothing but that
 // pipe, and is killed when Run returns, for then nobody is left.
@@ -106,7 +109,7 @@ func startGuard() (*Child, *os.File, error) {
 		return nil, nil, err
 	}
 	defer r.Close()
-	child, err := bear(self, []string{guardName, ourMark()}, &syscall.ProcAttr{
+	child, err := bear(self, []string{guardName, ourMark(), os.TempDir()}, &syscall.ProcAttr{
 		Dir: "/",
 		// One thread that works, and no descriptor of the runtime's own.
 		Env:   []string{"GOMAXPROCS=1", "GODEBUG=containermaxprocs=0,updatemaxprocs=0", "GOTRACEBACK=none"},
@@ -121,8 +124,8 @@ func startGuard() (*Child, *os.File, error) {
 }
 
 // beGuard is the guard: it reads which groups there are, and at the end of file ends
-// those and whoever has a mark that begins with mark.
-func beGuard(lines io.Reader, mark string) {
+// those and whoever has a mark that begins with mark, and removes what is left in tmp.
+func beGuard(lines io.Reader, mark, tmp string) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 	becomeAlone()
 	groups := map[int]bool{}
@@ -140,7 +143,19 @@ func beGuard(lines io.Reader, mark string) {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL) // gone is as good
 	}
 	killMarked(mark)
+	left, _ := os.ReadDir(tmp) // nobody is there to be told, here and below
+	for _, dir := range left {
+		if strings.HasPrefix(dir.Name(), tempName+mark) {
+			_ = os.RemoveAll(filepath.Join(tmp, dir.Name()))
+		}
+	}
 }
+
+const tempName = "watchdogd-"
+
+// TempDir makes a directory of mode 0700 that is its caller's to remove, and the guard's
+// if this program is killed before that.
+func TempDir() (string, error) { return os.MkdirTemp("", tempName+ourMark()) }
 
 // news is what a guard is to be told, guarded by the family's mu.
 type news struct {

@@ -25,8 +25,8 @@ const shimName = "watchdogd: start"
 // only are set by a program between the two: ourselves.
 func Shim() bool {
 	switch {
-	case len(os.Args) == 2 && os.Args[0] == guardName:
-		beGuard(os.Stdin, os.Args[1])
+	case len(os.Args) == 3 && os.Args[0] == guardName:
+		beGuard(os.Stdin, os.Args[1], os.Args[2])
 		os.Exit(0)
 	case len(os.Args) < 7 || os.Args[0] != shimName:
 		kernel.shim.Store(true)
