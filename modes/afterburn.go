@@ -476,13 +476,9 @@ func newWorker(nc net.Conn) *worker {
 	return &worker{c}
 }
 
-// Close closes the socket alone: a call may still be reading.
-func (w *worker) Close() error {
-	if w.conn == nil {
-		return nil
-	}
-	return w.Conn.Close()
-}
+// Close does nothing: the socket is the supervisor's, who closes it when no call reads
+// from it any more. A worker's last answer may end with its life.
+func (w *worker) Close() error { return nil }
 
 // idleFault is why a worker that should be waiting for a request is not, or nil.
 func (w *worker) idleFault() error {
