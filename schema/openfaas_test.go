@@ -355,7 +355,7 @@ func TestWhatDoesNothingIsNoted(t *testing.T) {
 		`port="8081" is the port of the metrics too, which are not served: metrics_port moves them`,
 		`prefix_logs="x" is no boolean: true holds`,
 		`queue="emails" has no effect: it is not a number from -1 to 2147483647`,
-		`suppress_lock="yes" counts as false: only true is true, as there`,
+		`suppress_lock="yes" counts as false: only true and 1 are true, as there`,
 		`upstream_url="http://a:1" has no effect here`,
 		`write_debug="true" has no effect here`,
 	}

@@ -80,7 +80,11 @@ func (v *variables) bool(name string, otherwise bool) bool {
 		return true
 	}
 	if value != "false" && value != "0" {
-		v.note(name, "counts as false: only true is true, as there")
+		message := "counts as false: only true and 1 are true, as there"
+		if v.classic() {
+			message = "counts as false: only true is true, as there"
+		}
+		v.note(name, message)
 	}
 	return false
 }
