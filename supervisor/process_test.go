@@ -64,7 +64,8 @@ func TestOneThatIsNotReadyInTimeIsStartedAgain(t *testing.T) {
 	spec := server(t, "api", "sleep")
 	spec.Start = 50 * time.Millisecond
 	s := newStack(t, spec)
-	st := s.await("api", "late", func(st Status) bool { return st.Restarts > 0 })
+	// A busy machine may not have asked the port within the first 50 ms.
+	st := s.await("api", "late", func(st Status) bool { return strings.Contains(st.LastExit, "nothing listens") })
 	port := strings.TrimPrefix(st.LastExit, "it was not ready within 50ms (timeouts.start): nothing listens on its port: does the program listen on $PORT (")
 	port, rest, _ := strings.Cut(port, ")? ")
 	if rest != "tcp 127.0.0.1:"+port+": connect: connection refused" {
@@ -354,10 +355,9 @@ func TestAFixedPortInUseIsSaidWithItsHolder(t *testing.T) {
 	fixed := server(t, "fixed", "serve")
 	fixed.Upstream = schema.Text("http://127.0.0.1:" + strconv.Itoa(port))
 	s := newStack(t, fixed, server(t, "other", "serve"))
-	st := s.await("fixed", "refused", func(st Status) bool { return st.LastExit != "" })
-	if want := fmt.Sprintf("port %d is taken by process %d", port, os.Getpid()); !strings.Contains(st.LastExit, want) {
-		t.Errorf("%s; want %s", st.LastExit, want)
-	}
+	// A child that is just being started has the socket for a moment too.
+	want := fmt.Sprintf("port %d is taken by process %d", port, os.Getpid())
+	s.await("fixed", want, func(st Status) bool { return strings.Contains(st.LastExit, want) })
 	s.mustGet("other", "/") // serves on
 	l.Close()
 	s.mustGet("fixed", "/")
