@@ -59,6 +59,45 @@ routes:
 	})
 }
 
+// The program reads nothing, and more of the body has come than the pipe holds. Where
+// even the connection is full the end of it cannot come after it: only a reset can.
+func TestACallerWhoLeavesAStuckUploadEndsHisProgram(t *testing.T) {
+	for _, how := range []string{"closed", "reset"} {
+		t.Run(how, func(t *testing.T) {
+			d := serveFile(t, "server: {listen: LISTEN}\nroutes:\n"+
+				"- {name: stuck, mode: streaming, shell: true, timeouts: {exec: 0}, fprocess: 'echo $$$$ >pid; exec sleep 1000'}\n").waitListening()
+			conn := d.open("POST /stuck HTTP/1.1\r\nHost: h\r\nContent-Length: 67108864\r\n\r\n").(*net.TCPConn)
+			size := int64(120 << 10)
+			if how == "reset" {
+				size = 64 << 20
+			}
+			sent := make(chan struct{})
+			go func() {
+				defer close(sent)
+				_, _ = io.CopyN(conn, zeros{}, size) // until we leave
+			}()
+			pid := 0
+			poll(t, "the program runs", func() bool {
+				text, _ := os.ReadFile(filepath.Join(filepath.Dir(d.file), "pid"))
+				pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+				return pid > 0 && strings.HasSuffix(string(text), "\n")
+			})
+			if how == "reset" {
+				_ = conn.SetLinger(0)
+			} else {
+				<-sent
+			}
+			_ = conn.Close()
+			<-sent
+			waitGone(t, pid)
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
 // guarded reports whether the guard is at its post.
 func (d *daemonUnderTest) guarded() bool {
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", d.cmd.Process.Pid))
