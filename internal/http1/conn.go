@@ -79,11 +79,14 @@ func newConn(s *Server, nc net.Conn) *conn {
 func (c *conn) serve() {
 	keep := false // closing is somebody else's
 	defer func() {
-		if p := recover(); p != nil && p != http.ErrAbortHandler {
+		p := recover()
+		if p != nil && p != http.ErrAbortHandler {
 			c.server.Log.Error("a handler panicked", "peer", c.remote, "panic", p, "stack", string(debug.Stack()))
 		}
 		if c.hijacked {
 			keep = true
+		} else if p != nil && c.response.framed == byClose {
+			c.reset()
 		}
 		c.state.Store(ended)
 		if !keep {
@@ -254,6 +257,19 @@ func (c *conn) cut() {
 		nc = t.NetConn()
 	}
 	_ = nc.Close() // it is over either way
+}
+
+// reset ends the connection so that a response that would have ended with it, of
+// HTTP/1.0, does not look whole: nothing but a reset tells the caller.
+func (c *conn) reset() {
+	nc := c.nc
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn() // whose end without TLS's own is told as well
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // or it is gone already
+	}
+	_ = nc.Close()
 }
 
 // lateAfter sets when the connection is closed unless it is active then.

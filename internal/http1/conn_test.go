@@ -146,6 +146,30 @@ func TestAHandlerThatPanicsEndsItsConnectionOnly(t *testing.T) {
 	f.dial(get).want(200, "")
 }
 
+// Nothing else tells the caller that a response is not whole which neither has a
+// length nor is chunked.
+func TestAResponseOfHTTP10ThatIsCutIsReset(t *testing.T) {
+	h := func(w http.ResponseWriter, r *http.Request) {
+		print(w, "some")
+		flush(w)
+		if r.URL.Path == "/abort" {
+			panic(http.ErrAbortHandler)
+		}
+	}
+	plain, secured := serve(t, h), serveTLS(t, h)
+	for name, dial := range map[string]func(raw string) *client{
+		"plain": plain.dial,
+		"TLS":   func(raw string) *client { return secured.secure("http/1.1", raw) },
+	} {
+		if all, err := io.ReadAll(dial("GET / HTTP/1.0\r\n\r\n").r); err != nil || !strings.HasSuffix(string(all), "\r\n\r\nsome") {
+			t.Errorf("%s: %v after %q", name, err, all)
+		}
+		if all, err := io.ReadAll(dial("GET /abort HTTP/1.0\r\n\r\n").r); err == nil {
+			t.Errorf("%s: %q looks whole", name, all)
+		}
+	}
+}
+
 func TestAPanicWhileARequestIsRefusedEndsTheConnectionOnly(t *testing.T) {
 	f := serve(t, hello, func(s *Server) {
 		s.Refuse = func(http.ResponseWriter, *http.Request, *Refusal) { panic("refusing") }
