@@ -266,7 +266,7 @@ func FuzzWorkersResponse(f *testing.F) {
 			t.Fatal(err)
 		}
 		w := newWorker(pair[0])
-		defer w.Close()
+		defer pair[0].Close()
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -291,7 +291,7 @@ func FuzzWorkersResponse(f *testing.F) {
 		err = c.exchange(w, first)
 		_ = c.afterFault(w)
 		w.release()
-		_ = w.Close()
+		_ = pair[0].Close()
 		<-done
 		if err == nil && !c.begun {
 			err = c.send()

@@ -470,7 +470,7 @@ func TestBodyOverTheLimitIs413AndNeverSeenAsWhole(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'cat >data; echo whole >>whole'")
 			s.limit = 50 << 10
-			resp, body := s.do(t, "POST", "/", strings.NewReader(strings.Repeat("x", 100<<10)))
+			resp, body := s.do(t, "POST", "/", strings.NewReader(strings.Repeat("x", 51<<10))) // more would be unread, and reset the connection
 			wantProblem(t, resp, body, 413)
 			s.close(t)
 			if _, err := os.Stat(filepath.Join(s.dir, "whole")); err == nil {
