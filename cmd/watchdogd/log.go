@@ -47,7 +47,16 @@ func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
 		handler = slog.NewJSONHandler(b.out, &slog.HandlerOptions{Level: b.level})
 	}
 	b.Logger = slog.New(telemetry.FlushedBy(handler, b.Flush))
+	b.out.Lost = b.lost
+	if b.stdout != nil {
+		b.stdout.Lost = b.lost
+	}
 	return b
+}
+
+// lost says that something is missing in the log.
+func (b *logbook) lost(lines uint64) {
+	b.Warn("lines of the log were dropped: its reader is too slow", "lines", lines)
 }
 
 // access gives what writes the line of each call under cfg; nil writes none.

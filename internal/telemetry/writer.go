@@ -19,6 +19,10 @@ import (
 //	defer w.Flush()          // in main: also for a panic; elsewhere LastWords
 //	g.Add(func() error { return w.Run(ctx) }, ...)
 type Writer struct {
+	// Lost, if set before Run, is told how many lines were dropped when the output has
+	// taken something again. It may write to the Writer.
+	Lost func(lines uint64)
+
 	out     io.Writer
 	dropped atomic.Uint64
 	wake    chan struct{} // the first line of a batch is there
@@ -104,6 +108,7 @@ func (w *Writer) Run(ctx context.Context) error {
 func (w *Writer) run(ctx context.Context) {
 	pause := time.NewTimer(writerPause)
 	defer pause.Stop()
+	told := uint64(0) // of dropped
 	for ctx.Err() == nil {
 		select {
 		case <-w.wake:
@@ -117,11 +122,21 @@ func (w *Writer) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		_ = w.flush() // a log that cannot be written has nobody to complain to
+		if n := w.dropped.Load(); n > told && w.Lost != nil && w.hasRoom() {
+			w.Lost(n - told)
+			told = n
+		}
 	}
 	w.mu.Lock()
 	w.running = false // from here on each Write passes on what is gathered, then its own
 	w.mu.Unlock()
 	_ = w.flush()
+}
+
+func (w *Writer) hasRoom() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.batch) < writerRoom
 }
 
 // Flush writes what is gathered, and returns when it is written or when the output

@@ -195,6 +195,30 @@ func TestAnOutputThatDoesNotMoveHoldsNobodyUpAndWhatIsLostIsCounted(t *testing.T
 	})
 }
 
+func TestWhatWasDroppedIsToldWhenTheOutputMovesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newStuck()
+		w := NewWriter(out)
+		w.Lost = func(lines uint64) { fmt.Fprintf(w, "lost %d\n", lines) }
+		end := run(w)
+		synctest.Wait()
+		line := []byte(strings.Repeat("x", 1023) + "\n")
+		_, _ = w.Write(line)
+		<-out.in // its batch is on the way and stuck
+		for range writerRoom/len(line) + 7 {
+			_, _ = w.Write(line)
+		}
+		close(out.free)
+		time.Sleep(time.Second)
+		if text := out.String(); strings.Count(text, "lost") != 1 || !strings.HasSuffix(text, "x\nlost 7\n") {
+			t.Errorf("it ends with %q", text[max(0, len(text)-40):])
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTheEndIsNotHeldUpByAnOutputThatDoesNotMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newStuck()
