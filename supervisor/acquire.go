@@ -171,6 +171,17 @@ func (p *Process) refuse(err error) {
 	}
 }
 
+// notStarted tells those who wait that an instance was not ready within timeouts.start,
+// unless another is or may be soon.
+func (p *Process) notStarted(why string) {
+	for _, s := range p.slots {
+		if s.state == Ready || s.state == Unready || s.state == Starting || s.state == Waiting {
+			return
+		}
+	}
+	p.refuse(&failure.Error{Kind: failure.Timeout, Route: p.name, Timeout: "start", Detail: p.name + " did not start: " + why})
+}
+
 // hopeless is why it would be no use to wait, or nil.
 func (p *Process) hopeless() error {
 	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state())}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -70,6 +71,17 @@ func TestOneThatIsNotReadyInTimeIsStartedAgain(t *testing.T) {
 	port, rest, _ := strings.Cut(port, ")? ")
 	if rest != "tcp 127.0.0.1:"+port+": connect: connection refused" {
 		t.Errorf("%+v", st)
+	}
+}
+
+func TestTimeoutsStartEndsTheCallsThatWait(t *testing.T) {
+	spec := server(t, "api", "sleep")
+	spec.Start = 50 * time.Millisecond
+	s := newStack(t, spec)
+	_, err := s.Process("api").Acquire(context.Background(), bound)
+	f, ok := errors.AsType[*failure.Error](err)
+	if !ok || f.Kind != failure.Timeout || f.Timeout != "start" || !strings.Contains(f.Detail, "within 50ms (timeouts.start)") {
+		t.Errorf("%+v", err)
 	}
 }
 

@@ -70,6 +70,9 @@ func (s *slot) afterwards(e ending) bool {
 		p.restarts++
 	}
 	s.life = nil
+	if e.outcome == lateStart {
+		p.notStarted(e.why)
+	}
 	p.move(s, d.State, e.why)
 	then := s.recipe.Process.Restart.Then
 	p.mu.Unlock()
