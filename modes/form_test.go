@@ -101,7 +101,7 @@ func TestNothingOfAFormIsLeft(t *testing.T) {
 
 				resp, text := s.do(t, "POST", "/", strings.NewReader(whole[:1<<20]), "Content-Type", typ)
 				wantProblem(t, resp, text, 400, "malformed")
-				s.limit = 1 << 20
+				s.limit = int64(len(whole)) - 1000 // net/http, which serves here, resets a caller who goes on sending much
 				resp, text = s.do(t, "POST", "/", strings.NewReader(whole), "Content-Type", typ)
 				wantProblem(t, resp, text, 413)
 				s.close(t)
