@@ -67,7 +67,7 @@ func TestPropertiesOfTheScaling(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	for range 300 {
-		r := schema.Replicas{Min: rnd.IntN(3), Target: 1 + rnd.IntN(5), Idle: schema.Duration(1 + rnd.Int64N(int64(time.Minute)))}
+		r := schema.Replicas{Min: rnd.IntN(3), Target: 1 + rnd.IntN(5), Idle: schema.Duration(int64(time.Millisecond) + rnd.Int64N(int64(time.Minute)))}
 		r.Max = r.Min + 1 + rnd.IntN(5)
 		now := time.Now()
 		var d demand
