@@ -181,6 +181,9 @@ func (x *exchange) inform() {
 func (x *exchange) pass(c *conn) error {
 	header, h := x.w.Header(), &x.head
 	h.writeTo(header)
+	if h.status == http.StatusUpgradeRequired && h.upgrade != "" && x.r.ProtoMajor == 1 {
+		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{h.upgrade} // RFC 9110, 15.5.22: what is required
+	}
 	bodiless := h.bodiless(x.r.Method)
 	if h.chunked && !bodiless {
 		announce(header, h.trailer)

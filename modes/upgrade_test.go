@@ -263,3 +263,11 @@ func readFrame(p *peer) (op int, message []byte) {
 	}
 	return op, message
 }
+
+func TestWhoRequiresAnUpgradeSaysToWhat(t *testing.T) {
+	up := answering(t, "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n")
+	answer := ask(t, proxyTo(t, up), get)
+	if !strings.HasPrefix(answer, "HTTP/1.1 426") || !strings.Contains(answer, "\r\nUpgrade: websocket\r\n") || !strings.Contains(answer, "\r\nConnection: Upgrade\r\n") {
+		t.Errorf("%q", answer)
+	}
+}

@@ -13,13 +13,14 @@ import (
 	"github.com/watchdogd/watchdogd/internal/telemetry"
 )
 
-// call is one request on its way, from its head to its end: begin, admit, arm,
+// call is one request on its way, from its head to its end: begin, arm, admit,
 // head, end. It knows nothing of http.ResponseWriter, so that any front can have
 // its calls admitted, timed, counted and logged alike; what a call must do to its
 // connection it does through line.
 //
 //	c.begin(table, route, parent, line)
-//	err := c.admit(length)        // rate, place; then arm(header) starts the timers
+//	c.arm(header)                 // the timers start
+//	err := c.admit(length)        // rate, place
 //	c.head(stream)                // the head of the response is sent
 //	c.end(&ending)                // counted, logged, its place given to the next
 //

@@ -72,11 +72,11 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 				return
 			}
 		}
+		x.arm(x.request.Header)
 		if err := x.admit(r.ContentLength); err != nil {
 			x.refuse(err)
 			return
 		}
-		x.arm(x.request.Header)
 		rt.handler.ServeHTTP(&x.response, x.request)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // does not notice by itself.
 const watchEvery = 500 * time.Millisecond
 
-// arm starts the timers of a call that was admitted:
+// arm starts the timers of a call, its wait for a place included:
 //
 //	first_byte  until the head of the response
 //	exec        the whole call; for streams and upgraded connections until the head

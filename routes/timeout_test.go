@@ -316,3 +316,20 @@ func TestAKeptConnectionOutlivesATimeout(t *testing.T) {
 		}
 	}
 }
+
+// The whole call is what its caller waits for.
+func TestTheWaitForAPlaceIsUnderExecToo(t *testing.T) {
+	g := newGate()
+	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 1}, 0)))
+	first := f.startGet("/a")
+	g.wait(t)
+	r := f.request("GET", "/a", nil)
+	r.Header.Set("X-Timeout", "30ms")
+	if resp, body := f.do(r); resp.StatusCode != 504 || !strings.HasPrefix(body, "504 exec") {
+		t.Errorf("%d %q", resp.StatusCode, body)
+	}
+	g.let <- struct{}{}
+	if a := <-first; a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+}
