@@ -173,12 +173,16 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 	_ = syscall.SetNonblock(write, true) // of a new pipe
 	file := its.add(os.NewFile(uintptr(read), "stdin"))
 	if in.held != nil {
-		n, err := unix.Write(write, in.held.mem)
-		if err == nil && n == len(in.held.mem) {
-			return file, unix.Close(write)
+		return file, c.fill(write, in.held.mem)
+	}
+	if n := in.content.length; n > 0 && n <= bufferSize && in.live.has(n) {
+		buf := getBuffer()
+		defer putBuffer(buf)
+		if _, err := io.ReadFull(in.live, (*buf)[:n]); err != nil {
+			_ = unix.Close(write) // nobody reads
+			return file, err
 		}
-		c.stdin = c.feed(os.NewFile(uintptr(write), "stdin"), bytes.NewReader(in.held.mem[max(n, 0):]), nil)
-		return file, nil
+		return file, c.fill(write, (*buf)[:n])
 	}
 	c.stdin = c.feed(os.NewFile(uintptr(write), "stdin"), in.live, in.live)
 	if in.content.length < 0 || in.content.length > bufferSize {
@@ -192,6 +196,17 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 	case <-time.After(bodyPause):
 		return file, nil
 	}
+}
+
+// fill writes a body to the pipe of standard input before anybody reads it. What the pipe
+// does not hold is fed.
+func (c *forked) fill(pipe int, body []byte) error {
+	n, err := unix.Write(pipe, body)
+	if err == nil && n == len(body) {
+		return unix.Close(pipe)
+	}
+	c.stdin = c.feed(os.NewFile(uintptr(pipe), "stdin"), bytes.NewReader(bytes.Clone(body[max(n, 0):])), nil)
+	return nil
 }
 
 // setDeadlines says until when output is read. It cannot fail: the files are pipes.

@@ -591,3 +591,24 @@ func TestManyCallsAtOnceTakeFewThreads(t *testing.T) {
 		}
 	}
 }
+
+// A body that has come together with its head is the program's before it begins.
+func TestSmallBodiesOfAllSizesReachAProgramBehindTheFront(t *testing.T) {
+	h, err := New(routeOf(t, t.TempDir(), "mode: streaming\nfprocess: cat\n"), Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.(io.Closer).Close() })
+	front := serve(t, h)
+	p := dial(t, front)
+	for _, size := range []int{1, 100, 3000, 4000, 5000, 40000, 100} { // one after the other on one connection
+		p.say(fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
+		r, err := http.ReadResponse(p.Reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(r.Body); err != nil || len(got) != size || r.Close {
+			t.Fatalf("%d: %d bytes, close %v, %v", size, len(got), r.Close, err)
+		}
+	}
+}
