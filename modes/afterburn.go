@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -326,7 +327,7 @@ func (c *burning) appendHead(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !validName(r.Method) || !validTarget(uri) {
+	if !http1.ValidName(r.Method) || !http1.ValidTarget(uri) {
 		return nil, malformed("the method or the path has a character that it may not have")
 	}
 	b = append(b, r.Method+" "+uri+" HTTP/1.1\r\nHost: "+r.Host+crlf...)
@@ -343,14 +344,14 @@ func (c *burning) appendHead(b []byte) ([]byte, error) {
 		case "Host", "User-Agent", "Content-Length", "Expect":
 			continue
 		}
-		if validName(name) && !hopByHop(name) && !(mayDrop(name) && named(hops, name)) {
+		if http1.ValidName(name) && !hopByHop(name) && !(mayDrop(name) && named(hops, name)) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
 		for _, value := range r.Header[name] {
-			if !validValue(value) {
+			if !http1.ValidValue(value) {
 				return nil, malformed("the header field " + name + " has a character that it may not have")
 			}
 			b = append(b, name+": "+value+crlf...)

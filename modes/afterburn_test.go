@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -260,7 +261,7 @@ func FuzzWorkersResponse(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 None\r\n\r\n"), "GET")
 	f.Add([]byte("Traceback"), "GET")
 	f.Fuzz(func(t *testing.T, printed []byte, method string) {
-		if !validName(method) {
+		if !http1.ValidName(method) {
 			t.Skip()
 		}
 		pair, err := unixPair(t)
@@ -306,7 +307,7 @@ func FuzzWorkersResponse(f *testing.F) {
 		}
 		for name, values := range recorder.Header() {
 			for _, v := range values {
-				if !validName(name) || !validValue(v) {
+				if !http1.ValidName(name) || !http1.ValidValue(v) {
 					t.Errorf("%q: %q", name, v)
 				}
 			}

@@ -1,12 +1,11 @@
 package modes
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"unicode"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // body reads the body of one response from the connection's buffer, without a copy
@@ -68,8 +67,8 @@ func (b *body) next(wait bool) ([]byte, error) {
 				return nil, err
 			}
 			if ok {
-				if b.left, err = chunkSize(line); err != nil {
-					return nil, err
+				if b.left, ok = http1.ChunkSize(line); !ok {
+					return nil, fmt.Errorf("malformed chunk size: %s", quoted(string(line)))
 				}
 				b.state = inChunk
 				if b.left == 0 {
@@ -170,34 +169,6 @@ func (b *body) line(most int) (line []byte, ok bool, err error) {
 	return nil, false, nil
 }
 
-// chunkSize reads the size at the beginning of a chunk; extensions are passed over.
-func chunkSize(line []byte) (int64, error) {
-	size, extension, _ := bytes.Cut(line, []byte(";"))
-	size = bytes.TrimRight(size, " \t") // RFC 9112, 7.1.1: "bad whitespace", which was common once
-	ok := len(size) > 0 && len(size) <= 15 && !bytes.ContainsFunc(extension, unicode.IsControl)
-	var n int64
-	for _, c := range size {
-		digit := hexDigits[c]
-		ok = ok && digit >= 0
-		n = n<<4 | int64(digit)
-	}
-	if !ok {
-		return 0, fmt.Errorf("malformed chunk size: %s", quoted(string(line)))
-	}
-	return n, nil
-}
-
-// hexDigits are the values of hexadecimal digits; -1 is none.
-var hexDigits = func() (t [256]int8) {
-	for c := range t {
-		t[c] = int8(strings.IndexByte("0123456789abcdef", byte(c)))
-		if c >= 'A' && c <= 'F' {
-			t[c] = int8(c - 'A' + 10)
-		}
-	}
-	return t
-}()
-
 // takeTrailer takes one line after the last chunk. Fields that say where a message
 // ends, or that routing depends on, are not what a trailer may change (RFC 9110, 6.5.1).
 func (b *body) takeTrailer(line []byte) error {
@@ -226,7 +197,7 @@ func validTrailer(name string) bool {
 		"Content-Range", "Authorization", "Cookie", "Set-Cookie", "Expect", "Max-Forwards", "Cache-Control":
 		return false
 	}
-	return validName(name)
+	return http1.ValidName(name)
 }
 
 // rest is how many bytes of a body with a length are not yet taken from the buffer;

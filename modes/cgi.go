@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // cgiHead is the header block with which a program of a response: cgi route begins
@@ -54,14 +56,14 @@ func (h *cgiHead) line(line string) error {
 	case "Status":
 		code, _, _ := strings.Cut(f.value, " ")
 		status, err := strconv.Atoi(code)
-		if err != nil || !digits(code) || status < 200 || status > 599 || h.status != 0 {
+		if err != nil || !http1.Digits(code) || status < 200 || status > 599 || h.status != 0 {
 			return fmt.Errorf("no valid Status, or a second one: %s", quoted(line))
 		}
 		h.status, h.stated, h.known = status, true, true
 		return nil
 	case "Content-Length":
 		length, err := strconv.ParseInt(f.value, 10, 64)
-		if err != nil || !digits(f.value) || h.header["Content-Length"] != nil {
+		if err != nil || !http1.Digits(f.value) || h.header["Content-Length"] != nil {
 			return fmt.Errorf("no valid Content-Length, or a second one: %s", quoted(line))
 		}
 		h.length = length

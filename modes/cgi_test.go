@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // sayCGI serves a program that prints text, in which a shell's printf reads \n, by
@@ -298,11 +299,11 @@ func FuzzHeaderBlock(f *testing.F) {
 				t.Fatalf("status %d", h.status)
 			}
 			for name, values := range h.header {
-				if !validName(name) || hopByHop(name) {
+				if !http1.ValidName(name) || hopByHop(name) {
 					t.Fatalf("field %q", name)
 				}
 				for _, v := range values {
-					if !validValue(v) {
+					if !http1.ValidValue(v) {
 						t.Fatalf("value %q", v)
 					}
 				}

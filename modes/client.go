@@ -1,7 +1,6 @@
 package modes
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // client is what http mode uses to speak HTTP/1.1 to one upstream: a set of
@@ -281,7 +282,7 @@ func (c *conn) readHead(h *head) error {
 		if prefix := "HTTP/1."; string(p[:min(len(p), len(prefix))]) != prefix[:min(len(p), len(prefix))] {
 			return fmt.Errorf("no HTTP/1 response: %s", quoted(string(p)))
 		}
-		if end := headEnd(p, seen); end > 0 {
+		if end := http1.HeadEnd(p, seen); end > 0 {
 			c.r += end
 			return h.parse(string(p[:end]))
 		}
@@ -296,25 +297,6 @@ func (c *conn) readHead(h *head) error {
 			return err
 		}
 	}
-}
-
-// headEnd gives the length of the head that p begins with, or 0 while it is not all
-// there; in the first seen bytes there is no end.
-func headEnd(p []byte, seen int) int {
-	for i := max(0, seen-2); i < len(p); i++ {
-		next := bytes.IndexByte(p[i:], '\n')
-		if next < 0 {
-			return 0
-		}
-		i += next
-		switch after := p[i+1:]; {
-		case len(after) > 0 && after[0] == '\n':
-			return i + 2
-		case len(after) > 1 && after[0] == '\r' && after[1] == '\n':
-			return i + 3
-		}
-	}
-	return 0
 }
 
 // room makes place in the buffer for at least one more byte and at most a buffer of

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // request is one call's request as it goes to an HTTP/1.1 upstream. It outlives an
@@ -59,7 +60,7 @@ func (q *request) prepare(r *http.Request, body *upload, held *spill, target, au
 	if host == "" {
 		host = authority // HTTP/1.0 has no Host; 1.1 wants one
 	}
-	if !validName(r.Method) || !validTarget(target) || !validTarget(host) {
+	if !http1.ValidName(r.Method) || !http1.ValidTarget(target) || !http1.ValidTarget(host) {
 		return malformed("the method, the path or the host has a character that it may not have")
 	}
 	q.out = append(q.out, r.Method...)
@@ -72,11 +73,11 @@ func (q *request) prepare(r *http.Request, body *upload, held *spill, target, au
 		if hopByHop(name) || name == "Content-Length" || name == "Host" || name == "Expect" || mayDrop(name) && named(hops, name) {
 			continue
 		}
-		if !validName(name) {
+		if !http1.ValidName(name) {
 			return malformed("the header has a field with a malformed name")
 		}
 		for _, value := range values {
-			if !validValue(value) {
+			if !http1.ValidValue(value) {
 				return malformed("the header field " + name + " has a character that it may not have")
 			}
 			q.appendField(name, value)
@@ -208,7 +209,7 @@ func (q *request) appendLastChunk(b []byte) []byte {
 	b = append(b, "0\r\n"...)
 	for name, values := range q.r.Trailer {
 		for _, value := range values {
-			if validTrailer(name) && validValue(value) {
+			if validTrailer(name) && http1.ValidValue(value) {
 				b = fmt.Appendf(b, "%s: %s\r\n", name, value)
 			}
 		}
@@ -253,7 +254,7 @@ func protocols(h http.Header, hops []string) string {
 	}
 	kept := list[:0]
 	for _, protocol := range list {
-		if validValue(protocol) && !strings.EqualFold(protocol, "h2c") {
+		if http1.ValidValue(protocol) && !strings.EqualFold(protocol, "h2c") {
 			kept = append(kept, protocol)
 		}
 	}
@@ -294,16 +295,6 @@ func trailerNames(names []string) string {
 	return strings.Join(slices.DeleteFunc(names, func(name string) bool {
 		return !validTrailer(http.CanonicalHeaderKey(name))
 	}), ", ")
-}
-
-// validTarget reports whether s can stand between two spaces of a request line.
-func validTarget(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func malformed(detail string) error {

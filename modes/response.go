@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // head is the head of one response as the upstream sent it: what says where the
@@ -91,7 +93,7 @@ func (h *head) parseStatus(line string) (minor int, err error) {
 		return 0, fmt.Errorf("no HTTP/1 status line: %s", quoted(line))
 	}
 	code, reason, _ := strings.Cut(rest, " ")
-	if len(code) != 3 || !digits(code) || code[0] == '0' || !validValue(reason) {
+	if len(code) != 3 || !http1.Digits(code) || code[0] == '0' || !http1.ValidValue(reason) {
 		return 0, fmt.Errorf("malformed status line: %s", quoted(line))
 	}
 	h.status, _ = strconv.Atoi(code)
@@ -106,7 +108,7 @@ func (h *head) take(f field) error {
 			return errors.New("more than one Content-Length")
 		}
 		n, err := strconv.ParseInt(f.value, 10, 64)
-		if err != nil || !digits(f.value) {
+		if err != nil || !http1.Digits(f.value) {
 			return fmt.Errorf("malformed Content-Length: %s", quoted(f.value))
 		}
 		h.length = n
@@ -182,11 +184,11 @@ func cutLine(s string) (line, rest string, err error) {
 // does.
 func parseField(line string) (field, error) {
 	name, value, ok := strings.Cut(line, ":")
-	if !ok || !validName(name) {
+	if !ok || !http1.ValidName(name) {
 		return field{}, fmt.Errorf("malformed field: %s", quoted(line))
 	}
 	value = strings.Trim(value, " \t")
-	if !validValue(value) {
+	if !http1.ValidValue(value) {
 		return field{}, fmt.Errorf("malformed value of %s: %s", name, quoted(value))
 	}
 	return field{textproto.CanonicalMIMEHeaderKey(name), value}, nil
@@ -195,7 +197,7 @@ func parseField(line string) (field, error) {
 // parseKeepAlive gives the seconds of "timeout=5, max=1000", or 0.
 func parseKeepAlive(value string) time.Duration {
 	for part := range strings.SplitSeq(value, ",") {
-		if n, ok := strings.CutPrefix(strings.TrimSpace(part), "timeout="); ok && len(n) < 9 && digits(n) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(part), "timeout="); ok && len(n) < 9 && http1.Digits(n) {
 			seconds, _ := strconv.Atoi(n)
 			return time.Duration(seconds) * time.Second
 		}
@@ -222,45 +224,6 @@ func named(list []string, name string) bool {
 	}
 	return false
 }
-
-// digits reports whether s is one digit at least and nothing else.
-func digits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// validName reports whether s is a token (RFC 9110, 5.6.2).
-func validName(s string) bool {
-	for i := range len(s) {
-		if !tokenBytes[s[i]] {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// validValue reports whether s may be sent as a field value: no control character
-// but the tab (RFC 9110, 5.5).
-func validValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// tokenBytes are the characters of a token.
-var tokenBytes = func() (t [256]bool) {
-	for _, c := range "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" {
-		t[c] = true
-	}
-	return t
-}()
 
 // quoted is s for a message to an operator: on one line and not long.
 func quoted(s string) string {

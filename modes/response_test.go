@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 func TestAHeadIsReadAsItWasSent(t *testing.T) {
@@ -103,10 +105,10 @@ func TestAMalformedHeadIsAnErrorAndNotAGuess(t *testing.T) {
 func TestTheEndOfAHeadIsFoundHoweverItArrives(t *testing.T) {
 	for _, s := range []string{"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "HTTP/1.1 200 OK\nA: b\n\n", "HTTP/1.1 200 OK\n\r\n", "HTTP/1.1 200\r\n\n"} {
 		for seen := 0; seen < len(s); seen++ {
-			if end := headEnd([]byte(s[:seen]), 0); end != 0 {
+			if end := http1.HeadEnd([]byte(s[:seen]), 0); end != 0 {
 				t.Errorf("%q: an end at %d after %d bytes", s, end, seen)
 			}
-			if end := headEnd([]byte(s+"rest"), seen); end != len(s) {
+			if end := http1.HeadEnd([]byte(s+"rest"), seen); end != len(s) {
 				t.Errorf("%q: end at %d after having seen %d", s, end, seen)
 			}
 		}

@@ -18,6 +18,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 		"routes":             {"schema"},
 		"modes":              {"supervisor", "schema"},
 		"internal/failure":   {},
+		"internal/http1":     {},
 		"internal/telemetry": {},
 	}
 	five := []string{"cmd/watchdogd", "schema", "supervisor", "routes", "modes"}

@@ -186,14 +186,7 @@ func (b *body) end() {
 func (b *body) take(line string) error {
 	switch b.state {
 	case inSize:
-		size, extension, _ := strings.Cut(line, ";")
-		size = strings.TrimRight(size, " \t") // RFC 9112, 7.1.1: "bad whitespace", which was common once
-		n, ok := int64(0), len(size) > 0 && len(size) <= 15 && ValidValue(extension)
-		for _, ch := range []byte(size) {
-			digit := HexDigits[ch]
-			ok = ok && digit >= 0
-			n = n<<4 | int64(digit)
-		}
+		n, ok := ChunkSize([]byte(line))
 		if !ok {
 			return errors.New("a chunk's size is malformed")
 		}

@@ -55,8 +55,22 @@ var tokenBytes = func() (t [256]bool) {
 	return t
 }()
 
-// HexDigits are the values of hexadecimal digits; -1 is none.
-var HexDigits = func() (t [256]int8) {
+// ChunkSize reads the line before a chunk (RFC 9112, 7.1), without its end; extensions
+// are passed over. It reports false for a line that is malformed or a size of 2^60 and more.
+func ChunkSize(line []byte) (n int64, ok bool) {
+	size, extension, _ := bytes.Cut(line, []byte(";"))
+	size = bytes.TrimRight(size, " \t") // section 7.1.1: "bad whitespace", which was common once
+	ok = len(size) > 0 && len(size) <= 15 && ValidValue(string(extension))
+	for _, c := range size {
+		digit := hexDigits[c]
+		ok = ok && digit >= 0
+		n = n<<4 | int64(digit)
+	}
+	return n, ok
+}
+
+// hexDigits are the values of hexadecimal digits; -1 is none.
+var hexDigits = func() (t [256]int8) {
 	for c := range t {
 		t[c] = int8(strings.IndexByte("0123456789abcdef", byte(c)))
 		if c >= 'A' && c <= 'F' {
