@@ -170,7 +170,7 @@ func (v *variables) server(c *Config) {
 	write := v.duration("write_timeout", 30*time.Second)
 	interval := v.duration("healthcheck_interval", write)
 	if write == 0 && !v.classic() {
-		v.wrong("write_timeout", v.values["write_timeout"], "must be longer than 0")
+		v.wrong("write_timeout", v.values["write_timeout"], "must be longer than 0: write a time such as 30s, or take it out for that")
 	}
 	// net/http takes the read timeout for what has none of its own.
 	c.Server.Timeouts = ServerTimeouts{Header: atLeast0(read), Read: atLeast0(read), Idle: atLeast0(read), Write: atLeast0(write)}
@@ -230,7 +230,7 @@ func (v *variables) log(c *Config) {
 	if value, ok := v.get("log_buffer_size"); ok {
 		switch n, err := strconv.Atoi(value); {
 		case err != nil:
-			v.wrong("log_buffer_size", value, "is no number")
+			v.wrong("log_buffer_size", value, "is no number: write it in digits")
 		case n == 0:
 			v.note("log_buffer_size", "would log nothing: 65536 holds")
 		default:

@@ -111,7 +111,7 @@ func (v *variables) int(name string, otherwise int) int {
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n > math.MaxInt32 || n < math.MinInt32 {
-		v.wrong(name, value, "is no number")
+		v.wrong(name, value, "is no number: write it in digits")
 		return otherwise
 	}
 	return n

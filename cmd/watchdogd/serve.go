@@ -169,6 +169,7 @@ type daemon struct {
 	current  applied
 	leaving  sync.WaitGroup // former tables that still have calls
 	draining atomic.Bool    // readiness is off
+	told     bool           // whose end is ours is in the log; of untilAsked
 	health   schema.Health  // of the first configuration, whose lock file it is to the end
 }
 
@@ -193,6 +194,7 @@ func (d *daemon) untilAsked(ctx, stop context.Context) error {
 			d.log.Info("asked to stop", "signal", cause.Error(), "delay", d.current.config().Server.Drain.Delay.D().String())
 		case exitStatus:
 			d.log.Error("stopping", "why", cause.err.Error())
+			d.told = true
 		default:
 			d.log.Info("stopping", "why", cause.Error())
 		}
@@ -221,6 +223,9 @@ func (d *daemon) untilClosed(ctx, hurry context.Context) error {
 // whether calls were cut off.
 func (d *daemon) status(err error, stop context.Context) error {
 	if culprit, ok := errors.AsType[exitStatus](context.Cause(stop)); ok {
+		if d.told {
+			culprit.err = nil // and need not be said twice
+		}
 		return culprit
 	}
 	if err != nil {
