@@ -258,7 +258,7 @@ const spliceLeast = 64 << 10
 func (x *exchange) passBody() (flushed bool, err error) {
 	for {
 		if n := x.body.rest(); x.splice && n >= spliceLeast {
-			// Before, or net/http waits for some of the body to go with the head.
+			// Before: who waits for the rest sees that something comes.
 			if err := x.control.Flush(); err != nil {
 				return false, goneError{err}
 			}
@@ -322,7 +322,7 @@ func (x *exchange) passTrailer(flushed bool) error {
 		return nil
 	}
 	if !flushed {
-		// net/http gives a short body that was never flushed a Content-Length and no trailer.
+		// Or a short body gets a Content-Length, which has no trailer.
 		if err := x.control.Flush(); err != nil {
 			return goneError{err}
 		}
@@ -363,7 +363,7 @@ func (x *exchange) endSender() error {
 }
 
 // stopSender ends an upload that nobody waits for. After it the call's context says
-// nothing: net/http ends it, too, when a read of the body meets its deadline.
+// nothing: the front ends it, too, when a read of the body meets its deadline.
 func (x *exchange) stopSender(s *sender) {
 	if s.allRead.Load() {
 		grace := time.NewTimer(senderGrace)
@@ -381,7 +381,7 @@ func (x *exchange) stopSender(s *sender) {
 		return
 	}
 	x.upload.stop(s.done)
-	// net/http reads what the caller still sends, for as long.
+	// The front reads what the caller still sends, for as long.
 	_ = x.control.SetReadDeadline(time.Now().Add(linger)) // a front without deadlines has its own way
 }
 

@@ -337,7 +337,7 @@ func (c *call) fail(err error) {
 
 // cut ends a response in its middle.
 func cut(w http.ResponseWriter) {
-	// Or net/http first waits for the rest of the request.
+	// Or a front may first wait for the rest of the request.
 	_ = http.NewResponseController(w).SetReadDeadline(aLongTimeAgo)
 	panic(http.ErrAbortHandler)
 }

@@ -151,17 +151,16 @@ func atEnd(ctx context.Context, interrupt func()) (done func() bool) {
 }
 
 // last says, in the head of a response to HTTP/1, that it is the connection's last when
-// the body of its request is not at its end. Otherwise net/http, once reading has been
-// stopped, would take what is left of the body for the next request, and a caller
-// could have put one there.
+// the body of its request is not at its end. What is left of it must not be
+// taken for the next request: a caller could have put one there.
 func (u *upload) last(r *http.Request) {
 	if u != nil && r.ProtoMajor == 1 && !u.whole.Load() {
 		u.w.Header().Set("Connection", "close")
 	}
 }
 
-// drop gives up what was not read of the body, once the answer is written: or net/http
-// would wait for the rest of it, however slowly that comes.
+// drop gives up what was not read of the body, once the answer is written: or the
+// front would wait a moment for the rest of it.
 func (u *upload) drop() {
 	if u != nil && !u.whole.Load() {
 		_ = http.NewResponseController(u.w).SetReadDeadline(aLongTimeAgo) // where there is none, nothing waits

@@ -20,7 +20,7 @@ import (
 // It is read by one goroutine at a time, as every body of net/http.
 type body struct {
 	from     io.ReadCloser
-	original *http.Request // net/http leaves the trailers here
+	original *http.Request // the server leaves the trailers here
 	request  *http.Request // and the mode looks for them here
 	route    *route
 	call     *call
@@ -207,7 +207,7 @@ func (b *body) fire() {
 	}
 	slow := &failure.Error{Kind: failure.SlowBody, Route: b.route.name, Timeout: "read",
 		Detail: "the request's body did not come within timeouts.read (" + b.most.String() + ")"}
-	// net/http takes the deadline for the caller's leaving and ends the context itself:
+	// HTTP/2's server takes the deadline for the caller's leaving and ends the context:
 	// the reason must be there before.
 	b.call.endContext(slow)
 	b.stopLocked(slow)
@@ -240,7 +240,7 @@ func (b *body) lost() bool {
 }
 
 // malformed tells a body that breaks the protocol from a connection that broke:
-// net/http's own errors are plain values, a network's are net.Errors or ends of file.
+// a server's own errors are plain values, a network's are net.Errors or ends of file.
 func malformed(err error) bool {
 	var network interface{ Timeout() bool }
 	return !errors.As(err, &network) && !errors.Is(err, io.ErrUnexpectedEOF)

@@ -18,7 +18,7 @@ import (
 // was given the request may keep them.
 type values struct{ forwardedFor, proto, host, prefix, id, duration [1]string }
 
-// exchange is a call that came through net/http: the front around it. It is
+// exchange is a call that came through net/http's interfaces: the front around it. It is
 // pooled, with the call, the body and the response in one piece.
 type exchange struct {
 	call

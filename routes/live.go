@@ -116,7 +116,7 @@ func (l *Live) Inflight() int {
 // call is ended the same way, and Drain returns how many these were, after a moment for
 // their handlers to return.
 //
-// A call is over when its handler is: what net/http still buffers then is sent by
+// A call is over when its handler is: what the server still buffers then is sent by
 // http.Server.Shutdown, which comes after.
 func (l *Live) Drain(ctx context.Context) (cut int) {
 	l.mu.Lock()
