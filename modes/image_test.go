@@ -20,7 +20,7 @@ func image(t *testing.T, script string, environ ...string) *site {
 	if err := os.WriteFile(function, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	config, _, err := schema.FromEnv(append(environ, "fprocess="+function))
+	config, _, err := schema.FromEnv(append(environ, "fprocess="+function), "watchdogd")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,9 +23,12 @@ import (
 // are theirs. What cannot be read, and what has no effect, is told in Notes; what
 // their programs would not have started with, or what would serve nobody, is an error,
 // one line for each. The paths in it are relative to the working directory.
-func FromEnv(environ []string) (*Config, Notes, error) {
+//
+// program is the name that this program was started by: as fwatchdog an image that sets
+// no mode is one of the classic watchdog.
+func FromEnv(environ []string, program string) (*Config, Notes, error) {
 	v := newVariables(environ)
-	v.chooseDialect()
+	v.chooseDialect(program)
 	c := defaultConfig()
 	c.Routes = []Route{defaultRoute()}
 	r := &c.Routes[0]
@@ -69,8 +72,8 @@ func InEnv(environ []string) bool {
 }
 
 // Migrate writes the environment as a file, with what has no effect there as comments.
-func Migrate(environ []string) ([]byte, error) {
-	c, notes, err := FromEnv(environ)
+func Migrate(environ []string, program string) ([]byte, error) {
+	c, notes, err := FromEnv(environ, program)
 	if err != nil {
 		return nil, err
 	}
@@ -113,21 +116,32 @@ type Note struct{ Name, Value, Message string }
 // String is the note in one line.
 func (n Note) String() string { return fmt.Sprintf("%s=%s %s", n.Name, quote(n.Value), n.Message) }
 
-// chooseDialect decides which of the two programs the image was built for.
-func (v *variables) chooseDialect() {
+// fwatchdog is the name of the program in the images of both watchdogs.
+const fwatchdog = "fwatchdog"
+
+// chooseDialect decides which of the two programs the image was built for. Public images
+// of of-watchdog set mode; those of the classic watchdog, which does not read it, do not.
+func (v *variables) chooseDialect(program string) {
 	switch mode := v.values["mode"]; mode {
 	case "classic":
 		v.notes.Dialect, v.notes.Why = Classic, "mode=classic"
 		v.used["mode"] = true
 		return
 	case "":
-		for _, name := range []string{"combine_output", "marshal_request", "cgi_headers", "debug_headers", "read_debug"} {
+		for _, name := range []string{"combine_output", "marshal_request", "cgi_headers", "debug_headers", "read_debug", "write_debug"} {
 			if v.values[name] != "" {
-				v.notes.Dialect, v.notes.Why = Classic, fmt.Sprintf("mode is not set, and %s is", name)
+				v.notes.Dialect, v.notes.Why = Classic, fmt.Sprintf("mode is not set and %s is; mode=streaming selects of-watchdog", name)
 				return
 			}
 		}
-		v.notes.Dialect, v.notes.Why = OfWatchdog, "mode is not set"
+		switch {
+		case program != fwatchdog:
+			v.notes.Dialect, v.notes.Why = OfWatchdog, "mode is not set; mode=classic selects the classic watchdog"
+		case v.values["fprocess"] == "" && v.values["function_process"] != "":
+			v.notes.Dialect, v.notes.Why = OfWatchdog, "function_process is set, which only of-watchdog reads"
+		default:
+			v.notes.Dialect, v.notes.Why = Classic, "mode is not set and the program is called fwatchdog; mode=streaming selects of-watchdog"
+		}
 	default:
 		v.notes.Dialect, v.notes.Why = OfWatchdog, "mode="+mode
 	}

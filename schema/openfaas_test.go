@@ -14,7 +14,7 @@ import (
 // fromEnv reads an environment that must be right.
 func fromEnv(t testing.TB, environ ...string) (*Config, *Route, Notes) {
 	t.Helper()
-	c, notes, err := FromEnv(environ)
+	c, notes, err := FromEnv(environ, "watchdogd")
 	if err != nil {
 		t.Fatalf("%q: %v", environ, err)
 	}
@@ -22,21 +22,38 @@ func fromEnv(t testing.TB, environ ...string) (*Config, *Route, Notes) {
 }
 
 func TestTheDialectIsChosenByWhatIsSet(t *testing.T) {
-	for environ, want := range map[string]string{
-		"fprocess=cat":                                "of-watchdog: mode is not set",
-		"fprocess=cat mode=":                          "of-watchdog: mode is not set",
-		"fprocess=cat mode=http upstream_url=a:1":     "of-watchdog: mode=http",
-		"fprocess=cat mode=classic":                   "classic-watchdog: mode=classic",
-		"fprocess=cat combine_output=false":           "classic-watchdog: mode is not set, and combine_output is",
-		"fprocess=cat mode= cgi_headers=true":         "classic-watchdog: mode is not set, and cgi_headers is",
-		"fprocess=cat read_debug=1":                   "classic-watchdog: mode is not set, and read_debug is",
-		"fprocess=cat marshal_request=":               "of-watchdog: mode is not set",
-		"fprocess=cat write_debug=true":               "of-watchdog: mode is not set",
-		"fprocess=x mode=afterburn cgi_headers=true":  "of-watchdog: mode=afterburn",
-		"fprocess=x mode=streaming debug_headers=yes": "of-watchdog: mode=streaming",
+	const (
+		noMode  = "mode is not set; mode=classic selects the classic watchdog"
+		undo    = "; mode=streaming selects of-watchdog"
+		byName  = "mode is not set and the program is called fwatchdog" + undo
+		command = "function_process is set, which only of-watchdog reads"
+	)
+	for _, row := range []struct{ program, environ, want string }{
+		{"watchdogd", "fprocess=cat", "of-watchdog: " + noMode},
+		{"watchdogd", "fprocess=cat mode=", "of-watchdog: " + noMode},
+		{"watchdogd", "fprocess=cat mode=http upstream_url=a:1", "of-watchdog: mode=http"},
+		{"watchdogd", "fprocess=cat mode=classic", "classic-watchdog: mode=classic"},
+		{"watchdogd", "fprocess=cat combine_output=false", "classic-watchdog: mode is not set and combine_output is" + undo},
+		{"watchdogd", "fprocess=cat mode= cgi_headers=true", "classic-watchdog: mode is not set and cgi_headers is" + undo},
+		{"watchdogd", "fprocess=cat read_debug=1", "classic-watchdog: mode is not set and read_debug is" + undo},
+		{"watchdogd", "fprocess=cat marshal_request=", "of-watchdog: " + noMode},
+		{"watchdogd", "fprocess=cat write_debug=true", "classic-watchdog: mode is not set and write_debug is" + undo},
+		{"watchdogd", "fprocess=cat write_debug=false", "classic-watchdog: mode is not set and write_debug is" + undo},
+		{"watchdogd", "fprocess=x mode=afterburn cgi_headers=true", "of-watchdog: mode=afterburn"},
+		{"watchdogd", "fprocess=x mode=streaming debug_headers=yes", "of-watchdog: mode=streaming"},
+		{"fwatchdog", "fprocess=cat", "classic-watchdog: " + byName},
+		{"fwatchdog", "fprocess=cat mode=", "classic-watchdog: " + byName},
+		{"fwatchdog", "fprocess=cat mode=classic", "classic-watchdog: mode=classic"},
+		{"fwatchdog", "fprocess=cat write_debug=false", "classic-watchdog: mode is not set and write_debug is" + undo},
+		{"fwatchdog", "fprocess=cat mode=streaming", "of-watchdog: mode=streaming"},
+		{"fwatchdog", "fprocess=cat mode=streaming write_debug=true", "of-watchdog: mode=streaming"},
+		{"fwatchdog", "fprocess=cat mode=serializing", "of-watchdog: mode=serializing"},
+		{"fwatchdog", "fprocess=cat function_process=cat", "classic-watchdog: " + byName},
+		{"fwatchdog", "function_process=cat", "of-watchdog: " + command},
 	} {
-		if _, _, notes := fromEnv(t, strings.Fields(environ)...); notes.Dialect+": "+notes.Why != want {
-			t.Errorf("%s is %s: %s and not %s", environ, notes.Dialect, notes.Why, want)
+		_, notes, err := FromEnv(strings.Fields(row.environ), row.program)
+		if got := notes.Dialect + ": " + notes.Why; err != nil || got != row.want {
+			t.Errorf("as %s, %s: got %q, %v; want %q", row.program, row.environ, got, err, row.want)
 		}
 	}
 	for environ, want := range map[string]bool{"": false, "PATH=/bin": false, "fprocess=": true, "function_process=x": true, "mode=static": true, "port=8080": false} {
@@ -330,12 +347,12 @@ func TestWhatCannotServeIsAnErrorWithNameAndValue(t *testing.T) {
 		"fprocess=cat\xff":                                                  `the value of fprocess is no text: it is not UTF-8`,
 		"mode=classic|fprocess=cat|port=x":                                  `port="x" is no number`,
 	} {
-		_, _, err := FromEnv(strings.Split(environ, "|"))
+		_, _, err := FromEnv(strings.Split(environ, "|"), "watchdogd")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is told as %v", environ, err)
 		}
 	}
-	_, _, err := FromEnv([]string{"mode=http", "port=x", "write_timeout=0"})
+	_, _, err := FromEnv([]string{"mode=http", "port=x", "write_timeout=0"}, "watchdogd")
 	if err == nil || strings.Count(err.Error(), "\n") != 3 {
 		t.Errorf("not all is told at once: %v", err)
 	}
@@ -372,7 +389,7 @@ func TestJWTIsTheGateways(t *testing.T) {
 }
 
 func TestMigrateIsAFileWithComments(t *testing.T) {
-	out, err := Migrate([]string{"fprocess=node index.js", "mode=http", "upstream_url=127.0.0.1:3000", "exec_timeout=abc\ndef", "write_debug=true"})
+	out, err := Migrate([]string{"fprocess=node index.js", "mode=http", "upstream_url=127.0.0.1:3000", "exec_timeout=abc\ndef", "write_debug=true"}, "watchdogd")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,7 +399,7 @@ func TestMigrateIsAFileWithComments(t *testing.T) {
 	if _, err := parse("watchdog.yaml", out, nothing, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := Migrate(nil); err == nil {
+	if _, err := Migrate(nil, "watchdogd"); err == nil {
 		t.Error("nothing is migrated")
 	}
 }
@@ -398,7 +415,7 @@ func TestRandomEnvironmentsAreReadAgainFromTheirFile(t *testing.T) {
 		for range r.IntN(8) {
 			environ = append(environ, names[r.IntN(len(names))]+"="+values[r.IntN(len(values))])
 		}
-		c, _, err := FromEnv(environ)
+		c, _, err := FromEnv(environ, "watchdogd")
 		if err != nil {
 			continue
 		}
@@ -414,7 +431,7 @@ func FuzzFromEnv(f *testing.F) {
 	f.Add("fprocess=cat\x00mode=http\x00upstream_url=a:1")
 	f.Add("fprocess=a  b\x00mode=classic\x00content_type=$\x00TMPDIR=x")
 	f.Fuzz(func(t *testing.T, environ string) {
-		c, notes, err := FromEnv(strings.Split(environ, "\x00"))
+		c, notes, err := FromEnv(strings.Split(environ, "\x00"), "watchdogd")
 		for _, n := range notes.Notes {
 			_ = n.String()
 		}

@@ -13,10 +13,10 @@ import (
 // The words in which the OpenFaaS watchdogs tell of their start and their end. People
 // look for them in the log of an image, and programs too.
 
-// sayEnvironment tells that the environment is the configuration, for which of the
-// two programs it was written, and what in it does not do what somebody may expect.
+// sayEnvironment logs that the configuration is the environment, which of the two
+// watchdogs it is read for and why, and each variable that may not do what is expected.
 func sayEnvironment(log *slog.Logger, notes schema.Notes) {
-	log.Info(fmt.Sprintf("The environment is the configuration, in the dialect of %s: %s.", notes.Dialect, notes.Why))
+	log.Info(fmt.Sprintf("Configured by the environment, as %s: %s.", notes.Dialect, notes.Why))
 	for _, note := range notes.Notes {
 		log.Warn(note.String())
 	}

@@ -49,7 +49,7 @@ func TestEnvironmentIsTheConfigurationWhereThereIsNoFile(t *testing.T) {
 		t.Errorf("%d %q", status, body)
 	}
 	first, rest, _ := strings.Cut(d.logged(), "\n")
-	if !strings.Contains(first, "The environment is the configuration, in the dialect of of-watchdog: mode is not set.") {
+	if !strings.Contains(first, "Configured by the environment, as of-watchdog: mode is not set; ") {
 		t.Errorf("the first line is %q", first)
 	}
 	if !strings.Contains(rest, "is no duration: 30s holds") {

@@ -15,13 +15,16 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// isFwatchdog reports whether the program was started by the name that it has in an
-// image of OpenFaaS.
-func isFwatchdog(argv0 string) bool { return filepath.Base(argv0) == "fwatchdog" }
+// fwatchdogName is the name that the program has in an image of OpenFaaS.
+const fwatchdogName = "fwatchdog"
 
-// fwatchdog is the program under that name: the environment is its configuration, its
-// flags are those of of-watchdog, and words after them mean nothing.
-func fwatchdog(args []string, stderr io.Writer) error {
+// isFwatchdog reports whether the program was started by that name.
+func isFwatchdog(argv0 string) bool { return filepath.Base(argv0) == fwatchdogName }
+
+// fwatchdog is the program under that name: it reads the environment as its
+// configuration, has the flags of of-watchdog, and ignores other arguments. program is
+// the name that it was started by, which may be another if args are one of those flags.
+func fwatchdog(program string, args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("fwatchdog", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	version := flags.Bool("version", false, "print the version and exit")
@@ -35,9 +38,9 @@ func fwatchdog(args []string, stderr io.Writer) error {
 		log.New(stderr, "", log.LstdFlags).Print(versionLine())
 		return nil
 	case *healthcheck:
-		return lockCheck(stderr)
+		return lockCheck(program, stderr)
 	}
-	return serve(context.Background(), &source{env: true})
+	return serve(context.Background(), &source{env: true, program: program})
 }
 
 // fwatchdogFlag reports whether words for watchdogd are one of of-watchdog's flags,
@@ -56,8 +59,8 @@ func fwatchdogFlag(args []string) bool {
 // lockCheck looks for the lock file of this environment. It asks for nothing else: a
 // HEALTHCHECK need not know what the image serves. Where suppress_lock leaves no file to
 // look for, it asks the server instead.
-func lockCheck(stderr io.Writer) error {
-	if c, _, err := schema.FromEnv(os.Environ()); err == nil && c.Health.LockFile == "" {
+func lockCheck(program string, stderr io.Writer) error {
+	if c, _, err := schema.FromEnv(os.Environ(), program); err == nil && c.Health.LockFile == "" {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		_, err := ask(ctx, c.Server.Listen[0], false, "/_/health")

@@ -87,7 +87,7 @@ func TestOurOwnMessagesAreSentencesInTheClassicLog(t *testing.T) {
 		want string
 	}{
 		{func(l *slog.Logger) { l.Info("listening", "address", ":8080") }, "Listening on port: 8080"},
-		{func(l *slog.Logger) { l.Info("The environment is the configuration.") }, "The environment is the configuration. (route=fn)"},
+		{func(l *slog.Logger) { l.Info("Configured by the environment.") }, "Configured by the environment. (route=fn)"},
 		{func(l *slog.Logger) { l.Info("reloaded", "file", "x") }, ""},
 		{func(l *slog.Logger) { l.Debug("Anything") }, ""},
 		{func(l *slog.Logger) { l.Warn("program failed", "error", exit, "pid", 7) }, "exit status 3"},

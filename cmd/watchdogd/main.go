@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,7 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var err error
 	switch {
 	case isFwatchdog(args[0]) || fwatchdogFlag(args[1:]):
-		err = fwatchdog(args[1:], stderr)
+		err = fwatchdog(filepath.Base(args[0]), args[1:], stderr)
 	case len(args) == 1: // the start of a container need not wait for the tree of commands
 		err = serve(context.Background(), new(source))
 	default:

@@ -82,6 +82,28 @@ func choosing() []scenario {
 			w.args = []string{"-run-healthcheck"}
 			w.exits(1, "fprocess=cat")
 		}},
+		{says: "fwatchdog without a mode is the classic watchdog, and the first line says so", ours: true, do: func(w *watchdog) {
+			w.name = "/home/app/fwatchdog"
+			w.start("fprocess=cat").call("OPTIONS /", "").code(405)
+			w.post("/", "{}", "Content-Type: application/json").is(200, "{}").has("Content-Type", "application/json")
+			first, _, _ := strings.Cut(w.log.String(), "\n")
+			for _, want := range []string{"classic-watchdog", "mode is not set", "fwatchdog", "mode=streaming"} {
+				if !strings.Contains(first, want) {
+					w.Errorf("got the first line %q, want %q in it", first, want)
+				}
+			}
+		}},
+		{says: "fwatchdog with mode=streaming is of-watchdog, whatever classic variables are set", do: func(w *watchdog) {
+			w.name = "fwatchdog"
+			w.start("mode=streaming", "fprocess=cat", "write_debug=true").call("OPTIONS /", "x").is(200, "x").has("Content-Type", "application/octet-stream")
+		}},
+		{says: "migrate --as fwatchdog reads an image without a mode as a classic one", ours: true, do: func(w *watchdog) {
+			w.args = []string{"migrate", "--as", "fwatchdog"}
+			w.exits(0, "fprocess=cat")
+			file := w.file("migrated.yaml", w.out.String())
+			w.log, w.out, w.args = newPrinted(), newPrinted(), []string{"-c", file}
+			w.start().call("OPTIONS /", "").code(405)
+		}},
 		{says: "unknown variables and those without a name are nobody's mistake", of: either, do: func(w *watchdog) {
 			w.start("fprocess=cat", "no_such_variable=1", "NOEQUALS", "=nameless").post("/", "x").is(200, "x")
 		}},
@@ -110,7 +132,7 @@ func choosing() []scenario {
 			w.refuses("mode nonsense", "fprocess=cat", "mode=nonsense")
 		}},
 	}
-	for _, name := range []string{"combine_output", "marshal_request", "cgi_headers", "debug_headers", "read_debug"} {
+	for _, name := range []string{"combine_output", "marshal_request", "cgi_headers", "debug_headers", "read_debug", "write_debug"} {
 		rows = append(rows, scenario{says: name + " without a mode chooses classic, and a line says why", ours: true, do: func(w *watchdog) {
 			w.start("fprocess=cat", name+"=true").call("OPTIONS /", "").code(405)
 			w.line(".*classic.*" + name + ".*")

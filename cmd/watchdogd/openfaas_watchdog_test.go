@@ -97,8 +97,11 @@ func (w *watchdog) launch(env ...string) {
 		with = append(with, "mode=classic")
 	}
 	w.cmd = exec.Command(w.path, w.args...)
-	if w.name != "" {
+	switch {
+	case w.name != "":
 		w.cmd.Args[0] = w.name
+	case w.bench.ours && w.path == w.bench.path:
+		w.cmd.Args[0] = "watchdogd" // whatever the file is called: the name has a meaning
 	}
 	w.cmd.Dir = w.dir
 	for _, v := range append(w.bench.env, env...) {

@@ -17,6 +17,8 @@ type source struct {
 	file string   // -c
 	env  bool     // --env, or the program is called fwatchdog
 	only []string // --only
+
+	program string // the name that the program was started by, where that is fwatchdog
 }
 
 // load reads the configuration. The error is schema.Problems where the content of
@@ -29,7 +31,7 @@ func (s *source) load() (*schema.Config, schema.Notes, error) {
 	var cfg *schema.Config
 	var notes schema.Notes
 	if file == "" {
-		cfg, notes, err = schema.FromEnv(os.Environ())
+		cfg, notes, err = schema.FromEnv(os.Environ(), s.program)
 	} else {
 		cfg, err = schema.Load(file, os.LookupEnv)
 	}
