@@ -337,14 +337,14 @@ func (c *burning) appendHead(b []byte) ([]byte, error) {
 	b = append(b, "Content-Length: "...)
 	b = strconv.AppendInt(b, c.request.size, 10)
 	b = append(b, crlf...)
-	hops := connectionOptions(r.Header)
+	hop := http1.HopOf(r.Header)
 	names := make([]string, 0, len(r.Header))
 	for name := range r.Header {
 		switch name {
 		case "Host", "User-Agent", "Content-Length", "Expect":
 			continue
 		}
-		if http1.ValidName(name) && !hopByHop(name) && !(mayDrop(name) && named(hops, name)) {
+		if http1.ValidName(name) && !hop.Ends(name) {
 			names = append(names, name)
 		}
 	}

@@ -88,12 +88,9 @@ func (h *cgiHead) complete() error {
 	if !h.known {
 		return errors.New("a header block without Content-Type, Location or Status")
 	}
-	var hops []string
-	for _, value := range h.header["Connection"] {
-		hops = appendList(hops, value)
-	}
+	hop := http1.HopOf(h.header)
 	for name := range h.header {
-		if hopByHop(name) || named(hops, name) {
+		if hop.Ends(name) {
 			delete(h.header, name)
 		}
 	}

@@ -56,7 +56,7 @@ func (x *exchange) end(reusable bool) {
 	x.request.release()
 	if reusable { // or interrupt has still to see that it is over
 		clear(x.head.fields)
-		*x = exchange{interrupts: x.interrupts, head: head{fields: x.head.fields, hops: x.head.hops}, body: body{trailer: x.body.trailer}}
+		*x = exchange{interrupts: x.interrupts, head: head{fields: x.head.fields}, body: body{trailer: x.body.trailer}}
 		exchanges.Put(x)
 	}
 }
@@ -328,9 +328,13 @@ func (x *exchange) passTrailer(flushed bool) error {
 		}
 	}
 	header := x.w.Header()
+	announced := make(map[string]bool, len(x.head.trailer))
+	for _, name := range x.head.trailer {
+		announced[http.CanonicalHeaderKey(name)] = true
+	}
 	for _, f := range x.body.trailer {
 		name := f.name
-		if !named(x.head.trailer, name) {
+		if !announced[name] {
 			name = http.TrailerPrefix + name
 		}
 		header[name] = append(header[name], f.value)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -98,9 +99,9 @@ func (c *call) http2Request(ctx context.Context, up *upstream, to string, body *
 	case c.upload != nil:
 		out.Body, out.Trailer = body, r.Trailer
 	}
-	hops := connectionOptions(r.Header)
+	hop := http1.HopOf(r.Header)
 	for name, values := range r.Header {
-		if !hopByHop(name) && (!mayDrop(name) || !named(hops, name)) {
+		if !hop.Ends(name) {
 			out.Header[name] = values
 		}
 	}
@@ -115,9 +116,9 @@ func (c *call) http2Request(ctx context.Context, up *upstream, to string, body *
 
 // passHTTP2 passes the response to the caller, each frame as it comes.
 func (c *call) passHTTP2(res *http.Response) error {
-	header := c.w.Header()
+	header, hop := c.w.Header(), http1.Hop{} // HTTP/2 has no Connection
 	for name, values := range res.Header {
-		if !hopByHop(name) {
+		if !hop.Ends(name) {
 			header[name] = values
 		}
 	}

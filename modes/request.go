@@ -51,9 +51,9 @@ func (q *request) prepare(r *http.Request, body *upload, held *spill, target, au
 		q.length, q.body = max(r.ContentLength, -1), body
 	}
 	q.rewind()
-	hops := connectionOptions(r.Header)
+	hop := http1.HopOf(r.Header)
 	if r.ProtoMajor == 1 && r.ProtoMinor >= 1 {
-		q.upgrade = protocols(r.Header, hops)
+		q.upgrade = protocols(r.Header, &hop)
 		q.expect = q.length != 0 && held == nil && strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 	}
 	host := r.Host
@@ -70,7 +70,7 @@ func (q *request) prepare(r *http.Request, body *upload, held *spill, target, au
 	q.out = append(q.out, host...)
 	q.out = append(q.out, crlf...)
 	for name, values := range r.Header {
-		if hopByHop(name) || name == "Content-Length" || name == "Host" || name == "Expect" || mayDrop(name) && named(hops, name) {
+		if hop.Ends(name) || name == "Content-Length" || name == "Host" || name == "Expect" {
 			continue
 		}
 		if !http1.ValidName(name) {
@@ -231,21 +231,10 @@ func meantToHaveBody(method string) bool {
 	return method == "POST" || method == "PUT" || method == "PATCH"
 }
 
-// connectionOptions gives what the Connection fields of a header name.
-func connectionOptions(h http.Header) []string {
-	var list []string
-	for _, value := range h["Connection"] {
-		if !strings.EqualFold(value, "keep-alive") && !strings.EqualFold(value, "close") {
-			list = appendList(list, value)
-		}
-	}
-	return list
-}
-
 // protocols gives those that a caller asks to switch to by Upgrade. h2c is taken out:
 // what speaks it would reach every path of the upstream, past the route and its limits.
-func protocols(h http.Header, hops []string) string {
-	if !named(hops, "Upgrade") {
+func protocols(h http.Header, hop *http1.Hop) string {
+	if !hop.Upgrade {
 		return ""
 	}
 	var list []string
@@ -259,22 +248,6 @@ func protocols(h http.Header, hops []string) string {
 		}
 	}
 	return strings.Join(kept, ", ")
-}
-
-// hopByHop reports whether a field of this canonical name is for one connection only.
-func hopByHop(name string) bool {
-	switch name {
-	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
-		"Transfer-Encoding", "Upgrade", "Http2-Settings":
-		return true
-	}
-	return false
-}
-
-// mayDrop reports whether a caller may have a field dropped by naming it in
-// Connection. Not those by which the upstream learns who called.
-func mayDrop(name string) bool {
-	return name != "Forwarded" && name != "X-Request-Id" && name != "X-Call-Id" && !strings.HasPrefix(name, "X-Forwarded-")
 }
 
 // wantsTrailers reports whether TE says that trailers are understood.

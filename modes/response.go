@@ -24,8 +24,7 @@ type head struct {
 	keepAlive time.Duration // how long it keeps an idle connection, if it says
 	upgrade   string        // the value of Upgrade when Connection names it
 	trailer   []string      // the names that Trailer announces
-
-	hops []string // what Connection names; here so that its memory is used again
+	hop       http1.Hop
 }
 
 // field is one header or trailer field; its name is in canonical form.
@@ -37,7 +36,7 @@ type field struct{ name, value string }
 // thing allowed for is a line that ends in a bare LF (RFC 9112, 2.2), which is what
 // small scripts send. The strings of h are parts of s.
 func (h *head) parse(s string) error {
-	*h = head{fields: h.fields[:0], hops: h.hops[:0], length: -1}
+	*h = head{fields: h.fields[:0], length: -1}
 	line, s, err := cutLine(s)
 	if err != nil {
 		return err
@@ -73,10 +72,11 @@ func (h *head) parse(s string) error {
 	if minor == 0 {
 		h.close = true
 	}
-	if len(h.hops) > 0 {
-		h.fields = slices.DeleteFunc(h.fields, func(f field) bool { return named(h.hops, f.name) })
+	if h.hop.Names() { // fields that came before the Connection that names them
+		h.fields = slices.DeleteFunc(h.fields, func(f field) bool { return h.hop.Ends(f.name) })
 	}
-	if !named(h.hops, "Upgrade") {
+	h.close = h.close || h.hop.Close
+	if !h.hop.Upgrade {
 		h.upgrade = ""
 	}
 	return nil
@@ -118,9 +118,8 @@ func (h *head) take(f field) error {
 		}
 		h.chunked = true
 	case "Connection":
-		if f.value != "keep-alive" {
-			h.hops = appendList(h.hops, f.value)
-			h.close = h.close || named(h.hops, "close")
+		if !h.hop.Add(f.value) {
+			return fmt.Errorf("Connection has more than %d options", http1.MaxOptions)
 		}
 	case "Keep-Alive":
 		h.keepAlive = parseKeepAlive(f.value)
@@ -128,9 +127,10 @@ func (h *head) take(f field) error {
 		h.trailer = appendList(h.trailer, f.value)
 	case "Upgrade":
 		h.upgrade = f.value
-	case "Proxy-Authenticate", "Proxy-Connection", "Te":
 	default:
-		h.fields = append(h.fields, f)
+		if !h.hop.Ends(f.name) {
+			h.fields = append(h.fields, f)
+		}
 	}
 	return nil
 }

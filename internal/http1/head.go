@@ -2,6 +2,7 @@ package http1
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -69,7 +70,7 @@ type framing struct {
 	chunked bool
 	hosts   int
 	host    string
-	named   bool // Connection has a word
+	hop     Hop
 }
 
 func (f *framing) take(name, value string) error {
@@ -89,7 +90,9 @@ func (f *framing) take(name, value string) error {
 		f.host = value
 		f.hosts++
 	case "Connection":
-		f.named = true
+		if !f.hop.Add(value) {
+			return malformed(fmt.Sprintf("Connection has more than %d options", MaxOptions))
+		}
 	}
 	return nil
 }
@@ -117,10 +120,10 @@ func (c *conn) complete(f framing, loose bool) error {
 
 	r.Close = loose
 	switch {
-	case f.named && hasToken(c.header["Connection"], "close"):
+	case f.hop.Close:
 		r.Close = true
 	case old:
-		r.Close = loose || !f.named || !hasToken(c.header["Connection"], "keep-alive")
+		r.Close = loose || !f.hop.KeepAlive
 	}
 	switch {
 	case f.chunked:
