@@ -24,7 +24,7 @@ func newHop(tb testing.TB, request, body string, content int) *hop {
 	tb.Helper()
 	upstream := fmt.Sprintf("HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", content, strings.Repeat("x", content))
 	up := fixedServer(tb, len(body), []byte(upstream))
-	h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(up)}, Deps{})
+	h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(up)}, Deps{})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 // newH2C makes what speaks to an upstream that takes HTTP/2 without TLS. It is
 // net/http's: many calls share a connection there.
-func newH2C(u schema.Upstream) *http.Transport {
+func newH2C(u schema.Endpoint) *http.Transport {
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			d := net.Dialer{Timeout: dialTimeout}

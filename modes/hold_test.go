@@ -239,10 +239,10 @@ func (l *lives) acquire(_ context.Context, wait time.Duration) (instance, error)
 	return i, nil
 }
 
-func (i *life) Number() int           { return 7 }
-func (i *life) Upstream() string      { return i.upstream }
-func (i *life) Done() <-chan struct{} { return i.done }
-func (i *life) Release()              { i.held.Add(-1) }
+func (i *life) Number() int               { return 7 }
+func (i *life) Upstream() schema.Endpoint { return upstreamAt(i.upstream).At(schema.Vars{}) }
+func (i *life) Done() <-chan struct{}     { return i.done }
+func (i *life) Release()                  { i.held.Add(-1) }
 func (i *life) Keep(make func() io.Closer) io.Closer {
 	if i.kept == nil {
 		i.kept = make()

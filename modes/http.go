@@ -3,7 +3,6 @@ package modes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -39,7 +38,7 @@ type (
 	}
 	instance interface {
 		Number() int
-		Upstream() string
+		Upstream() schema.Endpoint
 		Done() <-chan struct{}
 		Keep(make func() io.Closer) io.Closer
 		Release()
@@ -70,10 +69,11 @@ func newProxy(route *schema.Route, process instances, d Deps) (*proxy, error) {
 	p.splice = route.Timeouts.Idle == 0
 	p.guess = d.forImage()
 	if process == nil {
-		address := route.Upstream.Expand(schema.Vars{Name: route.Name})
-		if p.elsewhere = newUpstream(address, address); p.elsewhere.err != nil {
-			return nil, fmt.Errorf("reading upstream %q: %w", address, p.elsewhere.err)
+		if route.Upstream.Empty() {
+			return nil, errors.New("mode http needs a process or an upstream")
 		}
+		vars := schema.Vars{Name: route.Name}
+		p.elsewhere = newUpstream(schema.Text(route.Upstream.String()).Expand(vars), route.Upstream.At(vars))
 	}
 	return p, nil
 }
@@ -151,9 +151,6 @@ func (c *call) attempt() error {
 		up = i.Keep(func() io.Closer {
 			return newUpstream(c.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream())
 		}).(*upstream)
-	}
-	if up.err != nil {
-		return &failure.Error{Kind: failure.Internal, Detail: "the upstream's address cannot be read", Cause: up.err}
 	}
 	if access, ok := c.w.(instanceSetter); ok {
 		access.SetInstance(up.name)
@@ -411,20 +408,16 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // upstream is one server: how it is reached, and the connections to it.
 type upstream struct {
-	schema.Upstream
+	schema.Endpoint
 	name   string // in the access line
 	client *client
 	h2c    *http.Transport // instead of client
-	err    error           // the address cannot be read
 }
 
-func newUpstream(name, address string) *upstream {
-	u := &upstream{name: name}
-	if u.Upstream, u.err = schema.ParseUpstream(address); u.err != nil {
-		return u
-	}
+func newUpstream(name string, at schema.Endpoint) *upstream {
+	u := &upstream{name: name, Endpoint: at}
 	if u.H2C {
-		u.h2c = newH2C(u.Upstream)
+		u.h2c = newH2C(at)
 	} else {
 		u.client = newClient(u.Network, u.Address)
 	}

@@ -26,11 +26,20 @@ import (
 // soonEnough is how long a test waits for what must happen.
 const soonEnough = 30 * time.Second
 
+// upstreamAt parses an upstream that a test has made.
+func upstreamAt(text string) schema.Upstream {
+	u, err := schema.ParseUpstream(schema.Text(text))
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
 // proxyTo serves http mode in front of an upstream that is run elsewhere, and gives
 // the address. change may change the route.
 func proxyTo(t *testing.T, upstream string, change ...func(*schema.Route)) string {
 	t.Helper()
-	route := &schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(upstream)}
+	route := &schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(upstream)}
 	for _, f := range change {
 		f(route)
 	}

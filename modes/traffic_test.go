@@ -273,7 +273,7 @@ func TestLargeBodiesArriveWhole(t *testing.T) {
 // endingCalls serves http mode in front of an upstream; each call's context can be
 // ended by the function that it sends.
 func endingCalls(t *testing.T, upstream string, change ...func(*schema.Route)) (address string, calls chan context.CancelCauseFunc) {
-	route := &schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(upstream)}
+	route := &schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(upstream)}
 	for _, f := range change {
 		f(route)
 	}
@@ -425,7 +425,7 @@ func TestAFailureToReadTheBodyIsTheCallers(t *testing.T) {
 		p.all()
 	})
 	for _, buffer := range []bool{false, true} {
-		h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(up), BufferBody: buffer}, Deps{})
+		h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(up), BufferBody: buffer}, Deps{})
 		if err != nil {
 			t.Fatal(err)
 		}

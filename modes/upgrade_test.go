@@ -154,7 +154,7 @@ func TestActivityInAnUpgradedConnectionIsSeen(t *testing.T) {
 			p.say(line)
 		}
 	})
-	h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: schema.Text(up)}, Deps{})
+	h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(up)}, Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}

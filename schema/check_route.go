@@ -132,7 +132,7 @@ func (l *loader) checkMode(r *Route, it item) {
 	case !l.inherits(it, "upstream"):
 		l.missing(it, ": mode http needs the command of a server, or the upstream of one that is run elsewhere", "a program that reads its input, writes its output and ends is mode: streaming or serializing", "fprocess")
 	}
-	if r.Mode == HTTP && r.Upstream != "" {
+	if r.Mode == HTTP && !r.Upstream.Empty() {
 		l.checkUpstream(r, it, process)
 	}
 	if r.Forks() && r.Request == "json" && r.Form != "" {
@@ -162,14 +162,14 @@ func (l *loader) checkRoot(r *Route, it item) {
 
 func (l *loader) checkUpstream(r *Route, it item, process bool) {
 	at := l.at(it, "upstream")
-	fixed := !r.Upstream.uses("PORT") && !r.Upstream.uses("INSTANCE")
+	fixed := !r.Upstream.Varies()
 	if !process && !fixed {
 		l.wrong(at, "there is no ${PORT} or ${INSTANCE}: without fprocess the server is run elsewhere", "write its address as it is, or give the command to run under fprocess")
 		return
 	}
-	if _, err := ParseUpstream(r.Upstream.Expand(Vars{Port: 1, Name: "name"})); err != nil {
-		l.wrong(at, fmt.Sprintf("%s is no upstream: %v", quote(string(r.Upstream)), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
-		return
+	last := Vars{Port: anInstance.Port, Number: r.Replicas.Max - 1}
+	if err := checkPort(r.Upstream.port.Expand(last), 1); err != nil && r.Upstream.PortFrom == PortInstance {
+		l.wrong(at, fmt.Sprintf("instance %d has no valid port: %v", last.Number, err), "")
 	}
 	if fixed && process && r.Replicas.Max > 1 {
 		l.wrong(at, fmt.Sprintf("only one of %d replicas can listen on %s", r.Replicas.Max, r.Upstream), "write ${PORT} in place of the port; or leave upstream out, and each is given a port of its own as $PORT")

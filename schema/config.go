@@ -134,7 +134,7 @@ type Route struct {
 	Headers     map[string]string `yaml:"headers,omitempty"`
 	StripPrefix bool              `yaml:"strip_prefix"`
 	Mode        Mode              `yaml:"mode" validate:"oneof=http streaming serializing afterburn static"`
-	Upstream    Text              `yaml:"upstream,omitempty" in:"http" path:"address"`
+	Upstream    Upstream          `yaml:"upstream,omitempty" in:"http"`
 	Root        string            `yaml:"root,omitempty" in:"static" path:"file"` // absolute
 	Timeouts    Timeouts          `yaml:"timeouts"`
 	Limits      Limits            `yaml:"limits"`

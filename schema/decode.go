@@ -194,6 +194,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) bool {
 			*p = Text(s)
 		}
 		return ok
+	case *Upstream:
+		return d.upstream(n, p)
 	case *bool:
 		return d.bool(n, p)
 	case *int:
@@ -463,9 +465,7 @@ func (d *decoder) absolute(v reflect.Value, kind string) {
 	switch {
 	case s == "":
 	case kind == "address":
-		if path, ok := strings.CutPrefix(s, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
-			v.SetString("unix:" + filepath.Join(base, path))
-		}
+		v.SetString(absoluteSocket(base, s))
 	case filepath.IsAbs(s):
 		v.SetString(filepath.Clean(s))
 	case kind == "pattern":
@@ -473,6 +473,14 @@ func (d *decoder) absolute(v reflect.Value, kind string) {
 	default:
 		v.SetString(filepath.Join(base, s))
 	}
+}
+
+// absoluteSocket is an address in which the path of a unix socket is absolute.
+func absoluteSocket(base, address string) string {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
+		return "unix:" + filepath.Join(base, path)
+	}
+	return address
 }
 
 // pattern makes a pattern of a path that means only itself.

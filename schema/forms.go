@@ -119,6 +119,20 @@ func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
 	return ok
 }
 
+// upstream reads an address, in which the path of a socket becomes absolute.
+func (d *decoder) upstream(n *yaml.Node, p *Upstream) bool {
+	s, ok := d.text(n)
+	if !ok || s == "" {
+		return ok
+	}
+	u, err := ParseUpstream(Text(absoluteSocket(escape(d.from.dir, true), s)))
+	if err != nil {
+		return d.problem(n, fmt.Sprintf("%s is no upstream: %v", quote(s), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
+	}
+	*p = u
+	return true
+}
+
 // auth reads who may call. What it asks replaces what was asked before. A way of asking
 // that is named and not described is a mistake: as a key that was not written it would
 // leave the route open.

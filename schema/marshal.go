@@ -103,6 +103,8 @@ func (e *encoder) value(v, base reflect.Value) *yaml.Node {
 		return text(string(p))
 	case Text:
 		return text(string(p))
+	case Upstream:
+		return text(p.String())
 	case Signal:
 		return text(string(p))
 	case bool:

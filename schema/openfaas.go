@@ -362,7 +362,7 @@ func (v *variables) supervised(r *Route) {
 	if replicas, ok := v.ownInt("replicas", 1, 10000); ok {
 		r.Replicas.Min, r.Replicas.Max = replicas, replicas
 	}
-	if r.Mode == HTTP && r.Replicas.Max > 1 && r.Upstream != "" && !r.Upstream.uses("PORT") {
+	if r.Mode == HTTP && r.Replicas.Max > 1 && !r.Upstream.Empty() && !r.Upstream.Varies() {
 		v.wrong("replicas", v.values["replicas"], fmt.Sprintf("cannot all listen on %s: write ${PORT} for the port in http_upstream_url, and have the function listen on $PORT", r.Upstream))
 	}
 }
@@ -378,17 +378,17 @@ func (v *variables) upstream(r *Route) {
 		v.fail(errors.New(`for "mode=http" you must specify a valid URL for "http_upstream_url", such as http://127.0.0.1:3000`))
 		return
 	}
-	if _, err := ParseUpstream(strings.ReplaceAll(upstream, "${PORT}", "1")); err != nil {
-		v.wrong(name, upstream, fmt.Sprintf("is no upstream: %v", err))
-		return
-	}
+	address := upstream
 	if path, ok := strings.CutPrefix(upstream, "unix:"); ok && !filepath.IsAbs(path) {
 		if full, err := filepath.Abs(path); err == nil {
-			upstream = "unix:" + full
+			address = "unix:" + full
 		}
 	}
 	// A port that is chosen for each instance is ours alone, and means nothing there.
-	r.Upstream = Text(strings.ReplaceAll(string(Literal(upstream)), "$${PORT}", "${PORT}"))
+	var err error
+	if r.Upstream, err = ParseUpstream(Text(strings.ReplaceAll(string(Literal(address)), "$${PORT}", "${PORT}"))); err != nil {
+		v.wrong(name, upstream, fmt.Sprintf("is no upstream: %v", err))
+	}
 }
 
 // classicRoute reads what the classic watchdog makes of a function.

@@ -9,8 +9,33 @@ import (
 	"strings"
 )
 
-// Upstream is where a server listens.
+// Upstream is where the server of a route listens: http://host:port/base, host:port,
+// h2c://host:port or unix:/path, with the variables of an instance in it. It is parsed
+// when it is read, so that At cannot fail. The zero Upstream is none.
 type Upstream struct {
+	Network  string // tcp or unix
+	H2C      bool   // HTTP/2 without TLS
+	PortFrom PortFrom
+
+	written         Text
+	host, port      Text // of tcp
+	socket          Text // of unix
+	base, authority Text
+}
+
+// PortFrom is what decides the port of an upstream.
+type PortFrom uint8
+
+// The origins of a port.
+const (
+	PortNone     PortFrom = iota // a unix socket has no port
+	PortFixed                    // the same for all instances
+	PortInstance                 // made of ${INSTANCE}
+	PortChosen                   // ${PORT}: a free one is chosen for each instance
+)
+
+// Endpoint is where one instance listens.
+type Endpoint struct {
 	Network  string // tcp or unix
 	Address  string // host:port, or a socket's path
 	BasePath string // "", or a path that begins with / and does not end with one
@@ -18,19 +43,53 @@ type Upstream struct {
 	Host     string // the authority: host:port as written, or localhost for a socket
 }
 
-// ParseUpstream reads http://host:port/base, host:port, h2c://host:port or unix:/path.
-func ParseUpstream(s string) (Upstream, error) {
+// Empty reports whether no upstream was given.
+func (u Upstream) Empty() bool { return u == Upstream{} }
+
+// String returns the upstream as it was written.
+func (u Upstream) String() string { return string(u.written) }
+
+// Varies reports whether two instances can have different upstreams.
+func (u Upstream) Varies() bool { return u.written.uses("PORT") || u.written.uses("INSTANCE") }
+
+// At returns where the instance with these variables listens.
+func (u Upstream) At(v Vars) Endpoint {
+	e := Endpoint{Network: u.Network, H2C: u.H2C, BasePath: u.base.Expand(v), Host: "localhost"}
+	if u.Network == "unix" {
+		e.Address = u.socket.Expand(v)
+		return e
+	}
+	e.Address = net.JoinHostPort(u.host.Expand(v), u.port.Expand(v))
+	e.Host = u.authority.Expand(v)
+	return e
+}
+
+// URL returns the URL of the endpoint's base path, without a slash at its end.
+func (e Endpoint) URL() string { return "http://" + e.Host + e.BasePath }
+
+// anInstance stands for any when an upstream is checked. The ports that are chosen
+// have five digits.
+var anInstance = Vars{Port: 10001, Name: "name"}
+
+// ParseUpstream parses an upstream. Its parts are cut as they are written, which no
+// variable changes, and checked as they are for one instance.
+func ParseUpstream(text Text) (Upstream, error) {
+	s := string(text)
+	u := Upstream{Network: "tcp", written: text}
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		// unix:///run/app.sock is a common way to write it.
 		if rest, ok := strings.CutPrefix(path, "//"); ok && strings.HasPrefix(rest, "/") {
 			path = rest
 		}
-		if err := checkSocket(path); err != nil {
+		u.Network, u.socket = "unix", Text(path)
+		if u.socket.uses("PORT") {
+			u.PortFrom = PortChosen
+		}
+		if err := checkSocket(u.socket.Expand(anInstance)); err != nil {
 			return Upstream{}, err
 		}
-		return Upstream{Network: "unix", Address: path, Host: "localhost"}, nil
+		return u, nil
 	}
-	u := Upstream{Network: "tcp"}
 	rest := s
 	if scheme, after, ok := strings.Cut(s, "://"); ok {
 		switch strings.ToLower(scheme) {
@@ -56,11 +115,10 @@ func ParseUpstream(s string) (Upstream, error) {
 	case authority == "":
 		return Upstream{}, errors.New("the host is missing: write host:port")
 	}
-	if err := checkPath(path, false); path != "" && err != nil {
+	if err := checkPath(Text(path).Expand(anInstance), false); path != "" && err != nil {
 		return Upstream{}, err
 	}
-	u.BasePath = strings.TrimRight(path, "/")
-	u.Host = authority
+	u.base = Text(strings.TrimRight(path, "/"))
 	host, port, err := net.SplitHostPort(authority)
 	if err != nil {
 		if rest == s { // no scheme, so no default port
@@ -73,15 +131,22 @@ func ParseUpstream(s string) (Upstream, error) {
 	}
 	if host == "" {
 		host = "127.0.0.1"
-		u.Host = net.JoinHostPort(host, port)
+		authority = net.JoinHostPort(host, port)
 	}
-	if err := checkHost(host); err != nil {
+	u.host, u.port, u.authority = Text(host), Text(port), Text(authority)
+	if err := checkHost(u.host.Expand(anInstance)); err != nil {
 		return Upstream{}, err
 	}
-	if err := checkPort(port, 1); err != nil {
+	if err := checkPort(u.port.Expand(anInstance), 1); err != nil {
 		return Upstream{}, err
 	}
-	u.Address = net.JoinHostPort(host, port)
+	u.PortFrom = PortFixed
+	switch {
+	case u.port.uses("PORT") || u.host.uses("PORT"):
+		u.PortFrom = PortChosen
+	case u.port.uses("INSTANCE"):
+		u.PortFrom = PortInstance
+	}
 	return u, nil
 }
 

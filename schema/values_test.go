@@ -105,7 +105,7 @@ func TestNetworks(t *testing.T) {
 }
 
 func TestUpstreams(t *testing.T) {
-	for text, want := range map[string]Upstream{
+	for text, want := range map[string]Endpoint{
 		"127.0.0.1:3000":               {Network: "tcp", Address: "127.0.0.1:3000", Host: "127.0.0.1:3000"},
 		"localhost:3000":               {Network: "tcp", Address: "localhost:3000", Host: "localhost:3000"},
 		":3000":                        {Network: "tcp", Address: "127.0.0.1:3000", Host: "127.0.0.1:3000"},
@@ -122,8 +122,9 @@ func TestUpstreams(t *testing.T) {
 		"unix:///run/app.sock":         {Network: "unix", Address: "/run/app.sock", Host: "localhost"},
 		"http://my_service.local:8080": {Network: "tcp", Address: "my_service.local:8080", Host: "my_service.local:8080"},
 	} {
-		if got, err := ParseUpstream(text); err != nil || got != want {
-			t.Errorf("%q is %+v, %v", text, got, err)
+		u, err := ParseUpstream(Text(text))
+		if got := u.At(Vars{}); err != nil || got != want {
+			t.Errorf("%q: got %+v, %v, want %+v", text, got, err, want)
 		}
 	}
 	for text, want := range map[string]string{
@@ -146,8 +147,38 @@ func TestUpstreams(t *testing.T) {
 		"[::1:80":                           "the port is missing",
 		"http://[::1":                       "is no host",
 	} {
-		if got, err := ParseUpstream(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is %+v, %v", text, got, err)
+		if got, err := ParseUpstream(Text(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %+v, %v, want an error that says %q", text, got, err, want)
+		}
+	}
+}
+
+func TestAnUpstreamKnowsWhereItsPortComesFrom(t *testing.T) {
+	one, two := Vars{Port: 10001, Number: 1, Name: "api"}, Vars{Port: 10002, Number: 2, Name: "api"}
+	for text, want := range map[string]struct {
+		from     PortFrom
+		varies   bool
+		one, two string
+	}{
+		"127.0.0.1:3000":             {PortFixed, false, "127.0.0.1:3000", "127.0.0.1:3000"},
+		"http://host":                {PortFixed, false, "host:80", "host:80"},
+		"http://host/${INSTANCE}":    {PortFixed, true, "host:80", "host:80"},
+		"http://127.0.0.1:${PORT}":   {PortChosen, true, "127.0.0.1:10001", "127.0.0.1:10002"},
+		":300${INSTANCE}":            {PortInstance, true, "127.0.0.1:3001", "127.0.0.1:3002"},
+		"h2c://${NAME}:80/$$x":       {PortFixed, false, "api:80", "api:80"},
+		"unix:/run/${NAME}":          {PortNone, false, "/run/api", "/run/api"},
+		"unix:/run/a${INSTANCE}":     {PortNone, true, "/run/a1", "/run/a2"},
+		"unix:/run/${PORT}/$${PORT}": {PortChosen, true, "/run/10001/${PORT}", "/run/10002/${PORT}"},
+	} {
+		u, err := ParseUpstream(Text(text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if got := u.PortFrom; got != want.from || u.Varies() != want.varies {
+			t.Errorf("%s: got port from %d, varies %t, want %d, %t", text, got, u.Varies(), want.from, want.varies)
+		} else if a, b := u.At(one).Address, u.At(two).Address; a != want.one || b != want.two {
+			t.Errorf("%s: got %s and %s, want %s and %s", text, a, b, want.one, want.two)
+		} else if u.String() != text {
+			t.Errorf("got %s, want %s", u, text)
 		}
 	}
 }
@@ -157,10 +188,11 @@ func FuzzUpstream(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		u, err := ParseUpstream(s)
+		upstream, err := ParseUpstream(Text(s))
 		if err != nil {
 			return
 		}
+		u := upstream.At(anInstance)
 		if u.Address == "" || u.Host == "" || strings.ContainsAny(u.Address+u.Host+u.BasePath, "\r\n") && u.Network == "tcp" || u.BasePath != "" && (u.BasePath[0] != '/' || strings.HasSuffix(u.BasePath, "/")) {
 			t.Errorf("%q is %+v", s, u)
 		}

@@ -122,7 +122,7 @@ func fetchFrom(s *stack, path string) error {
 		return fmt.Errorf("no instance: %w", err)
 	}
 	defer i.Release()
-	return fetch(i.Upstream() + path)
+	return fetch(i.Upstream().URL() + path)
 }
 
 func openFiles(t *testing.T) int {

@@ -20,7 +20,7 @@ type Instance struct {
 	recipe   *recipe
 	number   int
 	port     int
-	upstream string
+	upstream schema.Endpoint
 	conn     net.Conn
 	stdin    *os.File // of Spec.OpenStdin
 	child    *Child
@@ -61,8 +61,8 @@ func (i *Instance) PID() int { return i.child.PID() }
 // Port is its own port, or 0.
 func (i *Instance) Port() int { return i.port }
 
-// Upstream is where it listens, in the form that schema.ParseUpstream reads.
-func (i *Instance) Upstream() string { return i.upstream }
+// Upstream is where it listens, with Spec.Listens.
+func (i *Instance) Upstream() schema.Endpoint { return i.upstream }
 
 // Conn is the other end of the child's stdin and stdout, with Spec.Socketpair; nil
 // otherwise. It is closed at the end of the life; when the child ended by itself, not

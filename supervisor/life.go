@@ -152,7 +152,7 @@ func (s *slot) begin() (*Instance, error) {
 		}
 	}
 	if r.Listens {
-		i.upstream = r.Upstream.Expand(i.vars())
+		i.upstream = r.Upstream.At(i.vars())
 		removeStale(i.upstream)
 	}
 	below, above := i.environ()

@@ -125,7 +125,7 @@ func (p *probe) ask(ctx context.Context, i *Instance) error {
 func (p *probe) address(i *Instance) (network, address string) {
 	network, address = "tcp", p.TCP.Expand(i.vars())
 	if p.TCP == "${PORT}" {
-		if u, err := schema.ParseUpstream(i.upstream); i.upstream != "" && err == nil {
+		if u := i.upstream; i.recipe.Listens {
 			network, address = u.Network, u.Address
 		} else {
 			address = net.JoinHostPort("127.0.0.1", address)
@@ -143,9 +143,9 @@ func (p *probe) address(i *Instance) (network, address string) {
 func (p *probe) get(ctx context.Context, i *Instance, target string) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	if strings.HasPrefix(target, "/") {
-		u, err := schema.ParseUpstream(i.upstream)
-		if err != nil {
-			return fmt.Errorf("a path needs an upstream: %w", err)
+		u := i.upstream
+		if !i.recipe.Listens {
+			return errors.New("a path needs an upstream")
 		}
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, u.Network, u.Address)
@@ -154,7 +154,7 @@ func (p *probe) get(ctx context.Context, i *Instance, target string) error {
 			transport.Protocols = new(http.Protocols)
 			transport.Protocols.SetUnencryptedHTTP2(true)
 		}
-		target = "http://" + u.Host + u.BasePath + target
+		target = u.URL() + target
 	} else if _, err := url.Parse(target); err != nil {
 		return err
 	}

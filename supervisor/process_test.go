@@ -105,7 +105,7 @@ func TestOneThatIsUnreadyGetsNoCallsUntilItIsReadyAgain(t *testing.T) {
 	s := newStack(t, spec)
 	i := s.acquire("api")
 	defer i.Release()
-	url := i.Upstream()
+	url := i.Upstream().URL()
 	s.mustGet("api", "/sick")
 	s.awaitState("api", Unready)
 	if _, err := s.Process("api").Acquire(context.Background(), time.Millisecond); failure.Of(err).State != "unready" {
@@ -365,7 +365,7 @@ func TestAFixedPortInUseIsSaidWithItsHolder(t *testing.T) {
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
 	fixed := server(t, "fixed", "serve")
-	fixed.Upstream = schema.Text("http://127.0.0.1:" + strconv.Itoa(port))
+	fixed.Upstream = upstream(t, "http://127.0.0.1:"+strconv.Itoa(port))
 	s := newStack(t, fixed, server(t, "other", "serve"))
 	// A child that is just being started has the socket for a moment too.
 	want := fmt.Sprintf("port %d is taken by process %d", port, os.Getpid())
@@ -383,7 +383,7 @@ func TestWithAFixedPortTheOldOneLeavesFirstAndCallsWait(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	spec := server(t, "api", "serve")
-	spec.Upstream = schema.Text("127.0.0.1:" + strconv.Itoa(port))
+	spec.Upstream = upstream(t, "127.0.0.1:"+strconv.Itoa(port))
 	s := newStack(t, spec)
 	before := s.mustGet("api", "/")
 	spec.Process.Env = map[string]schema.Text{"BE": "serve", "MORE": "1"}

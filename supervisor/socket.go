@@ -14,9 +14,8 @@ import (
 // removeStale removes the socket at which an instance is to listen, if it is one that a
 // killed life has left: most servers cannot listen where a file stands. What somebody
 // serves, and what is no socket, stays; the child will say.
-func removeStale(upstream string) {
-	u, err := schema.ParseUpstream(upstream)
-	if err != nil || u.Network != "unix" {
+func removeStale(u schema.Endpoint) {
+	if u.Network != "unix" {
 		return
 	}
 	info, err := os.Lstat(u.Address)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 func TestASocketThatAKilledServerLeftIsRemoved(t *testing.T) {
@@ -14,21 +16,21 @@ func TestASocketThatAKilledServerLeftIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.SetUnlinkOnClose(false)
-	removeStale("unix:" + path)
+	removeStale(schema.Endpoint{Network: "unix", Address: path})
 	if _, err := os.Lstat(path); err != nil {
 		t.Error("one that is served was removed")
 	}
 	_ = l.Close()
-	removeStale("unix:" + path)
+	removeStale(schema.Endpoint{Network: "unix", Address: path})
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("one that is left over was not")
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	removeStale("unix:" + path)
+	removeStale(schema.Endpoint{Network: "unix", Address: path})
 	if _, err := os.Lstat(path); err != nil {
 		t.Error("a file that is no socket was removed")
 	}
-	removeStale("http://127.0.0.1:1")
+	removeStale(schema.Endpoint{Network: "tcp", Address: "127.0.0.1:1"})
 }

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"reflect"
@@ -30,15 +29,15 @@ type Spec struct {
 	Mode    schema.Mode // of a route, for Status
 	Process schema.Process
 
-	Start      time.Duration // from start to ready; 0 is no bound
-	Listens    bool          // it serves Upstream; a port is chosen and given as PORT unless Upstream fixes one
-	Upstream   schema.Text   // as written; empty is http://127.0.0.1:${PORT}
-	Socketpair bool          // stdin and stdout are one end of a socketpair; Instance.Conn is the other
-	OpenStdin  bool          // stdin is a pipe on which nothing comes and which does not end before the child
-	SharedPort bool          // somebody else may listen on a fixed port already, and serve it
-	Capacity   int           // calls at once per instance; 0 is no limit
-	Warm       int           // processes of a forking route started ahead of their request
-	OneOutput  bool          // stderr of those is one with stdout
+	Start      time.Duration   // from start to ready; 0 is no bound
+	Listens    bool            // it serves Upstream; a port is chosen and given as PORT unless Upstream fixes one
+	Upstream   schema.Upstream // the zero value is http://127.0.0.1:${PORT}
+	Socketpair bool            // stdin and stdout are one end of a socketpair; Instance.Conn is the other
+	OpenStdin  bool            // stdin is a pipe on which nothing comes and which does not end before the child
+	SharedPort bool            // somebody else may listen on a fixed port already, and serve it
+	Capacity   int             // calls at once per instance; 0 is no limit
+	Warm       int             // processes of a forking route started ahead of their request
+	OneOutput  bool            // stderr of those is one with stdout
 }
 
 // Equal reports whether s and o are the same in all that they say.
@@ -83,12 +82,10 @@ func prepare(s Spec) (*recipe, error) {
 		}
 	}
 	if s.Listens {
-		if r.Upstream == "" {
-			r.Upstream = "http://127.0.0.1:${PORT}"
+		if r.Upstream.Empty() {
+			r.Upstream = ownPort
 		}
-		if err := r.address(); err != nil {
-			return fail(fmt.Errorf("upstream: %w", err))
-		}
+		r.chooseRule()
 	} else if r.uses("${PORT}") {
 		r.port = portChosen
 	}
@@ -96,8 +93,7 @@ func prepare(s Spec) (*recipe, error) {
 	case s.Socketpair:
 		r.overlap = true
 	case s.Listens:
-		one, other := schema.Vars{Port: 1, Number: 0, Name: s.Name}, schema.Vars{Port: 2, Number: 1, Name: s.Name}
-		r.overlap = r.Upstream.Expand(one) != r.Upstream.Expand(other)
+		r.overlap = r.Upstream.Varies()
 	default:
 		// Two of a service at once may both want what one has: a port, a file. They
 		// run at once only where they are told apart or there are several anyway.
@@ -109,38 +105,26 @@ func prepare(s Spec) (*recipe, error) {
 	return r, nil
 }
 
-// address finds out whether the upstream has a port of its own.
-func (r *recipe) address() error {
-	low, err := schema.ParseUpstream(r.Upstream.Expand(schema.Vars{Port: 10001, Name: r.Name}))
-	if err != nil {
-		return err
-	}
-	high, err := schema.ParseUpstream(r.Upstream.Expand(schema.Vars{Port: 10002, Name: r.Name}))
-	if err != nil {
-		return err
-	}
-	if low.Address != high.Address {
+// ownPort is the upstream of a server that listens on the port it is given.
+var ownPort, _ = schema.ParseUpstream("http://127.0.0.1:${PORT}")
+
+// chooseRule sets how a server comes by its port.
+func (r *recipe) chooseRule() {
+	switch r.Upstream.PortFrom {
+	case schema.PortChosen:
 		r.port = portChosen
-		return nil
-	}
-	if low.Network == "tcp" {
-		host, port, err := net.SplitHostPort(low.Address)
-		if err != nil {
-			return err
-		}
-		n, err := strconv.Atoi(port)
-		if err != nil {
-			return errors.New("the port is no number")
-		}
+		return
+	case schema.PortFixed, schema.PortInstance:
+		host, port, _ := net.SplitHostPort(r.Upstream.At(schema.Vars{Name: r.Name}).Address)
 		if ip := net.ParseIP(host); host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+			n, _ := strconv.Atoi(port)
 			r.port, r.fixed, r.host = portFixed, n, host
-			return nil
+			return
 		}
 	}
 	if r.uses("${PORT}") {
 		r.port = portChosen // for something else than its upstream
 	}
-	return nil
 }
 
 // uses reports whether what stands for variable is in a text of the process.

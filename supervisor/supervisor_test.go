@@ -99,7 +99,7 @@ func (s *stack) get(name, path string) (string, error) {
 		return "", err
 	}
 	defer i.Release()
-	return read(i.Upstream() + path)
+	return read(i.Upstream().URL() + path)
 }
 
 // await waits until ok says so of the process's status.
@@ -294,7 +294,7 @@ func (s *stack) getAgain(name, path string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		got, err := read(i.Upstream() + path)
+		got, err := read(i.Upstream().URL() + path)
 		if err != nil && i.Suspect(context.Background()) {
 			i.Release()
 			continue
@@ -321,4 +321,14 @@ func read(url string) (string, error) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	return string(b), err
+}
+
+// upstream parses text.
+func upstream(t *testing.T, text string) schema.Upstream {
+	t.Helper()
+	u, err := schema.ParseUpstream(schema.Text(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }

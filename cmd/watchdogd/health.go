@@ -53,14 +53,12 @@ func (d *daemon) couldAnswer(r *schema.Route) error {
 	e := &failure.Error{Kind: failure.NotReady, Route: r.Name}
 	switch {
 	case r.Mode == schema.HTTP: // run elsewhere
-		up, err := schema.ParseUpstream(string(r.Upstream))
+		up := r.Upstream.At(schema.Vars{Name: r.Name})
+		c, err := new(net.Dialer).DialContext(ctx, up.Network, up.Address)
 		if err == nil {
-			var c net.Conn
-			if c, err = new(net.Dialer).DialContext(ctx, up.Network, up.Address); err == nil {
-				return c.Close()
-			}
+			return c.Close()
 		}
-		e.Detail = "its upstream " + string(r.Upstream) + " takes no connection"
+		e.Detail = "its upstream " + r.Upstream.String() + " takes no connection"
 		e.Cause = err
 		return e
 	case r.Forks():
