@@ -16,13 +16,14 @@ import (
 )
 
 // FromEnv reads the environment of an image that was built for of-watchdog or for the
-// classic watchdog of OpenFaaS: another way to write the same Config, so that nothing
-// below asks where it came from. Parse of its Marshal equals it.
+// classic watchdog of OpenFaaS. It is another way to write the same Config, so nothing
+// below has to ask where a Config came from: Parse of its Marshal equals it.
 //
-// The variables, their aliases, which goes before which, and how numbers are written
-// are theirs. What cannot be read, and what has no effect, is told in Notes; what
-// their programs would not have started with, or what would serve nobody, is an error,
-// one line for each. The paths in it are relative to the working directory.
+// The variables, their aliases and precedence, and the formats of their values are those
+// of the two watchdogs. Values that cannot be parsed and variables without effect are
+// listed in Notes. What those programs would not have started with, or what could not
+// serve any request, is an error of one line each. Relative paths are resolved against
+// the working directory.
 //
 // program is the name that this program was started by: as fwatchdog an image that sets
 // no mode is one of the classic watchdog.
@@ -45,10 +46,10 @@ func FromEnv(environ []string, program string) (*Config, Notes, error) {
 	v.auth(r)
 	here, err := os.Getwd()
 	if err != nil {
-		here, err = syscall.Getwd() // of the kernel, which knows also where we cannot look
+		here, err = syscall.Getwd() // ask the kernel, which also works in a folder that we cannot read
 	}
 	if err != nil {
-		v.fail(fmt.Errorf("the working directory cannot be told: %w", err))
+		v.fail(fmt.Errorf("get the working directory: %w", err))
 	}
 	c.Health.LockFile, r.Root = absoluteFrom(here, c.Health.LockFile), absoluteFrom(here, r.Root)
 	r.complete(here, r.Mode != Static)
@@ -71,7 +72,7 @@ func InEnv(environ []string) bool {
 	return false
 }
 
-// Migrate writes the environment as a file, with what has no effect there as comments.
+// Migrate writes the environment as a file, with the Notes as comments.
 func Migrate(environ []string, program string) ([]byte, error) {
 	c, notes, err := FromEnv(environ, program)
 	if err != nil {
@@ -82,7 +83,7 @@ func Migrate(environ []string, program string) ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "# From the environment of %s: %s.\n", notes.Dialect, notes.Why)
+	fmt.Fprintf(&out, "# Migrated from environment variables, read as %s: %s.\n", notes.Dialect, notes.Why)
 	for _, n := range notes.Notes {
 		fmt.Fprintf(&out, "# %s\n", strings.Map(oneLine, n.String()))
 	}
@@ -103,23 +104,23 @@ const (
 	Classic    = "classic-watchdog"
 )
 
-// Notes are what somebody who moves an image should know.
+// Notes are what an operator who moves an image should know.
 type Notes struct {
 	Dialect string // OfWatchdog or Classic
-	Why     string // that one, in one phrase
+	Why     string // the reason for that dialect, in one phrase
 	Notes   []Note // in the order of their names
 }
 
-// Note is said of one variable.
+// Note is about one variable.
 type Note struct{ Name, Value, Message string }
 
-// String is the note in one line.
+// String returns the note in one line.
 func (n Note) String() string { return fmt.Sprintf("%s=%s %s", n.Name, quote(n.Value), n.Message) }
 
 // fwatchdog is the name of the program in the images of both watchdogs.
 const fwatchdog = "fwatchdog"
 
-// chooseDialect decides which of the two programs the image was built for. Public images
+// chooseDialect decides which of the two watchdogs the image was built for. Public images
 // of of-watchdog set mode; those of the classic watchdog, which does not read it, do not.
 func (v *variables) chooseDialect(program string) {
 	switch mode := v.values["mode"]; mode {
@@ -149,7 +150,7 @@ func (v *variables) chooseDialect(program string) {
 
 func (v *variables) classic() bool { return v.notes.Dialect == Classic }
 
-// atLeast0 is none for what is negative.
+// atLeast0 returns d, or 0 (none) if d is negative.
 func atLeast0(d time.Duration) Duration { return Duration(max(d, 0)) }
 
 func (v *variables) name(c *Config, r *Route) {
@@ -170,23 +171,23 @@ func (v *variables) server(c *Config) {
 	port := v.int("port", 8080)
 	switch {
 	case port < 0 && v.classic():
-		v.note("port", "is no port: 8080 holds")
+		v.note("port", "is not a valid port; using 8080")
 		port = 8080
 	case port < 0 || port > 65535:
-		v.wrong("port", v.values["port"], "is no port: it is a number from 0 to 65535")
+		v.wrong("port", v.values["port"], "is not a valid port; write a number from 0 to 65535")
 	}
 	c.Server.Listen = Strings{fmt.Sprintf(":%d", port)}
 
-	// The caller is the gateway.
+	// The peer is the gateway.
 	c.Server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 
 	read := v.duration("read_timeout", 30*time.Second)
 	write := v.duration("write_timeout", 30*time.Second)
 	interval := v.duration("healthcheck_interval", write)
 	if write == 0 && !v.classic() {
-		v.wrong("write_timeout", v.values["write_timeout"], "must be longer than 0: write a time such as 30s, or take it out for that")
+		v.wrong("write_timeout", v.values["write_timeout"], "must be longer than 0; write a duration such as 30s, or unset it for the default of 30s")
 	}
-	// net/http takes the read timeout for what has none of its own.
+	// net/http uses the read timeout where no other is set.
 	c.Server.Timeouts = ServerTimeouts{Header: atLeast0(read), Read: atLeast0(read), Idle: atLeast0(read), Write: atLeast0(write)}
 	c.Server.Drain = Drain{Delay: atLeast0(interval), Timeout: atLeast0(write)}
 	if write == 0 {
@@ -202,7 +203,7 @@ func (v *variables) server(c *Config) {
 	}
 	if c.Metrics.Listen != "" && clash(c.Metrics.Listen, c.Server.Listen[0]) {
 		c.Metrics.Listen = ""
-		v.note("port", "is the port of the metrics too, which are not served: metrics_port moves them")
+		v.note("port", "is also the metrics port; metrics are not served: set metrics_port to another port")
 	}
 	c.Admin.Optional = true
 }
@@ -222,7 +223,7 @@ func (v *variables) health(c *Config) {
 	}
 }
 
-// LockFile is the lock file of an image, from the variables that env looks up.
+// LockFile returns the path of an image's lock file, from the variables that env looks up.
 func LockFile(env func(string) (string, bool)) string {
 	dir, _ := env("TMPDIR")
 	if dir == "" {
@@ -239,14 +240,14 @@ func (v *variables) log(c *Config) {
 		return
 	}
 	c.Log.Prefix = v.parsedBool("prefix_logs", true)
-	// The README has another name than the program.
+	// of-watchdog's README calls it log_call_id; the program reads log_callid.
 	c.Log.CallID = v.parsedBool("log_call_id", v.parsedBool("log_callid", false))
 	if value, ok := v.get("log_buffer_size"); ok {
 		switch n, err := strconv.Atoi(value); {
 		case err != nil:
-			v.wrong("log_buffer_size", value, "is no number: write it in digits")
+			v.wrong("log_buffer_size", value, "is not a number; write digits only")
 		case n == 0:
-			v.note("log_buffer_size", "would log nothing: 65536 holds")
+			v.note("log_buffer_size", "would log nothing; using 65536")
 		default:
 			c.Log.Line = Size(max(n, 0)) // negative is unlimited
 		}
@@ -260,10 +261,10 @@ func (v *variables) limits(r *Route) {
 	}
 }
 
-// route reads what of-watchdog makes of a function.
+// route reads the variables that of-watchdog has for a function.
 func (v *variables) route(c *Config, r *Route) {
 	exec := v.duration("exec_timeout", 30*time.Second)
-	// Calls wait for a server that starts for as long as they may last.
+	// Requests wait for a starting server for as long as they may last.
 	r.Timeouts.Exec, r.Timeouts.Queue = atLeast0(exec), atLeast0(exec)
 	mode, _ := v.get("mode")
 	if mode == "" {
@@ -286,16 +287,16 @@ func (v *variables) route(c *Config, r *Route) {
 		r.BufferBody = buffer || old
 		v.supervised(r)
 	case Afterburn:
-		r.Timeouts.Queue = 0 // one call at a time, for whoever waits
+		r.Timeouts.Queue = 0 // one request at a time; the others wait
 		v.supervised(r)
 	default:
-		why := "is no mode: it is http, streaming, serializing, afterburn, static or classic"
+		why := "is not a mode; write http, streaming, serializing, afterburn, static or classic"
 		if mode == "inproc" {
-			why = "runs a handler inside of of-watchdog, as a Go library: such a program has no need of a watchdog here, build it as a server of its own and use mode=http"
+			why = "is for Go programs that use of-watchdog as a library; build the program as an HTTP server and set mode=http"
 		}
 		v.wrong("mode", mode, why)
 	}
-	name := "function_process" // goes before the other, even if it is empty
+	name := "function_process" // takes precedence, even if it is empty
 	command, ok := v.get(name)
 	if !ok {
 		name = "fprocess"
@@ -304,14 +305,14 @@ func (v *variables) route(c *Config, r *Route) {
 	v.command(r, name, command)
 }
 
-// command splits a command as there: at single blanks, with no quotes.
+// command splits a command as the watchdogs do: at single spaces, without quotes.
 func (v *variables) command(r *Route, name, command string) {
 	if strings.TrimSpace(command) == "" {
-		v.fail(fmt.Errorf("provide a \"function_process\" or \"fprocess\" environmental variable for your function: %s is not set, or empty", name))
+		v.fail(fmt.Errorf("no program to run: %s is not set or is empty; provide a \"function_process\" or \"fprocess\" environmental variable for your function", name))
 		return
 	}
 	if command[0] == ' ' {
-		v.wrong(name, command, "begins with a blank, and so with an empty word for the program")
+		v.wrong(name, command, "starts with a space, which leaves the program name empty; remove the space")
 		return
 	}
 	for word := range strings.SplitSeq(command, " ") {
@@ -327,14 +328,14 @@ func (v *variables) static(c *Config, r *Route) {
 	case !ok:
 		root = "/home/app/public"
 	case root == "":
-		v.fail(errors.New("static_path is empty: mode=static needs a folder"))
+		v.fail(errors.New("static_path is empty; set it to the folder to serve, or unset it for /home/app/public"))
 	}
 	r.Root = root
 }
 
-// forking reads what is for a process for each call.
+// forking reads the variables for a process that is started per request.
 func (v *variables) forking(r *Route) {
-	// They kill at once; a function may say goodbye, but is gone within a second.
+	// The originals kill at once. Here the function may clean up, but is gone within a second.
 	r.Stop.Grace = Duration(500 * time.Millisecond)
 	if warm, ok := v.ownInt("warm", 0, 10000); ok {
 		r.Warm = warm
@@ -350,20 +351,20 @@ func (v *variables) forking(r *Route) {
 	}
 }
 
-// supervised reads what is for a process that runs on.
+// supervised reads the variables for a long-lived process.
 func (v *variables) supervised(r *Route) {
-	r.Timeouts.Start = 0 // they wait for ever
+	r.Timeouts.Start = 0 // of-watchdog waits without a limit
 	if policy, ok := v.ownWord("restart", "always", "on-failure"); ok {
 		r.Restart.Policy = policy
 	} else {
-		// Its end is ours, and the orchestrator starts the container again.
+		// When the function exits the container does, and the orchestrator starts it again.
 		r.Restart.GiveUp.Exits, r.Restart.Then = 1, "exit"
 	}
 	if replicas, ok := v.ownInt("replicas", 1, 10000); ok {
 		r.Replicas.Min, r.Replicas.Max = replicas, replicas
 	}
 	if r.Mode == HTTP && r.Replicas.Max > 1 && !r.Upstream.Empty() && !r.Upstream.Varies() {
-		v.wrong("replicas", v.values["replicas"], fmt.Sprintf("cannot all listen on %s: write ${PORT} for the port in http_upstream_url, and have the function listen on $PORT", r.Upstream))
+		v.wrong("replicas", v.values["replicas"], fmt.Sprintf("cannot all listen on %s; write ${PORT} for the port in http_upstream_url, and have the function listen on $PORT", r.Upstream))
 	}
 }
 
@@ -384,14 +385,14 @@ func (v *variables) upstream(r *Route) {
 			address = "unix:" + full
 		}
 	}
-	// A port that is chosen for each instance is ours alone, and means nothing there.
+	// ${PORT}, the port chosen for each instance, is an extension of ours.
 	var err error
 	if r.Upstream, err = ParseUpstream(Text(strings.ReplaceAll(string(Literal(address)), "$${PORT}", "${PORT}"))); err != nil {
-		v.wrong(name, upstream, fmt.Sprintf("is no upstream: %v", err))
+		v.wrong(name, upstream, fmt.Sprintf("is not a valid upstream: %v", err))
 	}
 }
 
-// classicRoute reads what the classic watchdog makes of a function.
+// classicRoute reads the variables that the classic watchdog has for a function.
 func (v *variables) classicRoute(c *Config, r *Route) {
 	r.Mode = Serializing
 	r.Timeouts.Exec = atLeast0(v.duration("exec_timeout", 0))
@@ -406,20 +407,20 @@ func (v *variables) classicRoute(c *Config, r *Route) {
 	if v.bool("marshal_request", false) {
 		r.Request = "json"
 	}
-	r.ContentType = "auto" // that of the request, else by the look of it
+	r.ContentType = "auto" // that of the request, otherwise detected from the body
 	if value, ok := v.get("content_type"); ok {
 		r.ContentType = value
 	}
 	v.forking(r)
 	if r.Request == "json" && r.Form != "" {
-		v.note("form", "has no effect: with marshal_request the whole request is one JSON object already")
+		v.note("form", "has no effect; with marshal_request the whole request is one JSON object already")
 		r.Form = ""
 	}
 	command, _ := v.get("fprocess")
 	v.command(r, "fprocess", command)
 }
 
-// auth reads whose tokens are wanted.
+// auth reads which tokens are accepted.
 func (v *variables) auth(r *Route) {
 	on, local, debug := v.bool("jwt_auth", false), v.bool("jwt_auth_local", false), v.bool("jwt_auth_debug", false)
 	if !on {
@@ -437,22 +438,22 @@ func (v *variables) auth(r *Route) {
 		}
 	}
 	if name == "" || namespace == "" {
-		v.fail(errors.New("jwt_auth needs OPENFAAS_NAME and OPENFAAS_NAMESPACE, to know which permissions are this function's"))
+		v.fail(errors.New("jwt_auth needs OPENFAAS_NAME and OPENFAAS_NAMESPACE to find the permissions for this function; set both"))
 	}
 	auth.Function = namespace + ":" + name
 	r.Auth.OpenFaaS = &auth
 }
 
-// unused tells of the variables of either watchdog that did nothing.
+// unused notes the variables of either watchdog that had no effect.
 func (v *variables) unused() {
 	for _, name := range theirs {
 		if _, there := v.values[name]; there && !v.used[name] {
-			v.note(name, "has no effect here")
+			v.note(name, "has no effect in this mode")
 		}
 	}
 }
 
-// theirs are the variables that one of the two watchdogs, or of their READMEs, knows.
+// theirs are the variables that either watchdog reads, or its README lists.
 var theirs = []string{
 	"function_process", "fprocess", "mode", "http_upstream_url", "upstream_url", "http_buffer_req_body", "buffer_http",
 	"read_timeout", "write_timeout", "exec_timeout", "healthcheck_interval", "port", "content_type", "static_path",

@@ -323,29 +323,29 @@ func fromEnvAgain(t testing.TB, c *Config) {
 
 func TestWhatCannotServeIsAnErrorWithNameAndValue(t *testing.T) {
 	for environ, want := range map[string]string{
-		"fprocess=":                      `provide a "function_process" or "fprocess" environmental variable for your function: fprocess is not set, or empty`,
-		"mode=streaming":                 `provide a "function_process" or "fprocess" environmental variable for your function: fprocess is not set, or empty`,
-		"function_process=|fprocess=cat": `provide a "function_process" or "fprocess" environmental variable for your function: function_process is not set, or empty`,
-		"fprocess= cat":                  `fprocess=" cat" begins with a blank, and so with an empty word for the program`,
-		"mode=classic":                   `provide a "function_process" or "fprocess" environmental variable for your function: fprocess is not set, or empty`,
-		"fprocess=cat|mode=HTTP":         `mode="HTTP" is no mode: it is http, streaming, serializing, afterburn, static or classic`,
-		"mode=inproc":                    `mode="inproc" runs a handler inside of of-watchdog, as a Go library`,
+		"fprocess=":                      `no program to run: fprocess is not set or is empty; provide a "function_process" or "fprocess" environmental variable for your function`,
+		"mode=streaming":                 `no program to run: fprocess is not set or is empty; provide a "function_process" or "fprocess" environmental variable for your function`,
+		"function_process=|fprocess=cat": `no program to run: function_process is not set or is empty; provide a "function_process" or "fprocess" environmental variable for your function`,
+		"fprocess= cat":                  `fprocess=" cat" starts with a space, which leaves the program name empty`,
+		"mode=classic":                   `no program to run: fprocess is not set or is empty; provide a "function_process" or "fprocess" environmental variable for your function`,
+		"fprocess=cat|mode=HTTP":         `mode="HTTP" is not a mode; write http, streaming, serializing, afterburn, static or classic`,
+		"mode=inproc":                    `mode="inproc" is for Go programs that use of-watchdog as a library`,
 		"fprocess=cat|mode=http":         `for "mode=http" you must specify a valid URL for "http_upstream_url"`,
 		"fprocess=cat|mode=http|http_upstream_url=|upstream_url=http://a:1": `for "mode=http" you must specify a valid URL for "http_upstream_url"`,
-		"fprocess=cat|mode=http|upstream_url=https://a":                     `upstream_url="https://a" is no upstream: https upstreams are not spoken to`,
+		"fprocess=cat|mode=http|upstream_url=https://a":                     `upstream_url="https://a" is not a valid upstream: https upstreams are not spoken to`,
 		"fprocess=cat|mode=http|upstream_url=a:1|replicas=2":                `replicas="2" cannot all listen on a:1`,
-		"fprocess=cat|port=abc":                                             `port="abc" is no number`,
-		"fprocess=cat|port=99999":                                           `port="99999" is no port: it is a number from 0 to 65535`,
-		"fprocess=cat|port=-1":                                              `port="-1" is no port`,
-		"fprocess=cat|max_inflight=many":                                    `max_inflight="many" is no number`,
-		"fprocess=cat|log_buffer_size=x":                                    `log_buffer_size="x" is no number`,
-		"fprocess=cat|log_buffer_size=":                                     `log_buffer_size="" is no number`,
+		"fprocess=cat|port=abc":                                             `port="abc" is not a number`,
+		"fprocess=cat|port=99999":                                           `port="99999" is not a valid port; write a number from 0 to 65535`,
+		"fprocess=cat|port=-1":                                              `port="-1" is not a valid port`,
+		"fprocess=cat|max_inflight=many":                                    `max_inflight="many" is not a number`,
+		"fprocess=cat|log_buffer_size=x":                                    `log_buffer_size="x" is not a number`,
+		"fprocess=cat|log_buffer_size=":                                     `log_buffer_size="" is not a number`,
 		"fprocess=cat|write_timeout=0":                                      `write_timeout="0" must be longer than 0`,
 		"fprocess=cat|write_timeout=0s":                                     `write_timeout="0s" must be longer than 0`,
-		"fprocess=cat|mode=static|static_path=":                             `static_path is empty: mode=static needs a folder`,
+		"fprocess=cat|mode=static|static_path=":                             `static_path is empty; set it to the folder to serve`,
 		"fprocess=cat|jwt_auth=true":                                        `jwt_auth needs OPENFAAS_NAME and OPENFAAS_NAMESPACE`,
-		"fprocess=cat\xff":                                                  `the value of fprocess is no text: it is not UTF-8`,
-		"mode=classic|fprocess=cat|port=x":                                  `port="x" is no number`,
+		"fprocess=cat\xff":                                                  `the value of fprocess is not valid UTF-8 text`,
+		"mode=classic|fprocess=cat|port=x":                                  `port="x" is not a number`,
 	} {
 		_, _, err := FromEnv(strings.Split(environ, "|"), "watchdogd")
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -359,22 +359,22 @@ func TestWhatCannotServeIsAnErrorWithNameAndValue(t *testing.T) {
 }
 
 func TestWhatDoesNothingIsNoted(t *testing.T) {
-	_, _, notes := fromEnv(t, "fprocess=cat", "exec_timeout=abc", "suppress_lock=yes", "prefix_logs=x", "port=8081", "write_debug=true",
+	_, _, notes := fromEnv(t, "fprocess=cat", "mode=streaming", "exec_timeout=abc", "suppress_lock=yes", "prefix_logs=x", "port=8081", "write_debug=true",
 		"read_timeout=", "queue=emails", "combined_output=x", "upstream_url=http://a:1", "PATH=/bin", "afterburn=true", "no pair", "=x=y", "exec_timeout=3")
 	var lines []string
 	for _, n := range notes.Notes {
 		lines = append(lines, n.String())
 	}
 	want := []string{
-		`afterburn="true" has no effect here`,
-		`combined_output="x" has no effect here`,
-		`exec_timeout="abc" is no duration: 30s holds`,
-		`port="8081" is the port of the metrics too, which are not served: metrics_port moves them`,
-		`prefix_logs="x" is no boolean: true holds`,
-		`queue="emails" has no effect: it is not a number from -1 to 2147483647`,
-		`suppress_lock="yes" counts as false: only true and 1 are true, as there`,
-		`upstream_url="http://a:1" has no effect here`,
-		`write_debug="true" has no effect here`,
+		`afterburn="true" has no effect in this mode`,
+		`combined_output="x" has no effect in this mode`,
+		`exec_timeout="abc" is not a valid duration; using 30s`,
+		`port="8081" is also the metrics port; metrics are not served: set metrics_port to another port`,
+		`prefix_logs="x" is not a valid boolean; using true`,
+		`queue="emails" has no effect; it is not a number from -1 to 2147483647`,
+		`suppress_lock="yes" is treated as false; of-watchdog accepts only "true" and "1"`,
+		`upstream_url="http://a:1" has no effect in this mode`,
+		`write_debug="true" has no effect in this mode`,
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("noted is\n%s\nand not\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
@@ -393,7 +393,7 @@ func TestMigrateIsAFileWithComments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "# From the environment of of-watchdog: mode=http.\n# exec_timeout=\"abc\\ndef\" is no duration: 30s holds\n# write_debug=\"true\" has no effect here\nname: function\n"; !strings.HasPrefix(string(out), want) {
+	if want := "# Migrated from environment variables, read as of-watchdog: mode=http.\n# exec_timeout=\"abc\\ndef\" is not a valid duration; using 30s\n# write_debug=\"true\" has no effect in this mode\nname: function\n"; !strings.HasPrefix(string(out), want) {
 		t.Errorf("it is\n%s", out)
 	}
 	if _, err := parse("watchdog.yaml", out, nothing, nil); err != nil {

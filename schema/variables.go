@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// variables are the environment, while it is read.
+// variables is the environment while FromEnv reads it.
 type variables struct {
 	values map[string]string
 	used   map[string]bool
@@ -22,7 +22,7 @@ func newVariables(environ []string) *variables {
 	v := &variables{values: make(map[string]string, len(environ)), used: make(map[string]bool)}
 	for _, pair := range environ {
 		name, value, ok := strings.Cut(pair, "=")
-		// As os.Environ does: of two the first counts.
+		// As in os.Environ, the first of two counts.
 		if _, twice := v.values[name]; ok && name != "" && !twice {
 			v.values[name] = value
 		}
@@ -30,12 +30,12 @@ func newVariables(environ []string) *variables {
 	return v
 }
 
-// get looks a variable up. To the classic watchdog an empty one is not set.
+// get looks up a variable. For the classic watchdog an empty one counts as not set.
 func (v *variables) get(name string) (string, bool) {
 	value, ok := v.values[name]
 	v.used[name] = v.used[name] || ok
 	if ok && !utf8.ValidString(value) {
-		v.fail(fmt.Errorf("the value of %s is no text: it is not UTF-8", name))
+		v.fail(fmt.Errorf("the value of %s is not valid UTF-8 text", name))
 		return "", false
 	}
 	return value, ok && (value != "" || !v.classic())
@@ -52,9 +52,9 @@ func (v *variables) note(name, message string) {
 	v.notes.Notes = append(v.notes.Notes, Note{name, v.values[name], message})
 }
 
-// duration reads a whole number of seconds, or a duration as Go writes them, which
-// may be negative. An empty one is not set; one that cannot be read is told of, and
-// the default holds, as there.
+// duration reads a whole number of seconds, or a duration in Go's format, which may be
+// negative. An empty one counts as not set. One that cannot be parsed is noted, and the
+// default is used, as in of-watchdog.
 func (v *variables) duration(name string, otherwise time.Duration) time.Duration {
 	value, _ := v.get(name)
 	if value == "" {
@@ -66,11 +66,15 @@ func (v *variables) duration(name string, otherwise time.Duration) time.Duration
 	if d, err := time.ParseDuration(value); err == nil {
 		return d
 	}
-	v.note(name, fmt.Sprintf("is no duration: %s holds", otherwise))
+	using := "no limit"
+	if otherwise > 0 {
+		using = otherwise.String()
+	}
+	v.note(name, "is not a valid duration; using "+using)
 	return otherwise
 }
 
-// bool reads a boolean that is true by exactly these words.
+// bool reads a boolean that is true only if it is one of these words.
 func (v *variables) bool(name string, otherwise bool) bool {
 	value, _ := v.get(name)
 	switch {
@@ -80,16 +84,16 @@ func (v *variables) bool(name string, otherwise bool) bool {
 		return true
 	}
 	if value != "false" && value != "0" {
-		message := "counts as false: only true and 1 are true, as there"
+		message := `is treated as false; of-watchdog accepts only "true" and "1"`
 		if v.classic() {
-			message = "counts as false: only true is true, as there"
+			message = `is treated as false; the classic watchdog accepts only "true"`
 		}
 		v.note(name, message)
 	}
 	return false
 }
 
-// parsedBool reads a boolean as Go reads one.
+// parsedBool reads a boolean as strconv.ParseBool does.
 func (v *variables) parsedBool(name string, otherwise bool) bool {
 	value, _ := v.get(name)
 	if value == "" {
@@ -97,13 +101,13 @@ func (v *variables) parsedBool(name string, otherwise bool) bool {
 	}
 	b, err := strconv.ParseBool(value)
 	if err != nil {
-		v.note(name, fmt.Sprintf("is no boolean: %t holds", otherwise))
+		v.note(name, fmt.Sprintf("is not a valid boolean; using %t", otherwise))
 		return otherwise
 	}
 	return b
 }
 
-// int reads a whole number. One that is none is an error: their programs took it for 0.
+// int reads a whole number. Any other value is an error: the originals read it as 0.
 func (v *variables) int(name string, otherwise int) int {
 	value, _ := v.get(name)
 	if value == "" {
@@ -111,21 +115,21 @@ func (v *variables) int(name string, otherwise int) int {
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n > math.MaxInt32 || n < math.MinInt32 {
-		v.wrong(name, value, "is no number: write it in digits")
+		v.wrong(name, value, "is not a number; write digits only")
 		return otherwise
 	}
 	return n
 }
 
-// own reads a variable that is ours alone, by a word or a number that fits. Images may
-// have one of that name for other purposes, so that what does not fit is only told of.
+// own reads a variable that only we have. An image may use the same name for another
+// purpose, so a value that does not fit is only noted.
 func (v *variables) own(name string, fits func(string) bool, what string) (string, bool) {
 	value, _ := v.get(name)
 	if value == "" {
 		return "", false
 	}
 	if !fits(value) {
-		v.note(name, "has no effect: it is not "+what)
+		v.note(name, "has no effect; it is not "+what)
 		return "", false
 	}
 	return value, true

@@ -52,7 +52,7 @@ func TestEnvironmentIsTheConfigurationWhereThereIsNoFile(t *testing.T) {
 	if !strings.Contains(first, "Configured by the environment, as of-watchdog: mode is not set; ") {
 		t.Errorf("the first line is %q", first)
 	}
-	if !strings.Contains(rest, "is no duration: 30s holds") {
+	if !strings.Contains(rest, "is not a valid duration; using 30s") {
 		t.Errorf("not told: %s", rest)
 	}
 }
@@ -386,12 +386,12 @@ func TestWhatCannotBeServedIsASentence(t *testing.T) {
 		t.Fatal(err)
 	}
 	for environ, want := range map[string]string{
-		"fprocess=cat|mode=magic":        `mode="magic" is no mode`,
+		"fprocess=cat|mode=magic":        `mode="magic" is not a mode`,
 		"fprocess=cat|mode=inproc":       `mode="inproc"`,
-		"fprocess=cat|port=abc":          `port="abc" is no number`,
+		"fprocess=cat|port=abc":          `port="abc" is not a number`,
 		"fprocess=cat|port=" + port:      "port=" + port + ": listen on :" + port + ": the port is in use",
-		"fprocess=cat|max_inflight=x":    `max_inflight="x" is no number`,
-		"fprocess=cat|log_buffer_size=x": `log_buffer_size="x" is no number`,
+		"fprocess=cat|max_inflight=x":    `max_inflight="x" is not a number`,
+		"fprocess=cat|log_buffer_size=x": `log_buffer_size="x" is not a number`,
 		"fprocess=cat|write_timeout=0":   `write_timeout="0" must be longer than 0`,
 		"fprocess=cat|TMPDIR=" + file:    file + ": not a directory; name another place by TMPDIR, or do without by suppress_lock=true",
 		"mode=http|fprocess=cat":         `"http_upstream_url"`,
@@ -500,10 +500,10 @@ func TestMigratedFileBehavesAsItsEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	env := server(t, "port="+port, "metrics_port=0", "TMPDIR="+dir, "healthcheck_interval=0", "max_inflight=3", "VERSION=9", "write_debug=true")
 	text, errOut, status := command(t, env, "migrate")
-	if status != 0 || !strings.HasPrefix(text, "# From the environment of of-watchdog: mode=http.\n# write_debug=\"true\" has no effect here\n") {
+	if status != 0 || !strings.HasPrefix(text, "# Migrated from environment variables, read as of-watchdog: mode=http.\n# write_debug=\"true\" has no effect in this mode\n") {
 		t.Fatalf("%d %q %q", status, text, errOut)
 	}
-	if _, errOut, status := command(t, []string{"mode=nothing"}, "migrate"); status != statusFailed || !strings.Contains(errOut, `mode="nothing" is no mode`) {
+	if _, errOut, status := command(t, []string{"mode=nothing"}, "migrate"); status != statusFailed || !strings.Contains(errOut, `mode="nothing" is not a mode`) {
 		t.Errorf("%d %q", status, errOut)
 	}
 	d := &daemonUnderTest{t: t, base: "http://127.0.0.1:" + port, dir: dir, file: filepath.Join(dir, "watchdog.yaml")}
