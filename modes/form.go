@@ -42,8 +42,12 @@ func formBoundary(r *http.Request) (string, error) {
 	return boundary, nil
 }
 
-// maxParts is how many parts a form may have, as in the standard library.
-const maxParts = 1000
+// The bounds of what is kept of a form besides its contents, which are spilled.
+const (
+	maxParts    = 1000     // as in the standard library
+	maxPartHead = 64 << 10 // bytes of the head of one part
+	maxHeads    = 1 << 20  // bytes of the names, file names and types of all parts
+)
 
 // formPart is one part of a form, as its head describes it.
 type formPart struct {
@@ -57,8 +61,11 @@ type formPart struct {
 func parts(body io.Reader, boundary string, each func(p formPart, content io.Reader) error) error {
 	source := &remembering{r: body}
 	form := multipart.NewReader(source, boundary)
+	heads := 0
 	for n := 0; ; n++ {
+		source.head, source.left = true, maxPartHead
 		raw, err := form.NextPart()
+		source.head = false
 		if err == io.EOF && source.err == nil {
 			return nil
 		}
@@ -72,6 +79,9 @@ func parts(body io.Reader, boundary string, each func(p formPart, content io.Rea
 		if err != nil {
 			return err
 		}
+		if heads += len(p.name) + len(p.filename) + len(p.typ); heads > maxHeads {
+			return &failure.Error{Kind: failure.BodyTooLarge, Detail: fmt.Sprintf("the names of the form's parts are more than %d MiB", maxHeads>>20)}
+		}
 		if err := each(p, &partReader{raw, source}); err != nil {
 			return err
 		}
@@ -84,7 +94,8 @@ func describe(raw *multipart.Part) (formPart, error) {
 	if err != nil || disposition != "form-data" {
 		return formPart{}, malformedForm("a part has no valid Content-Disposition", err)
 	}
-	p := formPart{name: params["name"], typ: raw.Header.Get("Content-Type")}
+	// Each is a part of a head that need not be kept for it.
+	p := formPart{name: strings.Clone(params["name"]), typ: strings.Clone(raw.Header.Get("Content-Type"))}
 	if p.name == "" {
 		return formPart{}, malformedForm("a part has no name", nil)
 	}
@@ -92,7 +103,7 @@ func describe(raw *multipart.Part) (formPart, error) {
 		return formPart{}, malformedForm("a part's name is not UTF-8", nil)
 	}
 	p.filename, p.file = params["filename"]
-	p.filename = fileName(p.filename)
+	p.filename = strings.Clone(fileName(p.filename))
 	if p.file && p.typ == "" {
 		p.typ = "application/octet-stream"
 	}
@@ -123,14 +134,27 @@ func fileName(s string) string {
 	return s
 }
 
-// remembering keeps the error with which a body ended, which a parser may hide.
+// remembering keeps the error with which a body ended, which a parser may hide. While
+// the head of a part is read, it bounds what the parser may gather.
 type remembering struct {
-	r   io.Reader
-	err error
+	r    io.Reader
+	err  error
+	head bool
+	left int // of head
 }
 
 func (r *remembering) Read(p []byte) (int, error) {
+	if r.head {
+		if r.left == 0 {
+			r.err = &failure.Error{Kind: failure.BodyTooLarge, Detail: fmt.Sprintf("the head of a part of the form is more than %d KiB", maxPartHead>>10)}
+			return 0, r.err
+		}
+		p = p[:min(len(p), r.left)]
+	}
 	n, err := r.r.Read(p)
+	if r.head {
+		r.left -= n
+	}
 	if err != nil && err != io.EOF {
 		r.err = err
 	}
@@ -142,6 +166,9 @@ func (r *remembering) Read(p []byte) (int, error) {
 func (r *remembering) explain(err error) error {
 	if r.err != nil {
 		return r.err
+	}
+	if errors.Is(err, multipart.ErrMessageTooLarge) {
+		return &failure.Error{Kind: failure.BodyTooLarge, Detail: "the head of a part of the form has too many fields", Cause: err}
 	}
 	return malformedForm("it is not as multipart/form-data should be", err)
 }

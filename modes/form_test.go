@@ -161,6 +161,71 @@ func TestWhatIsNoFormIsPassedAsItCame(t *testing.T) {
 	}
 }
 
+// formHead is a form of n parts whose heads are written by head.
+func formHead(n int, head func(i int) string) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("--b\r\n" + head(i) + "\r\n\r\nx\r\n")
+	}
+	return b.String() + "--b--\r\n"
+}
+
+func TestWhatIsKeptOfAFormsHeadsHasABound(t *testing.T) {
+	disposition := func(name string) string { return "Content-Disposition: form-data; name=" + name }
+	long := strings.Repeat("n", 60<<10)
+	for what, text := range map[string]string{
+		"one long name":          formHead(1, func(int) string { return disposition(long + long) }),
+		"many names":             formHead(20, func(i int) string { return disposition(fmt.Sprint(long, i)) }),
+		"one name again":         formHead(20, func(int) string { return disposition(long) }),
+		"types":                  formHead(20, func(int) string { return disposition("a") + "\r\nContent-Type: " + long }),
+		"many fields":            formHead(1, func(int) string { return disposition("a") + strings.Repeat("\r\nX: y", 20<<10) }),
+		"what precedes the form": strings.Repeat("x\r\n", maxPartHead) + "--b--\r\n",
+	} {
+		for name, read := range map[string]func(io.Reader) error{
+			"json": func(r io.Reader) error {
+				object, err := jsonForm(r, "b")
+				if err == nil {
+					object.giveBack()
+				}
+				return err
+			},
+			"files": func(r io.Reader) error {
+				_, remove, err := filesForm(r, "b", nil)
+				if err == nil {
+					remove()
+				}
+				return err
+			},
+		} {
+			source := &counting{r: strings.NewReader(text)}
+			if err := read(source); err == nil || failure.Of(err).Kind != failure.BodyTooLarge {
+				t.Errorf("%s, %s: got %v, want a body that is too large", name, what, err)
+			}
+			if most := maxHeads + maxPartHead + 32<<10; source.n > most {
+				t.Errorf("%s, %s: got %d bytes read before it was refused, want at most %d", name, what, source.n, most)
+			}
+		}
+	}
+	// The content of a part is not its head.
+	object, err := jsonForm(strings.NewReader(strings.Replace(formHead(2, func(int) string { return disposition("a") }), "x\r\n", strings.Repeat("x", 3<<20)+"\r\n", 1)), "b")
+	if err != nil || object.size < 3<<20 {
+		t.Errorf("a content of 3 MiB: got %v", err)
+	}
+	object.giveBack()
+}
+
+// counting counts what is read through it.
+type counting struct {
+	r io.Reader
+	n int
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
+}
+
 // Whatever the bytes: no panic, valid JSON, files within their directory, nothing left.
 func FuzzForm(f *testing.F) {
 	_, body := formOf(f, "a", "b", "up@../x", "content")

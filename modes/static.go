@@ -42,14 +42,15 @@ type static struct {
 
 	mu    sync.RWMutex
 	files map[fileKey]*file
-	held  int // bytes in files
+	held  int // bytes of files: their cost
 }
 
 const (
-	// cacheFile is the size up to which a file is kept in memory, and cacheAll of all
-	// that are.
+	// cacheFile is the size up to which a file is kept in memory. cacheAll bounds all that
+	// is kept: contents, names, and cacheEach for the rest of each file.
 	cacheFile = 64 << 10
 	cacheAll  = 32 << 20
+	cacheEach = 1 << 10
 	// cacheFor is how long nobody looks whether a file has changed.
 	cacheFor = time.Second
 )
@@ -109,8 +110,12 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := r.URL.Path
-	key := fileKey{name, accepted(r.Header["Accept-Encoding"])}
+	key := fileKey{cleaned(name), accepted(r.Header["Accept-Encoding"])}
 	if f := s.cached(key); f != nil {
+		if to := f.redirect(w, r); to != "" {
+			moved(w, to)
+			return
+		}
 		f.serve(w, r)
 		return
 	}
@@ -132,8 +137,7 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer f.close()
 	if to := f.redirect(w, r); to != "" {
-		w.Header().Set("Location", to)
-		w.WriteHeader(http.StatusMovedPermanently)
+		moved(w, to)
 		return
 	}
 	if f.size <= cacheFile {
@@ -157,10 +161,32 @@ func (s *static) fail(w http.ResponseWriter, r *http.Request, err error) {
 	s.respond(w, r, &f)
 }
 
-// fileKey is what decides which file answers.
+func moved(w http.ResponseWriter, to string) {
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusMovedPermanently)
+}
+
+// fileKey is what decides which file answers. Its path is cleaned: what a client may write
+// for one file in any number of ways is kept once.
 type fileKey struct {
 	path    string
 	accepts encodings
+}
+
+// cleaned is a URL's path without empty, "." and ".." segments; a slash at its end, which
+// asks for a folder, stays.
+func cleaned(urlPath string) string {
+	if !strings.HasPrefix(urlPath, "/") {
+		urlPath = "/" + urlPath
+	}
+	clean := path.Clean(urlPath)
+	if strings.HasSuffix(urlPath, "/") && clean != "/" {
+		if len(clean)+1 == len(urlPath) {
+			return urlPath // which is clean
+		}
+		clean += "/"
+	}
+	return clean
 }
 
 // file is one file, or what is kept of it.
@@ -259,9 +285,11 @@ func hidden(clean string) bool {
 // its index by name; empty when he asked right. It is relative, so that it holds
 // wherever the folder stands.
 func (f *file) redirect(w http.ResponseWriter, r *http.Request) string {
-	sent := r.URL.EscapedPath()
+	var sent string
 	if p, ok := w.(pathTeller); ok {
 		sent = p.SentPath() // with the prefix that was stripped
+	} else {
+		sent = r.URL.EscapedPath()
 	}
 	query := ""
 	if r.URL.RawQuery != "" {
@@ -306,6 +334,7 @@ func (f *file) load(now time.Time) (*file, error) {
 	}
 	kept := *f
 	kept.open, kept.content, kept.checked = nil, content, now
+	kept.name, kept.sent = strings.Clone(f.name), strings.Clone(f.sent) // parts of the path as it was sent
 	if kept.mime == "" && kept.encoding == "" {
 		kept.mime = http.DetectContentType(content)
 	}
@@ -375,7 +404,7 @@ func (s *static) cached(key fileKey) *file {
 	s.mu.Lock()
 	if s.files[key] == f {
 		delete(s.files, key)
-		s.held -= len(f.content)
+		s.held -= f.cost(key)
 	}
 	s.mu.Unlock()
 	return nil
@@ -396,21 +425,29 @@ func (f *file) alone(root *os.Root, accepts encodings) bool {
 	return varies == f.varies && f.encoding == ""
 }
 
+// cost is what a file that is kept for key counts for in cacheAll.
+func (f *file) cost(key fileKey) int {
+	return len(f.content) + len(key.path) + len(f.name) + len(f.sent) + cacheEach
+}
+
 func (s *static) keep(key fileKey, f *file) {
+	key.path = strings.Clone(key.path) // it may be part of a far longer one
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.files[key]; old != nil {
-		s.held -= len(old.content)
+		s.held -= old.cost(key)
+		delete(s.files, key)
 	}
+	cost := f.cost(key)
 	for other, o := range s.files { // a map's order is as good as any for who leaves
-		if s.held+len(f.content) <= cacheAll {
+		if s.held+cost <= cacheAll {
 			break
 		}
-		s.held -= len(o.content)
+		s.held -= o.cost(other)
 		delete(s.files, other)
 	}
 	s.files[key] = f
-	s.held += len(f.content)
+	s.held += cost
 }
 
 // encodings is a set of content codings.

@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -264,13 +265,42 @@ func TestStaticFollowsItsRootsName(t *testing.T) {
 }
 
 func TestStaticKeepsABoundedAmount(t *testing.T) {
-	f := newFolder(t, nil)
-	for n := range cacheAll/cacheFile + 10 {
-		f.mode.keep(fileKey{path: strings.Repeat("/", n)}, &file{content: make([]byte, cacheFile)})
+	for _, kept := range []struct{ content, path int }{{cacheFile, 10}, {0, 10}, {0, 4000}} {
+		f := newFolder(t, nil)
+		for n := range 2 * cacheAll / (kept.content + kept.path + cacheEach) {
+			key := fileKey{path: fmt.Sprintf("/%0*d", kept.path, n)}
+			f.mode.keep(key, &file{content: make([]byte, kept.content)})
+		}
+		sum := 0
+		for key, file := range f.mode.files {
+			sum += file.cost(key)
+		}
+		if f.mode.held != sum || sum > cacheAll || sum < cacheAll/2 {
+			t.Errorf("contents of %d bytes, paths of %d: got %d bytes kept, counted as %d, want up to %d", kept.content, kept.path, sum, f.mode.held, cacheAll)
+		}
 	}
-	if f.mode.held > cacheAll {
-		t.Errorf("%d bytes are kept", f.mode.held)
+}
+
+func TestStaticKeepsAFileOnceHoweverItIsAskedFor(t *testing.T) {
+	f := newFolder(t, map[string]string{"empty.txt": "", "sub/index.html": "<p>index"})
+	long := strings.Repeat("x", 200<<10)
+	for n := range 50 {
+		f.want(f.ask("GET", fmt.Sprintf("/%d%s/../empty.txt", n, long)), 200, "")
+		f.want(f.ask("GET", fmt.Sprintf("/%s%%2e", strings.Repeat("./", n))+"/empty.txt"), 200, "")
+		f.want(f.ask("GET", "/sub"+strings.Repeat("/", n+1)), 200, "<p>index")
+		f.want(f.ask("GET", "/missing/../sub/%69ndex.html"), 200, "<p>index")
 	}
+	if got := len(f.mode.files); got != 3 {
+		t.Errorf("got %d files kept, want /empty.txt, /sub/ and /sub/index.html", got)
+	}
+	if f.mode.held > 4*cacheEach {
+		t.Errorf("got %d bytes kept for three small files", f.mode.held)
+	}
+	// What is kept does not answer for a path that is redirected.
+	if r := f.ask("GET", "/sub/index.html"); r.StatusCode != 301 {
+		t.Errorf("/sub/index.html: got %d, want 301", r.StatusCode)
+	}
+	f.want(f.ask("GET", "/empty.txt/"), 404, "")
 }
 
 func TestStaticWithoutItsFolderIsRefused(t *testing.T) {

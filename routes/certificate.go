@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 // Certificate is the server's certificate and key, which can be read again while
@@ -24,7 +26,15 @@ func LoadCertificate(cert, key string) (*Certificate, error) {
 
 // Reload reads the files again. After an error the certificate is the one before.
 func (c *Certificate) Reload() error {
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	cert, err := schema.ReadFile(c.cert)
+	if err != nil {
+		return fmt.Errorf("read the certificate %s: %w", c.cert, err)
+	}
+	key, err := schema.ReadFile(c.key)
+	if err != nil {
+		return fmt.Errorf("read the key %s of the certificate: %w", c.key, err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return fmt.Errorf("read the certificate %s and its key %s: %w", c.cert, c.key, err)
 	}

@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -65,9 +68,9 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		l.problem(at, fmt.Sprintf("there is no folder %s", shown(l.from, base)), "")
 		return nil
 	}
-	files, err := doublestar.FilepathGlob(full, doublestar.WithFilesOnly())
+	files, err := l.glob(full)
 	if err != nil {
-		l.problem(at, fmt.Sprintf("cannot look for %s: %v", quote(name), err), "")
+		l.problem(at, fmt.Sprintf("cannot look for %s: %v", quote(name), err), "name the folder that holds the files more exactly")
 		return nil
 	}
 	slices.Sort(files) // the order of folders is nobody's
@@ -76,6 +79,58 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		return slices.ContainsFunc(l.sources, func(s *source) bool { return s.path == file })
 	})
 }
+
+// maxLooked is how many files and folders the patterns of one configuration may look at.
+const maxLooked = 100_000
+
+// glob returns the files that an absolute pattern matches. It lists no more of the file
+// system than the configuration has left of maxLooked.
+func (l *loader) glob(full string) ([]string, error) {
+	base, rest := doublestar.SplitPattern(filepath.ToSlash(filepath.Clean(full)))
+	within := &listing{FS: os.DirFS(base), root: base, left: maxLooked - l.looked}
+	files, err := doublestar.Glob(within, rest, doublestar.WithFilesOnly())
+	l.looked = maxLooked - within.left
+	if err == nil && within.left <= 0 {
+		err = fmt.Errorf("there are more than %d files and folders to look at", maxLooked)
+	}
+	for i := range files {
+		files[i] = filepath.Join(base, filepath.FromSlash(files[i]))
+	}
+	return files, err
+}
+
+// listing is a file system whose folders are listed until left entries were seen.
+type listing struct {
+	fs.FS
+	root string
+	left int
+}
+
+// ReadDir implements fs.ReadDirFS. What is not a folder has no entries: to open a pipe
+// would wait for a writer.
+func (l *listing) ReadDir(name string) ([]fs.DirEntry, error) {
+	if l.left <= 0 {
+		return nil, nil
+	}
+	info, err := fs.Stat(l.FS, name)
+	if err != nil || !info.IsDir() {
+		return nil, err
+	}
+	dir, err := os.Open(filepath.Join(l.root, filepath.FromSlash(name)))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(l.left)
+	l.left -= max(len(entries), 1) // an empty folder was looked at, too
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return entries, err
+}
+
+// maxSources is how many files one configuration may be made of.
+const maxSources = 10_000
 
 // included reads one included file, whose routes and services join the others.
 func (l *loader) included(at *yaml.Node, main *source, file string) {
@@ -89,9 +144,18 @@ func (l *loader) included(at *yaml.Node, main *source, file string) {
 			return
 		}
 	}
-	data, err := read(file)
+	data, err := ReadFile(file)
 	if err != nil {
 		l.problem(at, fmt.Sprintf("cannot read %s: %v", shown(main, file), err), "")
+		return
+	}
+	total := len(data)
+	for _, s := range l.sources {
+		total += len(s.data)
+	}
+	if total > maxFile || len(l.sources) == maxSources {
+		l.problem(at, fmt.Sprintf("this file and what it includes are more than %d MiB, or more than %d files", maxFile>>20, maxSources), "include less")
+		l.stopped = true
 		return
 	}
 	outer := l.steps

@@ -2,10 +2,7 @@ package schema
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -19,7 +16,7 @@ import (
 // by env; nil is the process's own environment. The error is Problems when the
 // content is at fault, else it wraps what the system said.
 func Load(file string, env func(string) (string, bool)) (*Config, error) {
-	data, err := read(file)
+	data, err := ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the configuration %s: %w", file, err)
 	}
@@ -44,27 +41,6 @@ func parse(file string, data []byte, env func(string) (string, bool), notBuilt [
 	return config, nil
 }
 
-// read reads a file whole, if it is not too large for a configuration.
-func read(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		if e, ok := errors.AsType[*fs.PathError](err); ok {
-			err = e.Err
-		}
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.New("it is a directory, not a file")
-	}
-	// One byte more than allowed, so that scan sees that it is too large.
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err
-	}
-	return data, err
-}
-
 // loader makes one Config of one file and what it includes.
 type loader struct {
 	*decoder
@@ -75,6 +51,7 @@ type loader struct {
 	services []item
 	notBuilt []string // keys to refuse
 	openfaas bool     // the file stands for an OpenFaaS watchdog
+	looked   int      // files and folders that patterns of include looked at
 }
 
 // item is a mapping in a file that became a part of the configuration.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -51,18 +52,88 @@ func TestAFileThatCannotBeReadIsToldAsThat(t *testing.T) {
 	}
 }
 
-func TestAPipeIsReadLikeAFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(file, 0o600); err != nil {
-		t.Skip(err)
+func TestOnlyRegularFilesOfABoundedSizeAreRead(t *testing.T) {
+	dir := t.TempDir()
+	pipe, socket, large := filepath.Join(dir, "pipe"), filepath.Join(dir, "s"), filepath.Join(dir, "large")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	written := make(chan error, 1)
-	go func() { written <- os.WriteFile(file, []byte("routes: [{name: a, fprocess: x}]"), 0o600) }()
-	if c, err := Load(file, nothing); err != nil || len(c.Routes) != 1 {
-		t.Errorf("%v, %v", c, err)
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := <-written; err != nil {
-		t.Error(err)
+	defer l.Close()
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, MaxFile+1); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(pipe, link); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		pipe:        "it is a pipe, not a regular file; write its content to a file first",
+		link:        "it is a pipe, not a regular file; write its content to a file first",
+		socket:      "it is a socket, not a regular file",
+		"/dev/zero": "it is a device, not a regular file",
+		large:       "it is larger than 16 MiB",
+		dir:         "it is a directory, not a file",
+	} {
+		if _, err := ReadFile(file); err == nil || err.Error() != want {
+			t.Errorf("ReadFile(%s): got %v, want %s", file, err, want)
+		}
+		if _, err := Load(file, nothing); err == nil || err.Error() != fmt.Sprintf("cannot read the configuration %s: %s", file, want) {
+			t.Errorf("Load(%s): got %v, want %s", file, err, want)
+		}
+		main := filepath.Join(dir, "watchdog.yaml")
+		_, err := Parse(main, []byte("include: ["+file+"]\n"), nothing)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("include: [%s]: got %v, want %s", file, err, want)
+		}
+	}
+	if err := os.Truncate(large, MaxFile); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := ReadFile(large); err != nil || len(data) != MaxFile {
+		t.Errorf("ReadFile of %d bytes: got %d, %v", MaxFile, len(data), err)
+	}
+}
+
+func TestThePatternsOfIncludeLookAtABoundedNumberOfFiles(t *testing.T) {
+	dir := write(t, map[string]string{"a/b/x.yaml": "routes: [{name: x, fprocess: x}]", "a/c/y.txt": "", "a/d/e/z.txt": ""})
+	if err := syscall.Mkfifo(filepath.Join(dir, "a", "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	main := filepath.Join(dir, "watchdog.yaml")
+	// A pipe in the place of a folder is not opened, which would wait for a writer.
+	if c, err := Parse(main, []byte("include: ['a/*/*.yaml']"), nothing); err != nil || len(c.Routes) != 1 {
+		t.Errorf("beside a pipe: got %v, %v, want one route", c, err)
+	}
+	for _, left := range []int{1, 2, 4} {
+		l := &loader{decoder: newDecoder(nothing), looked: maxLooked - left}
+		files, err := l.glob(dir + "/**/*.yaml")
+		if want := "there are more than 100000 files and folders to look at"; err == nil || err.Error() != want {
+			t.Errorf("with %d left: got %v, %v, want %s", left, files, err, want)
+		}
+	}
+	l := &loader{decoder: newDecoder(nothing)}
+	files, err := l.glob(dir + "/**/*.yaml")
+	if err != nil || len(files) != 1 || files[0] != filepath.Join(dir, "a/b/x.yaml") {
+		t.Errorf("got %v, %v, want a/b/x.yaml", files, err)
+	}
+	if l.looked < 8 || l.looked > 20 {
+		t.Errorf("looked at %d, want about the 9 that are there", l.looked)
+	}
+}
+
+func TestWhatIsIncludedHasABoundOnItsSum(t *testing.T) {
+	half := "#" + strings.Repeat("x", maxFile/2) + "\nroutes: []\n"
+	dir := write(t, map[string]string{"1.yaml": half, "2.yaml": half})
+	_, err := Parse(filepath.Join(dir, "watchdog.yaml"), []byte("include: ['?.yaml']\n"), nothing)
+	if want := "this file and what it includes are more than 16 MiB, or more than 10000 files"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %.300v, want %s", err, want)
 	}
 }
 

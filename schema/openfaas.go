@@ -433,7 +433,7 @@ func (v *variables) auth(r *Route) {
 	name, _ := v.get("OPENFAAS_NAME")
 	namespace, _ := v.get("OPENFAAS_NAMESPACE")
 	if namespace == "" {
-		if data, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
+		if data, err := ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
 			namespace = strings.TrimSpace(string(data))
 		}
 	}

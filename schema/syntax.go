@@ -65,7 +65,7 @@ func (s *source) parse() (root *yaml.Node, problem *Problem) {
 // scan finds what is wrong with the bytes, before anything is made of them.
 func (s *source) scan() *Problem {
 	if len(s.data) > maxFile {
-		return s.problem(1, 1, fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "split it, and name the parts under include:")
+		return s.problem(1, 1, fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "a configuration and all that it includes is at most that large")
 	}
 	if bytes.HasPrefix(s.data, []byte("\xff\xfe")) || bytes.HasPrefix(s.data, []byte("\xfe\xff")) {
 		return s.problem(1, 1, "the file is UTF-16, not UTF-8", "save it as UTF-8")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 // environ is an environment in which each variable stands once.
@@ -70,15 +72,26 @@ func (e *environ) with(more []string, mark string) []string {
 // all as it is, or double quotes, in which \n, \t, \", \\ and \$ are what they are in
 // a shell; without quotes it ends at a # that follows a space.
 func readEnvFile(file string) ([]string, error) {
-	data, err := os.ReadFile(file)
+	data, err := schema.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("env_file %s is not there: create it or correct env_file: %w", file, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("env_file cannot be read: %w", err)
+		return nil, fmt.Errorf("env_file %s cannot be read: %w", file, err)
 	}
+	return parseEnvFile(file, string(data))
+}
+
+// maxEnvFile bounds the variables of one env_file, in bytes: Linux takes no more than
+// 6 MiB of arguments and environment (execve(2)), and 2 MiB by default.
+const maxEnvFile = 6 << 20
+
+// parseEnvFile is readEnvFile of text that is at hand.
+func parseEnvFile(file, text string) ([]string, error) {
 	var pairs []string
-	for i, line := range strings.Split(string(data), "\n") {
+	i, size := -1, 0
+	for line := range strings.SplitSeq(text, "\n") {
+		i++
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
@@ -94,6 +107,10 @@ func readEnvFile(file string) ([]string, error) {
 		value, ok = unquote(strings.TrimSpace(value))
 		if !ok {
 			return nil, fmt.Errorf("env_file %s:%d: the quote of %s does not end on its line", file, i+1, name)
+		}
+		size += len(name) + len(value) + 2
+		if size > maxEnvFile || len(pairs) == maxEnvFile/16 {
+			return nil, fmt.Errorf("env_file %s:%d: the variables up to here are more than a program's environment can carry (%d MiB)", file, i+1, maxEnvFile>>20)
 		}
 		pairs = append(pairs, name+"="+value)
 	}

@@ -64,12 +64,19 @@ func NewProgram(name string, p *schema.Process) (*Program, error) {
 	if prog.limits, err = rlimits(p.RLimits); err != nil {
 		return nil, err
 	}
+	size := 0
 	for _, file := range p.EnvFile {
 		pairs, err := readEnvFile(file)
 		if err != nil {
 			return nil, err
 		}
 		prog.files = append(prog.files, pairs...)
+		for _, pair := range pairs {
+			size += len(pair) + 1
+		}
+		if size > maxEnvFile {
+			return nil, fmt.Errorf("env_file %s and those before it hold more than a program's environment can carry (%d MiB)", file, maxEnvFile>>20)
+		}
 	}
 	for n := range p.Env {
 		prog.own = append(prog.own, n)
