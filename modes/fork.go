@@ -45,7 +45,7 @@ type forking struct {
 
 func newForking(route *schema.Route, d Deps) (*forking, error) {
 	program, err := supervisor.NewProgram(route.Name, &route.Process)
-	if err != nil && !d.forImage() {
+	if err != nil && !d.Compat.MissingAllowed {
 		return nil, err
 	}
 	f := &forking{

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 // imageOf serves a route as for an OpenFaaS image, and gives what its failures are.
 func imageOf(t *testing.T, text string) (*site, chan *failure.Error) {
 	t.Helper()
 	s := &site{dir: t.TempDir(), log: &logBook{}}
-	s.serve(t, routeOf(t, s.dir, text), Deps{Errors: "classic"})
+	s.serve(t, routeOf(t, s.dir, text), Deps{Errors: "classic", Compat: schema.CompatOf("classic")})
 	failures := make(chan *failure.Error, 1)
 	respond := func(w http.ResponseWriter, r *http.Request, err error) {
 		e := *failure.Of(err)

@@ -67,7 +67,7 @@ func newProxy(route *schema.Route, process instances, d Deps) (*proxy, error) {
 	p := &proxy{route: route, log: d.Log.With("route", route.Name), respond: Responder(d.Errors, route), process: process}
 	// A body that is spliced shows no progress to the clock of timeouts.idle.
 	p.splice = route.Timeouts.Idle == 0
-	p.guess = d.forImage()
+	p.guess = d.Compat.SniffTypes
 	if process == nil {
 		if route.Upstream.Empty() {
 			return nil, errors.New("mode http needs a process or an upstream")

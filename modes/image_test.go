@@ -24,7 +24,7 @@ func image(t *testing.T, script string, environ ...string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.serve(t, &config.Routes[0], Deps{Errors: config.Server.Errors})
+	s.serve(t, &config.Routes[0], Deps{Errors: config.Server.Errors, Compat: config.Compat})
 	return s
 }
 

@@ -49,16 +49,13 @@ type Deps struct {
 	Process *supervisor.Process // of a route with a long-lived process; nil for others
 	Log     *slog.Logger        // nil discards
 	Errors  string              // server.errors: the form in which failures are written
+	Compat  schema.Compat       // the zero value is watchdogd's own ways
 
 	// Of the forking modes.
 	Printing supervisor.Printing // of what programs print that is no response
 	Forking  func(*http.Request) // is told of each call before its program is started; may be nil
 	Echo     io.Writer           // also gets what programs print as their responses; may be nil
 }
-
-// forImage reports whether the route stands in for one of the OpenFaaS watchdogs, which
-// the form of the errors tells: it starts although something is missing that may come.
-func (d Deps) forImage() bool { return d.Errors == "openfaas" || d.Errors == "classic" }
 
 // The optional faces of the http.ResponseWriter that routes gives to a mode. They
 // are found by type assertion, so that a mode also works behind any other server.

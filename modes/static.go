@@ -27,11 +27,11 @@ import (
 // neighbour of a file that is compressed already (.br, .zst, .gz) is sent in its place to
 // who accepts it. Small files are kept in memory and looked at again each second.
 //
-// For an image of of-watchdog, which is told by the form of its errors, folders are
-// listed, every method but HEAD is a GET, and the root may be missing.
+// Compat may have it list folders, take every method but HEAD as GET, and start without
+// its root.
 type static struct {
 	route   *schema.Route
-	image   bool
+	compat  schema.Compat
 	respond func(http.ResponseWriter, *http.Request, error)
 	now     func() time.Time
 
@@ -56,9 +56,9 @@ const (
 )
 
 func newStatic(route *schema.Route, d Deps) (http.Handler, error) {
-	s := &static{route: route, image: d.forImage(), respond: Responder(d.Errors, route), now: time.Now, files: map[fileKey]*file{}}
+	s := &static{route: route, compat: d.Compat, respond: Responder(d.Errors, route), now: time.Now, files: map[fileKey]*file{}}
 	if _, err := s.folder(); err != nil {
-		if !s.image {
+		if !s.compat.MissingAllowed {
 			return nil, err
 		}
 		d.Log.Warn("files cannot be served now", "route", route.Name, "error", err)
@@ -101,7 +101,7 @@ func (s *static) folder() (*os.Root, error) {
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
-	case s.image:
+	case s.compat.AnyMethod:
 		as := *r
 		as.Method = http.MethodGet
 		r = &as
@@ -122,7 +122,7 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	root, err := s.folder()
 	if err != nil {
 		e := &failure.Error{Kind: failure.Internal, Detail: "the folder of this route cannot be read", Cause: err}
-		if s.image {
+		if s.compat.MissingAllowed {
 			e.Kind = failure.NotFound
 		}
 		s.fail(w, r, e)
@@ -130,7 +130,7 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f, err := open(root, name, key.accepts)
 	if err != nil {
-		if !s.image || failure.Of(err).Kind != failure.NotFound || !listed(root, w, r) {
+		if !s.compat.ListFolders || failure.Of(err).Kind != failure.NotFound || !listed(root, w, r) {
 			s.fail(w, r, err)
 		}
 		return

@@ -119,7 +119,7 @@ func TestStaticOfAnImageIsTheFileServerOfOfWatchdog(t *testing.T) {
 	if err := os.Symlink("/etc", filepath.Join(f.dir, "sub", "out")); err != nil {
 		t.Fatal(err)
 	}
-	f.mode.image = true
+	f.mode.compat = schema.CompatOf("openfaas")
 	const begin, end = "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n", "</pre>\n"
 	page := begin + "<a href=\"%3Cb%3E&amp;:%20c%3F.txt\">&lt;b&gt;&amp;: c?.txt</a>\n<a href=\"deep/\">deep/</a>\n" + end
 	page = strings.Replace(page, `href="%3Cb`, `href="./%3Cb`, 1) // for the colon
@@ -152,7 +152,7 @@ func TestStaticOfAnImageMayBeMissingAtFirst(t *testing.T) {
 	f := newFolder(t, nil)
 	root := filepath.Join(f.dir, "later")
 	route := &schema.Route{Name: "files", Mode: schema.Static, Root: root}
-	handler, err := New(route, Deps{Errors: "openfaas"})
+	handler, err := New(route, Deps{Errors: "openfaas", Compat: schema.CompatOf("openfaas")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,11 +20,10 @@ func (l *loader) check(c *Config) {
 	if len(c.Routes) == 0 && len(c.Services) == 0 && !l.incomplete {
 		l.note(top.from, top.node.Line, top.node.Column, "", "there is nothing to do: there is neither a route nor a service", "a route is at least - name: and fprocess:, under routes:")
 	}
-	l.openfaas = c.Server.Errors != "problem"
 	l.checkServer(c, top)
 	l.checkNotBuilt(top)
 	for i := range c.Routes {
-		l.checkRoute(&c.Routes[i], l.routes[i])
+		l.checkRoute(&c.Routes[i], l.routes[i], c.Compat)
 	}
 	for i := range c.Services {
 		l.checkService(&c.Services[i], l.services[i])

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-func (l *loader) checkRoute(r *Route, it item) {
+func (l *loader) checkRoute(r *Route, it item, compat Compat) {
 	if r.Name == "" && !l.at(it, "name").written {
 		l.missing(it, ": every route has a name", "", "name")
 	}
 	l.checkMatching(r, it)
 	l.checkAuth(r, it)
 	if is := l.use(it); is != anywhere && l.fine(l.at(it, "mode")) {
-		l.checkMode(r, it)
+		l.checkMode(r, it, compat)
 		l.checkProcess(&r.Process, it, is)
 	}
 }
@@ -121,11 +121,11 @@ func hexadecimal(c byte) bool {
 }
 
 // checkMode checks that a route has what its mode needs.
-func (l *loader) checkMode(r *Route, it item) {
+func (l *loader) checkMode(r *Route, it item, compat Compat) {
 	process := l.inherits(it, "fprocess")
 	switch {
 	case r.Mode == Static:
-		l.checkRoot(r, it)
+		l.checkRoot(r, it, compat.MissingAllowed)
 	case process:
 	case r.Mode != HTTP:
 		l.missing(it, fmt.Sprintf(": mode %s needs a command", r.Mode), "", "fprocess")
@@ -140,7 +140,7 @@ func (l *loader) checkMode(r *Route, it item) {
 	}
 }
 
-func (l *loader) checkRoot(r *Route, it item) {
+func (l *loader) checkRoot(r *Route, it item, missing bool) {
 	at := l.at(it, "root")
 	if !at.written {
 		l.missing(it, ": mode static needs a folder", "", "root")
@@ -151,8 +151,8 @@ func (l *loader) checkRoot(r *Route, it item) {
 	}
 	if r.Root == "" {
 		l.wrong(at, "is empty: mode static needs a folder", "")
-	} else if info, err := os.Stat(r.Root); errors.Is(err, fs.ErrNotExist) && l.openfaas {
-		// There a folder that is missing is 404 to all, and may come later.
+	} else if info, err := os.Stat(r.Root); errors.Is(err, fs.ErrNotExist) && missing {
+		// It may be made later; until then every request is answered by 404.
 	} else if err != nil {
 		l.wrong(at, fmt.Sprintf("cannot serve %s: %v", shown(at.it.from, r.Root), cause(err)), "")
 	} else if !info.IsDir() {

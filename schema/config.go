@@ -26,6 +26,9 @@ type Config struct {
 	Routes   []Route   `yaml:"routes,omitempty"`
 	Services []Service `yaml:"services,omitempty"`
 
+	// Compat follows from server.errors.
+	Compat Compat `yaml:"-"`
+
 	// File is the file that the configuration came from, absolute; empty when it
 	// came from the environment. Files is File and every included file.
 	File  string   `yaml:"-"`

@@ -50,7 +50,6 @@ type loader struct {
 	routes   []item // that Config.Routes are made of, one by one
 	services []item
 	notBuilt []string // keys to refuse
-	openfaas bool     // the file stands for an OpenFaaS watchdog
 	looked   int      // files and folders that patterns of include looked at
 }
 
@@ -206,6 +205,7 @@ func (l *loader) collect(n *yaml.Node, items *[]item, what string) {
 
 // complete fills in what follows from other values, or from where the file stands.
 func (l *loader) complete(c *Config) {
+	c.Compat = CompatOf(c.Server.Errors)
 	main := l.sources[0]
 	if c.Name == "" {
 		c.Name = stackName(filepath.Base(main.dir))

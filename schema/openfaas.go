@@ -168,6 +168,7 @@ func (v *variables) server(c *Config) {
 	if v.classic() {
 		c.Server.Errors = "classic"
 	}
+	c.Compat = CompatOf(c.Server.Errors)
 	port := v.int("port", 8080)
 	switch {
 	case port < 0 && v.classic():

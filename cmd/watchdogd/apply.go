@@ -44,7 +44,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 		Access:  d.book.access(cfg),
 		Metrics: d.metrics,
 		Trusted: cfg.Server.TrustedProxies,
-		Probes:  routes.Probes{Ready: cfg.Health.Ready, Path: cfg.Health.ReadyPath, Bare: cfg.Server.Errors != "problem"},
+		Probes:  routes.Probes{Ready: cfg.Health.Ready, Path: cfg.Health.ReadyPath, Bare: cfg.Compat.BareProbes},
 		Respond: modes.Responder(cfg.Server.Errors, nil),
 	}))
 	former := d.current.set(cfg, closers)
@@ -122,10 +122,7 @@ func specs(cfg *schema.Config) []supervisor.Spec {
 		switch r.Mode {
 		case schema.HTTP:
 			spec.Listens, spec.Upstream = true, r.Upstream
-			if cfg.Server.Errors != "problem" { // as of-watchdog
-				spec.OpenStdin = true  // some servers end with their stdin
-				spec.SharedPort = true // some serve from another container of their pod
-			}
+			spec.OpenStdin, spec.SharedPort = cfg.Compat.OpenStdin, cfg.Compat.SharedPort
 		case schema.Afterburn:
 			spec.Socketpair, spec.Capacity = true, 1
 		}

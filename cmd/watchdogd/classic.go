@@ -35,7 +35,7 @@ func sayStart(log *slog.Logger, cfg *schema.Config) {
 			words = append(words, w.Expand(schema.Vars{}))
 		}
 		mode := string(r.Mode)
-		if cfg.Server.Errors == "classic" {
+		if cfg.Compat.ClassicLines {
 			mode = "classic"
 		}
 		log.Info(fmt.Sprintf("Watchdog mode: %s\tfprocess: %q", mode, strings.Join(words, " ")+string(r.FProcess.Line)))

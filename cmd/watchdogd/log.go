@@ -86,8 +86,8 @@ func (b *logbook) printing(cfg *schema.Config) supervisor.Printing {
 
 // deps are what the modes are given of the log.
 func (b *logbook) deps(cfg *schema.Config) modes.Deps {
-	d := modes.Deps{Log: b.Logger, Errors: cfg.Server.Errors, Printing: b.printing(cfg)}
-	if b.format == "classic" && cfg.Server.Errors == "classic" && cfg.Log.Access {
+	d := modes.Deps{Log: b.Logger, Errors: cfg.Server.Errors, Compat: cfg.Compat, Printing: b.printing(cfg)}
+	if b.format == "classic" && cfg.Compat.ClassicLines && cfg.Log.Access {
 		d.Forking = b.classicLines(cfg).forking
 	}
 	if b.format == "classic" && cfg.Log.Output {

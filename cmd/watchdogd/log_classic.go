@@ -111,12 +111,12 @@ func bareReason(f facts) string {
 type classicLines struct {
 	stdout, stderr io.Writer
 	log            schema.Log
-	dialect        string            // server.errors
+	classic        bool              // the lines of the classic watchdog, not of-watchdog's
 	commands       map[string]string // by route
 }
 
 func (b *logbook) classicLines(cfg *schema.Config) *classicLines {
-	c := &classicLines{stdout: b.stdout, stderr: b.out, log: cfg.Log, dialect: cfg.Server.Errors, commands: map[string]string{}}
+	c := &classicLines{stdout: b.stdout, stderr: b.out, log: cfg.Log, classic: cfg.Compat.ClassicLines, commands: map[string]string{}}
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
 		words := []string{string(r.FProcess.Line)}
@@ -158,7 +158,7 @@ func (c *classicLines) failure(l *routes.Line) []string {
 		return nil
 	case l.Mode == schema.HTTP && f.Timeout == "exec":
 		return []string{"Upstream HTTP killed due to exec_timeout: " + l.Exec.String()}
-	case c.forked(l) && c.dialect == "classic":
+	case c.forked(l) && c.classic:
 		return []string{"Killing process: " + visible(c.commands[l.Route])}
 	case c.forked(l) && f.Timeout == "exec":
 		return []string{"signal: killed (exec_timeout: " + l.Exec.String() + ")"}
@@ -181,7 +181,7 @@ func (c *classicLines) line(l *routes.Line) string {
 		return "" // they may be many
 	case l.Failed != nil && (l.Failed.Kind == failure.Unauthorized || l.Failed.Kind == failure.Forbidden):
 		return fmt.Sprintf("%s %s - %d ACCESS DENIED - (%s)", visible(l.Method), visible(l.Path), l.Status, l.Took.Round(time.Millisecond))
-	case c.forked(l) && c.dialect == "classic" && l.Status == http.StatusOK && !l.Cut:
+	case c.forked(l) && c.classic && l.Status == http.StatusOK && !l.Cut:
 		wrote := ""
 		if !c.log.Output {
 			wrote = fmt.Sprintf("Wrote %d Bytes - ", l.Bytes)

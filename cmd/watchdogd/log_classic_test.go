@@ -60,7 +60,7 @@ func TestAccessLinesAsTheOpenFaaSWatchdogsWriteThem(t *testing.T) {
 			"Killing process: cat a b\nGET /a - 408 - ContentLength: 16B (0.0004s)"},
 	} {
 		var out bytes.Buffer
-		lines := classicLines{stderr: &out, log: c.log, dialect: c.dialect, commands: map[string]string{"fn": "cat a b"}}
+		lines := classicLines{stderr: &out, log: c.log, classic: c.dialect == "classic", commands: map[string]string{"fn": "cat a b"}}
 		l := c.line
 		l.Method, l.Time = "GET", time.Date(2026, 1, 2, 3, 4, 5, 6, time.Local)
 		if l.Path == "" {

@@ -1,0 +1,29 @@
+package schema
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestTheFormOfErrorsDecidesWhatIsDoneAsInOpenFaaS(t *testing.T) {
+	for errors, want := range map[string]struct{ any, classic bool }{
+		"problem":  {false, false},
+		"openfaas": {true, false},
+		"classic":  {true, true},
+	} {
+		c, err := Parse("watchdog.yaml", []byte("server: {errors: "+errors+"}\nroutes:\n  - {name: a, fprocess: a}\n"), environment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := reflect.ValueOf(c.Compat)
+		for i := range v.NumField() {
+			wanted := want.any
+			if name := v.Type().Field(i).Name; name == "ClassicLines" {
+				wanted = want.classic
+			}
+			if got := v.Field(i).Bool(); got != wanted {
+				t.Errorf("errors: %s: %s: got %t, want %t", errors, v.Type().Field(i).Name, got, wanted)
+			}
+		}
+	}
+}
