@@ -6,13 +6,14 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+BINARY  ?= bin/watchdogd
 RACE    := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 TESTFLAGS ?=
 
 .PHONY: build run test check bench clean
 
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/watchdogd ./cmd/watchdogd
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/watchdogd
 
 run: build
 	bin/watchdogd -c watchdog.yaml.example

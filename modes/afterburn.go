@@ -384,6 +384,7 @@ func (c *burning) passEvents() error {
 	})
 	defer done()
 	c.head.writeTo(c.w.Header())
+	c.head.noteReason(c.w)
 	c.w.WriteHeader(c.head.status)
 	if err := control.Flush(); err != nil {
 		return gone(err)
@@ -409,6 +410,7 @@ func (c *burning) passEvents() error {
 func (c *burning) send() error {
 	h := &c.head
 	h.writeTo(c.w.Header())
+	h.noteReason(c.w)
 	if !h.bodiless(c.r.Method) {
 		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.size, 10)}
 	}

@@ -219,6 +219,13 @@ func (w *compressor) SetInstance(name string) {
 	}
 }
 
+// SetReason: see SetInstance.
+func (w *compressor) SetReason(phrase string) {
+	if to, ok := w.ResponseWriter.(reasonSetter); ok {
+		to.SetReason(phrase)
+	}
+}
+
 // AddQueueWait: see SetInstance.
 func (w *compressor) AddQueueWait(d time.Duration) {
 	if to, ok := w.ResponseWriter.(queueWaiter); ok {

@@ -181,6 +181,7 @@ func (x *exchange) inform() {
 func (x *exchange) pass(c *conn) error {
 	header, h := x.w.Header(), &x.head
 	h.writeTo(header)
+	h.noteReason(x.w)
 	if h.status == http.StatusUpgradeRequired && h.upgrade != "" && x.r.ProtoMajor == 1 {
 		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{h.upgrade} // RFC 9110, 15.5.22: what is required
 	}

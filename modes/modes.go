@@ -62,6 +62,8 @@ type Deps struct {
 type (
 	// instanceSetter is told which instance answers, for the access line.
 	instanceSetter interface{ SetInstance(name string) }
+	// reasonSetter is told the reason phrase of the function, for the access line.
+	reasonSetter interface{ SetReason(phrase string) }
 	// queueWaiter is told how long a call waited for an instance, and tells how long
 	// it has waited for anything so far.
 	queueWaiter interface {

@@ -17,6 +17,7 @@ import (
 // message ends, and the fields that are for the caller.
 type head struct {
 	status    int
+	reason    string        // the reason phrase, where it is not the usual one of the status
 	fields    []field       // without hop-by-hop fields, those that Connection names, and Content-Length
 	length    int64         // Content-Length; -1 when there is none
 	chunked   bool          // Transfer-Encoding: chunked
@@ -97,6 +98,9 @@ func (h *head) parseStatus(line string) (minor int, err error) {
 		return 0, fmt.Errorf("malformed status line: %s", quoted(line))
 	}
 	h.status, _ = strconv.Atoi(code)
+	if reason != http.StatusText(h.status) {
+		h.reason = reason
+	}
 	return minor, nil
 }
 
@@ -167,6 +171,16 @@ func (h *head) writeTo(header http.Header) {
 	}
 	if _, ok := header["Content-Type"]; !ok {
 		header["Content-Type"] = nil // or net/http guesses one from the body
+	}
+}
+
+// noteReason sets the reason phrase of the access line.
+func (h *head) noteReason(w http.ResponseWriter) {
+	if h.reason == "" {
+		return
+	}
+	if access, ok := w.(reasonSetter); ok {
+		access.SetReason(h.reason)
 	}
 }
 

@@ -21,8 +21,9 @@ type Line struct {
 	Query    string // without its '?': secrets travel in it
 	Route    string
 	Mode     schema.Mode
-	Status   int   // as it was sent, or would have been
-	Bytes    int64 // of the response's body
+	Status   int    // as it was sent, or would have been
+	Reason   string // the function's reason phrase, where it is not the usual one of the status
+	Bytes    int64  // of the response's body
 	Took     time.Duration
 	Queue    time.Duration // of it, spent waiting
 	Exec     time.Duration // timeouts.exec of the route
@@ -177,7 +178,8 @@ type ending struct {
 	status   int    // as it was sent; 0 is none
 	bytes    int64  // of the response's body
 	instance string
-	cut      bool // the response did not reach its end
+	reason   string // the function's reason phrase, where it is not the usual one
+	cut      bool   // the response did not reach its end
 
 	request, response http.Header
 }
@@ -200,6 +202,7 @@ func (c *call) log(e *ending, took time.Duration, failed *failure.Error) {
 		Queue:    c.queue,
 		Exec:     c.route.timeouts.Exec.D(),
 		Instance: e.instance,
+		Reason:   e.reason,
 		Peer:     e.peer,
 		ID:       c.id,
 		Failed:   failed,

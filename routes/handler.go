@@ -200,6 +200,7 @@ func (x *exchange) over(cut bool) {
 		status:   w.status,
 		bytes:    w.bytes,
 		instance: w.instance,
+		reason:   w.reason,
 		cut:      cut,
 		request:  r.Header,
 		response: w.w.Header(),

@@ -30,6 +30,7 @@ type response struct {
 	status   int // of the head that was sent; 0 is none yet
 	bytes    int64
 	instance string
+	reason   string
 	upgrade  *upgrade // the connection that was taken over
 	untimed  bool
 }
@@ -213,6 +214,9 @@ func (w *response) OffEnd() bool { return w.call.onEnd.Swap(nil) != nil }
 
 // SetInstance says which instance answers, for the access line.
 func (w *response) SetInstance(name string) { w.instance = name }
+
+// SetReason sets the reason phrase of the access line, where it is not the usual one.
+func (w *response) SetReason(phrase string) { w.reason = phrase }
 
 // AddQueueWait says that the call waited for an instance.
 func (w *response) AddQueueWait(d time.Duration) { w.call.queue += d }

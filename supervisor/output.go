@@ -51,6 +51,9 @@ type Printing struct {
 	// Write writes one line, and may wait; it is called for one line of an Output at a
 	// time. nil is by the log.
 	Write func(*Line)
+	// Whole makes one entry of all that a process prints, when it has ended: a Line with
+	// newlines in its Text. Longest applies to it.
+	Whole bool
 }
 
 // longest is the length of a piece: room for one character at least.
@@ -110,7 +113,10 @@ func (o *Output) copy(head Line, r io.Reader, seen func([]byte)) {
 		fresh, begin := in.held, 0
 		in.held += n
 		for {
-			i := bytes.IndexByte(in.bytes()[fresh:], '\n')
+			i := -1
+			if !o.printing.Whole {
+				i = bytes.IndexByte(in.bytes()[fresh:], '\n')
+			}
 			end := in.held
 			if i >= 0 {
 				end = fresh + i
@@ -133,7 +139,7 @@ func (o *Output) copy(head Line, r io.Reader, seen func([]byte)) {
 		}
 	}
 	if in.held > 0 {
-		emit(in.bytes(), false)
+		emit(bytes.TrimSuffix(in.bytes(), []byte("\n")), false) // a last line has its newline if it is Whole
 	}
 	o.settle(time.Second)
 }

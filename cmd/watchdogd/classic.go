@@ -34,6 +34,9 @@ func sayStart(log *slog.Logger, cfg *schema.Config) {
 		for _, w := range r.FProcess.Words {
 			words = append(words, w.Expand(schema.Vars{}))
 		}
+		if r.Mode == schema.HTTP && len(words) > 0 {
+			log.Info(fmt.Sprintf("Forking: %s, arguments: %s", words[0], words[1:]))
+		}
 		mode := string(r.Mode)
 		if cfg.Compat.ClassicLines {
 			mode = "classic"
@@ -52,6 +55,9 @@ var classicWords = map[string]func(facts) string{
 	"listening":         func(f facts) string { return "Listening on port: " + portOf(f.text("address")) },
 	"metrics listening": func(f facts) string { return "Metrics listening on port: " + portOf(f.text("address")) },
 	"admin listening":   func(facts) string { return "" },
+	"no lock file": func(facts) string {
+		return `Warning: "suppress_lock" is enabled, so no lock file is written; the health checks do not need it.`
+	},
 	"lock file written": func(f facts) string { return "Writing lock-file to: " + f.text("file") },
 	"asked to stop": func(f facts) string {
 		return fmt.Sprintf("%s: no new connections in %s", f.text("signal"), f.text("delay"))

@@ -11,11 +11,15 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// lock writes the lock file of "live: lock": the server listens. Others look for it, and
-// without it they would take the server for dead: that it cannot be written is an error.
+// lock writes the lock file of "live: lock" once the server listens. It is an error if it
+// cannot be written, because health checks that look for the file would fail.
 func (d *daemon) lock() error {
 	health := d.health
-	if health.Live != "lock" || health.LockFile == "" {
+	switch {
+	case health.Live != "lock":
+		return nil
+	case health.LockFile == "":
+		d.log.Info("no lock file", "why", named(d.current.config(), "health.lock_file is empty", "suppress_lock is enabled"))
 		return nil
 	}
 	if err := writeLock(health.LockFile); err != nil {

@@ -87,6 +87,7 @@ func (b *logbook) printing(cfg *schema.Config) supervisor.Printing {
 // deps are what the modes are given of the log.
 func (b *logbook) deps(cfg *schema.Config) modes.Deps {
 	d := modes.Deps{Log: b.Logger, Errors: cfg.Server.Errors, Compat: cfg.Compat, Printing: b.printing(cfg)}
+	d.Printing.Whole = b.format == "classic" && cfg.Compat.ClassicLines // as the classic watchdog logs stderr
 	if b.format == "classic" && cfg.Compat.ClassicLines && cfg.Log.Access {
 		d.Forking = b.classicLines(cfg).forking
 	}

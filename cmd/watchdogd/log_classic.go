@@ -198,9 +198,9 @@ func (c *classicLines) line(l *routes.Line) string {
 	case l.Mode == schema.HTTP && streamed(l.Request):
 		text += " - Bytes: " + humanSize(l.Bytes) + took
 	case l.Mode == schema.HTTP:
-		text += " " + statusText(l.Status) + " - ContentLength: " + humanSize(contentLength(l)) + took
+		text += " " + statusText(l) + " - ContentLength: " + humanSize(contentLength(l)) + took
 	case l.Mode == schema.Afterburn:
-		text += " " + statusText(l.Status) + " - ContentLength: " + strconv.FormatInt(l.Bytes, 10)
+		text += " " + statusText(l) + " - ContentLength: " + strconv.FormatInt(l.Bytes, 10)
 	default:
 		text += " - ContentLength: " + humanSize(l.Bytes) + took
 	}
@@ -240,11 +240,15 @@ func contentLength(l *routes.Line) int64 {
 	return -1
 }
 
-func statusText(status int) string {
-	if status == 499 {
+// statusText returns the function's own reason phrase, otherwise the usual one.
+func statusText(l *routes.Line) string {
+	switch {
+	case l.Reason != "":
+		return visible(l.Reason)
+	case l.Status == 499:
 		return "Client Closed Request"
 	}
-	return http.StatusText(status)
+	return http.StatusText(l.Status)
 }
 
 // humanSize is n in units of a thousand, with four digits.

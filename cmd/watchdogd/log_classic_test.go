@@ -31,6 +31,9 @@ func TestAccessLinesAsTheOpenFaaSWatchdogsWriteThem(t *testing.T) {
 		want    string
 	}{
 		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 200, Bytes: 211, Response: sized}, "GET /a - 200 OK - ContentLength: 211B (0.0004s)"},
+		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 200, Reason: "Fine\x1b", Response: sized}, "GET /a - 200 Fine  - ContentLength: 211B (0.0004s)"},
+		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 599, Reason: "Mine", Response: sized}, "GET /a - 599 Mine - ContentLength: 211B (0.0004s)"},
+		{"openfaas", schema.Log{}, routes.Line{Mode: schema.Afterburn, Status: 201, Reason: "Made", Bytes: 5}, "GET /a - 201 Made - ContentLength: 5"},
 		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 404, Query: "b=c", Bytes: 5}, "GET /a?b=c - 404 Not Found - ContentLength: -1B (0.0004s)"},
 		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 204}, "GET /a - 204 No Content - ContentLength: 0B (0.0004s)"},
 		{"openfaas", schema.Log{}, routes.Line{Mode: schema.HTTP, Status: 200, Bytes: 9, Cut: true}, "GET /a - 200 OK - ContentLength: -1B (0.0004s) cut short"},

@@ -52,6 +52,13 @@ func classicMode() []scenario {
 			w.start("combine_output=false", "fprocess="+w.script("echo out; echo err >&2")).get("/").is(200, "out\n")
 			w.line(clock + "stderr: err")
 		}},
+		{says: "combine_output=false logs all of stderr as one entry", of: classic, do: func(w *watchdog) {
+			w.start("combine_output=false", "fprocess="+w.script("echo one >&2; echo out; echo two >&2; printf three >&2; exit 3")).get("/").code(500)
+			w.line("three")
+			if !strings.Contains(w.log.String(), " stderr: one\ntwo\nthree\n") || strings.Count(w.log.String(), "stderr: ") != 1 {
+				w.Errorf("got the log\n%s\nwant one entry of three lines", w.log)
+			}
+		}},
 		{says: "marshal_request hands over JSON", do: func(w *watchdog) {
 			w.start("marshal_request=true", "fprocess=cat").post("/x?y", "hello", "X-Many: one", "X-Many: two").code(200).
 				holds(`"header":{`, `"X-Many":["one","two"]`, `"Content-Length":["5"]`, `"body":{"raw":"aGVsbG8="}`).without(`"Host"`, `"/x`)

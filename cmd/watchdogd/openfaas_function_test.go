@@ -118,6 +118,8 @@ func upstreamAnswer(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "0123456789")
 		flush()
 		<-r.Context().Done()
+	case "reason":
+		hijack("HTTP/1.1 201 Made By Hand\r\nContent-Length: 2\r\n\r\nok")
 	case "short":
 		hijack("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
 	case "close": // a whole answer that does not say that it is the last

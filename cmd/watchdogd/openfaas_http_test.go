@@ -159,6 +159,14 @@ func httpMode() []scenario {
 			w.serve("exec_timeout=500ms").get("/part?type=text/plain&until=/never").isCut()
 			w.get("/sized").isCut()
 		}},
+		{says: "the access line has the function's own reason phrase", do: func(w *watchdog) {
+			w.serve().get("/reason").is(201, "ok")
+			w.line(httpAccess("GET /reason", "201 Made By Hand", "2B"))
+		}},
+		{says: "the log names the program and its arguments before it starts", do: func(w *watchdog) {
+			w.serve()
+			w.line(clock + `Forking: env, arguments: \[WATCHDOGD_TEST_AS=upstream /.*\]`)
+		}},
 		{says: "a response shorter than it said is cut", do: func(w *watchdog) {
 			w.serve().get("/short").isCut()
 		}},

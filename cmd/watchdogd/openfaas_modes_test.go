@@ -667,6 +667,7 @@ func healthAndLock() []scenario {
 		}},
 		{says: "suppress_lock leaves health and readiness true", ours: true, do: func(w *watchdog) {
 			w.start("fprocess=cat", "suppress_lock=true").get("/_/health").is(200, "OK")
+			w.line(clock + `Warning: "suppress_lock" is enabled.*`)
 			w.get("/_/ready").is(200, "")
 			if exists(w.lock()) {
 				w.Error("there is a lock file")
