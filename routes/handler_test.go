@@ -218,7 +218,7 @@ func TestTargetsWithoutAPath(t *testing.T) {
 		{"OPTIONS * HTTP/1.1", "200"},
 		{"GET * HTTP/1.1", "400"},
 		{"CONNECT host:443 HTTP/1.1", "400"},
-		{"CONNECT /rpc HTTP/1.1", "200"},
+		{"CONNECT /rpc HTTP/1.1", "400"},
 		{"GET http://h HTTP/1.1", "200"},
 		{"GET http://h?x HTTP/1.1", "200"},
 		{"GET http:opaque HTTP/1.1", "400"},

@@ -59,7 +59,7 @@ func TestWhatFollowsThePrefixIsHandedOnAsItWasSent(t *testing.T) {
 		"/api/v1/x":                 "/x path=/x raw= query= prefix=/api/v1 host=",
 		"/caf%C3%A9/x":              "/x path=/x raw= query= prefix=/caf%C3%A9 host=",
 		"http://other:1/api/x%2f?q": "/x%2f?q path=/x/ raw=/x%2f query=q prefix=/api host=",
-		"http://u:p@other/api":      "/ path=/ raw= query= prefix=/api host=",
+		"HTTP://other/api":          "/ path=/ raw= query= prefix=/api host=",
 		"/kept/x":                   "/kept/x path=/kept/x raw= query= prefix= host=",
 	} {
 		if got := f.sent(target, ""); got != want {

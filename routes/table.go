@@ -67,7 +67,7 @@ type Table struct {
 	none   *route // of the calls that no route takes
 	ready  *route // of health.ready_path, for probes; nil is none
 	exact  map[string]*node
-	wild   map[string]*node // by ".example.org"
+	wild   domain // the names beneath which a wildcard takes all
 	any    *node
 
 	inflight atomic.Int64  // calls, and Live's look at the table
@@ -83,7 +83,6 @@ func NewTable(entries []Entry, opt Options) *Table {
 		opt:   opt,
 		none:  newRoute(&schema.Route{}, nil, opt.Metrics),
 		exact: map[string]*node{},
-		wild:  map[string]*node{},
 		any:   &node{},
 		empty: make(chan struct{}, 1),
 	}
@@ -101,17 +100,66 @@ func NewTable(entries []Entry, opt Options) *Table {
 // root gives the tree of the routes with one host.
 func (t *Table) root(host string) *node {
 	host = strings.ToLower(host)
-	trees, key := t.exact, host
-	switch {
-	case host == "":
+	if host == "" {
 		return t.any
-	case strings.HasPrefix(host, "*."):
-		trees, key = t.wild, host[1:]
 	}
-	if trees[key] == nil {
-		trees[key] = &node{}
+	if beneath, ok := strings.CutPrefix(host, "*."); ok {
+		return t.wild.add(beneath)
 	}
-	return trees[key]
+	if t.exact[host] == nil {
+		t.exact[host] = &node{}
+	}
+	return t.exact[host]
+}
+
+// domain is a label of a name, read from its end; the root is the empty name.
+type domain struct {
+	beneath map[string]*domain
+	tree    *node // of the routes of "*." and the name; nil is none
+}
+
+// add returns the tree of a wildcard for all names beneath name.
+func (d *domain) add(name string) *node {
+	for name != "" {
+		var label string
+		label, name = lastLabel(name)
+		if d.beneath == nil {
+			d.beneath = map[string]*domain{}
+		}
+		if d.beneath[label] == nil {
+			d.beneath[label] = &domain{}
+		}
+		d = d.beneath[label]
+	}
+	if d.tree == nil {
+		d.tree = &node{}
+	}
+	return d.tree
+}
+
+// find looks in the trees beneath which host is, the longest name first. It looks at no
+// more of host than the names have.
+func (d *domain) find(host string, q *query) (*route, bool) {
+	label, rest := lastLabel(host)
+	if rest == "" {
+		return nil, false // a name is not beneath itself
+	}
+	next := d.beneath[label]
+	if next == nil {
+		return nil, false
+	}
+	if rt, found := next.find(rest, q); found || next.tree == nil {
+		return rt, found
+	}
+	return next.tree.find(q)
+}
+
+// lastLabel splits "a.b.c" into "c" and "a.b".
+func lastLabel(name string) (label, rest string) {
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		return name[i+1:], name[:i]
+	}
+	return name, ""
 }
 
 // match gives the route of a request. With an error of kind Method the route is
@@ -132,22 +180,15 @@ func (t *Table) match(method, host, path string, header http.Header) (*route, *f
 // find looks in the trees of the request's host. It gives no route but true where
 // only the method did not match; q.refused are then the routes that stand there.
 func (t *Table) find(q *query) (*route, bool) {
-	if len(t.exact)+len(t.wild) > 0 {
+	if len(t.exact) > 0 || t.wild.beneath != nil {
 		host := hostname(q.host)
 		if n := t.exact[host]; n != nil {
 			if rt, found := n.find(q); found {
 				return rt, true
 			}
 		}
-		for i := 0; i < len(host) && len(t.wild) > 0; i++ {
-			if host[i] != '.' || i == 0 {
-				continue
-			}
-			if n := t.wild[host[i:]]; n != nil {
-				if rt, found := n.find(q); found {
-					return rt, true
-				}
-			}
+		if rt, found := t.wild.find(host, q); found {
+			return rt, true
 		}
 	}
 	return t.any.find(q)

@@ -21,6 +21,7 @@ type body struct {
 	left   int64 // sized: of the body; inChunk: of the chunk
 	length int64 // as announced
 	size   int   // bytes of the trailer so far
+	fields int   // of the trailer so far
 	excess int64 // bytes between the chunks, beyond what chunks of a sensible size need
 	err    error // what ended it
 
@@ -49,7 +50,7 @@ const (
 )
 
 func (b *body) reset(state bodyState, length int64) {
-	b.state, b.left, b.length, b.size, b.excess, b.err, b.expect, b.asked = state, length, length, 0, 0, nil, false, false
+	b.state, b.left, b.length, b.size, b.fields, b.excess, b.err, b.expect, b.asked = state, length, length, 0, 0, 0, nil, false, false
 	b.whole.Store(state == noBody)
 }
 
@@ -207,7 +208,8 @@ func (b *body) take(line string) error {
 			b.end()
 			return nil
 		}
-		if b.size += len(line); b.size > mostTrailer {
+		b.size += len(line)
+		if b.fields++; b.size > mostTrailer || b.fields > MaxFields {
 			return errors.New("the trailer is too long")
 		}
 		name, value, ok := strings.Cut(line, ":")

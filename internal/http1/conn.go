@@ -206,7 +206,9 @@ func (c *conn) readHead() (string, error) {
 			}
 			c.r += end
 			c.first = false
-			return string(p[:end]), nil
+			head := string(p[:end])
+			c.shrink()
+			return head, nil
 		}
 		if seen = len(p); seen > c.server.maxHeader() {
 			return "", tooLarge
@@ -219,8 +221,6 @@ func (c *conn) readHead() (string, error) {
 		}
 	}
 }
-
-var tooLarge = &Refusal{TooLarge: true, Detail: "the request's head is larger than server.max_header"}
 
 // become changes the state, and reports false when the connection was closed.
 func (c *conn) become(state int32) bool {
@@ -420,6 +420,14 @@ func (c *conn) take() {
 		c.room = rooms.Get().(*room)
 		c.buf, c.r, c.w = c.room.buf[:], 0, 0
 		c.header, c.response.header = c.room.request, c.room.response
+	}
+}
+
+// shrink gives up a buffer that had to grow, when what is left in it needs less.
+func (c *conn) shrink() {
+	if left := c.w - c.r; len(c.buf) > len(c.room.buf) && left <= len(c.room.buf) {
+		c.w = copy(c.room.buf[:], c.buf[c.r:c.w])
+		c.buf, c.r = c.room.buf[:], 0
 	}
 }
 

@@ -121,8 +121,9 @@ func FuzzHead(f *testing.F) {
 
 // headEnd is HeadEnd as if each byte came alone.
 func headEnd(s string) int {
-	for i := range len(s) {
-		if end := HeadEnd([]byte(s[:i+1]), i); end > 0 {
+	p := []byte(s)
+	for i := range p {
+		if end := HeadEnd(p[:i+1], i); end > 0 {
 			return end
 		}
 	}

@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // parse makes c.request of a head. It is strict: two readers who guess differently
@@ -31,7 +29,11 @@ func (c *conn) parse(head string) error {
 	r.Method, r.RequestURI = method, target
 
 	f := framing{length: -1}
-	values := make([]string, strings.Count(rest, "\n"))
+	lines := strings.Count(rest, "\n")
+	if lines > MaxFields+1 { // the last one is empty
+		return tooManyFields
+	}
+	values := make([]string, lines)
 	for {
 		var bare bool
 		line, rest, bare = cutLine(rest)
@@ -110,7 +112,7 @@ func (c *conn) complete(f framing, loose bool) error {
 		return malformed("missing required Host header")
 	case f.hosts > 1:
 		return malformed("there are several Host headers")
-	case !httpguts.ValidHostHeader(f.host):
+	case !ValidHost(f.host):
 		return malformed("the Host header is malformed")
 	}
 	r.Host = f.host
@@ -156,12 +158,15 @@ func (c *conn) address() error {
 	r := &c.request
 	target := r.RequestURI
 	c.url = url.URL{}
+	if err := checkTarget(r.Method, target); err != nil {
+		return err
+	}
 	path, query, asked := strings.Cut(target, "?")
 	if target[0] == '/' && plainPath(path) {
 		c.url.Path, c.url.RawQuery, c.url.ForceQuery = path, query, asked && query == ""
 		return nil
 	}
-	authority := r.Method == http.MethodConnect && target[0] != '/'
+	authority := r.Method == http.MethodConnect
 	if authority {
 		target = "http://" + target
 	}
@@ -212,7 +217,9 @@ func (c *conn) announced() error {
 			if c.request.Trailer == nil {
 				c.request.Trailer = http.Header{}
 			}
-			c.request.Trailer[name] = nil
+			if c.request.Trailer[name] = nil; len(c.request.Trailer) > MaxFields {
+				return tooManyFields
+			}
 		}
 	}
 	return nil

@@ -78,24 +78,50 @@ const excessHeader = 64 << 10
 
 // serveStream serves one request of HTTP/2.
 func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) {
-	if headSize(r) > s.maxHeader() {
+	if err := s.checkStream(r); err != nil {
 		bare := &http.Request{Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Header: http.Header{}, URL: &url.URL{},
 			Body: http.NoBody, RemoteAddr: r.RemoteAddr, TLS: r.TLS}
-		s.Refuse(w, bare.WithContext(r.Context()), tooLarge)
+		refusal, _ := errors.AsType[*Refusal](err)
+		r.Header, r.Trailer = http.Header{}, nil // a client may take its time to read the answer
+		s.Refuse(w, bare.WithContext(r.Context()), refusal)
 		return
 	}
+	delete(r.Header, "Host") // it is r.Host, as in HTTP/1
 	s.Handler.ServeHTTP(w, r)
 }
 
-// headSize is what the head of r would be over HTTP/1.1, about.
-func headSize(r *http.Request) int {
-	n := len(r.Method) + len(r.RequestURI) + len(r.Host)
+// checkStream holds a request of HTTP/2 to what one of HTTP/1.1 is held to, where
+// net/http does not. Its error is a *Refusal.
+func (s *Server) checkStream(r *http.Request) error {
+	size, fields := headSize(r)
+	hosts := r.Header["Host"]
+	switch {
+	case size > s.maxHeader():
+		return tooLarge
+	case fields > MaxFields, len(r.Trailer) > MaxFields:
+		return tooManyFields
+	case !ValidTarget(r.RequestURI):
+		return malformed("the :path has a character that it may not have")
+	case r.Method != http.MethodConnect && r.RequestURI[0] != '/' && r.RequestURI != "*":
+		return malformed("the :path is not a path") // RFC 9113, 8.3.1
+	case !ValidHost(r.Host):
+		return malformed("the :authority is not host or host:port")
+	case len(hosts) > 1 || len(hosts) == 1 && !strings.EqualFold(hosts[0], r.Host):
+		return malformed("the Host header is not the :authority")
+	}
+	return checkTarget(r.Method, r.RequestURI)
+}
+
+// headSize is what the head of r would be over HTTP/1.1, about, and how many fields it has.
+func headSize(r *http.Request) (size, fields int) {
+	size = len(r.Method) + len(r.RequestURI) + len(r.Host)
 	for name, values := range r.Header {
+		fields += len(values)
 		for _, value := range values {
-			n += len(name) + len(value) + len(": \r\n")
+			size += len(name) + len(value) + len(": \r\n")
 		}
 	}
-	return n
+	return size, fields
 }
 
 // close ends the goroutine of a server that is shut down or closed.

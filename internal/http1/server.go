@@ -27,6 +27,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,11 +65,19 @@ type Server struct {
 
 // Refusal is why something is no request that can be served.
 type Refusal struct {
-	TooLarge bool   // the head is over MaxHeader; else it is malformed
+	TooLarge bool   // the head is over MaxHeader or has more than MaxFields fields; else it is malformed
 	Detail   string // a clause for the caller
 }
 
 func (r *Refusal) Error() string { return r.Detail }
+
+// MaxFields is how many fields a head may have, and a trailer: each costs more memory than its bytes.
+const MaxFields = 1000
+
+var (
+	tooLarge      = &Refusal{TooLarge: true, Detail: "the request's head is larger than server.max_header"}
+	tooManyFields = &Refusal{TooLarge: true, Detail: "the request's head has more than " + strconv.Itoa(MaxFields) + " fields"}
+)
 
 // Serve serves the connections of l, which speak TLS if they are of package tls, until l
 // or the server is closed; then it returns http.ErrServerClosed or l's error. Connections
