@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/schema/openfaas"
 )
 
 // image serves what the environment of an image asks for. NAME of its fprocess is a shell
@@ -20,7 +20,7 @@ func image(t *testing.T, script string, environ ...string) *site {
 	if err := os.WriteFile(function, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	config, _, err := schema.FromEnv(append(environ, "fprocess="+function), "watchdogd")
+	config, _, err := openfaas.FromEnv(append(environ, "fprocess="+function), "watchdogd")
 	if err != nil {
 		t.Fatal(err)
 	}

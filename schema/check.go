@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-playground/validator/v10"
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // check holds values against each other, and against the system where that is only
@@ -164,7 +166,7 @@ func (l *loader) checkNotBuilt(top item) {
 			switch {
 			case k == nil || isNull(v):
 			case byValue && v.Value == value:
-				l.wrong(place{it: it, node: v, keys: keys}, quote(value)+" is not built yet", "remove it; a later version will know it")
+				l.wrong(place{it: it, node: v, keys: keys}, phrase.Quote(value)+" is not built yet", "remove it; a later version will know it")
 			case !byValue && (path == "gateway" || v.Kind != yaml.MappingNode || len(v.Content) > 0):
 				l.wrong(place{it: it, node: k, keys: keys}, "not built yet", "remove it; a later version will know it")
 			}
@@ -184,7 +186,7 @@ func (l *loader) checkNames(c *Config) {
 			return
 		}
 		if other, taken := first[name]; taken {
-			l.wrong(l.at(it, "name"), fmt.Sprintf("%s is the name of the %s on %s already", quote(name), other.kind, where(other.it, it)), "names are unique among routes and services")
+			l.wrong(l.at(it, "name"), fmt.Sprintf("%s is the name of the %s on %s already", phrase.Quote(name), other.kind, where(other.it, it)), "names are unique among routes and services")
 			return
 		}
 		first[name] = named{it, kind}
@@ -230,13 +232,13 @@ func invalid(err error, v reflect.Value) mistake {
 	case "max":
 		return mistake{message: fmt.Sprintf("must be %s or less, not %s", limit(f.Param(), v), value)}
 	case "name":
-		m := mistake{message: fmt.Sprintf("must be of the characters a-z, 0-9 and -, at most %d and not - first; not %s", maxName, quote(value))}
-		if s := stackName(value); s != "watchdogd" {
+		m := mistake{message: fmt.Sprintf("must be of the characters a-z, 0-9 and -, at most %d and not - first; not %s", maxName, phrase.Quote(value))}
+		if s := NameOf(value); s != "watchdogd" {
 			m.hint = "for example " + s
 		}
 		return m
 	}
-	return mistake{message: fmt.Sprintf("must not be %s", quote(value))}
+	return mistake{message: fmt.Sprintf("must not be %s", phrase.Quote(value))}
 }
 
 // limit writes a bound as a value of its type is written.
@@ -250,8 +252,8 @@ func limit(bound string, v reflect.Value) string {
 }
 
 func notOneOf(word string, words []string) mistake {
-	m := mistake{message: fmt.Sprintf("must be %s, not %s", either(words), quote(word))}
-	if near := nearest(word, words); near != "" {
+	m := mistake{message: fmt.Sprintf("must be %s, not %s", phrase.Either(words), phrase.Quote(word))}
+	if near := phrase.Nearest(word, words); near != "" {
 		m.hint = "did you mean " + near + "?"
 	}
 	return m

@@ -11,6 +11,8 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 func (l *loader) checkService(s *Service, it item) {
@@ -36,7 +38,7 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		if strings.Contains(name, "=") {
-			l.wrong(l.at(it, "env", name), quote(name)+" is no name of a variable: it holds a =", "")
+			l.wrong(l.at(it, "env", name), phrase.Quote(name)+" is no name of a variable: it holds a =", "")
 		}
 	}
 	files := l.at(it, "env_file")
@@ -51,7 +53,7 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 	if p.User != "" {
 		user, group, both := strings.Cut(p.User, ":")
 		if user == "" || both && group == "" || strings.ContainsAny(p.User, " \t\n/") || strings.Contains(group, ":") {
-			l.wrong(l.at(it, "user"), fmt.Sprintf("must be user or user:group, by name or number, not %s", quote(p.User)), "")
+			l.wrong(l.at(it, "user"), fmt.Sprintf("must be user or user:group, by name or number, not %s", phrase.Quote(p.User)), "")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.RLimits)) {
@@ -60,8 +62,8 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 			if k, _ := l.lookup(l.at(it, "rlimits").node, name, 0); k != nil {
 				at.node = k // the name is the mistake
 			}
-			m := mistake{message: "there is no limit " + quote(name), hint: "there are " + strings.Join(rlimits, ", ")}
-			if near := nearest(name, rlimits); near != "" {
+			m := mistake{message: "there is no limit " + phrase.Quote(name), hint: "there are " + strings.Join(rlimits, ", ")}
+			if near := phrase.Nearest(name, rlimits); near != "" {
 				m.hint = "did you mean " + near + "?"
 			}
 			l.wrong(at, m.message, m.hint)
@@ -209,7 +211,7 @@ func (l *loader) checkProbeURL(s string, at place, is use) {
 		l.wrong(at, "must be a whole URL: only mode http has a server of its own to ask", "write it as in http://127.0.0.1:9000/healthz")
 	case err != nil || strings.ContainsAny(s, " \t\r\n"),
 		!strings.HasPrefix(s, "/") && (u.Scheme != "http" && u.Scheme != "https" || u.Host == ""):
-		l.wrong(at, fmt.Sprintf("must be a path such as /healthz, or a whole URL, not %s", quote(s)), "")
+		l.wrong(at, fmt.Sprintf("must be a path such as /healthz, or a whole URL, not %s", phrase.Quote(s)), "")
 	}
 }
 
@@ -268,16 +270,16 @@ func (g *dependencies) known(d *dependent, need string) {
 			}
 		}
 		hint := ""
-		if near := nearest(need, names); near != "" {
+		if near := phrase.Nearest(need, names); near != "" {
 			hint = "did you mean " + near + "?"
 		} else if len(names) > 0 && len(names) <= 10 {
 			hint = "there are " + strings.Join(names, ", ")
 		}
-		g.wrong(g.dependency(d.it, need), fmt.Sprintf("there is no route or service %s", quote(need)), hint)
+		g.wrong(g.dependency(d.it, need), fmt.Sprintf("there is no route or service %s", phrase.Quote(need)), hint)
 	case !other.supervised && g.fine(g.at(other.it, "mode")) && g.fine(g.at(other.it, "fprocess")):
-		g.wrong(g.dependency(d.it, need), quote(need)+" has no process of its own that could be waited for", "depend on services, and on routes of mode http or afterburn")
+		g.wrong(g.dependency(d.it, need), phrase.Quote(need)+" has no process of its own that could be waited for", "depend on services, and on routes of mode http or afterburn")
 	case d.needs[need] == "completed" && other.restart == "always":
-		g.wrong(g.dependency(d.it, need), quote(need)+" never completes: it is started again whenever it ends", fmt.Sprintf("write restart: never or on-failure for %s", need))
+		g.wrong(g.dependency(d.it, need), phrase.Quote(need)+" never completes: it is started again whenever it ends", fmt.Sprintf("write restart: never or on-failure for %s", need))
 	}
 }
 
@@ -324,7 +326,7 @@ func (g *dependencies) cycles() {
 func (g *dependencies) cycle(it item, names []string) {
 	at := g.dependency(it, names[len(names)-1])
 	if len(names) == 2 {
-		g.wrong(at, quote(names[0])+" depends on itself", "")
+		g.wrong(at, phrase.Quote(names[0])+" depends on itself", "")
 		return
 	}
 	if len(names) > 12 {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 func (l *loader) checkRoute(r *Route, it item, compat Compat) {
@@ -52,9 +54,9 @@ func (l *loader) checkMatching(r *Route, it item) {
 	for i, m := range r.Methods {
 		switch at := l.element(methods, i); {
 		case !httpguts.ValidHeaderFieldName(m):
-			l.wrong(at, quote(m)+" is no method", "")
+			l.wrong(at, phrase.Quote(m)+" is no method", "")
 		case strings.ToUpper(m) != m:
-			l.wrong(at, quote(m)+" is no method: they are written in capitals", "write "+strings.ToUpper(m))
+			l.wrong(at, phrase.Quote(m)+" is no method: they are written in capitals", "write "+strings.ToUpper(m))
 		case seen[m]:
 			l.wrong(at, m+" stands in the list already", "")
 		}
@@ -73,7 +75,7 @@ func (l *loader) checkHeaders(headers map[string]string, it item) map[string]str
 		key := http.CanonicalHeaderKey(name)
 		switch _, twice := canonical[key]; {
 		case !httpguts.ValidHeaderFieldName(name):
-			l.wrong(at, quote(name)+" is no name of a header", "")
+			l.wrong(at, phrase.Quote(name)+" is no name of a header", "")
 		case twice:
 			l.wrong(at, key+" is written twice: capitals make no difference in the names of headers", "")
 		case !httpguts.ValidHeaderFieldValue(headers[name]):
@@ -87,7 +89,7 @@ func (l *loader) checkHeaders(headers map[string]string, it item) map[string]str
 // checkPath checks the prefix of a route, or the base path of an upstream.
 func checkPath(path string, prefix bool) error {
 	if !strings.HasPrefix(path, "/") {
-		return fmt.Errorf("must begin with /, as in %s", quote("/"+path))
+		return fmt.Errorf("must begin with /, as in %s", phrase.Quote("/"+path))
 	}
 	if prefix && (path == "/_" || strings.HasPrefix(path, "/_/")) {
 		return errors.New("the paths under /_/ are watchdogd's own, as /_/health is")
@@ -95,21 +97,21 @@ func checkPath(path string, prefix bool) error {
 	for i := 0; i < len(path); i++ {
 		switch c := path[i]; {
 		case c == '?' || c == '#':
-			return fmt.Errorf("%s: a path ends before the %c", quote(path), c)
+			return fmt.Errorf("%s: a path ends before the %c", phrase.Quote(path), c)
 		case c == '*' && prefix:
-			return fmt.Errorf("%s: a path is a prefix already, and knows no *", quote(path))
+			return fmt.Errorf("%s: a path is a prefix already, and knows no *", phrase.Quote(path))
 		case c == '%':
 			if i+2 >= len(path) || !hexadecimal(path[i+1]) || !hexadecimal(path[i+2]) {
-				return fmt.Errorf("%s: two hexadecimal digits must follow the %%", quote(path))
+				return fmt.Errorf("%s: two hexadecimal digits must follow the %%", phrase.Quote(path))
 			}
 		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
-			return fmt.Errorf("a path is matched as it is sent, where this one is written %s", quote((&url.URL{Path: path}).EscapedPath()))
+			return fmt.Errorf("a path is matched as it is sent, where this one is written %s", phrase.Quote((&url.URL{Path: path}).EscapedPath()))
 		}
 	}
 	if trimmed := strings.TrimSuffix(path, "/"); trimmed != "" {
 		for _, s := range strings.Split(trimmed, "/")[1:] {
 			if s == "" || s == "." || s == ".." {
-				return fmt.Errorf("%s holds %s between two slashes", quote(path), map[string]string{"": "nothing", ".": ".", "..": ".."}[s])
+				return fmt.Errorf("%s holds %s between two slashes", phrase.Quote(path), map[string]string{"": "nothing", ".": ".", "..": ".."}[s])
 			}
 		}
 	}
@@ -196,7 +198,7 @@ func (l *loader) checkAuth(r *Route, it item) {
 		kinds = append(kinds, "hmac")
 		need("hmac", "secret_file", a.SecretFile)
 		if a.Header != "" && !httpguts.ValidHeaderFieldName(a.Header) {
-			l.wrong(l.at(it, "auth", "hmac", "header"), quote(a.Header)+" is no name of a header", "")
+			l.wrong(l.at(it, "auth", "hmac", "header"), phrase.Quote(a.Header)+" is no name of a header", "")
 		}
 	}
 	if a := r.Auth.JWT; a != nil {
@@ -208,10 +210,10 @@ func (l *loader) checkAuth(r *Route, it item) {
 		need("openfaas", "gateway", a.Gateway)
 		need("openfaas", "function", a.Function)
 		if u, err := url.Parse(a.Gateway); a.Gateway != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			l.wrong(l.at(it, "auth", "openfaas", "gateway"), quote(a.Gateway)+" is no URL of a gateway", "such as http://gateway.openfaas:8080")
+			l.wrong(l.at(it, "auth", "openfaas", "gateway"), phrase.Quote(a.Gateway)+" is no URL of a gateway", "such as http://gateway.openfaas:8080")
 		}
 		if namespace, name, _ := strings.Cut(a.Function, ":"); a.Function != "" && (namespace == "" || name == "") {
-			l.wrong(l.at(it, "auth", "openfaas", "function"), quote(a.Function)+" is no function", "write namespace:name, as in openfaas-fn:env")
+			l.wrong(l.at(it, "auth", "openfaas", "function"), phrase.Quote(a.Function)+" is no function", "write namespace:name, as in openfaas-fn:env")
 		}
 	}
 	if len(kinds) > 1 {
@@ -259,7 +261,7 @@ func (l *loader) checkAlike(c *Config) {
 		// A route of a name that stands twice has been told of.
 		if other >= 0 && (r.Name == "" || c.Routes[other].Name != r.Name) {
 			o := &c.Routes[other]
-			l.wrong(l.at(l.routes[i], "path"), fmt.Sprintf("the route %s on %s answers %s %s as well, and neither goes before the other", quote(o.Name), where(l.routes[other], l.routes[i]), common(o.Methods, r.Methods), r.Path), "give one of them another path, host, methods or headers")
+			l.wrong(l.at(l.routes[i], "path"), fmt.Sprintf("the route %s on %s answers %s %s as well, and neither goes before the other", phrase.Quote(o.Name), where(l.routes[other], l.routes[i]), common(o.Methods, r.Methods), r.Path), "give one of them another path, host, methods or headers")
 		}
 	}
 }

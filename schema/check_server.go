@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // checkServer checks what is not a route's or a service's.
@@ -19,11 +21,11 @@ func (l *loader) checkServer(c *Config, top item) {
 			l.wrong(l.at(top, "gateway", "functions"), err.Error(), "")
 		}
 		if g.Header != "" && !httpguts.ValidHeaderFieldName(g.Header) {
-			l.wrong(l.at(top, "gateway", "header"), quote(g.Header)+" is no name of a header", "")
+			l.wrong(l.at(top, "gateway", "header"), phrase.Quote(g.Header)+" is no name of a header", "")
 		}
 	}
 	if path := c.Health.ReadyPath; path != "" && !strings.HasPrefix(path, "/") {
-		l.wrong(l.at(top, "health", "ready_path"), fmt.Sprintf("must begin with /, as in %s", quote("/"+path)), "")
+		l.wrong(l.at(top, "health", "ready_path"), fmt.Sprintf("must begin with /, as in %s", phrase.Quote("/"+path)), "")
 	}
 	if c.Health.ReadyPath != "" && c.Health.Ready == "none" {
 		l.wrong(l.at(top, "health", "ready_path"), "means nothing with ready: none, which leaves /_/ready to the routes", "remove one of the two")
@@ -45,7 +47,7 @@ func (l *loader) checkListeners(c *Config, top item) {
 		if err := checkAddress(address); err != nil {
 			message := err.Error()
 			if !at.written && key == "server.listen" {
-				message = "its default is the variable PORT, which is no port: " + quote(strings.TrimPrefix(address, ":"))
+				message = "its default is the variable PORT, which is no port: " + phrase.Quote(strings.TrimPrefix(address, ":"))
 			}
 			l.wrong(at, message, portHint(address))
 			return

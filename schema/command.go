@@ -7,6 +7,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // command reads a command: a list of words, or one string. With shell: true the
@@ -281,7 +283,7 @@ func (s *splitter) variable(p *syntax.ParamExp, quoted bool) {
 	}
 	word, plain := operand(p)
 	if !plain {
-		s.mistakes = append(s.mistakes, mistake{fmt.Sprintf("%s is not one of the known forms", quote(source)), forms})
+		s.mistakes = append(s.mistakes, mistake{fmt.Sprintf("%s is not one of the known forms", phrase.Quote(source)), forms})
 		return
 	}
 	name := p.Param.Value

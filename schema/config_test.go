@@ -86,7 +86,7 @@ func TestEveryKeyIsReadAndMovesItsField(t *testing.T) {
 	walk(&document, "")
 
 	// What differs from the defaults somewhere in the file.
-	c, base := full(t), defaultConfig()
+	c, base := full(t), Default()
 	moved := make(map[string]bool)
 	var compare func(v, base reflect.Value, path string)
 	compare = func(v, base reflect.Value, path string) {
@@ -96,7 +96,7 @@ func TestEveryKeyIsReadAndMovesItsField(t *testing.T) {
 			switch {
 			case key == "routes":
 				for i := range c.Routes {
-					otherwise := defaultRoute()
+					otherwise := DefaultRoute()
 					compare(reflect.ValueOf(c.Routes[i]), reflect.ValueOf(otherwise), key)
 				}
 			case key == "services":
@@ -187,13 +187,13 @@ func TestWhatIsNotWrittenIsTheDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	route := defaultRoute()
+	route := DefaultRoute()
 	route.Name, route.Path, route.FProcess.Words, route.Dir = "a", "/a", []Text{"x"}, Literal(dir)
 	route.Ready.TCP = "${PORT}"
 	service := defaultService()
 	service.Name, service.FProcess.Words, service.Dir = "b", []Text{"y"}, Literal(dir)
-	want := defaultConfig()
-	want.Name = stackName(filepath.Base(dir))
+	want := Default()
+	want.Name = NameOf(filepath.Base(dir))
 	want.Server.Listen = Strings{":8080"}
 	want.Routes, want.Services = []Route{route}, []Service{service}
 	want.File = filepath.Join(dir, "watchdog.yaml")

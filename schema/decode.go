@@ -13,6 +13,8 @@ import (
 	"github.com/go-playground/validator/v10"
 	"gopkg.in/yaml.v3"
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // decoder writes nodes into the types of config.go, strictly, and goes on after a
@@ -89,7 +91,7 @@ func pathOf(steps []step) string {
 // pathKey puts a key that could be mistaken for more than one in quotes.
 func pathKey(key string) string {
 	if strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-		return quote(key)
+		return phrase.Quote(key)
 	}
 	return key
 }
@@ -352,7 +354,7 @@ func (d *decoder) int(n *yaml.Node, p *int) bool {
 		*p = int(i)
 		return true
 	case err == nil:
-		return d.problem(n, "must be a whole number, not "+quote(s), "write it without quotes")
+		return d.problem(n, "must be a whole number, not "+phrase.Quote(s), "write it without quotes")
 	case strings.Contains(err.Error(), "range"):
 		return d.problem(n, "must be a whole number below 2147483648, not "+s, "")
 	}

@@ -9,7 +9,8 @@ import (
 
 const second = Duration(time.Second)
 
-func defaultConfig() Config {
+// Default returns the configuration of an empty file, to be finished by Complete.
+func Default() Config {
 	return Config{
 		Server: Server{
 			Timeouts:  ServerTimeouts{Header: 10 * second, Idle: 120 * second},
@@ -27,7 +28,8 @@ func defaultGateway() Gateway {
 	return Gateway{Functions: "/function", Header: "X-Function", Alexa: true}
 }
 
-func defaultRoute() Route {
+// DefaultRoute returns a route of which nothing is written.
+func DefaultRoute() Route {
 	return Route{
 		Mode:        HTTP,
 		StripPrefix: true,
@@ -65,6 +67,19 @@ func defaultProcess() Process {
 
 // queuePerPlace is how many calls wait for each place where limits.queue is -1.
 const queuePerPlace = 10
+
+// Complete fills in what follows from other values, for a configuration that does not
+// come from a file. Programs run in dir where they name no folder.
+func (c *Config) Complete(dir string) {
+	c.Compat = CompatOf(c.Server.Errors)
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		r.complete(dir, routeUse(r.Mode, !r.FProcess.Empty())&inProcess != 0)
+	}
+	for i := range c.Services {
+		c.Services[i].complete(dir)
+	}
+}
 
 // complete fills in what follows from other values of a route. folder is where the
 // file stands that the route is written in; process is whether it may have one.

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // dependencies reads names, which are waited for until they are ready, or the map.
@@ -103,7 +105,7 @@ func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
 	if n.Kind == yaml.ScalarNode {
 		s, ok := d.string(n, "tcp")
 		if ok && s != "tcp" {
-			ok = d.problem(n, "must be tcp or a mapping, not "+quote(s), "write {http: /path}, {tcp: host:port}, {exec: command} or {log: regexp}")
+			ok = d.problem(n, "must be tcp or a mapping, not "+phrase.Quote(s), "write {http: /path}, {tcp: host:port}, {exec: command} or {log: regexp}")
 		}
 		if ok {
 			p.TCP, p.HTTP, p.Exec, p.Log = "${PORT}", "", Command{}, ""
@@ -127,7 +129,7 @@ func (d *decoder) upstream(n *yaml.Node, p *Upstream) bool {
 	}
 	u, err := ParseUpstream(Text(absoluteSocket(escape(d.from.dir, true), s)))
 	if err != nil {
-		return d.problem(n, fmt.Sprintf("%s is no upstream: %v", quote(s), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
+		return d.problem(n, fmt.Sprintf("%s is no upstream: %v", phrase.Quote(s), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
 	}
 	*p = u
 	return true
@@ -143,7 +145,7 @@ func (d *decoder) auth(n *yaml.Node, p *Auth) bool {
 	ok := d.structure(n, reflect.ValueOf(p).Elem())
 	for i := 0; ok && n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
 		if isNull(d.follow(n.Content[i+1])) {
-			ok = d.problem(n.Content[i], quote(n.Content[i].Value)+" says nothing, and everybody could call the route", "describe it, or take it out")
+			ok = d.problem(n.Content[i], phrase.Quote(n.Content[i].Value)+" says nothing, and everybody could call the route", "describe it, or take it out")
 		}
 	}
 	return ok

@@ -13,6 +13,8 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // include reads the files that the main file names.
@@ -59,7 +61,7 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		return []string{filepath.Clean(name)}
 	}
 	if !validPattern(full) {
-		l.problem(at, quote(name)+" is no pattern of files", patternHint)
+		l.problem(at, phrase.Quote(name)+" is no pattern of files", patternHint)
 		return nil
 	}
 	base, _ := doublestar.SplitPattern(full)
@@ -70,7 +72,7 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 	}
 	files, err := l.glob(full)
 	if err != nil {
-		l.problem(at, fmt.Sprintf("cannot look for %s: %v", quote(name), err), "name the folder that holds the files more exactly")
+		l.problem(at, fmt.Sprintf("cannot look for %s: %v", phrase.Quote(name), err), "name the folder that holds the files more exactly")
 		return nil
 	}
 	slices.Sort(files) // the order of folders is nobody's

@@ -22,7 +22,7 @@ func (l *loader) checkDefaults() {
 		return
 	}
 	l.skip = true
-	route := defaultRoute()
+	route := DefaultRoute()
 	l.over(l.defaults, reflect.ValueOf(&route).Elem(), false)
 	if name, _ := l.lookup(n, "name", 0); name != nil {
 		l.note(l.defaults.from, name.Line, name.Column, "defaults.name", "a name cannot be a default: each route and service has its own", "")
@@ -32,7 +32,7 @@ func (l *loader) checkDefaults() {
 
 // route makes a route of an item.
 func (l *loader) route(it item, r *Route) {
-	*r = defaultRoute()
+	*r = DefaultRoute()
 	if l.stopped {
 		return
 	}

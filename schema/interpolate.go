@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // forms is what may be written, for messages.
@@ -57,7 +59,7 @@ func (in *interpolation) value(s string, depth int) {
 		case '{':
 			inner, rest, closed := braces(s[i+2:])
 			if !closed {
-				in.mistake(fmt.Sprintf("%s is never closed: a } is missing", quote(s[i:])), "")
+				in.mistake(fmt.Sprintf("%s is never closed: a } is missing", phrase.Quote(s[i:])), "")
 				return
 			}
 			in.variable(inner, depth)
@@ -74,10 +76,10 @@ func (in *interpolation) variable(inner string, depth int) {
 	v, ok := parseVariable(inner)
 	switch {
 	case !ok:
-		in.mistake(fmt.Sprintf("%s is not one of the known forms", quote("${"+inner+"}")), forms)
+		in.mistake(fmt.Sprintf("%s is not one of the known forms", phrase.Quote("${"+inner+"}")), forms)
 		return
 	case depth > maxDefaults:
-		in.mistake(fmt.Sprintf("%s: defaults are nested too deeply", quote("${"+inner+"}")), "")
+		in.mistake(fmt.Sprintf("%s: defaults are nested too deeply", phrase.Quote("${"+inner+"}")), "")
 		return
 	}
 	if in.keep && instanceVariable(v.name) {

@@ -69,7 +69,7 @@ func (l *loader) names() []string {
 }
 
 func (l *loader) load(file string, data []byte) *Config {
-	config := defaultConfig()
+	config := Default()
 	main := l.open(file, data)
 	if main == nil {
 		return nil
@@ -208,7 +208,7 @@ func (l *loader) complete(c *Config) {
 	c.Compat = CompatOf(c.Server.Errors)
 	main := l.sources[0]
 	if c.Name == "" {
-		c.Name = stackName(filepath.Base(main.dir))
+		c.Name = NameOf(filepath.Base(main.dir))
 	}
 	if len(c.Server.Listen) == 0 {
 		c.Server.Listen = Strings{":8080"}
@@ -218,8 +218,8 @@ func (l *loader) complete(c *Config) {
 	}
 }
 
-// stackName makes a name of a folder's.
-func stackName(folder string) string {
+// NameOf returns the name nearest to s that may be written, as for a folder's.
+func NameOf(s string) string {
 	name := bytes.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
@@ -228,9 +228,9 @@ func stackName(folder string) string {
 			return r + 'a' - 'A'
 		}
 		return '-'
-	}, []byte(folder))
-	if s := strings.Trim(string(name), "-"); s != "" {
-		return s[:min(len(s), maxName)]
+	}, []byte(s))
+	if trimmed := strings.Trim(string(name), "-"); trimmed != "" {
+		return trimmed[:min(len(trimmed), maxName)]
 	}
 	return "watchdogd"
 }

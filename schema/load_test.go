@@ -229,7 +229,7 @@ services:
 		!slices.Equal(a.Methods, Strings{"GET", "POST"}) || a.DependsOn["redis"] != "ready" || !a.Compress {
 		t.Errorf("a is %+v", a)
 	}
-	if !a.Upstream.Empty() || a.Restart.Policy != "always" || a.Timeouts.Start != defaultRoute().Timeouts.Start || !a.Ready.Empty() {
+	if !a.Upstream.Empty() || a.Restart.Policy != "always" || a.Timeouts.Start != DefaultRoute().Timeouts.Start || !a.Ready.Empty() {
 		t.Errorf("what means nothing in streaming came to a: %+v", a)
 	}
 	if b.FProcess.Words[0] != "own" || b.Timeouts.Exec.String() != "9s" || b.Timeouts.Idle.String() != "2s" || b.Timeouts.Start.String() != "3s" ||

@@ -19,7 +19,7 @@ import (
 func (c *Config) Marshal() ([]byte, error) {
 	e := &encoder{plans: make(map[reflect.Type]*plan), is: anywhere}
 	e.split = newDecoder(func(string) (string, bool) { return "", false })
-	base := defaultConfig()
+	base := Default()
 	top := e.structure(reflect.ValueOf(c).Elem(), reflect.ValueOf(&base).Elem(), yaml.Style(0))
 	var routes, services []*yaml.Node
 	for i := range c.Routes {
@@ -53,7 +53,7 @@ type encoder struct {
 }
 
 func (e *encoder) route(r *Route) *yaml.Node {
-	base := defaultRoute()
+	base := DefaultRoute()
 	base.Name, base.Mode, base.FProcess = r.Name, r.Mode, r.FProcess
 	e.is, e.shell = routeUse(r.Mode, !r.FProcess.Empty()), r.Shell
 	base.complete("", false)

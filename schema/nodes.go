@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // entry is a key of a mapping and its value.
@@ -198,5 +200,5 @@ func given(n *yaml.Node) string {
 	case "!!bool", "!!int", "!!float":
 		return n.Value
 	}
-	return quote(n.Value)
+	return phrase.Quote(n.Value)
 }

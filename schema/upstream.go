@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // Upstream is where the server of a route listens: http://host:port/base, host:port,
@@ -99,7 +101,7 @@ func ParseUpstream(text Text) (Upstream, error) {
 		case "https":
 			return Upstream{}, errors.New("https upstreams are not spoken to: an upstream is a process on this host or network, reached by http://; put a TLS proxy between for others")
 		default:
-			return Upstream{}, fmt.Errorf("the scheme %s is not known: it is http, h2c or unix", quote(scheme))
+			return Upstream{}, fmt.Errorf("the scheme %s is not known: it is http, h2c or unix", phrase.Quote(scheme))
 		}
 		rest = after
 	}
@@ -157,7 +159,7 @@ func checkAddress(s string) error {
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return fmt.Errorf("must be host:port, :port or unix:/path, not %s", quote(s))
+		return fmt.Errorf("must be host:port, :port or unix:/path, not %s", phrase.Quote(s))
 	}
 	if host != "" {
 		if err := checkHost(host); err != nil {
@@ -183,7 +185,7 @@ func checkSocket(path string) error {
 func checkPort(port string, least int) error {
 	n, err := strconv.ParseUint(port, 10, 32)
 	if err != nil || int(n) < least || n > 65535 {
-		return fmt.Errorf("%s is no port: it is a number from %d to 65535", quote(port), least)
+		return fmt.Errorf("%s is no port: it is a number from %d to 65535", phrase.Quote(port), least)
 	}
 	return nil
 }
@@ -196,11 +198,11 @@ func checkHost(host string) error {
 	}
 	for _, r := range host {
 		if r != '-' && r != '.' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return fmt.Errorf("%s is no host", quote(host))
+			return fmt.Errorf("%s is no host", phrase.Quote(host))
 		}
 	}
 	if host == "" || len(host) > 253 || strings.HasPrefix(host, ".") || strings.Contains(host, "..") {
-		return fmt.Errorf("%s is no host", quote(host))
+		return fmt.Errorf("%s is no host", phrase.Quote(host))
 	}
 	return nil
 }

@@ -8,12 +8,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // formError says what a value must be and what it is.
 type formError struct{ must, value, hint string }
 
-func (e *formError) Error() string { return "must be " + e.must + ", not " + quote(e.value) }
+func (e *formError) Error() string { return "must be " + e.must + ", not " + phrase.Quote(e.value) }
 
 const aDuration = "a duration such as 250ms, 10s or 1m30s, or a number of seconds"
 
@@ -234,10 +236,10 @@ func parseSignal(s string) (Signal, error) {
 	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
 	if !slices.Contains(signals, name) {
 		hint := ""
-		if near := nearest(strings.ToLower(name), lower(signals)); near != "" {
+		if near := phrase.Nearest(strings.ToLower(name), lower(signals)); near != "" {
 			hint = "did you mean " + strings.ToUpper(near) + "?"
 		}
-		return "", &formError{either(signals), s, hint}
+		return "", &formError{phrase.Either(signals), s, hint}
 	}
 	return Signal(name), nil
 }

@@ -198,12 +198,3 @@ func FuzzUpstream(f *testing.F) {
 		}
 	})
 }
-
-func TestTheNearestWordIsFound(t *testing.T) {
-	words := []string{"name", "server", "timeouts", "routes", "services", "replicas", "env", "env_file"}
-	for word, want := range map[string]string{"tiemouts": "timeouts", "nmae": "name", "timeout": "timeouts", "Routes": "routes", "route": "routes", "replica": "replicas", "envfile": "env_file", "xyz": "", "": "", "q": "", "foobar": ""} {
-		if got := nearest(word, words); got != want {
-			t.Errorf("%q is near to %q", word, got)
-		}
-	}
-}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // unknown says that there is no such key, and which was probably meant.
@@ -44,7 +46,7 @@ func (d *decoder) misplaced(key *yaml.Node, f *field) bool {
 			names = append(names, name)
 		}
 	}
-	return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it belongs to mode "+either(names))
+	return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it belongs to mode "+phrase.Either(names))
 }
 
 // meant tells somebody who wrote a key that is none which one to write. p is the
@@ -69,7 +71,7 @@ func (d *decoder) meant(key string, p *plan) string {
 	if path := elsewhere(word, reflect.TypeFor[document](), d.steps); path != "" {
 		return path
 	}
-	if near := nearest(word, keys); near != "" {
+	if near := phrase.Nearest(word, keys); near != "" {
 		return "did you mean " + near + "?"
 	}
 	if len(keys) <= 8 {
@@ -203,7 +205,7 @@ func elsewhere(key string, top reflect.Type, steps []step) string {
 		if parents[0] == "routes" || parents[0] == "services" {
 			return "it is a key of a route or service: is it indented far enough?"
 		}
-		return "it is a key of " + either(parents) + ": is it indented far enough?"
+		return "it is a key of " + phrase.Either(parents) + ": is it indented far enough?"
 	}
 	return ""
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/schema/openfaas"
+
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -15,7 +17,7 @@ import (
 
 // sayEnvironment logs that the configuration is the environment, which of the two
 // watchdogs it is read for and why, and each variable that may not do what is expected.
-func sayEnvironment(log *slog.Logger, notes schema.Notes) {
+func sayEnvironment(log *slog.Logger, notes openfaas.Notes) {
 	log.Info(fmt.Sprintf("Configured by the environment, as %s: %s.", notes.Dialect, notes.Why))
 	for _, note := range notes.Notes {
 		log.Warn(note.String())

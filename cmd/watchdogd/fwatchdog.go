@@ -12,7 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/schema/openfaas"
 )
 
 // fwatchdogName is the name that the program has in an image of OpenFaaS.
@@ -60,13 +60,13 @@ func fwatchdogFlag(args []string) bool {
 // HEALTHCHECK need not know what the image serves. Where suppress_lock leaves no file to
 // look for, it asks the server instead.
 func lockCheck(program string, stderr io.Writer) error {
-	if c, _, err := schema.FromEnv(os.Environ(), program); err == nil && c.Health.LockFile == "" {
+	if c, _, err := openfaas.FromEnv(os.Environ(), program); err == nil && c.Health.LockFile == "" {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		_, err := ask(ctx, c.Server.Listen[0], false, "/_/health")
 		return failed(err)
 	}
-	if _, err := os.Stat(schema.LockFile(os.LookupEnv)); err != nil {
+	if _, err := os.Stat(openfaas.LockFile(os.LookupEnv)); err != nil {
 		fmt.Fprintln(stderr, "unable to find lock file.")
 		return exitStatus{statusFailed, nil}
 	}

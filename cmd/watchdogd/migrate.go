@@ -3,9 +3,9 @@ package main
 import (
 	"os"
 
-	"github.com/spf13/cobra"
+	"github.com/watchdogd/watchdogd/schema/openfaas"
 
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/spf13/cobra"
 )
 
 func migrateCommand() *cobra.Command {
@@ -20,7 +20,7 @@ either watchdog: with --as fwatchdog it is read as the classic watchdog's.`,
 		Example: `  docker run --rm --entrypoint watchdogd IMAGE migrate --as fwatchdog > watchdog.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			file, err := schema.Migrate(os.Environ(), as)
+			file, err := openfaas.Migrate(os.Environ(), as)
 			if err != nil {
 				return failed(err)
 			}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/schema/openfaas"
+
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -23,15 +25,15 @@ type source struct {
 
 // load reads the configuration. The error is schema.Problems where the content of
 // a file is at fault. The notes are those of an environment.
-func (s *source) load() (*schema.Config, schema.Notes, error) {
+func (s *source) load() (*schema.Config, openfaas.Notes, error) {
 	file, err := s.find()
 	if err != nil {
-		return nil, schema.Notes{}, err
+		return nil, openfaas.Notes{}, err
 	}
 	var cfg *schema.Config
-	var notes schema.Notes
+	var notes openfaas.Notes
 	if file == "" {
-		cfg, notes, err = schema.FromEnv(os.Environ(), s.program)
+		cfg, notes, err = openfaas.FromEnv(os.Environ(), s.program)
 	} else {
 		cfg, err = schema.Load(file, os.LookupEnv)
 	}
@@ -54,7 +56,7 @@ func (s *source) find() (string, error) {
 		return file, nil
 	}
 	_, err := os.Stat(defaultFile)
-	inEnv := schema.InEnv(os.Environ())
+	inEnv := openfaas.InEnv(os.Environ())
 	switch {
 	case err == nil:
 		return defaultFile, nil

@@ -1,4 +1,6 @@
-package schema
+// Package openfaas reads the environment of an image that was built for one of the
+// OpenFaaS watchdogs into the same schema.Config that a file is read into.
+package openfaas
 
 import (
 	"bytes"
@@ -13,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 // FromEnv reads the environment of an image that was built for of-watchdog or for the
@@ -27,11 +31,11 @@ import (
 //
 // program is the name that this program was started by: as fwatchdog an image that sets
 // no mode is one of the classic watchdog.
-func FromEnv(environ []string, program string) (*Config, Notes, error) {
+func FromEnv(environ []string, program string) (*schema.Config, Notes, error) {
 	v := newVariables(environ)
 	v.chooseDialect(program)
-	c := defaultConfig()
-	c.Routes = []Route{defaultRoute()}
+	c := schema.Default()
+	c.Routes = []schema.Route{schema.DefaultRoute()}
 	r := &c.Routes[0]
 	v.name(&c, r)
 	v.server(&c)
@@ -52,7 +56,7 @@ func FromEnv(environ []string, program string) (*Config, Notes, error) {
 		v.fail(fmt.Errorf("get the working directory: %w", err))
 	}
 	c.Health.LockFile, r.Root = absoluteFrom(here, c.Health.LockFile), absoluteFrom(here, r.Root)
-	r.complete(here, r.Mode != Static)
+	c.Complete(here)
 	v.unused()
 	slices.SortStableFunc(v.notes.Notes, func(a, b Note) int { return strings.Compare(a.Name, b.Name) })
 	if err := errors.Join(v.errors...); err != nil {
@@ -98,77 +102,24 @@ func oneLine(r rune) rune {
 	return r
 }
 
-// The dialects.
-const (
-	OfWatchdog = "of-watchdog"
-	Classic    = "classic-watchdog"
-)
-
-// Notes are what an operator who moves an image should know.
-type Notes struct {
-	Dialect string // OfWatchdog or Classic
-	Why     string // the reason for that dialect, in one phrase
-	Notes   []Note // in the order of their names
-}
-
-// Note is about one variable.
-type Note struct{ Name, Value, Message string }
-
-// String returns the note in one line.
-func (n Note) String() string { return fmt.Sprintf("%s=%s %s", n.Name, quote(n.Value), n.Message) }
-
-// fwatchdog is the name of the program in the images of both watchdogs.
-const fwatchdog = "fwatchdog"
-
-// chooseDialect decides which of the two watchdogs the image was built for. Public images
-// of of-watchdog set mode; those of the classic watchdog, which does not read it, do not.
-func (v *variables) chooseDialect(program string) {
-	switch mode := v.values["mode"]; mode {
-	case "classic":
-		v.notes.Dialect, v.notes.Why = Classic, "mode=classic"
-		v.used["mode"] = true
-		return
-	case "":
-		for _, name := range []string{"combine_output", "marshal_request", "cgi_headers", "debug_headers", "read_debug", "write_debug"} {
-			if v.values[name] != "" {
-				v.notes.Dialect, v.notes.Why = Classic, fmt.Sprintf("mode is not set and %s is; mode=streaming selects of-watchdog", name)
-				return
-			}
-		}
-		switch {
-		case program != fwatchdog:
-			v.notes.Dialect, v.notes.Why = OfWatchdog, "mode is not set; mode=classic selects the classic watchdog"
-		case v.values["fprocess"] == "" && v.values["function_process"] != "":
-			v.notes.Dialect, v.notes.Why = OfWatchdog, "function_process is set, which only of-watchdog reads"
-		default:
-			v.notes.Dialect, v.notes.Why = Classic, "mode is not set and the program is called fwatchdog; mode=streaming selects of-watchdog"
-		}
-	default:
-		v.notes.Dialect, v.notes.Why = OfWatchdog, "mode="+mode
-	}
-}
-
-func (v *variables) classic() bool { return v.notes.Dialect == Classic }
-
 // atLeast0 returns d, or 0 (none) if d is negative.
-func atLeast0(d time.Duration) Duration { return Duration(max(d, 0)) }
+func atLeast0(d time.Duration) schema.Duration { return schema.Duration(max(d, 0)) }
 
-func (v *variables) name(c *Config, r *Route) {
+func (v *variables) name(c *schema.Config, r *schema.Route) {
 	name, _ := v.get("OPENFAAS_NAME")
 	if name == "" {
 		name = "function"
 	}
-	r.Name = stackName(name)
+	r.Name = schema.NameOf(name)
 	c.Name = r.Name
 	r.Path, r.StripPrefix = "/", false
 }
 
-func (v *variables) server(c *Config) {
+func (v *variables) server(c *schema.Config) {
 	c.Server.Errors = "openfaas"
 	if v.classic() {
 		c.Server.Errors = "classic"
 	}
-	c.Compat = CompatOf(c.Server.Errors)
 	port := v.int("port", 8080)
 	switch {
 	case port < 0 && v.classic():
@@ -177,7 +128,7 @@ func (v *variables) server(c *Config) {
 	case port < 0 || port > 65535:
 		v.wrong("port", v.values["port"], "is not a valid port; write a number from 0 to 65535")
 	}
-	c.Server.Listen = Strings{fmt.Sprintf(":%d", port)}
+	c.Server.Listen = schema.Strings{fmt.Sprintf(":%d", port)}
 
 	// The peer is the gateway.
 	c.Server.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
@@ -189,27 +140,27 @@ func (v *variables) server(c *Config) {
 		v.wrong("write_timeout", v.values["write_timeout"], "must be longer than 0; write a duration such as 30s, or unset it for the default of 30s")
 	}
 	// net/http uses the read timeout where no other is set.
-	c.Server.Timeouts = ServerTimeouts{Header: atLeast0(read), Read: atLeast0(read), Idle: atLeast0(read), Write: atLeast0(write)}
-	c.Server.Drain = Drain{Delay: atLeast0(interval), Timeout: atLeast0(write)}
+	c.Server.Timeouts = schema.ServerTimeouts{Header: atLeast0(read), Read: atLeast0(read), Idle: atLeast0(read), Write: atLeast0(write)}
+	c.Server.Drain = schema.Drain{Delay: atLeast0(interval), Timeout: atLeast0(write)}
 	if write == 0 {
-		c.Server.Drain.Timeout = defaultConfig().Server.Drain.Timeout
+		c.Server.Drain.Timeout = schema.Default().Server.Drain.Timeout
 	}
 
-	c.Metrics = Metrics{Listen: ":8081", Optional: true}
+	c.Metrics = schema.Metrics{Listen: ":8081", Optional: true}
 	if given, ok := v.ownInt("metrics_port", 0, 65535); ok {
 		c.Metrics.Listen = fmt.Sprintf(":%d", given)
 		if given == 0 {
 			c.Metrics.Listen = ""
 		}
 	}
-	if c.Metrics.Listen != "" && clash(c.Metrics.Listen, c.Server.Listen[0]) {
+	if c.Metrics.Listen == c.Server.Listen[0] {
 		c.Metrics.Listen = ""
 		v.note("port", "is also the metrics port; metrics are not served: set metrics_port to another port")
 	}
 	c.Admin.Optional = true
 }
 
-func (v *variables) health(c *Config) {
+func (v *variables) health(c *schema.Config) {
 	c.Health.Live = "lock"
 	if !v.bool("suppress_lock", false) {
 		c.Health.LockFile = LockFile(v.get)
@@ -233,7 +184,7 @@ func LockFile(env func(string) (string, bool)) string {
 	return filepath.Join(dir, ".lock")
 }
 
-func (v *variables) log(c *Config) {
+func (v *variables) log(c *schema.Config) {
 	c.Log.Format = "classic"
 	if v.classic() {
 		c.Log.Output = v.bool("write_debug", false)
@@ -250,64 +201,20 @@ func (v *variables) log(c *Config) {
 		case n == 0:
 			v.note("log_buffer_size", "would log nothing; using 65536")
 		default:
-			c.Log.Line = Size(max(n, 0)) // negative is unlimited
+			c.Log.Line = schema.Size(max(n, 0)) // negative is unlimited
 		}
 	}
 }
 
-func (v *variables) limits(r *Route) {
+func (v *variables) limits(r *schema.Route) {
 	r.Limits.Inflight = max(0, v.int("max_inflight", 0))
 	if queue, ok := v.ownInt("queue", -1, math.MaxInt32); ok {
 		r.Limits.Queue = queue
 	}
 }
 
-// route reads the variables that of-watchdog has for a function.
-func (v *variables) route(c *Config, r *Route) {
-	exec := v.duration("exec_timeout", 30*time.Second)
-	// Requests wait for a starting server for as long as they may last.
-	r.Timeouts.Exec, r.Timeouts.Queue = atLeast0(exec), atLeast0(exec)
-	mode, _ := v.get("mode")
-	if mode == "" {
-		mode = "streaming"
-	}
-	switch r.Mode = Mode(mode); r.Mode {
-	case Static:
-		v.static(c, r)
-		return
-	case Streaming, Serializing:
-		v.forking(r)
-		r.ContentType = "application/octet-stream"
-		if value, ok := v.get("content_type"); ok {
-			r.ContentType = value
-		}
-	case HTTP:
-		v.upstream(r)
-		// Either is enough.
-		buffer, old := v.bool("http_buffer_req_body", false), v.bool("buffer_http", false)
-		r.BufferBody = buffer || old
-		v.supervised(r)
-	case Afterburn:
-		r.Timeouts.Queue = 0 // one request at a time; the others wait
-		v.supervised(r)
-	default:
-		why := "is not a mode; write http, streaming, serializing, afterburn, static or classic"
-		if mode == "inproc" {
-			why = "is for Go programs that use of-watchdog as a library; build the program as an HTTP server and set mode=http"
-		}
-		v.wrong("mode", mode, why)
-	}
-	name := "function_process" // takes precedence, even if it is empty
-	command, ok := v.get(name)
-	if !ok {
-		name = "fprocess"
-		command, _ = v.get(name)
-	}
-	v.command(r, name, command)
-}
-
 // command splits a command as the watchdogs do: at single spaces, without quotes.
-func (v *variables) command(r *Route, name, command string) {
+func (v *variables) command(r *schema.Route, name, command string) {
 	if strings.TrimSpace(command) == "" {
 		v.fail(fmt.Errorf("no program to run: %s is not set or is empty; provide a \"function_process\" or \"fprocess\" environmental variable for your function", name))
 		return
@@ -317,27 +224,14 @@ func (v *variables) command(r *Route, name, command string) {
 		return
 	}
 	for word := range strings.SplitSeq(command, " ") {
-		r.FProcess.Words = append(r.FProcess.Words, Literal(word))
+		r.FProcess.Words = append(r.FProcess.Words, schema.Literal(word))
 	}
-}
-
-func (v *variables) static(c *Config, r *Route) {
-	r.Timeouts.Exec, r.Timeouts.Queue = 0, 0
-	c.Log.Access = false
-	root, ok := v.get("static_path")
-	switch {
-	case !ok:
-		root = "/home/app/public"
-	case root == "":
-		v.fail(errors.New("static_path is empty; set it to the folder to serve, or unset it for /home/app/public"))
-	}
-	r.Root = root
 }
 
 // forking reads the variables for a process that is started per request.
-func (v *variables) forking(r *Route) {
+func (v *variables) forking(r *schema.Route) {
 	// The originals kill at once. Here the function may clean up, but is gone within a second.
-	r.Stop.Grace = Duration(500 * time.Millisecond)
+	r.Stop.Grace = schema.Duration(500 * time.Millisecond)
 	if warm, ok := v.ownInt("warm", 0, 10000); ok {
 		r.Warm = warm
 	}
@@ -352,89 +246,20 @@ func (v *variables) forking(r *Route) {
 	}
 }
 
-// supervised reads the variables for a long-lived process.
-func (v *variables) supervised(r *Route) {
-	r.Timeouts.Start = 0 // of-watchdog waits without a limit
-	if policy, ok := v.ownWord("restart", "always", "on-failure"); ok {
-		r.Restart.Policy = policy
-	} else {
-		// When the function exits the container does, and the orchestrator starts it again.
-		r.Restart.GiveUp.Exits, r.Restart.Then = 1, "exit"
-	}
-	if replicas, ok := v.ownInt("replicas", 1, 10000); ok {
-		r.Replicas.Min, r.Replicas.Max = replicas, replicas
-	}
-	if r.Mode == HTTP && r.Replicas.Max > 1 && !r.Upstream.Empty() && !r.Upstream.Varies() {
-		v.wrong("replicas", v.values["replicas"], fmt.Sprintf("cannot all listen on %s; write ${PORT} for the port in http_upstream_url, and have the function listen on $PORT", r.Upstream))
-	}
-}
-
-func (v *variables) upstream(r *Route) {
-	name := "http_upstream_url"
-	upstream, ok := v.get(name)
-	if !ok {
-		name = "upstream_url"
-		upstream, _ = v.get(name)
-	}
-	if upstream == "" {
-		v.fail(errors.New(`for "mode=http" you must specify a valid URL for "http_upstream_url", such as http://127.0.0.1:3000`))
-		return
-	}
-	address := upstream
-	if path, ok := strings.CutPrefix(upstream, "unix:"); ok && !filepath.IsAbs(path) {
-		if full, err := filepath.Abs(path); err == nil {
-			address = "unix:" + full
-		}
-	}
-	// ${PORT}, the port chosen for each instance, is an extension of ours.
-	var err error
-	if r.Upstream, err = ParseUpstream(Text(strings.ReplaceAll(string(Literal(address)), "$${PORT}", "${PORT}"))); err != nil {
-		v.wrong(name, upstream, fmt.Sprintf("is not a valid upstream: %v", err))
-	}
-}
-
-// classicRoute reads the variables that the classic watchdog has for a function.
-func (v *variables) classicRoute(c *Config, r *Route) {
-	r.Mode = Serializing
-	r.Timeouts.Exec = atLeast0(v.duration("exec_timeout", 0))
-	r.Methods = Strings{"DELETE", "GET", "PATCH", "POST", "PUT"}
-	r.Environ, r.Stderr = "none", "log"
-	if v.bool("cgi_headers", true) {
-		r.Environ = "classic"
-	}
-	if v.bool("combine_output", true) {
-		r.Stderr = "body"
-	}
-	if v.bool("marshal_request", false) {
-		r.Request = "json"
-	}
-	r.ContentType = "auto" // that of the request, otherwise detected from the body
-	if value, ok := v.get("content_type"); ok {
-		r.ContentType = value
-	}
-	v.forking(r)
-	if r.Request == "json" && r.Form != "" {
-		v.note("form", "has no effect; with marshal_request the whole request is one JSON object already")
-		r.Form = ""
-	}
-	command, _ := v.get("fprocess")
-	v.command(r, "fprocess", command)
-}
-
 // auth reads which tokens are accepted.
-func (v *variables) auth(r *Route) {
+func (v *variables) auth(r *schema.Route) {
 	on, local, debug := v.bool("jwt_auth", false), v.bool("jwt_auth_local", false), v.bool("jwt_auth_debug", false)
 	if !on {
 		return
 	}
-	auth := OpenFaaSAuth{Gateway: "http://gateway.openfaas:8080", Debug: debug}
+	auth := schema.OpenFaaSAuth{Gateway: "http://gateway.openfaas:8080", Debug: debug}
 	if local {
 		auth.Gateway = "http://127.0.0.1:8000"
 	}
 	name, _ := v.get("OPENFAAS_NAME")
 	namespace, _ := v.get("OPENFAAS_NAMESPACE")
 	if namespace == "" {
-		if data, err := ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
+		if data, err := schema.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
 			namespace = strings.TrimSpace(string(data))
 		}
 	}

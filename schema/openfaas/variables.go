@@ -1,4 +1,4 @@
-package schema
+package openfaas
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // variables is the environment while FromEnv reads it.
@@ -45,7 +47,7 @@ func (v *variables) fail(err error) { v.errors = append(v.errors, err) }
 
 // wrong is an error about a variable.
 func (v *variables) wrong(name, value, message string) {
-	v.fail(fmt.Errorf("%s=%s %s", name, quote(value), message))
+	v.fail(fmt.Errorf("%s=%s %s", name, phrase.Quote(value), message))
 }
 
 func (v *variables) note(name, message string) {
@@ -146,5 +148,5 @@ func (v *variables) ownInt(name string, least, most int) (int, bool) {
 }
 
 func (v *variables) ownWord(name string, words ...string) (string, bool) {
-	return v.own(name, func(s string) bool { return slices.Contains(words, s) }, either(words))
+	return v.own(name, func(s string) bool { return slices.Contains(words, s) }, phrase.Either(words))
 }

@@ -1,4 +1,4 @@
-package schema
+package openfaas
 
 import (
 	"fmt"
@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 // fromEnv reads an environment that must be right.
-func fromEnv(t testing.TB, environ ...string) (*Config, *Route, Notes) {
+func fromEnv(t testing.TB, environ ...string) (*schema.Config, *schema.Route, Notes) {
 	t.Helper()
 	c, notes, err := FromEnv(environ, "watchdogd")
 	if err != nil {
@@ -76,7 +78,7 @@ func TestEveryVariable(t *testing.T) {
 		want    any
 	}{
 		// the defaults
-		{"", "Server.Listen", Strings{":8080"}},
+		{"", "Server.Listen", schema.Strings{":8080"}},
 		{"", "Server.Timeouts.Read", "30s"},
 		{"", "Server.Timeouts.Header", "30s"},
 		{"", "Server.Timeouts.Idle", "30s"},
@@ -104,8 +106,8 @@ func TestEveryVariable(t *testing.T) {
 		{"", "Route.Name", "function"},
 		{"", "Route.Path", "/"},
 		{"", "Route.StripPrefix", false},
-		{"", "Route.Mode", Streaming},
-		{"", "Route.Methods", Strings(nil)},
+		{"", "Route.Mode", schema.Streaming},
+		{"", "Route.Methods", schema.Strings(nil)},
 		{"", "Route.ContentType", "application/octet-stream"},
 		{"", "Route.Timeouts.Exec", "30s"},
 		{"", "Route.Limits.Inflight", 0},
@@ -124,8 +126,8 @@ func TestEveryVariable(t *testing.T) {
 		{"mode=classic|function_process=x y|fprocess=cat", "Route.FProcess", []string{"cat"}},
 
 		// modes
-		{"mode=serializing", "Route.Mode", Serializing},
-		{"mode=", "Route.Mode", Streaming},
+		{"mode=serializing", "Route.Mode", schema.Serializing},
+		{"mode=", "Route.Mode", schema.Streaming},
 		{"mode=http|http_upstream_url=http://127.0.0.1:3000", "Route.Upstream", "http://127.0.0.1:3000"},
 		{"mode=http|http_upstream_url=http://a:1/b|upstream_url=http://c:2", "Route.Upstream", "http://a:1/b"},
 		{"mode=http|upstream_url=127.0.0.1:5000", "Route.Upstream", "127.0.0.1:5000"},
@@ -146,7 +148,7 @@ func TestEveryVariable(t *testing.T) {
 		{"mode=http|upstream_url=http://127.0.0.1:${PORT}|replicas=3", "Route.Replicas.Max", 3},
 		{"mode=http|upstream_url=http://127.0.0.1:${PORT}|replicas=3", "Route.Upstream", "http://127.0.0.1:${PORT}"},
 		{"mode=http|upstream_url=a:1", "Route.Timeouts.Start", "0"},
-		{"mode=afterburn", "Route.Mode", Afterburn},
+		{"mode=afterburn", "Route.Mode", schema.Afterburn},
 		{"mode=afterburn", "Route.Timeouts.Queue", "0"},
 		{"mode=afterburn|replicas=4", "Route.Replicas.Min", 4},
 		{"mode=static|static_path=/tmp/x/../y/", "Route.Root", "/tmp/y"},
@@ -183,9 +185,9 @@ func TestEveryVariable(t *testing.T) {
 		{"healthcheck_interval=x", "Server.Drain.Delay", "30s"},
 
 		// the rest
-		{"port=9000", "Server.Listen", Strings{":9000"}},
-		{"port=0", "Server.Listen", Strings{":0"}},
-		{"port=8081", "Server.Listen", Strings{":8081"}},
+		{"port=9000", "Server.Listen", schema.Strings{":9000"}},
+		{"port=0", "Server.Listen", schema.Strings{":0"}},
+		{"port=8081", "Server.Listen", schema.Strings{":8081"}},
 		{"port=8081", "Metrics.Listen", ""},
 		{"port=8081|metrics_port=9001", "Metrics.Listen", ":9001"},
 		{"metrics_port=8080", "Metrics.Listen", ""},
@@ -228,9 +230,9 @@ func TestEveryVariable(t *testing.T) {
 		{"OPENFAAS_NAME=env", "Name", "env"},
 
 		// the classic watchdog
-		{"mode=classic", "Route.Mode", Serializing},
+		{"mode=classic", "Route.Mode", schema.Serializing},
 		{"mode=classic", "Server.Errors", "classic"},
-		{"mode=classic", "Route.Methods", Strings{"DELETE", "GET", "PATCH", "POST", "PUT"}},
+		{"mode=classic", "Route.Methods", schema.Strings{"DELETE", "GET", "PATCH", "POST", "PUT"}},
 		{"mode=classic", "Route.Timeouts.Exec", "0"},
 		{"mode=classic|exec_timeout=3", "Route.Timeouts.Exec", "3s"},
 		{"mode=classic", "Route.ContentType", "auto"},
@@ -254,8 +256,8 @@ func TestEveryVariable(t *testing.T) {
 		{"mode=classic|ready_path=/x", "Health.ReadyPath", ""},
 		{"mode=classic|suppress_lock=1", "Health.LockFile", "/tmp/.lock"},
 		{"mode=classic|suppress_lock=true", "Health.LockFile", ""},
-		{"mode=classic|port=-1", "Server.Listen", Strings{":8080"}},
-		{"mode=classic|port=", "Server.Listen", Strings{":8080"}},
+		{"mode=classic|port=-1", "Server.Listen", schema.Strings{":8080"}},
+		{"mode=classic|port=", "Server.Listen", schema.Strings{":8080"}},
 		{"mode=classic|write_timeout=0", "Server.Timeouts.Write", "0"},
 		{"mode=classic|write_timeout=0", "Server.Drain.Delay", "0"},
 		{"mode=classic|write_timeout=0", "Server.Drain.Timeout", "30s"},
@@ -282,15 +284,15 @@ func TestEveryVariable(t *testing.T) {
 		}
 		var is any = v.Interface()
 		switch value := is.(type) {
-		case Command:
+		case schema.Command:
 			var words []string
 			for _, w := range value.Words {
-				words = append(words, w.Expand(Vars{Port: 1, Number: 2, Name: "n"}))
+				words = append(words, w.Expand(schema.Vars{Port: 1, Number: 2, Name: "n"}))
 			}
 			is = words
 		case fmt.Stringer:
 			is = value.String()
-		case Text:
+		case schema.Text:
 			is = string(value)
 		default:
 			if _, text := row.want.(string); text && v.Kind() == reflect.Slice {
@@ -304,14 +306,17 @@ func TestEveryVariable(t *testing.T) {
 	}
 }
 
+// nothing is an empty environment.
+func nothing(string) (string, bool) { return "", false }
+
 // fromEnvAgain holds that Parse of Marshal is the same.
-func fromEnvAgain(t testing.TB, c *Config) {
+func fromEnvAgain(t testing.TB, c *schema.Config) {
 	t.Helper()
 	out, err := c.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := parse("/srv/watchdog.yaml", out, nothing, nil)
+	d, err := schema.Parse("/srv/watchdog.yaml", out, nothing)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -383,7 +388,7 @@ func TestWhatDoesNothingIsNoted(t *testing.T) {
 
 func TestJWTIsTheGateways(t *testing.T) {
 	_, r, _ := fromEnv(t, "fprocess=cat", "jwt_auth=1", "jwt_auth_local=true", "jwt_auth_debug=true", "OPENFAAS_NAME=a", "OPENFAAS_NAMESPACE=b")
-	if want := (OpenFaaSAuth{"http://127.0.0.1:8000", "b:a", true}); r.Auth.OpenFaaS == nil || *r.Auth.OpenFaaS != want {
+	if want := (schema.OpenFaaSAuth{Gateway: "http://127.0.0.1:8000", Function: "b:a", Debug: true}); r.Auth.OpenFaaS == nil || *r.Auth.OpenFaaS != want {
 		t.Errorf("it is %+v", r.Auth.OpenFaaS)
 	}
 }
@@ -396,7 +401,7 @@ func TestMigrateIsAFileWithComments(t *testing.T) {
 	if want := "# Migrated from environment variables, read as of-watchdog: mode=http.\n# exec_timeout=\"abc\\ndef\" is not a valid duration; using 30s\n# write_debug=\"true\" has no effect in this mode\nname: function\n"; !strings.HasPrefix(string(out), want) {
 		t.Errorf("it is\n%s", out)
 	}
-	if _, err := parse("watchdog.yaml", out, nothing, nil); err != nil {
+	if _, err := schema.Parse("watchdog.yaml", out, nothing); err != nil {
 		t.Error(err)
 	}
 	if _, err := Migrate(nil, "watchdogd"); err == nil {
@@ -443,7 +448,7 @@ func FuzzFromEnv(f *testing.F) {
 
 // Whoever moves an image finds each of its variables in the docs, and each of ours.
 func TestDocsNameEveryVariable(t *testing.T) {
-	page, err := os.ReadFile("../docs/openfaas.md")
+	page, err := os.ReadFile("../../docs/openfaas.md")
 	if err != nil {
 		t.Fatal(err)
 	}
