@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,6 +162,9 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	w.borrow()
 	defer w.release()
 	fault := w.idleFault()
+	if fault == nil {
+		fault = w.settle()
+	}
 	if fault != nil {
 		part(instance, fault.Error(), fault == errClosed)
 		return uselessError{fault}
@@ -183,6 +187,9 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	}
 	if e, ok := errors.AsType[*failure.Error](fault); ok && e.Kind == failure.ResponseTooBig {
 		mayEnd = false
+	}
+	if c.head.bodiless(c.r.Method) {
+		w.settled = time.Now().Add(workerSettling)
 	}
 	if fault != nil {
 		part(instance, fault.Error(), mayEnd)
@@ -468,7 +475,15 @@ func (c *burning) afterFault(w *worker) error {
 }
 
 // worker is the connection to one life of a worker.
-type worker struct{ *conn }
+type worker struct {
+	*conn
+	settled time.Time // until then its last answer may go on
+}
+
+// workerSettling is how long a worker that answered without a body has no next request:
+// one that knows nothing of HEAD or 204 prints a body behind it. It is shorter than
+// settling is, because the worker is the only one, and on the other end of a socketpair.
+const workerSettling = 50 * time.Millisecond
 
 func newWorker(nc net.Conn) *worker {
 	c, err := newConn(nc)
@@ -476,19 +491,43 @@ func newWorker(nc net.Conn) *worker {
 		return &worker{}
 	}
 	c.release()
-	return &worker{c}
+	return &worker{conn: c}
 }
 
 // Close does nothing: the socket is the supervisor's, who closes it when no call reads
 // from it any more. A worker's last answer may end with its life.
 func (w *worker) Close() error { return nil }
 
+// settle waits until the worker's last answer is over, and returns why it was not.
+func (w *worker) settle() error {
+	if !time.Now().Before(w.settled) {
+		return nil
+	}
+	if err := w.SetReadDeadline(w.settled); err != nil {
+		return errClosed
+	}
+	n, err := w.Conn.Read(w.buf)
+	switch {
+	case n > 0:
+		return strayOutput(w.buf[:n])
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return w.SetReadDeadline(time.Time{})
+	case err == io.EOF:
+		return errClosed
+	}
+	return fmt.Errorf("its socket failed: %w", err)
+}
+
+func strayOutput(p []byte) error {
+	return fmt.Errorf("it printed what belongs to no answer: %s", quoted(string(p)))
+}
+
 // idleFault is why a worker that should be waiting for a request is not, or nil.
 func (w *worker) idleFault() error {
 	n, err := w.readNow(w.buf)
 	switch {
 	case n > 0:
-		return fmt.Errorf("it printed what belongs to no answer: %s", quoted(string(w.buf[:n])))
+		return strayOutput(w.buf[:n])
 	case err == errNotYet:
 		return nil
 	case err == io.EOF:

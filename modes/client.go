@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -28,11 +29,15 @@ import (
 // body.go finds where a body ends, exchange.go puts them together.
 type client struct {
 	network, address string
+	log              *slog.Logger
 
-	hasty atomic.Int64 // when a connection was found closed that had been used just before and was said to be kept; in nanoseconds of Unix
+	hasty   atomic.Int64 // when a connection was found closed that had been used just before and was said to be kept; in nanoseconds of Unix
+	unasked atomic.Int64 // when bytes that no request had asked for were found on a connection; in nanoseconds of Unix
+	cramped atomic.Bool  // connections that settled were in the way of another one
 
 	mu     sync.Mutex
 	idle   []*conn // the longest idle first
+	aside  []*conn // the same; not used before they have been quiet for settling
 	closed bool
 	sweep  *time.Timer // runs while a connection is idle
 }
@@ -52,10 +57,21 @@ const (
 	// crowding is how long a new connection waits for its first answer before
 	// connections that are idle for as long are suspected to be in its way.
 	crowding = 100 * time.Millisecond
+	// settling is how long a connection stays unused after a response whose end the
+	// upstream may see elsewhere: the body of a HEAD, or one behind a 204, would be
+	// taken for the next call's answer. What comes in this time ends the connection.
+	settling = time.Second
+	// distrust is how long an upstream that sent bytes that no request had asked for
+	// has each connection settle after each response, and none of them reused where a
+	// body may follow.
+	distrust = time.Minute
+	// mostAside is how many connections of one upstream may settle at a time; others
+	// are closed.
+	mostAside = 128
 )
 
-func newClient(network, address string) *client {
-	return &client{network: network, address: address}
+func newClient(network, address string, log *slog.Logger) *client {
+	return &client{network: network, address: address, log: log}
 }
 
 // idleConn takes the connection that was used last, if one was used within maxIdle
@@ -63,6 +79,9 @@ func newClient(network, address string) *client {
 func (cl *client) idleConn(maxIdle time.Duration) *conn {
 	for {
 		cl.mu.Lock()
+		if len(cl.aside) > 0 {
+			cl.settle(time.Now())
+		}
 		last := len(cl.idle) - 1
 		if last < 0 {
 			cl.mu.Unlock()
@@ -70,7 +89,7 @@ func (cl *client) idleConn(maxIdle time.Duration) *conn {
 		}
 		c := cl.idle[last]
 		now := time.Now()
-		if now.Sub(c.idleSince) > maxIdle {
+		if now.Sub(c.usable) > maxIdle {
 			cl.mu.Unlock()
 			cl.closeIdle(maxIdle) // and the others are older; see makeRoom
 			return nil
@@ -78,7 +97,14 @@ func (cl *client) idleConn(maxIdle time.Duration) *conn {
 		cl.idle[last] = nil
 		cl.idle = cl.idle[:last]
 		cl.mu.Unlock()
-		if now.Before(c.expires) && c.quiet() {
+		good := now.Before(c.expires)
+		if good {
+			var sent bool
+			if good, sent = c.quiet(); sent {
+				cl.wasSentUnasked()
+			}
+		}
+		if good {
 			c.reused = true
 			c.borrow()
 			return c
@@ -86,6 +112,21 @@ func (cl *client) idleConn(maxIdle time.Duration) *conn {
 		cl.lost(c)
 		c.close()
 	}
+}
+
+// settle moves the connections that have been quiet for long enough to the idle ones,
+// which are in the order in which they could be used. It is called with cl.mu held.
+func (cl *client) settle(now time.Time) {
+	n := 0
+	for _, c := range cl.aside {
+		if now.Before(c.usable) {
+			break
+		}
+		at, _ := slices.BinarySearchFunc(cl.idle, c.usable, func(c *conn, t time.Time) int { return c.usable.Compare(t) })
+		cl.idle = slices.Insert(cl.idle, at, c)
+		n++
+	}
+	cl.aside = slices.Delete(cl.aside, 0, n)
 }
 
 // lost notes that the upstream has closed an idle connection by the time it is used.
@@ -110,7 +151,7 @@ func (cl *client) makeRoom(c *conn) (stop func()) {
 	again = time.AfterFunc(crowding, func() {
 		<-made
 		if !c.answered.Load() {
-			cl.closeIdle(crowding)
+			cl.clear(crowding)
 			again.Reset(crowding)
 		}
 	})
@@ -125,18 +166,32 @@ func (cl *client) makeRoom(c *conn) (stop func()) {
 func (cl *client) closeIdle(longer time.Duration) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	cl.keepIdle(func(c *conn) bool { return time.Since(c.idleSince) <= longer })
+	cl.keepIdle(func(c *conn) bool { return time.Since(c.usable) <= longer })
 }
 
-// keepIdle closes the idle connections that keep does not want.
+// clear closes the connections that were without a call for longer than that, also
+// those that settle.
+func (cl *client) clear(longer time.Duration) {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	settled := len(cl.aside)
+	cl.keepIdle(func(c *conn) bool { return time.Since(c.idleSince) <= longer })
+	if len(cl.aside) < settled {
+		cl.cramped.Store(true)
+	}
+}
+
+// keepIdle closes the connections without a call that keep does not want.
 func (cl *client) keepIdle(keep func(*conn) bool) {
-	cl.idle = slices.DeleteFunc(cl.idle, func(c *conn) bool {
+	leave := func(c *conn) bool {
 		if keep(c) {
 			return false
 		}
 		c.close()
 		return true
-	})
+	}
+	cl.idle = slices.DeleteFunc(cl.idle, leave)
+	cl.aside = slices.DeleteFunc(cl.aside, leave)
 }
 
 // dial makes a new connection. It fails when ctx ends.
@@ -155,29 +210,55 @@ func (cl *client) dial(ctx context.Context) (*conn, error) {
 }
 
 // put gives back a connection on which the last call ended cleanly. keep is how long
-// the upstream said it keeps it, or 0.
-func (cl *client) put(c *conn, keep time.Duration) {
+// the upstream said it keeps it, or 0. doubtful is one on which more may follow.
+func (cl *client) put(c *conn, keep time.Duration, doubtful bool) {
 	c.release()
 	c.idleSince = time.Now()
+	c.usable = c.idleSince
 	if keep <= 0 || keep > idleTimeout {
 		keep = idleTimeout
 	} else {
 		keep = keep * 3 / 4 // its clock started earlier, and it may close while we send
 	}
 	c.expires = c.idleSince.Add(keep)
+	suspect := cl.suspect()
 
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	if cl.closed {
+	switch {
+	case cl.closed:
 		c.close()
 		return
+	case !doubtful && !suspect:
+		cl.idle = append(cl.idle, c)
+	case doubtful && suspect, cl.cramped.Load(), keep <= settling, len(cl.aside) == mostAside:
+		c.abort()
+		return
+	default:
+		c.usable = c.idleSince.Add(settling)
+		cl.aside = append(cl.aside, c)
 	}
-	cl.idle = append(cl.idle, c)
 	if cl.sweep == nil {
 		cl.sweep = time.AfterFunc(idleTimeout, cl.closeExpired)
-	} else if len(cl.idle) == 1 {
+	} else if len(cl.idle)+len(cl.aside) == 1 {
 		cl.sweep.Reset(idleTimeout)
 	}
+}
+
+// wasSentUnasked notes that the upstream sent what no request had asked for.
+func (cl *client) wasSentUnasked() {
+	known := cl.suspect()
+	cl.unasked.Store(time.Now().UnixNano())
+	if !known {
+		cl.log.Warn("upstream sent bytes that belong to no response: the connection was closed, and for a minute others are reused only after a pause",
+			slog.String("upstream", cl.address))
+	}
+}
+
+// suspect reports whether the upstream has lately sent what no request had asked for.
+func (cl *client) suspect() bool {
+	at := cl.unasked.Load()
+	return at != 0 && time.Since(time.Unix(0, at)) <= distrust
 }
 
 // closeExpired closes the idle connections whose time is over, and comes again while
@@ -187,7 +268,8 @@ func (cl *client) closeExpired() {
 	defer cl.mu.Unlock()
 	now := time.Now()
 	cl.keepIdle(func(c *conn) bool { return now.Before(c.expires) })
-	if len(cl.idle) > 0 {
+	cl.settle(now)
+	if len(cl.idle)+len(cl.aside) > 0 {
 		cl.sweep.Reset(idleTimeout / 4)
 	}
 }
@@ -216,6 +298,7 @@ type conn struct {
 	reused    bool        // it carried a call before this one
 	answered  atomic.Bool // something was read from it
 	idleSince time.Time
+	usable    time.Time // from when on it may carry the next call
 	expires   time.Time
 
 	try struct { // of readNow: kept here so that a call allocates nothing
@@ -358,10 +441,10 @@ func readFD(fd uintptr, p []byte) (int, error) {
 }
 
 // quiet reports whether an idle connection is as it should be: open, with nothing to
-// read. What comes between two calls belongs to neither.
-func (c *conn) quiet() bool {
-	_, err := c.readNow(c.try.one[:])
-	return err == errNotYet
+// read. What comes between two calls belongs to neither; sent says that something came.
+func (c *conn) quiet() (good, sent bool) {
+	n, err := c.readNow(c.try.one[:])
+	return err == errNotYet, n > 0
 }
 
 // broken reports whether the connection has failed, as far as the system can tell
@@ -393,6 +476,15 @@ func (c *conn) close() {
 	if c.buf != nil {
 		c.release()
 	}
+}
+
+// abort is close for a connection whose last response is complete and that others of its
+// kind may follow at a high rate: a reset leaves no port waiting (TIME_WAIT).
+func (c *conn) abort() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // it fails only on a closed connection
+	}
+	c.close()
 }
 
 // aLongTimeAgo is a deadline that makes reads and writes return at once.

@@ -2,6 +2,7 @@ package modes
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -88,11 +89,11 @@ func closed(c net.Conn) bool {
 }
 
 func TestTheConnectionUsedLastIsUsedNext(t *testing.T) {
-	cl := newClient("", "")
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
 	defer func() { _ = cl.Close() }()
 	ours, _ := pairs(t, cl, 3)
 	for _, c := range ours {
-		cl.put(c, 0)
+		cl.put(c, 0, false)
 	}
 	for i := 2; i >= 0; i-- {
 		if c := cl.idleConn(idleTimeout); c != ours[i] {
@@ -107,10 +108,10 @@ func TestTheConnectionUsedLastIsUsedNext(t *testing.T) {
 }
 
 func TestAConnectionIsLeftBeforeItsUpstreamLeavesIt(t *testing.T) {
-	cl := newClient("", "")
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
 	defer func() { _ = cl.Close() }()
 	ours, theirs := pairs(t, cl, 1)
-	cl.put(ours[0], 4*time.Second) // Keep-Alive: timeout=4
+	cl.put(ours[0], 4*time.Second, false) // Keep-Alive: timeout=4
 	if left := time.Until(ours[0].expires); left > 3*time.Second {
 		t.Errorf("kept for %v", left)
 	}
@@ -121,12 +122,12 @@ func TestAConnectionIsLeftBeforeItsUpstreamLeavesIt(t *testing.T) {
 }
 
 func TestOldConnectionsCarryNothingThatCannotBeRepeated(t *testing.T) {
-	cl := newClient("", "")
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
 	defer func() { _ = cl.Close() }()
 	ours, theirs := pairs(t, cl, 2)
 	for _, c := range ours {
-		cl.put(c, 0)
-		c.idleSince = time.Now().Add(-2 * freshness)
+		cl.put(c, 0, false)
+		c.usable = time.Now().Add(-2 * freshness)
 	}
 	if c := cl.idleConn(freshness); c != nil || !closed(theirs[0]) || !closed(theirs[1]) {
 		t.Errorf("%v is used", c)
@@ -134,24 +135,24 @@ func TestOldConnectionsCarryNothingThatCannotBeRepeated(t *testing.T) {
 }
 
 func TestAClosedClientKeepsNothing(t *testing.T) {
-	cl := newClient("", "")
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
 	ours, theirs := pairs(t, cl, 2)
-	cl.put(ours[0], 0)
+	cl.put(ours[0], 0, false)
 	if err := cl.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cl.put(ours[1], 0)
+	cl.put(ours[1], 0, false)
 	if !closed(theirs[0]) || !closed(theirs[1]) || cl.idleConn(idleTimeout) != nil {
 		t.Error("a connection is kept")
 	}
 }
 
 func TestExpiredConnectionsAreClosedWithoutACall(t *testing.T) {
-	cl := newClient("", "")
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
 	defer func() { _ = cl.Close() }()
 	ours, theirs := pairs(t, cl, 2)
-	cl.put(ours[0], 0)
-	cl.put(ours[1], 0)
+	cl.put(ours[0], 0, false)
+	cl.put(ours[1], 0, false)
 	cl.mu.Lock()
 	ours[0].expires = time.Now()
 	cl.mu.Unlock()

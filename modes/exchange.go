@@ -32,6 +32,8 @@ type exchange struct {
 	answered bool    // a byte of a response came
 	reached  bool    // the upstream may have seen something of the request
 	keep     bool    // the connection is as good as before
+	doubtful bool    // the upstream may send more than the response has
+	unasked  bool    // and has done so
 	cause    error   // why the call ended before the attempt did; nil = it did not
 
 	interrupts  func()     // interrupt, made once
@@ -81,7 +83,7 @@ func (e goneError) Unwrap() error { return e.err }
 // error, begun says whether the caller has seen something of it. c is as good as
 // before when keep is set, and is to be closed when not.
 func (x *exchange) attempt(c *conn) error {
-	x.sender, x.answered, x.reached, x.keep, x.cause = nil, false, false, false, nil
+	x.sender, x.answered, x.reached, x.keep, x.doubtful, x.unasked, x.cause = nil, false, false, false, false, false, nil
 	if !x.use(c) {
 		return errInterrupted
 	}
@@ -226,6 +228,7 @@ func (x *exchange) pass(c *conn) error {
 		framed = false // who says both may well send a body
 	}
 	x.keep = framed && !h.close && c.r == c.w
+	x.doubtful, x.unasked = bodiless, c.r < c.w
 	return nil
 }
 

@@ -49,7 +49,15 @@ func (c *call) overHTTP2(up *upstream) error {
 		WroteHeaders:   func() { interim.do(func() { c.reached = true }) },
 		Got1xxResponse: interim.pass,
 	})
-	res, err := up.h2c.RoundTrip(c.http2Request(ctx, up, to, body))
+	out, transport := c.http2Request(ctx, up, to, body), up.h2c
+	if out.Trailer != nil {
+		// A server of Go ends the connection on which a trailer comes for a stream that
+		// it has answered and forgotten: no other call may share it.
+		transport = newH2C(up.Endpoint)
+		transport.DisableKeepAlives = true
+		defer transport.CloseIdleConnections()
+	}
+	res, err := transport.RoundTrip(out)
 	interim.end()
 	if err == nil {
 		c.answered = true

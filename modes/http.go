@@ -73,7 +73,7 @@ func newProxy(route *schema.Route, process instances, d Deps) (*proxy, error) {
 			return nil, errors.New("mode http needs a process or an upstream")
 		}
 		vars := schema.Vars{Name: route.Name}
-		p.elsewhere = newUpstream(schema.Text(route.Upstream.String()).Expand(vars), route.Upstream.At(vars))
+		p.elsewhere = newUpstream(schema.Text(route.Upstream.String()).Expand(vars), route.Upstream.At(vars), p.log)
 	}
 	return p, nil
 }
@@ -149,7 +149,7 @@ func (c *call) attempt() error {
 		defer i.Release()
 		c.life = i.Done()
 		up = i.Keep(func() io.Closer {
-			return newUpstream(c.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream())
+			return newUpstream(c.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), c.log)
 		}).(*upstream)
 	}
 	if access, ok := c.w.(instanceSetter); ok {
@@ -216,8 +216,11 @@ func (c *call) overHTTP1(up *upstream) error {
 	if c.reused && !c.answered && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
 		up.client.lost(conn)
 	}
+	if c.x.unasked {
+		up.client.wasSentUnasked()
+	}
 	if c.x.keep {
-		up.client.put(conn, c.x.head.keepAlive)
+		up.client.put(conn, c.x.head.keepAlive, c.x.doubtful)
 	} else {
 		conn.close()
 	}
@@ -414,12 +417,12 @@ type upstream struct {
 	h2c    *http.Transport // instead of client
 }
 
-func newUpstream(name string, at schema.Endpoint) *upstream {
+func newUpstream(name string, at schema.Endpoint, log *slog.Logger) *upstream {
 	u := &upstream{name: name, Endpoint: at}
 	if u.H2C {
 		u.h2c = newH2C(at)
 	} else {
-		u.client = newClient(u.Network, u.Address)
+		u.client = newClient(u.Network, u.Address, log)
 	}
 	return u
 }

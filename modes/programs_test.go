@@ -328,6 +328,10 @@ var workerPrograms = map[string]func(){
 				fmt.Print("Traceback (most recent call last):\n")
 			case "/lengthless":
 				fmt.Print("HTTP/1.1 200 OK\r\n\r\nhello")
+			case "/late":
+				fmt.Print("HTTP/1.1 204 No Content\r\n\r\n")
+				time.Sleep(5 * time.Millisecond) // what the test is about
+				fmt.Print("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
 			case "/more":
 				fmt.Print(answer("hello") + "and more")
 			case "/stale":

@@ -1,0 +1,223 @@
+package modes
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// TestALateBodyIsNobodysAnswer has an upstream send a body that no response has, once
+// the next call is on its way.
+func TestALateBodyIsNobodysAnswer(t *testing.T) {
+	const stray = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"
+	for _, c := range []struct{ name, method, head string }{
+		{"HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 52\r\n\r\n"},
+		{"HEAD, chunked", "HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"},
+		{"HEAD without a length", "HEAD", "HTTP/1.1 200 OK\r\n\r\n"},
+		{"204", "POST", "HTTP/1.1 204 No Content\r\n\r\n"},
+		{"304", "GET", "HTTP/1.1 304 Not Modified\r\n\r\n"},
+	} {
+		next := make(chan struct{})
+		up := upstreamOf(t, func(n int, p *peer) {
+			p.head()
+			if n > 0 {
+				close(next)
+				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				p.head()
+				return
+			}
+			p.say(c.head)
+			if p.head() != "" { // the next call is on this connection
+				p.say(stray)
+			}
+		})
+		front := proxyTo(t, up)
+		ask(t, front, c.method+" / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		if answer := ask(t, front, get); !strings.HasSuffix(answer, "ok") {
+			t.Errorf("%s: got %q, want an answer that ends in ok", c.name, answer)
+		}
+		await(t, next)
+	}
+}
+
+// TestAConnectionIsUsedAgainOnceItWasQuiet looks at the pool after responses that end
+// with their head.
+func TestAConnectionIsUsedAgainOnceItWasQuiet(t *testing.T) {
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
+	defer func() { _ = cl.Close() }()
+	ours, theirs := pairs(t, cl, 2)
+	cl.put(ours[0], 0, true)
+	cl.put(ours[1], 0, true)
+	if c := cl.idleConn(idleTimeout); c != nil {
+		t.Fatal("a connection is used before it was quiet")
+	}
+	_, _ = io.WriteString(theirs[1], "late")
+	if !readable(ours[1]) {
+		t.Fatal("what was sent did not come")
+	}
+	for _, c := range ours {
+		c.usable = time.Now().Add(-time.Millisecond)
+	}
+	if c := cl.idleConn(freshness); c != ours[0] {
+		t.Error("the connection that was quiet is not used")
+	} else {
+		c.close()
+	}
+	if _, err := theirs[1].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("a connection on which something came is kept")
+	}
+	if !cl.suspect() {
+		t.Error("an upstream that sent bytes unasked is trusted")
+	}
+}
+
+// readable waits until something has come on an idle connection.
+func readable(c *conn) (yes bool) {
+	_ = c.raw.Control(func(fd uintptr) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(soonEnough/time.Millisecond))
+		yes = n == 1 && err == nil
+	})
+	return yes
+}
+
+func TestAnUpstreamThatSentBytesUnaskedIsTrustedLess(t *testing.T) {
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
+	defer func() { _ = cl.Close() }()
+	ours, theirs := pairs(t, cl, 2)
+	cl.wasSentUnasked()
+	cl.put(ours[0], 0, true)
+	if _, err := theirs[0].Read(make([]byte, 1)); err == nil {
+		t.Error("a connection that may carry a body is kept")
+	}
+	cl.put(ours[1], 0, false)
+	if c := cl.idleConn(idleTimeout); c != nil {
+		t.Error("a connection is used at once")
+	}
+	ours[1].usable = time.Now()
+	if c := cl.idleConn(idleTimeout); c != ours[1] {
+		t.Error("the connection that was quiet is not used")
+	} else {
+		c.close()
+	}
+}
+
+func TestConnectionsThatSettleAreBounded(t *testing.T) {
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
+	defer func() { _ = cl.Close() }()
+	ours, theirs := pairs(t, cl, mostAside+1)
+	for _, c := range ours {
+		cl.put(c, 0, true)
+	}
+	if _, err := theirs[mostAside].Read(make([]byte, 1)); err == nil || len(cl.aside) != mostAside {
+		t.Errorf("%d connections settle, want %d", len(cl.aside), mostAside)
+	}
+}
+
+// TestAServerOfOneConnectionIsNotKeptFromTheNextCall has an upstream attend to one
+// connection at a time: one that settles is closed, and later ones are not kept at all.
+func TestAServerOfOneConnectionIsNotKeptFromTheNextCall(t *testing.T) {
+	cl := newClient("", "", slog.New(slog.DiscardHandler))
+	defer func() { _ = cl.Close() }()
+	ours, theirs := pairs(t, cl, 2)
+	cl.put(ours[0], 0, true)
+	cl.clear(-1) // as makeRoom does
+	cl.put(ours[1], 0, true)
+	for i := range theirs {
+		if _, err := theirs[i].Read(make([]byte, 1)); err == nil {
+			t.Errorf("connection %d is kept", i)
+		}
+	}
+}
+
+// BenchmarkHead is a call whose connection may not carry the next one at once.
+func BenchmarkHead(b *testing.B) {
+	for _, method := range []string{"GET", "HEAD"} {
+		b.Run(method, func(b *testing.B) {
+			up := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "0") })}
+			l := listen(b)
+			done := make(chan struct{})
+			go func() { defer close(done); _ = up.Serve(l) }()
+			h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(l.Addr().String())}, Deps{Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			fl := listen(b)
+			s := &http1.Server{Handler: h, Log: slog.New(slog.DiscardHandler)}
+			served := make(chan struct{})
+			go func() { defer close(served); _ = s.Serve(fl) }()
+			defer func() {
+				_ = h.(io.Closer).Close()
+				_ = s.Close()
+				_ = up.Close()
+				<-done
+				<-served
+			}()
+			client, err := net.Dial("tcp", fl.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = client.Close() }()
+			request, answer := []byte(method+" / HTTP/1.1\r\nHost: h\r\n\r\n"), make([]byte, 4096)
+			for b.Loop() {
+				_, _ = client.Write(request)
+				if _, err := client.Read(answer); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestATrailerThatComesTooLateEndsNobodyElsesCall sends trailers to a server that has
+// answered already, which takes them for a breach of HTTP/2 and closes the connection.
+func TestATrailerThatComesTooLateEndsNobodyElsesCall(t *testing.T) {
+	waiting, leave := make(chan struct{}), make(chan struct{})
+	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			close(waiting)
+			<-leave
+			_, _ = io.WriteString(w, "ok")
+			return
+		}
+		w.WriteHeader(401)
+	})
+	front := proxyTo(t, up)
+	other := make(chan string, 1)
+	go func() { other <- ask(t, front, "GET /wait HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") }()
+	await(t, waiting)
+	for range 30 {
+		answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTrailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 401") {
+			t.Errorf("got %.40q, want 401", answer)
+		}
+	}
+	close(leave)
+	if answer := await(t, other); !strings.HasSuffix(answer, "ok") {
+		t.Errorf("the call that shares the upstream: got %.100q, want ok", answer)
+	}
+}
+
+// TestAWorkersLateBodyIsNobodysAnswer has a worker print a body behind a 204, once the
+// next call may be on its way.
+func TestAWorkersLateBodyIsNobodysAnswer(t *testing.T) {
+	s := serveWorkers(t, "worker", "")
+	for range 3 {
+		if resp, _ := s.do(t, "GET", "/late", nil); resp.StatusCode != 204 {
+			t.Errorf("got %d, want 204", resp.StatusCode)
+		}
+		if _, body := s.do(t, "GET", "/pid", nil); !strings.HasSuffix(body, " 1") {
+			t.Errorf("got %q, want the first answer of another worker", body)
+		}
+	}
+}
