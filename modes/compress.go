@@ -212,7 +212,7 @@ func (w *compressor) finish() {
 // Unwrap gives the writer behind, for http.ResponseController.
 func (w *compressor) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// SetInstance, AddQueueWait, Waited, Touch, SetError, Untimed and SentPath are those of the writer behind.
+// SetInstance, AddQueueWait, Waited, Touch, SetError, Untimed, Local and SentPath are those of the writer behind.
 func (w *compressor) SetInstance(name string) {
 	if to, ok := w.ResponseWriter.(instanceSetter); ok {
 		to.SetInstance(name)
@@ -260,6 +260,12 @@ func (w *compressor) Untimed() {
 	if to, ok := w.ResponseWriter.(untimed); ok {
 		to.Untimed()
 	}
+}
+
+// Local: see SetInstance.
+func (w *compressor) Local() bool {
+	to, ok := w.ResponseWriter.(localTeller)
+	return ok && to.Local()
 }
 
 // SentPath: see SetInstance.

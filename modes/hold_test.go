@@ -230,7 +230,7 @@ type life struct {
 	held     atomic.Int32
 }
 
-func (l *lives) acquire(_ context.Context, wait time.Duration) (instance, error) {
+func (l *lives) acquire(_ context.Context, wait time.Duration, _ supervisor.Client) (instance, error) {
 	if l.waiting != nil {
 		l.waiting <- wait
 	}

@@ -34,7 +34,7 @@ type proxy struct {
 // of it. See supervisor.Process and supervisor.Instance.
 type (
 	instances interface {
-		acquire(ctx context.Context, wait time.Duration) (instance, error)
+		acquire(ctx context.Context, wait time.Duration, client supervisor.Client) (instance, error)
 	}
 	instance interface {
 		Number() int
@@ -55,8 +55,8 @@ func newHTTP(route *schema.Route, d Deps) (http.Handler, error) {
 // supervised is the instances of a supervisor's process.
 type supervised struct{ process *supervisor.Process }
 
-func (s supervised) acquire(ctx context.Context, wait time.Duration) (instance, error) {
-	i, err := s.process.Acquire(ctx, wait)
+func (s supervised) acquire(ctx context.Context, wait time.Duration, client supervisor.Client) (instance, error) {
+	i, err := s.process.AcquireFor(ctx, wait, client)
 	if err != nil {
 		return nil, err // and no instance: a nil *Instance is not a nil instance
 	}
@@ -170,7 +170,8 @@ func (c *call) acquire() (instance, error) {
 		if !c.patience.IsZero() {
 			wait = max(time.Until(c.patience), 0)
 		}
-		i, err := c.process.acquire(c.r.Context(), wait)
+		client, _ := c.w.(supervisor.Client)
+		i, err := c.process.acquire(c.r.Context(), wait, client)
 		if err == nil {
 			select {
 			case <-i.Done():

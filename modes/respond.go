@@ -22,11 +22,15 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	answer := answerTo(f.Kind)
+	detail := f.Detail
+	if client, ok := w.(localTeller); ok && f.Local != "" && client.Local() {
+		detail += ": " + f.Local
+	}
 	body, _ := json.Marshal(problem{ // strings and numbers: it cannot fail
 		Type:      problemTypes + answer.name,
 		Title:     answer.title,
 		Status:    answer.status,
-		Detail:    f.Detail,
+		Detail:    detail,
 		Route:     f.Route,
 		State:     f.State,
 		NextStart: f.NextStart,
@@ -59,6 +63,10 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 // errorSetter is told why a call fails, for the access line and the counters: the
 // http.ResponseWriter that routes gives to a mode.
 type errorSetter interface{ SetError(err error) }
+
+// localTeller tells whether the client is on this machine, and may see what a program
+// printed: the http.ResponseWriter that routes gives to a mode.
+type localTeller interface{ Local() bool }
 
 // answer is what one kind of failure looks like on the wire.
 type answer struct {

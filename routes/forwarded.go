@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -12,17 +13,23 @@ import (
 // the peer says of those before him is believed and kept if he is trusted; otherwise every
 // X-Forwarded-* and Forwarded (RFC 7239) that he sent is removed. A peer on a unix
 // socket counts as 127.0.0.1. The values go into v.
-func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) {
+//
+// It reports whether the request came by way of another proxy.
+func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) (proxied bool) {
 	peer, believed := peerOf(r.RemoteAddr, trusted)
 	h := r.Header
 	if !believed {
 		for key := range h {
 			if forwardedKey(key) {
+				proxied = true
 				delete(h, key)
 			}
 		}
+	} else if len(h["Forwarded"]) > 0 {
+		proxied = true
 	}
 	if before := h["X-Forwarded-For"]; len(before) > 0 {
+		proxied = true
 		peer = strings.Join(before, ", ") + ", " + peer
 	}
 	v.forwardedFor[0] = peer
@@ -45,6 +52,29 @@ func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) {
 		}
 		h["X-Forwarded-Prefix"] = v.prefix[:]
 	}
+	return proxied
+}
+
+// onThisMachine reports whether a request comes from a program on this machine, most
+// likely a developer's: the peer is on loopback or a unix socket, asks for a name of this
+// machine, and speaks for nobody else. A proxy in front of us mostly shows in one of these.
+func onThisMachine(r *http.Request, proxied bool) bool {
+	if proxied || !r.ProtoAtLeast(1, 1) || len(r.Header["Via"]) > 0 {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err == nil && !peer.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	name, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		name = strings.Trim(r.Host, "[]")
+	}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
 // peerOf gives the address of a connection's other end, and whether it is trusted.

@@ -118,3 +118,45 @@ func TestTheIdOfACall(t *testing.T) {
 		t.Error("two calls, one id")
 	}
 }
+
+func TestWhoIsOnThisMachine(t *testing.T) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	for _, c := range []struct {
+		peer, host, header string
+		proto              int // of 1.x
+		want               bool
+	}{
+		{"127.0.0.1:4711", "localhost:8080", "", 1, true},
+		{"127.0.0.1:4711", "127.0.0.1:8080", "", 1, true},
+		{"127.0.0.1:4711", "api.localhost", "", 1, true},
+		{"[::1]:4711", "[::1]:8080", "", 1, true},
+		{"[::1]:4711", "[::1]", "", 1, true},
+		{"[::ffff:127.0.0.1]:4711", "LOCALHOST.", "", 1, true},
+		{"@", "localhost", "", 1, true},
+		{"192.0.2.7:4711", "localhost", "", 1, false},
+		{"192.0.2.7:4711", "127.0.0.1", "", 1, false},
+		{"127.0.0.1:4711", "shop.example.org", "", 1, false},
+		{"127.0.0.1:4711", "localhost.example.org", "", 1, false},
+		{"127.0.0.1:4711", "192.0.2.7", "", 1, false},
+		{"127.0.0.1:4711", "", "", 1, false},
+		{"127.0.0.1:4711", "localhost", "", 0, false},
+		{"127.0.0.1:4711", "localhost", "X-Forwarded-For", 1, false},
+		{"127.0.0.1:4711", "localhost", "X-Forwarded-Proto", 1, false},
+		{"127.0.0.1:4711", "localhost", "Forwarded", 1, false},
+		{"127.0.0.1:4711", "localhost", "Via", 1, false},
+		{"@", "localhost", "X-Forwarded-For", 1, false},
+	} {
+		for _, trusted := range [][]netip.Prefix{nil, trusted} {
+			if c.header == "X-Forwarded-Proto" && trusted != nil {
+				continue // of a trusted peer it says nothing of another client
+			}
+			r := &http.Request{Header: http.Header{}, Host: c.host, RemoteAddr: c.peer, ProtoMajor: 1, ProtoMinor: c.proto}
+			if c.header != "" {
+				r.Header.Set(c.header, "x")
+			}
+			if got := onThisMachine(r, forward(r, &route{}, trusted, new(values))); got != c.want {
+				t.Errorf("%+v, trusted %v: got %v, want %v", c, trusted, got, c.want)
+			}
+		}
+	}
+}

@@ -63,7 +63,7 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 		w.Header().Set("Content-Length", "0")
 		x.response.WriteHeader(http.StatusOK)
 	default:
-		forward(x.request, rt, t.opt.Trusted, x.values)
+		x.response.proxied = forward(x.request, rt, t.opt.Trusted, x.values)
 		readdress(x.request, rt, path, query)
 		if rt.auth != nil {
 			if err := rt.auth.check(x.ctx, x.request.Header); err != nil {
@@ -87,7 +87,7 @@ func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 	x.values = new(values) // one piece of memory for all of them
 	x.id = identify(r.Header, &x.values.id)
 	x.request = r.WithContext(x.ctx)
-	x.response = response{w: w, call: &x.call, body: &x.body, ours: x.caller != nil, duration: x.values.duration[:], path: path, noBody: r.Method == http.MethodHead}
+	x.response = response{w: w, call: &x.call, body: &x.body, ours: x.caller != nil, duration: x.values.duration[:], path: path, noBody: r.Method == http.MethodHead, request: x.request}
 	x.body.reset()
 	if r.Body == nil || r.Body == http.NoBody {
 		return

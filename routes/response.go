@@ -32,6 +32,8 @@ type response struct {
 	instance string
 	reason   string
 	upgrade  *upgrade // the connection that was taken over
+	request  *http.Request
+	proxied  bool // it came by way of another proxy
 	untimed  bool
 }
 
@@ -223,6 +225,10 @@ func (w *response) AddQueueWait(d time.Duration) { w.call.queue += d }
 
 // Waited is how long the call has waited so far, for a place too.
 func (w *response) Waited() time.Duration { return w.call.queue }
+
+// Local reports whether the client is on this machine, as far as can be seen: it may be
+// told what strangers should not.
+func (w *response) Local() bool { return w.request != nil && onThisMachine(w.request, w.proxied) }
 
 // Touch says that something moved inside an upgraded connection or a stream.
 func (w *response) Touch() { w.call.touch() }

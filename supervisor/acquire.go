@@ -28,11 +28,39 @@ func (p *Process) Acquire(ctx context.Context, wait time.Duration) (*Instance, e
 			return i, nil
 		}
 	}
-	return p.acquireSlow(ctx, wait)
+	return p.acquireSlow(ctx, wait, nil)
 }
 
+// Client is whom an instance is acquired for.
+type Client interface {
+	// Local reports whether the client is on this machine, and so most likely a developer's.
+	Local() bool
+}
+
+// AcquireFor is Acquire for a client, which may be nil. One on this machine is not kept
+// waiting when it is certain that the wait is in vain, since the program listens elsewhere
+// or is not a server: the error is returned after localPatience, and not after wait.
+func (p *Process) AcquireFor(ctx context.Context, wait time.Duration, c Client) (*Instance, error) {
+	p.mu.Lock()
+	if p.line.len == 0 {
+		if i := p.least(); i != nil {
+			p.take(i)
+			p.mu.Unlock()
+			return i, nil
+		}
+	}
+	return p.acquireSlow(ctx, wait, c)
+}
+
+// localPatience is how long a client on this machine waits before it is told why a wait
+// is in vain, and localPause the time between two looks from then on.
+const (
+	localPatience = 1500 * time.Millisecond
+	localPause    = 50 * time.Millisecond
+)
+
 // acquireSlow is Acquire when nobody is there at once. It gives p.mu back.
-func (p *Process) acquireSlow(ctx context.Context, wait time.Duration) (*Instance, error) {
+func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client) (*Instance, error) {
 	if err := p.hopeless(); err != nil {
 		p.mu.Unlock()
 		return nil, err
@@ -50,17 +78,32 @@ func (p *Process) acquireSlow(ctx context.Context, wait time.Duration) (*Instanc
 
 	t := time.NewTimer(wait)
 	defer t.Stop()
+	var look <-chan time.Time // for a certain failure; never, for most
+	if c != nil && c.Local() {
+		first := time.NewTimer(localPatience)
+		defer first.Stop()
+		look = first.C
+	}
 	var err error
-	select {
-	case a := <-w.answer:
-		return a.instance, a.err
-	case <-ctx.Done():
-		if f, ok := context.Cause(ctx).(*failure.Error); ok {
-			err = f
-		} else {
-			err = &failure.Error{Kind: failure.Gone, Route: p.name, Detail: "the caller went away while waiting for a ready instance", Cause: context.Cause(ctx)}
+	for waiting := true; waiting; {
+		select {
+		case a := <-w.answer:
+			return a.instance, a.err
+		case <-look:
+			if err := p.leaveStuck(w); err != nil {
+				return nil, err
+			}
+			look = time.After(localPause)
+			continue
+		case <-ctx.Done():
+			if f, ok := context.Cause(ctx).(*failure.Error); ok {
+				err = f
+			} else {
+				err = &failure.Error{Kind: failure.Gone, Route: p.name, Detail: "the caller went away while waiting for a ready instance", Cause: context.Cause(ctx)}
+			}
+		case <-t.C:
 		}
-	case <-t.C:
+		waiting = false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -216,6 +259,9 @@ func (p *Process) hopeless() error {
 		return nil // another follows
 	}
 	e.RetryAfter = time.Second
+	if p.last != nil {
+		e.Local = p.last.printed
+	}
 	if loop != nil {
 		e.Kind, e.NextStart = failure.CrashLoop, loop.next
 		e.RetryAfter = max(time.Until(loop.next), time.Second)
@@ -241,6 +287,7 @@ func (p *Process) late() error {
 	for _, s := range p.slots {
 		if s.state == State(e.State) && s.why != "" {
 			e.Detail += " (" + s.why + ")"
+			e.Local = s.printed
 			break
 		}
 	}

@@ -26,6 +26,10 @@ type Instance struct {
 	child    *Child
 	began    time.Time
 	mark     string
+	path     string // of its program
+	dir      string // its folder; empty is ours
+	origin   *origin
+	behind   []string      // the programs that it left running, when its child ended by itself
 	done     chan struct{} // the life is over for callers
 	up       chan struct{} // closed when it is ready for the first time
 	said     chan struct{} // closed when a line matched the readiness probe's

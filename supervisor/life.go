@@ -74,6 +74,8 @@ type ending struct {
 	exit    Exit
 	why     string
 	uptime  time.Duration
+	printed string // what the program said of why; empty when nothing
+	certain bool   // no other life will fare better
 }
 
 // ending says how this life ended, for the reason why, and gives its port back.
@@ -88,6 +90,8 @@ func (i *Instance) ending(why error) ending {
 	switch {
 	case errors.Is(why, errEnded):
 		e.outcome = endedItself
+		d := i.why(e.exit)
+		e.why, e.printed, e.certain = d.What, d.Printed, d.Certain
 		if i.recipe.port == portChosen && !i.wasUp() && !e.exit.OK() && taken("", i.port) != nil {
 			e.outcome = portLost
 		}
@@ -99,7 +103,7 @@ func (i *Instance) ending(why error) ending {
 		e.outcome, e.why = lateStart, why.Error()
 	}
 	if e.outcome == portLost {
-		e.why = errPort.Error()
+		e.why, e.printed, e.certain = errPort.Error(), "", false
 	}
 	if i.port != 0 {
 		i.p.sup.ports.release(i.port)
@@ -168,7 +172,7 @@ func (s *slot) begin() (*Instance, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.life = i
+	s.life, s.certain, s.printed = i, false, ""
 	s.lives++
 	p.move(s, Starting, "")
 	if s.leaving { // asked while it was born
@@ -235,7 +239,11 @@ func (i *Instance) start(command *command) (err error) {
 	if i.recipe.Socketpair {
 		o.Stdout = o.Stdin
 	}
-	i.began = time.Now()
+	i.began, i.path, i.dir = time.Now(), command.path, command.dir
+	i.origin = newOrigin(i.mark)
+	if !i.recipe.Process.Shell {
+		i.origin.file = command.path
+	}
 	if i.child, err = i.recipe.program.start(command, o, markName+"="+i.mark, true); err != nil {
 		return err
 	}
@@ -305,6 +313,9 @@ func (i *Instance) stop(why error) bool {
 	switch {
 	case errors.Is(why, errEnded) || replaced:
 		i.over(why.Error(), true)
+		if errors.Is(why, errEnded) {
+			i.left()
+		}
 		i.child.Kill() // and with it what it left behind
 		i.sweep(context.Background(), syscall.SIGKILL)
 		return i.gone()
@@ -348,7 +359,7 @@ func (i *Instance) gone() bool {
 
 // sweep ends those of the life who had left its group.
 func (i *Instance) sweep(ctx context.Context, sig syscall.Signal) {
-	if n := sweepOrphans(ctx, i.mark, sig); n > 0 {
+	if n := i.origin.sweep(ctx, sig); n > 0 {
 		i.p.log.LogAttrs(ctx, slog.LevelInfo, "orphans swept", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.Int("processes", n))
 	}
 }
@@ -425,13 +436,20 @@ func (i *Instance) watchReady(ctx context.Context) error {
 		if r.Start > 0 {
 			start, cancel = context.WithTimeout(ctx, r.Start)
 		}
+		var look sync.WaitGroup
+		looking, seen := context.WithCancel(start)
+		look.Go(func() { i.lookAround(looking) })
 		err := r.ready.untilReady(start, i)
+		seen()
+		look.Wait()
 		cancel()
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			if i.port != 0 && r.ready.asksOwn() && errors.Is(err, syscall.ECONNREFUSED) {
+			if why := i.whyStuck(); why != "" {
+				err = errors.New(why)
+			} else if i.port != 0 && r.ready.asksOwn() && errors.Is(err, syscall.ECONNREFUSED) {
 				err = fmt.Errorf("nothing listens on its port: does the program listen on $PORT (%d)? %w", i.port, err)
 			}
 			return fmt.Errorf("%w within %v (timeouts.start): %w", errLate, r.Start, err)
@@ -529,7 +547,7 @@ func (i *Instance) watchAge(ctx context.Context) error {
 		case <-old:
 			why = fmt.Sprintf("recycle: it is %v old", c.Age.D())
 		case <-look:
-			if rss := usage(i.child.PID()).rss; rss > int64(c.Memory) {
+			if rss := usage(i.child.PID(), i.origin).rss; rss > int64(c.Memory) {
 				why = fmt.Sprintf("recycle: it has %d bytes of memory, more than %d", rss, c.Memory)
 			}
 		}

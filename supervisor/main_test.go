@@ -112,6 +112,30 @@ func become_(words []string) int {
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
+	case "elsewhere": // listens, and not on $PORT
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 1
+		}
+		defer l.Close()
+		select {}
+	case "complain":
+		fmt.Fprintln(os.Stderr, "\x1b[31mthe table is missing\x1b[0m")
+		return 3
+	case "daemon": // FILE [unmarked]: goes to the background, as sit, whose pid is then in FILE
+		if len(args) > 1 {
+			os.Unsetenv(markName)
+		}
+		again("sit "+args[0], &syscall.SysProcAttr{Setsid: true})
+		for {
+			if data, err := os.ReadFile(args[0]); err == nil && len(data) > 0 {
+				return 0
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	case "sit": // FILE: writes its pid to FILE
+		_ = os.WriteFile(args[0], []byte(strconv.Itoa(os.Getpid())), 0o644)
+		select {}
 	case "says": // says something after a while
 		time.Sleep(50 * time.Millisecond)
 		fmt.Println("now serving on", os.Getenv("PORT"))

@@ -2,7 +2,10 @@ package supervisor
 
 import (
 	"bufio"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -102,4 +105,91 @@ func listenerIn(file string, port int) string {
 		}
 	}
 	return ""
+}
+
+// listeners is where the processes of a life listen: its child's group and descendants,
+// and those that left it. TCP addresses are host:port, sockets paths.
+func listeners(leader int, o *origin) []string {
+	sockets := listening(leader)
+	if len(sockets) == 0 {
+		return nil
+	}
+	var at []string
+	for _, e := range o.all(census.read(), leader) {
+		for _, inode := range socketsOf(e.pid) {
+			if address, ok := sockets[inode]; ok {
+				at = append(at, address)
+			}
+		}
+	}
+	return at
+}
+
+// socketsOf is the inodes of the sockets that process pid has open.
+func socketsOf(pid int) []string {
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil // gone, or not ours to see
+	}
+	names, _ := f.Readdirnames(-1) // what could be read is what there is
+	f.Close()
+	var inodes []string
+	for _, name := range names {
+		to, err := os.Readlink(dir + "/" + name)
+		if inode, ok := strings.CutPrefix(to, "socket:["); err == nil && ok {
+			inodes = append(inodes, strings.TrimSuffix(inode, "]"))
+		}
+	}
+	return inodes
+}
+
+// listening is the sockets that listen in the network namespace of process pid, by their
+// inodes: of TCP, and those of unix that have a path.
+func listening(pid int) map[string]string {
+	found := map[string]string{}
+	net := "/proc/" + strconv.Itoa(pid) + "/net/"
+	for _, table := range []string{"tcp", "tcp6"} {
+		eachLine(net+table, func(w []string) {
+			if len(w) > 9 && w[3] == "0A" {
+				if address, ok := tableAddress(w[1]); ok {
+					found[w[9]] = address.String()
+				}
+			}
+		})
+	}
+	eachLine(net+"unix", func(w []string) {
+		// Num RefCount Protocol Flags Type St Inode Path; 0x10000 is __SO_ACCEPTCON.
+		if len(w) > 7 && w[3] == "00010000" && strings.HasPrefix(w[7], "/") {
+			found[w[6]] = w[7]
+		}
+	})
+	return found
+}
+
+func eachLine(file string, do func(words []string)) {
+	f, err := os.Open(file)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for in := bufio.NewScanner(f); in.Scan(); {
+		do(strings.Fields(in.Text()))
+	}
+}
+
+// tableAddress reads an address as proc_pid_net(5) has it: words of 32 bits in the order
+// of the machine's bytes, in hexadecimal, and the port.
+func tableAddress(s string) (netip.AddrPort, bool) {
+	host, port, _ := strings.Cut(s, ":")
+	b, err := hex.DecodeString(host)
+	n, portErr := strconv.ParseUint(port, 16, 16)
+	if err != nil || portErr != nil || len(b) != 4 && len(b) != 16 {
+		return netip.AddrPort{}, false
+	}
+	for w := 0; w < len(b); w += 4 {
+		binary.NativeEndian.PutUint32(b[w:], binary.BigEndian.Uint32(b[w:]))
+	}
+	ip, _ := netip.AddrFromSlice(b) // of 4 or 16
+	return netip.AddrPortFrom(ip.Unmap(), uint16(n)), true
 }

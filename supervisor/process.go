@@ -60,10 +60,13 @@ const (
 )
 
 type lastExit struct {
-	why  string
-	exit Exit
-	at   time.Time
+	why     string
+	printed string // what the program said of why, which may be private
+	exit    Exit
+	at      time.Time
 }
+
+func (l *lastExit) String() string { return diagnosis{What: l.why, Printed: l.printed}.String() }
 
 func newProcess(sup *Supervisor, r *recipe) *Process {
 	return &Process{
@@ -340,7 +343,7 @@ func (p *Process) report(s *slot) {
 		}
 	}
 	if s.why != "" {
-		attrs = append(attrs, slog.String("why", s.why))
+		attrs = append(attrs, slog.String("why", s.reason()))
 	}
 	p.log.LogAttrs(context.Background(), level, "process", attrs...)
 }

@@ -140,12 +140,15 @@ func ownedElsewhere(pid int) bool {
 	return false
 }
 
-// sweepOrphans ends the descendants of the life called mark that had left its group: by
+// sweepOrphans ends the descendants of a call called mark that had left its group: by
 // sig, and when ctx has ended by KILL. It returns how many there were, when they are
-// gone. The life's child has been waited for, so that they are ours by adoption.
+// gone. The call's child has been waited for, so that they are ours by adoption.
 func sweepOrphans(ctx context.Context, mark string, sig syscall.Signal) int {
 	return sweep(ctx, sig, func(e entry) bool { return markOf(e.pid) == mark })
 }
+
+// sweep is sweepOrphans for a life.
+func (o *origin) sweep(ctx context.Context, sig syscall.Signal) int { return sweep(ctx, sig, o.owns) }
 
 // sweepAll kills all adopted children but those that the lives of another Supervisor of
 // this program left.

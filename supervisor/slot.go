@@ -21,6 +21,8 @@ type slot struct {
 	recipe  *recipe
 	state   State
 	why     string    // it is in its state; empty when the state says all
+	printed string    // what the program of the last life said of why, which may be private
+	certain bool      // waiting does not change what why says
 	next    time.Time // of Backoff and CrashLoop
 	history history   // but for Ends, which are the process's
 	life    *Instance // nil between lives
@@ -48,7 +50,7 @@ func (s *slot) afterwards(e ending) bool {
 	p.mu.Lock()
 	now := time.Now()
 	if e.outcome == endedItself {
-		p.last = &lastExit{why: e.why, exit: e.exit, at: now}
+		p.last = &lastExit{why: e.why, printed: e.printed, exit: e.exit, at: now}
 	}
 	if s.leaving {
 		p.mu.Unlock()
@@ -64,12 +66,12 @@ func (s *slot) afterwards(e ending) bool {
 		s.next = now.Add(d.Pause)
 	}
 	if d.State != Waiting {
-		p.last = &lastExit{why: e.why, exit: e.exit, at: now}
+		p.last = &lastExit{why: e.why, printed: e.printed, exit: e.exit, at: now}
 	}
 	if !s.next.IsZero() {
 		p.restarts++
 	}
-	s.life = nil
+	s.life, s.printed, s.certain = nil, e.printed, e.certain
 	if e.outcome == lateStart {
 		p.notStarted(e.why)
 	}
@@ -109,6 +111,14 @@ func (s *slot) afterwards(e ending) bool {
 	}
 	p.move(s, Waiting, "")
 	return true
+}
+
+// reason is why the slot is in its state, for the log and ps.
+func (s *slot) reason() string {
+	if s.why == "" {
+		return ""
+	}
+	return diagnosis{What: s.why, Printed: s.printed}.String()
 }
 
 // jitter is anything from 0 to d.

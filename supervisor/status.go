@@ -52,7 +52,7 @@ func (s *Supervisor) Status() []Status {
 // Status gives how the process stands.
 func (p *Process) Status() Status { return p.status(usages()) }
 
-func (p *Process) status(usage func(pid int) use) Status {
+func (p *Process) status(usage func(pid int, o *origin) use) Status {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,18 +62,18 @@ func (p *Process) status(usage func(pid int) use) Status {
 	}
 	if p.last != nil {
 		at := p.last.at
-		st.LastExit, st.LastExitAt = p.last.why, &at
+		st.LastExit, st.LastExitAt = p.last.String(), &at
 	}
 	for n, w := range p.pool.waiting {
-		u := usage(w.PID())
+		u := usage(w.PID(), nil)
 		st.Instances = append(st.Instances, InstanceStatus{
 			Number: n, PID: w.PID(), State: Ready, Uptime: now.Sub(w.began).Seconds(), RSS: u.rss, CPUSeconds: u.cpu.Seconds(),
 		})
 	}
 	for _, s := range p.slots {
-		in := InstanceStatus{Number: s.number, State: s.state, Reason: s.why}
+		in := InstanceStatus{Number: s.number, State: s.state, Reason: s.reason()}
 		if l := s.life; l != nil {
-			u := usage(l.child.PID())
+			u := usage(l.child.PID(), l.origin)
 			in.PID, in.Port, in.Inflight = l.child.PID(), l.port, l.calls
 			in.Uptime = now.Sub(l.began).Seconds()
 			in.RSS, in.CPUSeconds = u.rss, u.cpu.Seconds()
@@ -84,7 +84,7 @@ func (p *Process) status(usage func(pid int) use) Status {
 			}
 		}
 		if s.state == st.State && st.Reason == "" {
-			st.Reason = s.why
+			st.Reason = s.reason()
 		}
 		st.Instances = append(st.Instances, in)
 	}

@@ -153,7 +153,7 @@ func (p *Process) settled(ctx context.Context, what string, was *lastExit, old [
 		case fell && slices.ContainsFunc(p.slots, func(s *slot) bool {
 			return !slices.Contains(old, s) && (s.state == CrashLoop || s.state == Backoff || s.state == Exited && !p.last.exit.OK())
 		}):
-			return fmt.Errorf("%s %s: it is %s after: %s", what, p.name, state, p.last.why)
+			return fmt.Errorf("%s %s: it is %s after: %s", what, p.name, state, p.last)
 		case left:
 		case state == Ready, state == Idle, state == Exited && fell, state == Stopped:
 			return nil

@@ -2,6 +2,6 @@
 
 package supervisor
 
-func usages() func(pid int) use { return func(int) use { return use{} } }
+func usages() func(pid int, o *origin) use { return func(int, *origin) use { return use{} } }
 
-func usage(int) use { return use{} }
+func usage(int, *origin) use { return use{} }

@@ -42,6 +42,7 @@ type Error struct {
 	Kind       Kind
 	Route      string        // the route's name
 	Detail     string        // one sentence for the caller's operator; no secrets, no file contents
+	Local      string        // what more is said to a client on this machine: what a program printed, which may be private
 	Timeout    string        // the key of the timeout that ended the call
 	Allow      string        // Method: the value of the Allow header
 	Challenge  string        // Unauthorized: the value of WWW-Authenticate

@@ -1,0 +1,103 @@
+package supervisor
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// origin tells which of the adopted processes come from one life. They bear its mark in
+// their environment; but many servers (nginx, PostgreSQL, Redis) write their title over
+// it, and scripts such as apache2ctl clear it. One without any mark is known by its time
+// of birth, when the life's child ended with 0 soon after its start, as one does that
+// goes to the background; or else by its program.
+type origin struct {
+	mark  string
+	since uint64 // when the life began, in ticks after boot
+	until uint64 // when its child had gone to the background; 0 is that it has not
+	file  string // its program
+
+	mu     sync.Mutex
+	groups map[int]bool // of processes without a mark that were seen to come from it
+}
+
+func newOrigin(mark string) *origin { return &origin{mark: mark, since: now(), groups: map[int]bool{}} }
+
+// wentAway says that the life's child has just ended, and may have left a daemon.
+func (o *origin) wentAway() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.until = now() + ticksPerSecond
+}
+
+// owns reports whether e, an adopted process, comes from the life.
+func (o *origin) owns(e entry) bool {
+	if mark := markOf(e.pid); mark != "" {
+		return mark == o.mark
+	}
+	return o.ownsUnmarked(e)
+}
+
+func (o *origin) ownsUnmarked(e entry) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.groups[e.pgrp]:
+		return true
+	case e.born < o.since || ownedElsewhere(e.top):
+		return false
+	case o.until != 0 && e.born <= o.until, o.sameProgram(e.pid):
+		o.groups[e.pgrp] = true
+		return true
+	}
+	return false
+}
+
+func (o *origin) sameProgram(pid int) bool {
+	file, err := filepath.EvalSymlinks(o.file)
+	its, theirErr := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
+	return o.file != "" && err == nil && theirErr == nil && file == its && !interpreters[programName(file)]
+}
+
+// interpreters run programs of all kinds: to run the same one says nothing.
+var interpreters = map[string]bool{
+	"sh": true, "dash": true, "bash": true, "busybox": true, "python": true, "node": true, "ruby": true, "perl": true, "java": true, "php": true, "env": true,
+}
+
+// leftovers names the programs of those alive that the life's child, which has ended,
+// left running: in its group, or out of it.
+func (i *Instance) leftovers() []string {
+	i.origin.wentAway()
+	r := census.read()
+	left := r.all.group(i.child.PID())
+	for _, e := range r.adopted {
+		if e.pgrp != i.child.PID() && i.origin.owns(e) {
+			left = append(left, e)
+		}
+	}
+	var names []string
+	for _, e := range left {
+		if name := strings.TrimSpace(commOf(e.pid)); name != "" && e.pid != i.child.PID() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func commOf(pid int) string {
+	name, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm") // gone has none
+	return string(name)
+}
+
+// all gives the processes of the life whose child is leader, those that left it included.
+func (o *origin) all(r *reading, leader int) table {
+	all := r.all.descendants(leader)
+	for _, e := range r.adopted {
+		if o.owns(e) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
