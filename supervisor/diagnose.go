@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/schema"
 )
 
 // Here the facts are gathered of which why.go makes sentences: while an instance starts,
@@ -41,9 +40,7 @@ func (i *Instance) facts() facts {
 	if i.recipe.port == portChosen {
 		f.Port = i.port
 	}
-	if u, err := schema.ParseUpstream(i.upstream); i.upstream != "" && err == nil {
-		f.Upstream = u.Address
-	}
+	f.Upstream = i.upstream.Address
 	return f
 }
 
