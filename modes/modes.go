@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -41,7 +42,7 @@ func newMode(route *schema.Route, d Deps) (http.Handler, error) {
 	case schema.Static:
 		return newStatic(route, d)
 	}
-	return nil, fmt.Errorf("mode %q is not one of http, streaming, serializing, afterburn, static", route.Mode)
+	return nil, fmt.Errorf("mode %q is not one of %s", route.Mode, strings.Join(schema.Modes(), ", "))
 }
 
 // Deps are what a mode needs besides its route.

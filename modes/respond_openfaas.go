@@ -27,11 +27,12 @@ func Responder(errors string, route *schema.Route) func(http.ResponseWriter, *ht
 // Untimed reports whether no response of route bears X-Duration-Seconds in the form of
 // server.errors.
 func Untimed(errors string, route *schema.Route) bool {
+	t := route.Mode.Traits()
 	switch errors {
 	case "openfaas":
-		return route.Mode != schema.HTTP && route.Mode != schema.Serializing
+		return !t.Timed
 	case "classic":
-		return route.Mode != schema.HTTP && !route.Forks()
+		return !t.Timed && !t.Forks
 	}
 	return false
 }

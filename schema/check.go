@@ -206,6 +206,7 @@ const maxName = 63
 func newValidate() *validator.Validate {
 	v := validator.New()
 	// An error is for a tag that is empty or reserved.
+	_ = v.RegisterValidation("mode", func(f validator.FieldLevel) bool { return slices.Contains(Modes(), f.Field().String()) })
 	_ = v.RegisterValidation("name", func(f validator.FieldLevel) bool { return validName(f.Field().String()) })
 	return v
 }
@@ -227,6 +228,8 @@ func invalid(err error, v reflect.Value) mistake {
 	switch f := fields[0]; f.Tag() {
 	case "oneof":
 		return notOneOf(value, strings.Fields(f.Param()))
+	case "mode":
+		return notOneOf(value, Modes())
 	case "min":
 		return mistake{message: fmt.Sprintf("must be %s or more, not %s", limit(f.Param(), v), value)}
 	case "max":

@@ -33,7 +33,7 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 	if is&inProcess == 0 {
 		return
 	}
-	if is&inHTTP == 0 {
+	if is&inListens == 0 {
 		l.checkNoPort(p, it, is)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
@@ -207,7 +207,7 @@ func (l *loader) checkProbe(p *Probe, it item, key string, is use) {
 func (l *loader) checkProbeURL(s string, at place, is use) {
 	u, err := url.Parse(s)
 	switch {
-	case strings.HasPrefix(s, "/") && is&inHTTP == 0:
+	case strings.HasPrefix(s, "/") && is&inListens == 0:
 		l.wrong(at, "must be a whole URL: only mode http has a server of its own to ask", "write it as in http://127.0.0.1:9000/healthz")
 	case err != nil || strings.ContainsAny(s, " \t\r\n"),
 		!strings.HasPrefix(s, "/") && (u.Scheme != "http" && u.Scheme != "https" || u.Host == ""):

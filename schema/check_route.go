@@ -124,17 +124,17 @@ func hexadecimal(c byte) bool {
 
 // checkMode checks that a route has what its mode needs.
 func (l *loader) checkMode(r *Route, it item, compat Compat) {
-	process := l.inherits(it, "fprocess")
+	process, needs := l.inherits(it, "fprocess"), r.Mode.Traits()
 	switch {
-	case r.Mode == Static:
+	case needs.Folder:
 		l.checkRoot(r, it, compat.MissingAllowed)
 	case process:
-	case r.Mode != HTTP:
+	case !needs.Elsewhere:
 		l.missing(it, fmt.Sprintf(": mode %s needs a command", r.Mode), "", "fprocess")
 	case !l.inherits(it, "upstream"):
 		l.missing(it, ": mode http needs the command of a server, or the upstream of one that is run elsewhere", "a program that reads its input, writes its output and ends is mode: streaming or serializing", "fprocess")
 	}
-	if r.Mode == HTTP && !r.Upstream.Empty() {
+	if needs.Listens && !r.Upstream.Empty() {
 		l.checkUpstream(r, it, process)
 	}
 	if r.Forks() && r.Request == "json" && r.Form != "" {

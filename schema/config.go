@@ -11,8 +11,9 @@ import (
 // The tags of this file say what may be written. yaml is the key, validate what
 // a value must be (the words of go-playground/validator), and in the routes and
 // services for which a key means something, when that is not all of them: modes,
-// "service", "process" (whatever has an fprocess) or "supervised" (whatever has
-// an fprocess that runs on from call to call). Everywhere else it is a mistake.
+// "forks" or "runs" (the modes with these traits, see mode.go), "service", "process"
+// (whatever has an fprocess) or "supervised" (whatever has an fprocess that runs on from
+// call to call). Everywhere else it is a mistake.
 // path marks what is made absolute, from the folder of the file it stands in: a
 // "file", a "pattern" of files, or an "address" that may be a unix socket.
 type Config struct {
@@ -116,18 +117,6 @@ type Health struct {
 	ReadyPath string `yaml:"ready_path,omitempty"`
 }
 
-// Mode is how a route answers one call.
-type Mode string
-
-// The modes.
-const (
-	HTTP        Mode = "http"
-	Streaming   Mode = "streaming"
-	Serializing Mode = "serializing"
-	Afterburn   Mode = "afterburn"
-	Static      Mode = "static"
-)
-
 // Route is one prefix and what answers it.
 type Route struct {
 	Name        string            `yaml:"name" validate:"name"`
@@ -136,7 +125,7 @@ type Route struct {
 	Methods     Strings           `yaml:"methods,omitempty"`
 	Headers     map[string]string `yaml:"headers,omitempty"`
 	StripPrefix bool              `yaml:"strip_prefix"`
-	Mode        Mode              `yaml:"mode" validate:"oneof=http streaming serializing afterburn static"`
+	Mode        Mode              `yaml:"mode" validate:"mode"`
 	Upstream    Upstream          `yaml:"upstream,omitempty" in:"http"`
 	Root        string            `yaml:"root,omitempty" in:"static" path:"file"` // absolute
 	Timeouts    Timeouts          `yaml:"timeouts"`
@@ -145,27 +134,19 @@ type Route struct {
 	Compress    bool              `yaml:"compress"`
 
 	// the forking modes
-	ContentType string `yaml:"content_type" in:"streaming serializing"`
-	Environ     string `yaml:"environ" in:"streaming serializing" validate:"oneof=openfaas classic cgi none"`
-	Response    string `yaml:"response" in:"streaming serializing" validate:"oneof=raw cgi"`
-	Stderr      string `yaml:"stderr" in:"streaming serializing" validate:"oneof=log body"`
-	Request     string `yaml:"request" in:"streaming serializing" validate:"oneof=raw json"`
-	Form        string `yaml:"form" in:"streaming serializing" validate:"omitempty,oneof=json files"`
-	Warm        int    `yaml:"warm" in:"streaming serializing" validate:"min=0,max=10000"`
+	ContentType string `yaml:"content_type" in:"forks"`
+	Environ     string `yaml:"environ" in:"forks" validate:"oneof=openfaas classic cgi none"`
+	Response    string `yaml:"response" in:"forks" validate:"oneof=raw cgi"`
+	Stderr      string `yaml:"stderr" in:"forks" validate:"oneof=log body"`
+	Request     string `yaml:"request" in:"forks" validate:"oneof=raw json"`
+	Form        string `yaml:"form" in:"forks" validate:"omitempty,oneof=json files"`
+	Warm        int    `yaml:"warm" in:"forks" validate:"min=0,max=10000"`
 
 	// http mode
 	BufferBody bool `yaml:"buffer_body" in:"http"`
 
 	Process `yaml:",inline"`
 }
-
-// Supervised reports whether the route has a process that runs on from call to call.
-func (r *Route) Supervised() bool {
-	return r.Mode == Afterburn || r.Mode == HTTP && !r.FProcess.Empty()
-}
-
-// Forks reports whether each call of the route has a process of its own.
-func (r *Route) Forks() bool { return r.Mode == Streaming || r.Mode == Serializing }
 
 // OneOutput reports whether what a program prints as errors stands in the response where
 // it was printed. A header block before it would be torn by that.
@@ -254,7 +235,7 @@ type JWTAuth struct {
 // Process is how a program is started and kept: the keys that routes with an
 // fprocess and services share.
 type Process struct {
-	FProcess  Command         `yaml:"fprocess,omitempty" in:"http streaming serializing afterburn service"`
+	FProcess  Command         `yaml:"fprocess,omitempty" in:"runs service"`
 	Shell     bool            `yaml:"shell" in:"process"`
 	Dir       Text            `yaml:"dir" in:"process" path:"file"` // absolute
 	Env       map[string]Text `yaml:"env,omitempty" in:"process"`

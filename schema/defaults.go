@@ -93,7 +93,7 @@ func (r *Route) complete(folder string, process bool) {
 	if process {
 		r.Process.complete(folder)
 	}
-	if r.Mode == HTTP && !r.FProcess.Empty() && r.Ready.Empty() {
+	if r.Mode.Traits().Listens && !r.FProcess.Empty() && r.Ready.Empty() {
 		r.Ready.TCP = "${PORT}"
 	}
 }

@@ -84,7 +84,7 @@ func (l *loader) over(it item, v reflect.Value, quiet bool) bool {
 // meant, counts as having it: that it is missing is mistake enough.
 func (l *loader) use(it item) use {
 	mode := Mode(l.word(it, "mode", string(HTTP)))
-	return routeUse(mode, mode != HTTP || l.inherits(it, "fprocess") || !l.inherits(it, "upstream"))
+	return routeUse(mode, !mode.Traits().Elsewhere || l.inherits(it, "fprocess") || !l.inherits(it, "upstream"))
 }
 
 // inherits reports whether an item has a key, of its own or by the defaults.
@@ -114,7 +114,7 @@ func (l *loader) word(it item, key, otherwise string) string {
 // withoutPort takes out of an item that has no port what it inherits and what means
 // something only with one.
 func (l *loader) withoutPort(it item, p *Process, is use) {
-	if is&inHTTP != 0 || l.defaults.node == nil {
+	if is&inListens != 0 || l.defaults.node == nil {
 		return
 	}
 	fresh := defaultProcess()

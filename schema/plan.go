@@ -3,7 +3,6 @@ package schema
 import (
 	"iter"
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -81,53 +80,87 @@ func fieldsOf(t reflect.Type) iter.Seq[field] {
 	}
 }
 
-// use is a set of the kinds of items that a key means something for.
-type use uint8
+// use is a set of the kinds of items that a key means something for: modes, and these.
+type use uint32
 
 const (
-	inHTTP use = 1 << iota
-	inStreaming
-	inSerializing
-	inAfterburn
-	inStatic
-	inService
-	inProcess    // has an fprocess
-	inSupervised // has one that runs on from call to call
-	anywhere     = ^use(0)
+	inService    use = 1 << iota
+	inProcess        // has an fprocess
+	inSupervised     // has one that runs on from call to call
+	inListens        // has one that listens on a port
+	firstMode
+	anywhere = ^use(0)
 )
 
-var useNames = []string{"http", "streaming", "serializing", "afterburn", "static", "service", "process", "supervised"}
+const serviceUse = inService | inProcess | inSupervised
 
+// inModes are the modes that have a trait.
+func inModes(has func(Mode, Traits) bool) use {
+	var u use
+	for i, m := range modes {
+		if has(m.Mode, m.Traits) {
+			u |= firstMode << i
+		}
+	}
+	return u
+}
+
+// modes are the names of the modes in the set.
+func (u use) modes() []string {
+	var names []string
+	for i, m := range modes {
+		if u&(firstMode<<i) != 0 {
+			names = append(names, string(m.Mode))
+		}
+	}
+	return names
+}
+
+// parseUse reads an "in" tag.
 func parseUse(tag string) use {
 	if tag == "" {
 		return anywhere
 	}
 	var u use
 	for _, word := range strings.Fields(tag) {
-		i := slices.Index(useNames, word)
-		if i < 0 {
-			panic("schema: no kind of item is called " + word)
+		switch word {
+		case "service":
+			u |= inService
+		case "process":
+			u |= inProcess
+		case "supervised":
+			u |= inSupervised
+		case "forks":
+			u |= inModes(func(_ Mode, t Traits) bool { return t.Forks })
+		case "runs":
+			u |= inModes(func(_ Mode, t Traits) bool { return t.Process })
+		default:
+			mode := inModes(func(m Mode, _ Traits) bool { return string(m) == word })
+			if mode == 0 {
+				panic("schema: no kind of item is called " + word)
+			}
+			u |= mode
 		}
-		u |= 1 << i
 	}
 	return u
 }
 
-// routeUse is what a route of a mode is.
+// routeUse is what a route of a mode is; process is whether it has an fprocess.
 func routeUse(mode Mode, process bool) use {
-	i := slices.Index(useNames, string(mode))
-	if i < 0 {
+	is := inModes(func(m Mode, _ Traits) bool { return m == mode })
+	if is == 0 {
 		return anywhere
 	}
-	is := use(1) << i
-	if mode == Static || !process {
+	t := mode.Traits()
+	if !t.Process || !process {
 		return is
 	}
 	is |= inProcess
-	if mode == HTTP || mode == Afterburn {
+	if !t.Forks {
 		is |= inSupervised
+	}
+	if t.Listens {
+		is |= inListens
 	}
 	return is
 }
-
-const serviceUse = inService | inProcess | inSupervised

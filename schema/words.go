@@ -26,27 +26,22 @@ func (d *decoder) unknown(key *yaml.Node, p *plan) bool {
 
 // misplaced says why a key means nothing where it stands.
 func (d *decoder) misplaced(key *yaml.Node, f *field) bool {
-	modes := f.in & (inHTTP | inStreaming | inSerializing | inAfterburn | inStatic)
-	mode := useNames[slices.IndexFunc(useNames, func(name string) bool { return parseUse(name)&d.is != 0 })]
-	switch {
-	case d.is&inService != 0:
+	if d.is&inService != 0 {
 		return d.problem(key, "means nothing in a service", "only routes have it")
-	case modes == 0 && d.is == inHTTP:
+	}
+	modes, mode := f.in.modes(), d.is.modes()[0]
+	traits := Mode(mode).Traits()
+	switch {
+	case len(modes) > 0:
+		return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it belongs to mode "+phrase.Either(modes))
+	case traits.Process && d.is&inProcess == 0:
 		return d.problem(key, "means nothing without an fprocess: the server is run elsewhere", "remove it, or give the command to run under fprocess")
-	case modes == 0 && f.in == inProcess:
+	case f.in == inProcess:
 		return d.problem(key, fmt.Sprintf("means nothing in mode %s, which has no process", mode), "remove it")
-	case modes == 0 && d.is&inProcess != 0:
+	case traits.Forks:
 		return d.problem(key, fmt.Sprintf("means nothing in mode %s, which starts a process for each call", mode), "it is for processes that run on: mode http or afterburn, and services")
-	case modes == 0:
-		return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it is for processes that run on: mode http or afterburn, and services")
 	}
-	var names []string
-	for i, name := range useNames[:5] {
-		if modes&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it belongs to mode "+phrase.Either(names))
+	return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it is for processes that run on: mode http or afterburn, and services")
 }
 
 // meant tells somebody who wrote a key that is none which one to write. p is the

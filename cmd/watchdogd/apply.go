@@ -119,11 +119,10 @@ func specs(cfg *schema.Config) []supervisor.Spec {
 			Warm:      r.Warm,
 			OneOutput: r.OneOutput(),
 		}
-		switch r.Mode {
-		case schema.HTTP:
+		if t := r.Mode.Traits(); t.Listens {
 			spec.Listens, spec.Upstream = true, r.Upstream
 			spec.OpenStdin, spec.SharedPort = cfg.Compat.OpenStdin, cfg.Compat.SharedPort
-		case schema.Afterburn:
+		} else if t.Socketpair {
 			spec.Socketpair, spec.Capacity = true, 1
 		}
 		list = append(list, spec)

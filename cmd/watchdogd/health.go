@@ -52,7 +52,7 @@ func (d *daemon) couldAnswer(r *schema.Route) error {
 	defer cancel()
 	e := &failure.Error{Kind: failure.NotReady, Route: r.Name}
 	switch {
-	case r.Mode == schema.HTTP: // run elsewhere
+	case r.Mode.Traits().Elsewhere:
 		up := r.Upstream.At(schema.Vars{Name: r.Name})
 		c, err := new(net.Dialer).DialContext(ctx, up.Network, up.Address)
 		if err == nil {

@@ -167,7 +167,7 @@ func (c *classicLines) failure(l *routes.Line) []string {
 }
 
 func (c *classicLines) forked(l *routes.Line) bool {
-	return l.Mode == schema.Streaming || l.Mode == schema.Serializing
+	return l.Mode.Traits().Forks
 }
 
 // line is the access line; empty where those programs write none.
