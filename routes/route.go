@@ -26,6 +26,10 @@ type route struct {
 	rate     *rateLimit
 	place    *place
 
+	wary   bool              // around is asked
+	static bool              // it answers with files
+	yields map[*route]string // routes that are guarded more, and by which key
+
 	auth    *Auth
 	handler http.Handler
 	count   *telemetry.Route

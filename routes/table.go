@@ -93,6 +93,7 @@ func NewTable(entries []Entry, opt Options) *Table {
 		t.routes = append(t.routes, rt)
 		t.root(e.Route.Host).add(rt)
 	}
+	t.watch(entries)
 	t.ready = t.probed()
 	return t
 }
@@ -168,6 +169,9 @@ func (t *Table) match(method, host, path string, header http.Header) (*route, *f
 	var q = query{method: method, host: host, path: path, header: header}
 	if rt, found := t.find(&q); found {
 		if rt != nil {
+			if rt.wary {
+				return rt, t.around(rt, q)
+			}
 			return rt, nil
 		}
 		rt = q.refused[0]

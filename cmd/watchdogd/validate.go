@@ -32,6 +32,11 @@ there. The status is 0 when there is nothing to list, else 1.`,
 		for _, note := range notes.Notes {
 			fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: %s\n", note)
 		}
+		if err == nil {
+			for _, said := range cfg.Around() {
+				fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: %s\n", said)
+			}
+		}
 		problems, areProblems := errors.AsType[schema.Problems](err)
 		if asJSON && (err == nil || areProblems) {
 			if problems == nil {

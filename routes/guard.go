@@ -1,0 +1,128 @@
+package routes
+
+import (
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// watch marks the routes that look at how a path is spelled: those beside which another
+// route is guarded more, and those of files where there are other routes at all.
+func (t *Table) watch(entries []Entry) {
+	for i, e := range entries {
+		rt := t.routes[i]
+		rt.static = e.Route.Mode == schema.Static
+		rt.wary = rt.static && len(entries) > 1
+		for j, other := range entries {
+			if i == j {
+				continue
+			}
+			if guard := other.Route.Guard(e.Route); guard != "" {
+				if rt.yields == nil {
+					rt.yields = map[*route]string{}
+				}
+				rt.yields[t.routes[j]] = guard
+				rt.wary = true
+			}
+		}
+	}
+}
+
+// around reports a path that rt must not answer: one that in the eyes of a program or of a
+// file system is the path of another route, and goes around what guards that one. Static
+// routes leave every path of another route to it.
+//
+// Paths are matched as they were sent, and that is what rt's program gets; this looks
+// only at what else they could mean. A method that the other route does not take is
+// its guard too.
+func (t *Table) around(rt *route, q query) *failure.Error {
+	sent := q.path
+	if plainly(sent) {
+		return nil
+	}
+	for _, meant := range meanings(sent, rt.prefix, !rt.static) {
+		if meant == sent {
+			continue
+		}
+		q.path, q.refused = meant, nil
+		other, found := t.find(&q)
+		if found && other == nil {
+			other = q.refused[0]
+		}
+		if !found || other == rt {
+			continue
+		}
+		if rt.static {
+			return &failure.Error{Kind: failure.NotFound, Route: rt.name, Detail: "there is no such file"}
+		}
+		if guard := rt.yields[other]; guard != "" {
+			return &failure.Error{Kind: failure.Malformed, Route: rt.name,
+				Detail: "the path can also be read as one of route " + other.name + ", which has " + guard + " of its own; write it without empty segments, dot segments and escapes"}
+		}
+	}
+	return nil
+}
+
+// plainly reports whether a path has one meaning only.
+func plainly(p string) bool {
+	for i := range len(p) {
+		switch p[i] {
+		case '%', '\\', ';':
+			return false
+		case '/':
+			if rest := p[i+1:]; rest != "" && (rest[0] == '/' || rest[0] == '.') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// meanings returns what a path can mean to those who clean and decode it: as a whole, and
+// as what follows a prefix, above which dot segments do not lead. A program may also
+// take a backslash for a slash, and what follows a semicolon for parameters of a segment.
+func meanings(sent, prefix string, program bool) []string {
+	var all []string
+	add := func(from string, decode bool) (plain string) {
+		plain, err := url.PathUnescape(from)
+		if !decode || err != nil {
+			plain = from
+		}
+		all = append(all, path.Clean("/"+plain))
+		if prefix != "" && len(plain) >= len(prefix) && plain[:len(prefix)] == prefix {
+			all = append(all, prefix+path.Clean("/"+plain[len(prefix):]))
+		}
+		return plain
+	}
+	plain := add(sent, true)
+	if program {
+		if strings.Contains(plain, "%") {
+			plain = add(plain, true) // by a server, and again by what it runs
+		}
+		if strings.ContainsAny(plain, `\;`) {
+			add(withoutParameters(strings.ReplaceAll(plain, `\`, "/")), false)
+		}
+	}
+	return all
+}
+
+// withoutParameters is a path without what follows a semicolon in a segment.
+func withoutParameters(p string) string {
+	var b strings.Builder
+	skip := false
+	for i := range len(p) {
+		switch p[i] {
+		case '/':
+			skip = false
+		case ';':
+			skip = true
+		}
+		if !skip {
+			b.WriteByte(p[i])
+		}
+	}
+	return b.String()
+}
