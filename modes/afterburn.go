@@ -191,24 +191,36 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	if c.head.bodiless(c.r.Method) {
 		w.settled = time.Now().Add(workerSettling)
 	}
-	if fault != nil {
-		part(instance, fault.Error(), mayEnd)
+	if fault != nil && part(instance, fault.Error(), mayEnd) {
+		return endedWorker(err, instance.Ending())
 	}
 	return err
 }
 
+// endedWorker is err, which says that the worker ended with the call in its hands.
+func endedWorker(err error, how string) error {
+	e, ok := errors.AsType[*failure.Error](err)
+	if !ok || e.Kind != failure.BadUpstream {
+		return err
+	}
+	ended := *e
+	ended.Detail, ended.Cause = "the worker ended during this call: "+how, err
+	return &ended
+}
+
 // part sees to it that nobody is given the instance any more, and returns when that is
 // so. One that has ended by itself, or does so in a moment where that may be, is left to
-// the policy of restart.
-func part(instance *supervisor.Instance, reason string, mayEnd bool) {
-	if mayEnd && instance.Suspect(context.Background()) { // 100 ms at most
-		return
+// the policy of restart, and part reports true.
+func part(instance *supervisor.Instance, reason string, mayEnd bool) bool {
+	if mayEnd && instance.Suspect(context.Background()) {
+		return true
 	}
 	instance.Replace(reason)
 	select {
 	case <-instance.Done():
 	case <-time.After(time.Second): // the supervisor is busy; the next one finds the same fault
 	}
+	return false
 }
 
 // limit is until when a call that is over may still keep its worker. When it ran out

@@ -104,6 +104,9 @@ func TestWorkerThatBreaksTheProtocolIsReplaced(t *testing.T) {
 			resp, body := s.do(t, "GET", path, nil)
 			if status != 200 {
 				wantProblem(t, resp, body, status, "bad-upstream")
+				if path == "/die" && !strings.Contains(body, "the worker ended during this call: exit status 3") {
+					t.Errorf("got %s, want how the worker ended", body)
+				}
 			} else if body != "hello" {
 				t.Errorf("%d %q", resp.StatusCode, body)
 			}

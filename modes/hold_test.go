@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +31,12 @@ var serverPrograms = map[string]func(){
 func servePID(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/die":
+		f, _ := os.OpenFile("deaths", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		_, _ = f.WriteString("x")
 		os.Exit(3)
+	case "/hang":
+		_ = os.WriteFile("hangs", nil, 0o600)
+		<-r.Context().Done()
 	case "/wait":
 		w.WriteHeader(200)
 		_ = http.NewResponseController(w).Flush()
@@ -151,7 +157,7 @@ func TestCallsGoOnWhileTheProcessIsKilledAgainAndAgain(t *testing.T) {
 				}
 				b, err := io.ReadAll(res.Body)
 				_ = res.Body.Close()
-				// One that dies with the request in hand may be asked for again once; twice in a row is bad luck.
+				// The request in whose hands it dies is not sent again.
 				if err != nil || res.StatusCode != 200 && res.StatusCode != 502 {
 					t.Errorf("%d %s %v", res.StatusCode, b, err)
 				}
@@ -184,13 +190,79 @@ func askPIDUntil(t *testing.T, front string) int {
 	return 0
 }
 
-func TestARequestThatKillsItsProcessIsNotRepeatedForEver(t *testing.T) {
-	front := supervisedServer(t, "env: {"+asProgram+": server}")
-	for _, method := range []string{"GET", "POST"} {
-		if answer := ask(t, front, method+" /die HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 502") {
-			t.Errorf("%s: %q", method, answer)
+// both are the servers that http mode speaks HTTP/1.1 and HTTP/2 to.
+var both = []string{
+	"env: {" + asProgram + ": server}",
+	"env: {" + asProgram + ": h2c server}\nupstream: h2c://127.0.0.1:${PORT}",
+}
+
+func TestARequestThatKillsItsProcessIsSentOnce(t *testing.T) {
+	for _, text := range both {
+		dir := t.TempDir()
+		front := supervisedServer(t, text+"\ndir: "+dir)
+		deaths := 0
+		for _, method := range []string{"GET", "PUT", "DELETE", "POST"} {
+			for _, kept := range []bool{false, true} {
+				if kept {
+					askPIDUntil(t, front) // and its connection to the process is free
+				}
+				answer := ask(t, front, method+" /die HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+				if want := `"detail":"the process ended during this call: exit status 3"`; !strings.HasPrefix(answer, "HTTP/1.1 502") || !strings.Contains(answer, want) {
+					t.Errorf("%s: got %q, want 502 and %s", method, answer, want)
+				}
+				deaths++
+				if b, _ := os.ReadFile(filepath.Join(dir, "deaths")); len(b) != deaths {
+					t.Errorf("%s, kept %v: got %d deaths, want %d", method, kept, len(b), deaths)
+					deaths = len(b)
+				}
+			}
 		}
 	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestACallWhoseProcessIsKilledSaysSo(t *testing.T) {
+	for _, text := range both {
+		dir := t.TempDir()
+		front := supervisedServer(t, text+"\ndir: "+dir)
+		pid := askPID(t, front, "GET")
+		answer := make(chan string, 1)
+		go func() { answer <- ask(t, front, "GET /hang HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") }()
+		for deadline := time.Now().Add(soonEnough); time.Now().Before(deadline); {
+			if _, err := os.Stat(filepath.Join(dir, "hangs")); err == nil {
+				break
+			}
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		if got, want := await(t, answer), "the process ended during this call: killed by SIGKILL"; !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q in it", got, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestAStaleConnectionOfALivingProcessIsReplaced(t *testing.T) {
+	up := upstreamOf(t, func(n int, p *peer) {
+		p.head()
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		if n == 0 {
+			p.head() // and it closes
+		}
+	})
+	process := &lives{}
+	alive := &life{upstream: up, done: make(chan struct{})}
+	process.next.Store(alive)
+	p, err := newProxy(&schema.Route{Name: "api"}, process, Deps{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := serve(t, p)
+	for range 2 {
+		if answer := ask(t, front, get); !strings.HasSuffix(answer, "ok") {
+			t.Errorf("got %q, want an answer that ends in ok", answer)
+		}
+	}
+	_ = alive.kept.Close()
 }
 
 func TestAResponseThatItsProcessDiesInIsCut(t *testing.T) {
@@ -242,7 +314,18 @@ func (l *lives) acquire(_ context.Context, wait time.Duration, _ supervisor.Clie
 func (i *life) Number() int               { return 7 }
 func (i *life) Upstream() schema.Endpoint { return upstreamAt(i.upstream).At(schema.Vars{}) }
 func (i *life) Done() <-chan struct{}     { return i.done }
-func (i *life) Release()                  { i.held.Add(-1) }
+func (i *life) Ending() string            { return "exit status 3" }
+func (i *life) Suspect(ctx context.Context) bool {
+	select {
+	case <-i.done:
+		return true
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
+	return false
+}
+func (i *life) SuspectRefusal(ctx context.Context) bool { return i.Suspect(ctx) }
+func (i *life) Release()                                { i.held.Add(-1) }
 func (i *life) Keep(make func() io.Closer) io.Closer {
 	if i.kept == nil {
 		i.kept = make()

@@ -40,6 +40,9 @@ type (
 		Number() int
 		Upstream() schema.Endpoint
 		Done() <-chan struct{}
+		Suspect(ctx context.Context) bool
+		SuspectRefusal(ctx context.Context) bool
+		Ending() string
 		Keep(make func() io.Closer) io.Closer
 		Release()
 	}
@@ -105,16 +108,15 @@ type call struct {
 	held     *spill    // the same, read before it is sent
 	patience time.Time // the end of timeouts.queue; zero = never
 
-	x      *exchange   // nil until there is a connection, and over HTTP/2
-	stop   func() bool // ends what has x interrupted; nil where ender does
-	ender  ender
-	begun  bool // over HTTP/2: the caller has got the head of the response
-	tries  int
-	repeat bool // a request that may have been seen was sent once more
+	x     *exchange   // nil until there is a connection, and over HTTP/2
+	stop  func() bool // ends what has x interrupted; nil where ender does
+	ender ender
+	begun bool // over HTTP/2: the caller has got the head of the response
+	tries int
 
 	// of the last attempt
-	life     <-chan struct{} // of its instance
-	reused   bool            // the connection had carried a call before
+	life     instance // released; nil when the upstream is run elsewhere
+	reused   bool     // the connection had carried a call before
 	answered bool
 	reached  bool
 	cause    error // why the call ended before the attempt did; nil = it did not
@@ -131,7 +133,10 @@ func (c *call) run() error {
 	for {
 		c.tries++
 		err := c.attempt()
-		if err == nil || !c.again(err) {
+		if err == nil {
+			return nil
+		}
+		if err = c.explained(err); !c.again(err) {
 			return err
 		}
 	}
@@ -147,7 +152,7 @@ func (c *call) attempt() error {
 			return err
 		}
 		defer i.Release()
-		c.life = i.Done()
+		c.life = i
 		up = i.Keep(func() io.Closer {
 			return newUpstream(c.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), c.log)
 		}).(*upstream)
@@ -254,17 +259,33 @@ func (c *call) exchange(up *upstream) error {
 	return nil
 }
 
-const (
-	// deathNotice is how long the end of a process may take to become known after it
-	// was seen to take no connections.
-	deathNotice = time.Second
-	// shortNotice is the same for one that did not answer a request that it may have seen.
-	shortNotice = 250 * time.Millisecond
-)
+// endedError says that the process ended with the call in its hands.
+type endedError struct {
+	how string
+	err error
+}
+
+func (e endedError) Error() string { return e.sentence() + ": " + e.err.Error() }
+func (e endedError) Unwrap() error { return e.err }
+
+func (e endedError) sentence() string { return "the process ended during this call: " + e.how }
+
+// explained is err, which says that the process ended where it did. That may become
+// known only after the connection broke.
+func (c *call) explained(err error) error {
+	if _, ok := errors.AsType[*failure.Error](err); ok || c.life == nil || !c.reached || c.ended() != nil {
+		return err
+	}
+	if _, ok := errors.AsType[goneError](err); ok || !c.life.Suspect(c.r.Context()) {
+		return err
+	}
+	return endedError{c.life.Ending(), err}
+}
 
 // again reports whether the failed attempt may be followed by another: when nothing of
-// the request reached an upstream, or when it does no harm to send it twice; and if
-// there is reason to believe that the next one fares better.
+// the request reached an upstream, or when an idle connection may have been closed while
+// it was on its way and it does no harm to send it twice. A request in whose hands its
+// process ended is not sent again: it may be the reason.
 func (c *call) again(err error) bool {
 	if _, ok := errors.AsType[*failure.Error](err); ok || c.ended() != nil {
 		return false
@@ -273,28 +294,16 @@ func (c *call) again(err error) bool {
 	if c.x != nil {
 		begun, replayable = c.x.begun, c.x.request.replayable()
 	}
-	if begun || c.answered || !replayable || c.stopped() || c.reached && !idempotent(c.r.Method) {
+	if begun || c.answered || !replayable || c.stopped() {
 		return false
 	}
-	switch {
-	case c.reused && c.tries == 1:
-		return true // the upstream may have closed an idle connection
-	case c.life == nil || c.reached && c.repeat:
-		return false
-	}
-	notice := deathNotice
+	stale := c.reused && c.tries == 1
 	if c.reached {
-		c.repeat, notice = true, shortNotice
+		_, ended := errors.AsType[endedError](err)
+		return stale && !ended && idempotent(c.r.Method)
 	}
-	timer := time.NewTimer(notice)
-	defer timer.Stop()
-	select {
-	case <-c.life:
-		return true // a call that finds its process dead is held for the next one
-	case <-timer.C:
-	case <-c.r.Context().Done():
-	}
-	return false
+	// A call that finds its process dead is held for the next one.
+	return stale || c.life != nil && c.life.SuspectRefusal(c.r.Context())
 }
 
 // ended gives the reason for which the call has ended, or nil. Once reading the body
@@ -367,6 +376,9 @@ func (c *call) failure(err error) *failure.Error {
 
 // upstreamFault is a sentence about an upstream's failure, without its address.
 func upstreamFault(err error) string {
+	if ended, ok := errors.AsType[endedError](err); ok {
+		return ended.sentence()
+	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the upstream refuses connections"

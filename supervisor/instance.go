@@ -42,6 +42,7 @@ type Instance struct {
 	}
 
 	end  sync.Once // over
+	how  string    // the life ended; set before done is closed
 	seen sync.Once // said
 
 	// guarded by p.mu
@@ -107,19 +108,31 @@ func (i *Instance) Replace(reason string) {
 	}
 }
 
-// suspicion is how long a child's end may need to be seen after its connections broke.
-const suspicion = 100 * time.Millisecond
+// How long the end of a child may need to be seen after a sign of it. The kernel closes
+// the files of a process before it reports its end, which is a matter of milliseconds;
+// what is waited for here is a busy machine.
+const (
+	suspicion = 250 * time.Millisecond
+	// refusal is longer: a server may close its listener well before it ends.
+	refusal = time.Second
+)
 
-// Suspect is asked by one whose connection to the instance broke: it waits a moment
-// (100 ms at most, and until ctx ends) for the life to be over, and reports whether it
-// is.
-func (i *Instance) Suspect(ctx context.Context) bool {
+// Suspect is for a caller whose connection to the instance broke: it waits a moment
+// (250 ms at most, and until ctx ends) for the life to be over, and reports whether it
+// is. Ending says how.
+func (i *Instance) Suspect(ctx context.Context) bool { return i.endsWithin(ctx, suspicion) }
+
+// SuspectRefusal is Suspect for a caller whose connection was not accepted, and waits for
+// a second.
+func (i *Instance) SuspectRefusal(ctx context.Context) bool { return i.endsWithin(ctx, refusal) }
+
+func (i *Instance) endsWithin(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-i.done:
 		return true
 	default:
 	}
-	t := time.NewTimer(suspicion)
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-i.done:
@@ -128,6 +141,17 @@ func (i *Instance) Suspect(ctx context.Context) bool {
 	case <-ctx.Done():
 	}
 	return false
+}
+
+// Ending is how the life ended, as in "exit status 3" or "killed by SIGSEGV", or why it
+// was ended. It is empty until Done is closed.
+func (i *Instance) Ending() string {
+	select {
+	case <-i.done:
+		return i.how
+	default:
+		return ""
+	}
 }
 
 // vars is what the variables of texts stand for in this life.

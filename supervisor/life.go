@@ -291,6 +291,12 @@ func (i *Instance) over(why string, cut bool) {
 		i.ended = true
 		hangUp := i.conn != nil && (cut || i.calls == 0)
 		i.p.mu.Unlock()
+		i.how = "stopped by watchdogd (" + why + ")"
+		select {
+		case <-i.child.Done():
+			i.how = i.child.exit.String()
+		default:
+		}
 		close(i.done)
 		i.kept.Lock()
 		i.closed = true
