@@ -54,9 +54,9 @@ func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
 	return b
 }
 
-// lost says that something is missing in the log.
+// lost logs that lines are missing.
 func (b *logbook) lost(lines uint64) {
-	b.Warn("lines of the log were dropped: its reader is too slow", "lines", lines)
+	b.Warn("log lines dropped: the reader of the log was too slow or had gone away", "lines", lines)
 }
 
 // access gives what writes the line of each call under cfg; nil writes none.

@@ -28,8 +28,9 @@ names, and answers HTTP by path prefix from them. Without a word it runs, as "ru
 Without a file the environment of an image of OpenFaaS (fprocess, mode, ...) is the
 configuration; a binary called fwatchdog knows nothing else.
 
-The first TERM or INT drains: calls in flight are answered, then the processes are
-stopped. The second cuts off what is left. HUP reads the file again.`,
+The first TERM, INT or QUIT drains: requests in flight are answered, then the processes are
+stopped. The second cuts off what is left. HUP reads the file again. ABRT ends the program
+with a stack dump.`,
 		Example: `  watchdogd                          serve ./watchdog.yaml
   watchdogd -c shop.yaml             serve another file
   watchdogd run --only api,redis     only these, and what they depend on
@@ -62,6 +63,7 @@ func serve(parent context.Context, from *source) error {
 		return failed(err)
 	}
 
+	surviveBrokenPipes()
 	book := newLogbook(cfg.Log, os.Stdout, os.Stderr)
 	defer book.Flush() // what is logged after the writer's own actor has ended, and in a panic
 	log := book.Logger

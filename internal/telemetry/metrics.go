@@ -144,7 +144,7 @@ func (m *Metrics) WritePrometheus(out io.Writer) {
 	for _, count := range dropped {
 		lost += count()
 	}
-	Family(w, "watchdogd_log_lines_dropped_total", "counter", "lines that found no room in the log")
+	Family(w, "watchdogd_log_lines_dropped_total", "counter", "lines of the log that were lost because its reader was too slow or had gone away")
 	fmt.Fprintf(w, "watchdogd_log_lines_dropped_total %d\n", lost)
 
 	last := 0

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,8 +12,9 @@ import (
 
 // Writer gathers lines and writes many of them at once. While Run runs, Write
 // copies its bytes and returns; it never waits for the output, and drops and
-// counts a line that finds no room. Before Run and after it, Write passes each
-// line on at once, so that nothing is lost at either end of a program's life:
+// counts a line that finds no room, or that the output fails to take: its reader may go
+// away and come back. Before Run and after it, Write passes each line on at once, so that
+// nothing is lost at either end of a program's life:
 //
 //	w := telemetry.NewWriter(os.Stderr)
 //	log := slog.New(slog.NewJSONHandler(w, nil))
@@ -55,7 +57,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	had, running := len(w.batch), w.running
 	if running && (had >= writerRoom || len(p) > longestLine) {
 		w.mu.Unlock()
-		w.dropped.Add(1)
+		w.dropped.Add(lines(p))
 		return len(p), nil
 	}
 	w.batch = append(w.batch, p...)
@@ -75,7 +77,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Dropped is how many writes found no room.
+// Dropped returns how many lines found no room or could not be written.
 func (w *Writer) Dropped() uint64 { return w.dropped.Load() }
 
 // ErrStuck is Run's error when the output did not take the last lines in time.
@@ -121,8 +123,8 @@ func (w *Writer) run(ctx context.Context) {
 		case <-w.hurry:
 		case <-ctx.Done():
 		}
-		_ = w.flush() // a log that cannot be written has nobody to complain to
-		if n := w.dropped.Load(); n > told && w.Lost != nil && w.hasRoom() {
+		err := w.flush() // which has counted what is lost
+		if n := w.dropped.Load(); err == nil && n > told && w.Lost != nil && w.hasRoom() {
 			w.Lost(n - told)
 			told = n
 		}
@@ -164,7 +166,10 @@ func (w *Writer) flush() error {
 	w.mu.Unlock()
 	var err error
 	if len(batch) > 0 {
-		_, err = w.out.Write(batch)
+		var n int
+		if n, err = w.out.Write(batch); err != nil {
+			w.dropped.Add(lines(batch[n:]))
+		}
 	}
 	w.mu.Lock()
 	if cap(batch) <= 2*writerRoom {
@@ -172,6 +177,15 @@ func (w *Writer) flush() error {
 	}
 	w.mu.Unlock()
 	return err
+}
+
+// lines returns how many lines p holds; a last one may lack its newline.
+func lines(p []byte) uint64 {
+	n := bytes.Count(p, []byte("\n"))
+	if len(p) > 0 && p[len(p)-1] != '\n' {
+		n++
+	}
+	return uint64(n)
 }
 
 // signal leaves a token in c, unless one is there.

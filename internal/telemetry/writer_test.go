@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,6 +249,49 @@ func TestTheEndIsNotHeldUpByAnOutputThatDoesNotMove(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// gone is an output without a reader, until it is back.
+type gone struct {
+	sink
+	back atomic.Bool
+}
+
+func (g *gone) Write(p []byte) (int, error) {
+	if !g.back.Load() {
+		return 0, syscall.EPIPE
+	}
+	return g.sink.Write(p)
+}
+
+func TestLinesThatCannotBeWrittenAreCountedAndReportedOnceTheyCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &gone{}
+		w := NewWriter(out)
+		w.Lost = func(lines uint64) { fmt.Fprintf(w, "lost %d\n", lines) }
+		end := run(w)
+		synctest.Wait()
+		for range 3 {
+			fmt.Fprint(w, "one\ntwo\n")
+			time.Sleep(time.Second)
+		}
+		if got := w.Dropped(); got != 6 {
+			t.Errorf("got %d lines dropped, want 6", got)
+		}
+		time.Sleep(time.Hour)
+		if got := w.Dropped(); got != 6 {
+			t.Errorf("an hour later: got %d lines dropped, want 6: the report of a loss is lost too", got)
+		}
+		out.back.Store(true)
+		fmt.Fprintln(w, "three")
+		time.Sleep(time.Second)
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		if got, want := out.String(), "three\nlost 6\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }
 
 func TestALineThatIsTooLongIsDropped(t *testing.T) {
