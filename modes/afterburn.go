@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,7 +41,14 @@ type afterburn struct {
 	process *supervisor.Process
 	log     *slog.Logger
 	respond func(http.ResponseWriter, *http.Request, error)
+	spoke   atomic.Bool // a worker has answered by an HTTP response
 }
+
+// mute is what is asked of a worker of a route of which none has ever answered.
+const mute = "no worker of this route has ever printed an HTTP response: does it speak HTTP on its stdout? A program that reads its input to the end and then prints is mode: streaming"
+
+// muteAfter is how long the first answer may take before mute is logged.
+const muteAfter = 1500 * time.Millisecond
 
 func newAfterburn(route *schema.Route, d Deps) (http.Handler, error) {
 	if d.Process == nil {
@@ -64,6 +72,9 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e := outcome(r.Context(), a.route.Name, err)
+	if c.pid != 0 && !a.spoke.Load() && (e.Kind == failure.BadUpstream || e.Kind == failure.Timeout) {
+		e.Detail += "; " + mute
+	}
 	switch e.Kind {
 	case failure.BadUpstream, failure.ResponseTooBig, failure.Internal:
 		a.log.Warn("worker's answer refused", "instance", c.instance, "pid", c.pid, "error", e.Error())
@@ -240,10 +251,17 @@ func (c *burning) exchange(w *worker, first []byte) error {
 		return err
 	}
 	defer stopWriting()
+	if !c.a.spoke.Load() {
+		t := time.AfterFunc(muteAfter, func() {
+			c.a.log.Warn("worker is silent", "instance", c.instance, "pid", c.pid, "why", mute)
+		})
+		defer t.Stop()
+	}
 	for {
 		if err := w.readHead(&c.head); err != nil {
 			return broken("the worker did not answer with an HTTP response", err)
 		}
+		c.a.spoke.Store(true)
 		if c.head.status >= 200 {
 			break
 		}

@@ -334,3 +334,14 @@ func unixPair(t testing.TB) (ends [2]net.Conn, err error) {
 	}
 	return ends, nil
 }
+
+func TestAWorkerThatSpeaksNoHTTPIsAskedAbout(t *testing.T) {
+	s := supervise(t, "mode: afterburn\nfprocess: cat\n") // gives back the request
+	resp, body := s.do(t, "GET", "/", nil)
+	wantProblem(t, resp, body, 502, "does it speak HTTP on its stdout?")
+	s = serveWorkers(t, "worker", "")
+	s.do(t, "GET", "/pid", nil)
+	if resp, body := s.do(t, "GET", "/garbage", nil); resp.StatusCode != 502 || strings.Contains(body, "does it speak HTTP") {
+		t.Errorf("got %d %s, want a 502 that does not ask about one that has answered before", resp.StatusCode, body)
+	}
+}

@@ -56,14 +56,15 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 			l.wrong(l.at(it, "user"), fmt.Sprintf("must be user or user:group, by name or number, not %s", phrase.Quote(p.User)), "")
 		}
 	}
+	limits := LimitNames()
 	for _, name := range slices.Sorted(maps.Keys(p.RLimits)) {
-		if !slices.Contains(rlimits, name) {
+		if !slices.Contains(limits, name) {
 			at := l.at(it, "rlimits", name)
 			if k, _ := l.lookup(l.at(it, "rlimits").node, name, 0); k != nil {
 				at.node = k // the name is the mistake
 			}
-			m := mistake{message: "there is no limit " + phrase.Quote(name), hint: "there are " + strings.Join(rlimits, ", ")}
-			if near := phrase.Nearest(name, rlimits); near != "" {
+			m := mistake{message: "there is no limit " + phrase.Quote(name), hint: "there are " + strings.Join(limits, ", ")}
+			if near := phrase.Nearest(name, limits); near != "" {
 				m.hint = "did you mean " + near + "?"
 			}
 			l.wrong(at, m.message, m.hint)
@@ -74,8 +75,11 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 	}
 }
 
-// rlimits are the names of setrlimit(2), small and without RLIMIT_.
-var rlimits = []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"}
+// LimitNames returns the names that rlimits takes: those of setrlimit(2), in lower case and
+// without RLIMIT_.
+func LimitNames() []string {
+	return []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"}
+}
 
 func (l *loader) checkSupervision(p *Process, it item, is use) {
 	if p.Replicas.Min > p.Replicas.Max {

@@ -36,6 +36,9 @@ func (d *decoder) command(n *yaml.Node, c *Command) bool {
 		case len(line) > maxArgument:
 			return d.problem(n, fmt.Sprintf("the command is longer than the %d KiB that a system takes as one argument", maxArgument>>10), "put it in a script")
 		}
+		if d.inFProcess() && d.background(line) {
+			return d.problem(n, "the & at the end starts the program in the background: the shell ends at once, and what it started with it", "remove the & at the end")
+		}
 		*c = Command{Line: Text(line)}
 		return true
 	}
@@ -48,6 +51,15 @@ func (d *decoder) command(n *yaml.Node, c *Command) bool {
 	}
 	*c = Command{Words: words}
 	return true
+}
+
+// background reports whether a line for the shell leaves its last command running.
+func (d *decoder) background(line string) bool {
+	if !strings.HasSuffix(strings.TrimSpace(line), "&") || len(line) > maxCommand {
+		return false
+	}
+	file, err := d.words.Parse(strings.NewReader(line), "")
+	return err == nil && len(file.Stmts) > 0 && file.Stmts[len(file.Stmts)-1].Background
 }
 
 // maxArgument is Linux's MAX_ARG_STRLEN, without the NUL at the end.

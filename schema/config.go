@@ -334,7 +334,7 @@ type Umask struct {
 	Mask uint32
 }
 
-// Signal is a signal's name without SIG: TERM, INT, HUP, QUIT, USR1, USR2 or KILL.
+// Signal is a signal's name without SIG: TERM, INT, HUP, QUIT, USR1, USR2, WINCH or KILL.
 type Signal string
 
 // Strings is a list that may be written as one string.

@@ -154,7 +154,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value) bool {
 		case f != nil:
 			ok = d.misplaced(e.key, f)
 		default:
-			ok = d.unknown(e.key, p)
+			ok = d.unknown(e.key, e.value, p)
 		}
 		d.pop()
 	}

@@ -185,7 +185,7 @@ func (l *loader) included(at *yaml.Node, main *source, file string) {
 		case p.field(e.key.Value) != nil:
 			l.problem(e.key, "an included file holds only routes: and services:", "move this key to "+main.name)
 		default:
-			l.unknown(e.key, p)
+			l.unknown(e.key, e.value, p)
 		}
 		l.pop()
 	}

@@ -150,7 +150,7 @@ func (l *loader) file(n *yaml.Node, config *Config) {
 			l.collect(e.value, &l.services, "services")
 		default:
 			if f := p.field(e.key.Value); f == nil {
-				l.unknown(e.key, p)
+				l.unknown(e.key, e.value, p)
 			} else {
 				// The fields of document after its own are those of Config.
 				l.field(e.value, v.FieldByIndex(f.index[1:]), f)

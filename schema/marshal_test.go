@@ -191,7 +191,7 @@ func (g *generator) process(mode string) string {
 		return s
 	}
 	if g.IntN(3) == 0 {
-		b.WriteString("    shell: true\n    fprocess: " + `"x ` + text()[1:] + "\n")
+		b.WriteString("    shell: true\n    fprocess: " + `"x ` + strings.ReplaceAll(text()[1:], "\\u0026", "+") + "\n")
 	} else {
 		b.WriteString("    fprocess: [x, " + text() + ", " + text() + ", " + text() + "]\n")
 	}

@@ -231,8 +231,13 @@ func (u Umask) String() string {
 
 const aSignal = "the name of a signal"
 
+// SignalNames returns the names that stop.signal takes.
+func SignalNames() []string {
+	return []string{"TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "KILL"}
+}
+
 func parseSignal(s string) (Signal, error) {
-	signals := []string{"TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL"}
+	signals := SignalNames()
 	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
 	if !slices.Contains(signals, name) {
 		hint := ""

@@ -12,7 +12,7 @@ import (
 )
 
 // unknown says that there is no such key, and which was probably meant.
-func (d *decoder) unknown(key *yaml.Node, p *plan) bool {
+func (d *decoder) unknown(key, value *yaml.Node, p *plan) bool {
 	if len(d.steps) == 1 {
 		d.incomplete = true
 	}
@@ -21,7 +21,33 @@ func (d *decoder) unknown(key *yaml.Node, p *plan) bool {
 			return d.misplaced(key, f)
 		}
 	}
+	if hint := d.portHint(key.Value, dealias(value)); hint != "" {
+		return d.problem(key, "there is no such key", hint)
+	}
 	return d.problem(key, "there is no such key", d.meant(key.Value, p))
+}
+
+// portHint is what to write in the place of a port in a route or service, as files of
+// other programs have it.
+func (d *decoder) portHint(key string, value *yaml.Node) string {
+	word := strings.ToLower(strings.NewReplacer("-", "_", " ", "_").Replace(key))
+	if len(d.steps) != len(d.base)+1 || d.is == anywhere || !slices.Contains([]string{"port", "ports", "listen", "container_port", "target_port", "http_port"}, word) {
+		return ""
+	}
+	if value.Kind == yaml.SequenceNode && len(value.Content) > 0 {
+		value = dealias(value.Content[0])
+	}
+	port := value.Value[strings.LastIndexByte(value.Value, ':')+1:]
+	if port == "" || strings.Trim(port, "0123456789") != "" {
+		port = "3000"
+	}
+	switch {
+	case d.is&inService != 0:
+		return fmt.Sprintf("a service gets no port: pass it to the program under fprocess or env, and write ready: {tcp: 127.0.0.1:%s} to wait for it", port)
+	case d.is&inListens != 0:
+		return fmt.Sprintf("write upstream: http://127.0.0.1:%s if the program always listens there; leave it out if the program listens on $PORT", port)
+	}
+	return ""
 }
 
 // misplaced says why a key means nothing where it stands.

@@ -246,8 +246,8 @@ func signalName(s syscall.Signal) string {
 	return "signal " + strconv.Itoa(int(s))
 }
 
-// signalOf gives the signal that a name of the configuration stands for: TERM, INT, HUP,
-// QUIT, USR1, USR2, KILL.
+// signalOf returns the signal that a name of schema.SignalNames stands for, and TERM for
+// an empty name.
 func signalOf(name string) syscall.Signal {
 	for _, n := range signals {
 		if n.name == name {
@@ -267,5 +267,5 @@ var signals = [...]struct {
 	{"BUS", syscall.SIGBUS}, {"FPE", syscall.SIGFPE}, {"ILL", syscall.SIGILL},
 	{"PIPE", syscall.SIGPIPE}, {"ALRM", syscall.SIGALRM}, {"TRAP", syscall.SIGTRAP},
 	{"SYS", syscall.SIGSYS}, {"XCPU", syscall.SIGXCPU}, {"XFSZ", syscall.SIGXFSZ},
-	{"CONT", syscall.SIGCONT},
+	{"CONT", syscall.SIGCONT}, {"WINCH", syscall.SIGWINCH},
 }

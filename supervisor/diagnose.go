@@ -31,6 +31,11 @@ const (
 func (i *Instance) facts() facts {
 	p := &i.recipe.Process
 	f := facts{Shell: p.Shell, Server: i.recipe.Listens, Worker: i.recipe.Socketpair, Served: i.wasUp()}
+	if f.Worker {
+		i.p.mu.Lock()
+		f.Served = i.calls+i.served > 0
+		i.p.mu.Unlock()
+	}
 	if p.Shell {
 		f.Words = []string{p.FProcess.Line.Expand(i.vars())}
 	}

@@ -6,12 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 type localClient bool
@@ -128,4 +130,22 @@ func TestListenersAreFound(t *testing.T) {
 		}
 	}
 	t.Errorf("got %v, want %v among them", found, l.Addr())
+}
+
+func TestWhatTheSchemaNamesCanBeDone(t *testing.T) {
+	for _, name := range schema.SignalNames() {
+		if got := signalName(signalOf(name)); got != "SIG"+name {
+			t.Errorf("got %s for the signal %s", got, name)
+		}
+	}
+	for _, name := range schema.LimitNames() {
+		if _, err := rlimits(map[string]schema.Size{name: 1}); err != nil {
+			t.Errorf("got %v for the limit %s, want none", err, name)
+		}
+	}
+	for _, r := range resources {
+		if !slices.Contains(schema.LimitNames(), r.name) {
+			t.Errorf("the limit %s cannot be written in a file", r.name)
+		}
+	}
 }

@@ -18,6 +18,7 @@ var resources = [...]struct {
 	{"memlock", unix.RLIMIT_MEMLOCK}, {"nproc", unix.RLIMIT_NPROC}, {"stack", unix.RLIMIT_STACK},
 	{"rss", unix.RLIMIT_RSS}, {"nice", unix.RLIMIT_NICE}, {"rtprio", unix.RLIMIT_RTPRIO},
 	{"sigpending", unix.RLIMIT_SIGPENDING}, {"msgqueue", unix.RLIMIT_MSGQUEUE}, {"locks", unix.RLIMIT_LOCKS},
+	{"rttime", unix.RLIMIT_RTTIME},
 }
 
 // dieWithParent asks for the parent-death signal again: a change of user forgets it

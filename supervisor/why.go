@@ -19,7 +19,7 @@ type facts struct {
 	Worker   bool     // it answers on its standard output: afterburn mode
 	Port     int      // its $PORT; 0 when it has none
 	Upstream string   // where it is to listen: host:port, or the path of a socket
-	Served   bool     // it was ready
+	Served   bool     // it was ready; of a worker: it was given a call
 
 	Exit    *Exit // how it ended; nil while it runs
 	Uptime  time.Duration
@@ -58,7 +58,7 @@ func (f *facts) diagnose() diagnosis {
 		return diagnosis{What: f.background(), Certain: true}
 	case e.OK() && f.Server && !f.Served:
 		return diagnosis{What: "exited with 0 before it listened: http mode is for a server that keeps running; a program that reads its input and ends is mode: streaming", Certain: true}
-	case e.OK() && f.Worker && f.Uptime < soon:
+	case e.OK() && f.Worker && !f.Served && f.Uptime < soon:
 		return diagnosis{What: e.String() + ": an afterburn worker answers one request after the other on its standard output; a program that answers one and ends is mode: streaming"}
 	case e.OK():
 		return diagnosis{What: e.String()}

@@ -65,7 +65,20 @@ func (s *source) find() (string, error) {
 	case !errors.Is(err, os.ErrNotExist):
 		return defaultFile, nil // and its own error, when it is read
 	}
+	if other := misnamed(); other != "" {
+		return "", fmt.Errorf("no configuration: there is no ./%s, but there is a ./%s: rename it, or run watchdogd -c %s", defaultFile, other, other)
+	}
 	return "", errors.New("no configuration: no -c was given, $WATCHDOG_CONFIG is not set, there is no ./watchdog.yaml, and the environment has neither fprocess nor function_process nor mode; write a file (the README's quick start shows how), or name it with -c FILE")
+}
+
+// misnamed is a file in this folder that was most likely meant to be defaultFile.
+func misnamed() string {
+	for _, name := range []string{"watchdog.yml", "watchdogd.yaml", "watchdogd.yml", "Watchdog.yaml", "Watchdog.yml", ".watchdog.yaml", ".watchdog.yml"} {
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			return name
+		}
+	}
+	return ""
 }
 
 // origin names where a configuration came from.
