@@ -65,6 +65,10 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 	default:
 		x.response.proxied = forward(x.request, rt, t.opt.Trusted, x.values)
 		readdress(x.request, rt, path, query)
+		if err := checkOrigin(rt, x.request); err != nil {
+			x.refuse(err)
+			return
+		}
 		if rt.auth != nil {
 			if err := rt.auth.check(x.ctx, x.request.Header); err != nil {
 				err.Route = rt.name

@@ -30,6 +30,8 @@ type route struct {
 	static bool              // it answers with files
 	yields map[*route]string // routes that are guarded more, and by which key
 
+	sameOrigin bool // cross_origin: refuse
+
 	auth    *Auth
 	handler http.Handler
 	count   *telemetry.Route
@@ -52,6 +54,7 @@ func newRoute(s *schema.Route, h http.Handler, m *telemetry.Metrics) *route {
 		handler:  h,
 		count:    m.Route(s.Name),
 	}
+	rt.sameOrigin = s.CrossOrigin == "refuse"
 	rt.strip = s.StripPrefix && rt.prefix != ""
 	for key, value := range s.Headers {
 		rt.headers = append(rt.headers, header{textproto.CanonicalMIMEHeaderKey(key), value})

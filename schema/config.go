@@ -127,7 +127,8 @@ type Route struct {
 	StripPrefix bool              `yaml:"strip_prefix"`
 	Mode        Mode              `yaml:"mode" validate:"mode"`
 	Upstream    Upstream          `yaml:"upstream,omitempty" in:"http"`
-	Root        string            `yaml:"root,omitempty" in:"static" path:"file"` // absolute
+	Root        string            `yaml:"root,omitempty" in:"static" path:"file"`     // absolute
+	CrossOrigin string            `yaml:"cross_origin" validate:"oneof=refuse allow"` // what a browser sends for a page of another site, by an unsafe method or to upgrade
 	Timeouts    Timeouts          `yaml:"timeouts"`
 	Limits      Limits            `yaml:"limits"`
 	Auth        Auth              `yaml:"auth,omitempty"`

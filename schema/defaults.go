@@ -33,6 +33,7 @@ func DefaultRoute() Route {
 	return Route{
 		Mode:        HTTP,
 		StripPrefix: true,
+		CrossOrigin: "refuse",
 		Timeouts:    Timeouts{Start: 30 * second, Queue: 10 * second, Exec: 30 * second},
 		ContentType: "application/octet-stream",
 		Environ:     "openfaas",

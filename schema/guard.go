@@ -18,6 +18,8 @@ func (r *Route) Guard(wide *Route) string {
 	switch {
 	case r.Auth != (Auth{}) && !reflect.DeepEqual(r.Auth, wide.Auth):
 		return "auth"
+	case r.CrossOrigin == "refuse" && wide.CrossOrigin == "allow":
+		return "cross_origin"
 	case len(r.Methods) > 0 && (len(wide.Methods) == 0 || slices.ContainsFunc(wide.Methods, func(m string) bool { return !slices.Contains(r.Methods, m) })):
 		return "methods"
 	case looser(int64(r.Limits.Body), int64(wide.Limits.Body)):

@@ -113,6 +113,7 @@ func (v *variables) name(c *schema.Config, r *schema.Route) {
 	r.Name = schema.NameOf(name)
 	c.Name = r.Name
 	r.Path, r.StripPrefix = "/", false
+	r.CrossOrigin = "allow" // as the watchdogs of OpenFaaS, which ask nothing about the origin
 }
 
 func (v *variables) server(c *schema.Config) {
