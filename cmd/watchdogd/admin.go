@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/tls"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -174,8 +170,9 @@ func (d *daemon) adminHandler(cfg *schema.Config) http.Handler {
 	return guard(mux, cfg.Admin)
 }
 
-// guard lets in who may: everybody who reaches a unix socket of mode 0600; over TCP
-// who has the token or, without one, who asks from this machine and is no web page.
+// guard lets in whoever may use the admin API: everyone who can open a socket of mode
+// 0600; over TCP those who have the token or, without one, programs on this machine, but
+// no web page: a browser can be made to send any GET here, as for an image.
 func guard(next http.Handler, cfg schema.Admin) http.Handler {
 	if cfg.Listen == "" || strings.HasPrefix(cfg.Listen, "unix:") {
 		return next
@@ -186,12 +183,34 @@ func guard(next http.Handler, cfg schema.Admin) http.Handler {
 		case cfg.Token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(cfg.Token)) != 1:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			refuse(w, http.StatusUnauthorized, errors.New("the admin API wants its token: Authorization: Bearer with admin.token of the file"))
-		case cfg.Token == "" && (r.Header.Get("Origin") != "" || !isLoopback(r.Host)):
-			refuse(w, http.StatusForbidden, errors.New("the admin API without a token answers programs on this machine, not web pages"))
+		case cfg.Token == "" && (fromBrowser(r.Header) || !isLoopback(r.Host)):
+			refuse(w, http.StatusForbidden, errors.New("the admin API without a token answers programs on this machine, not browsers and web pages; use the watchdogd command or curl, or set admin.token"))
 		default:
+			if cfg.Token != "" { // which is not for the program that /v1/call reaches
+				delete(r.Header, "Authorization")
+				if own := r.Header[callAuthorization]; own != nil {
+					r.Header["Authorization"] = own
+					delete(r.Header, callAuthorization)
+				}
+			}
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// callAuthorization carries the Authorization of a call where the field itself carries
+// the token of the admin API.
+const callAuthorization = "Watchdogd-Call-Authorization"
+
+// fromBrowser reports whether a browser sent a request: in every one of the last years,
+// Sec-Fetch-Site; in older ones Origin or Referer, and always Mozilla in front of its name.
+func fromBrowser(header http.Header) bool {
+	for _, name := range [...]string{"Sec-Fetch-Site", "Sec-Fetch-Mode", "Origin", "Referer"} {
+		if header[name] != nil {
+			return true
+		}
+	}
+	return strings.HasPrefix(header.Get("User-Agent"), "Mozilla/")
 }
 
 func isLoopback(hostport string) bool {
@@ -272,142 +291,82 @@ type refusal struct {
 // errHeld is a socket that a live watchdogd serves.
 var errHeld = errors.New("the socket is in use")
 
-// listenAdmin opens the admin address of cfg. A socket is of mode 0600; one that
-// nobody serves any more is replaced.
+// listenAdmin opens the admin address of cfg: admin.listen, or a socket in the first of
+// this user's folders that can be used. A socket is of mode 0600; one that no process
+// serves any more is replaced.
 func listenAdmin(cfg *schema.Config) (net.Listener, error) {
-	address := adminAddress(cfg)
-	path, isSocket := strings.CutPrefix(address, "unix:")
-	if !isSocket {
-		return routes.Listen(address)
+	if path, isSocket := strings.CutPrefix(cfg.Admin.Listen, "unix:"); isSocket {
+		return listenSocket(path)
 	}
-	if cfg.Admin.Listen == "" {
-		if err := ownDir(filepath.Dir(path)); err != nil {
+	if cfg.Admin.Listen != "" {
+		return routes.Listen(cfg.Admin.Listen)
+	}
+	var failures []error
+	for _, dir := range append(ownFolders(), "") {
+		var err error
+		if dir == "" { // another user may have taken all those names
+			dir, err = spareDir()
+		}
+		if err == nil {
+			err = ownDir(dir)
+		}
+		if err == nil {
+			var l net.Listener
+			if l, err = listenSocket(filepath.Join(dir, socketName(cfg, cfg.File))); err == nil {
+				return l, nil
+			}
+		}
+		if errors.Is(err, errHeld) {
 			return nil, err
 		}
+		failures = append(failures, err)
 	}
-	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-		// nobody is there to be asked
-	} else if held, err := askInfo(address, ""); err == nil {
-		return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
+	return nil, errors.Join(failures...)
+}
+
+func listenSocket(path string) (net.Listener, error) {
+	if _, err := os.Lstat(path); err == nil {
+		if held, err := askInfo(admin{address: "unix:" + path}); err == nil {
+			return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
+		}
 	}
 	return routes.ListenPrivate(path)
 }
 
-// ownDir makes a directory that nobody else may enter, or checks that it is one.
+// spareDir is a folder for the admin socket whose name no other user could foresee: one
+// that was made before, or a new one.
+func spareDir() (string, error) {
+	for _, dir := range spareDirs() {
+		if ownDir(dir) == nil {
+			return dir, nil
+		}
+	}
+	dir, err := os.MkdirTemp("", ownDirName()+"-")
+	if err != nil {
+		return "", fmt.Errorf("make the directory of the admin socket: %w", err)
+	}
+	return dir, nil
+}
+
+// ownDir makes a directory that only this user may change, or checks that it is one.
+// Whoever may change the directory that holds it could put another in its place.
 func ownDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of the admin socket: %w", err)
+	}
+	parent, err := os.Stat(filepath.Dir(dir))
+	if err == nil && parent.Mode().Perm()&0o002 != 0 && parent.Mode()&os.ModeSticky == 0 {
+		return fmt.Errorf("the directory of the admin socket, %s, can be replaced by every user: chmod +t %s, or set admin.listen", dir, filepath.Dir(dir))
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return fmt.Errorf("look at the directory of the admin socket: %w", err)
 	}
-	if !info.IsDir() || !ownedByUs(info) || info.Mode().Perm()&0o022 != 0 {
+	if owner := ownerOf(info); owner != os.Geteuid() {
+		return fmt.Errorf("the directory of the admin socket, %s, was made by %s: remove it, or set admin.listen", dir, userText(owner))
+	}
+	if !info.IsDir() || info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("the directory of the admin socket, %s, is not this user's alone: remove it, or set admin.listen", dir)
 	}
 	return nil
 }
-
-// adminAddress is admin.listen, or the socket that belongs to the file or the
-// environment: every command finds it from the same one again.
-func adminAddress(cfg *schema.Config) string {
-	if cfg.Admin.Listen != "" {
-		return cfg.Admin.Listen
-	}
-	dir := os.Getenv("XDG_RUNTIME_DIR")
-	if dir != "" {
-		dir = filepath.Join(dir, "watchdogd")
-	} else {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("watchdogd-%d", os.Getuid()))
-	}
-	key := cfg.File
-	if key == "" { // an environment has no place: what it listens on is its own
-		key = strings.Join(cfg.Server.Listen, " ")
-	}
-	sum := sha256.Sum256([]byte(key))
-	name := cfg.Name
-	if len(name) > 24 { // a socket's path has 104 to 108 bytes (unix(7))
-		name = name[:24]
-	}
-	return "unix:" + filepath.Join(dir, name+"-"+hex.EncodeToString(sum[:4])+".sock")
-}
-
-// askInfo asks whoever serves an admin address who it is.
-func askInfo(address, token string) (info, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	var who info
-	err := admin{address, token}.get(ctx, "/v1/info", &who)
-	return who, err
-}
-
-// admin is a client of the admin API at an address.
-type admin struct {
-	address string
-	token   string
-}
-
-// get decodes the answer to a GET into value.
-func (a admin) get(ctx context.Context, path string, value any) error {
-	return a.do(ctx, http.MethodGet, path, value)
-}
-
-// do sends a request without a body and decodes the answer into value.
-func (a admin) do(ctx context.Context, method, path string, value any) error {
-	response, err := a.send(ctx, method, path, nil, nil)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return refused(response)
-	}
-	if err := json.NewDecoder(response.Body).Decode(value); err != nil {
-		return fmt.Errorf("read the answer of the admin API: %w", err)
-	}
-	return nil
-}
-
-// send sends one request; the caller closes the body, which ends the connection.
-func (a admin) send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
-	if err != nil {
-		return nil, err
-	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
-	if a.token != "" {
-		request.Header.Set("Authorization", "Bearer "+a.token)
-	}
-	transport := localTransport(a.address)
-	transport.DisableKeepAlives = true
-	return (&http.Client{Transport: transport}).Do(request)
-}
-
-// refused is the sentence of an answer that is no 200.
-func refused(response *http.Response) error {
-	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // what could be read is shown
-	var why refusal
-	if json.Unmarshal(body, &why) == nil && why.Error != "" {
-		return errors.New(why.Error)
-	}
-	return fmt.Errorf("%s %s", response.Status, strings.TrimSpace(string(body)))
-}
-
-// stack is the running watchdogd of a source's file.
-func stack(from *source) (admin, error) {
-	cfg, _, err := from.load()
-	if err != nil {
-		return admin{}, failed(err)
-	}
-	a := admin{adminAddress(cfg), cfg.Admin.Token}
-	if _, err := askInfo(a.address, a.token); err != nil {
-		return admin{}, failed(fmt.Errorf("no watchdogd serves %s: nothing answers at %s: %w", origin(cfg), a.address, err))
-	}
-	return a, nil
-}
-
-// localTLS believes our own listener, whose certificate names the public host: the
-// connection does not leave the machine.
-func localTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }

@@ -53,7 +53,7 @@ follows the prefix. The status is 0 when the answer is below 400, else 1.`,
 		if len(args) > 1 {
 			path = "/" + strings.TrimPrefix(args[1], "/")
 		}
-		running, err := stack(from)
+		running, err := stack(from, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}

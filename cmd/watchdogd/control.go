@@ -31,7 +31,7 @@ func steerCommand(from *source, verb, short, done string) *cobra.Command {
 		Short: short,
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			running, err := stack(from)
+			running, err := stack(from, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ func scaleCommand(from *source) *cobra.Command {
 					return exitStatus{statusUsage, fmt.Errorf("scale %s: write NAME=N, as in api=4", arg)}
 				}
 			}
-			running, err := stack(from)
+			running, err := stack(from, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ the file nothing changes. HUP does the same, and answers in the log.`,
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would be started, replaced and stopped, and why")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as JSON, as docs/cli.md describes it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		running, err := stack(from)
+		running, err := stack(from, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}

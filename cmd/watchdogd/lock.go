@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -63,11 +65,51 @@ func (d *daemon) unlock() {
 	}
 }
 
+// writeLock makes the lock file. Its folder may be one that all users share, as /tmp, the
+// default of OpenFaaS: another user can have put a link there, to have us empty or make the file
+// that it leads to, a pipe, which would keep us waiting, or a file that is theirs to remove.
+// So a file that is ours stays as it is, and all else is removed, which follows no link, and made
+// anew where nothing is.
 func writeLock(file string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	dir := filepath.Dir(file)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, nil, 0o660)
+	if info, err := os.Lstat(dir); err == nil && info.Mode().Type() == fs.ModeSymlink && ownerOf(info) != 0 && ownerOf(info) != os.Geteuid() {
+		return fmt.Errorf("%s is a link that %s made", dir, userText(ownerOf(info)))
+	}
+	for range 3 {
+		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o660)
+		if err == nil {
+			return f.Close()
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		info, err := os.Lstat(file)
+		if err == nil && info.Mode().IsRegular() && ownerOf(info) == os.Geteuid() {
+			return nil // of one of us that was killed
+		}
+		if err == nil && info.IsDir() {
+			return fmt.Errorf("%s is a folder", file)
+		}
+		if err == nil {
+			if err = os.Remove(file); err != nil {
+				return fmt.Errorf("%s is in its place, made by %s: %w", kindOf(info), userText(ownerOf(info)), err)
+			}
+		}
+	}
+	return fmt.Errorf("%s is put there again and again by another program", file)
+}
+
+func kindOf(info fs.FileInfo) string {
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		return "a file"
+	case mode.Type() == fs.ModeSymlink:
+		return "a link"
+	}
+	return "something that is no file"
 }
 
 // unlocked says why "live: lock" takes the server for dead, nil if it does not.
@@ -78,7 +120,7 @@ func (d *daemon) unlocked() error {
 	case d.draining.Load():
 		return errors.New("watchdogd is stopping")
 	case health.LockFile != "":
-		if _, err := os.Stat(health.LockFile); err != nil {
+		if _, err := os.Lstat(health.LockFile); err != nil {
 			return fmt.Errorf("the lock file %s is not there", health.LockFile)
 		}
 	}

@@ -28,7 +28,7 @@ type logbook struct {
 // newLogbook begins a log to stderr in the format of cfg: auto is text where that is a
 // terminal, and JSON otherwise; classic has lines for stdout too.
 func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
-	b := &logbook{out: telemetry.NewWriter(stderr), level: new(slog.LevelVar), format: cfg.Format}
+	b := &logbook{out: telemetry.NewWriter(forTerminal(stderr)), level: new(slog.LevelVar), format: cfg.Format}
 	b.level.Set(levelOf(cfg))
 	if b.format == "auto" {
 		b.format = "json"
@@ -41,7 +41,7 @@ func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
 	case "text":
 		handler = slog.NewTextHandler(b.out, &slog.HandlerOptions{Level: b.level, ReplaceAttr: shortTime})
 	case "classic":
-		b.stdout = telemetry.NewWriter(stdout)
+		b.stdout = telemetry.NewWriter(forTerminal(stdout))
 		handler = &classicHandler{out: b.out, level: b.level}
 	default:
 		handler = slog.NewJSONHandler(b.out, &slog.HandlerOptions{Level: b.level})

@@ -29,7 +29,7 @@ func logsCommand(from *source) *cobra.Command {
 	cmd.Flags().IntVarP(&lines, "lines", "n", 100, "how many of the last lines; 0 is all that are kept")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "a JSON object a line, as docs/cli.md describes it")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
-		running, err := stack(from)
+		running, err := stack(from, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}

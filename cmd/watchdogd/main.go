@@ -40,6 +40,9 @@ func main() {
 // execute is the whole program but for the end of the process. args begin with the
 // name that the program was started by.
 func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	stdout, stderr = forTerminal(stdout), forTerminal(stderr)
+	defer flush(stderr)
+	defer flush(stdout)
 	var err error
 	switch {
 	case isFwatchdog(args[0]) || fwatchdogFlag(args[1:]):

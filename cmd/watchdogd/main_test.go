@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 	case "upstream":
 		testUpstream()
 		return
+	case "imposter":
+		imposterMain()
+		return
 	case "worker":
 		testWorker()
 		return
@@ -109,6 +112,7 @@ type daemonUnderTest struct {
 	name string    // that it is started by, where that is not the test binary's
 	dir  string    // where it is started, where that is not the test's
 	base string    // http://127.0.0.1:PORT
+	uid  uint32    // of the user that runs it, where that is not the test's
 	out  io.Writer // its standard output; nil is nowhere
 
 	mu    sync.Mutex
@@ -144,6 +148,9 @@ func (d *daemonUnderTest) start(args, env []string) {
 	t := d.t
 	t.Helper()
 	d.cmd = exec.Command(self(t), args...)
+	if d.uid != 0 {
+		d.cmd = exec.Command(selfForAll(t), args...)
+	}
 	if d.name != "" {
 		d.cmd.Args[0] = d.name
 	}
@@ -156,6 +163,9 @@ func (d *daemonUnderTest) start(args, env []string) {
 	}
 	d.cmd.Stdout = d.out
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if d.uid != 0 {
+		d.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: d.uid, Gid: d.uid}
+	}
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func psCommand(from *source) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the list as JSON, as docs/cli.md describes it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		running, err := stack(from)
+		running, err := stack(from, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}

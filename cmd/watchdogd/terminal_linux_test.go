@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pty is a terminal: what is written to it is read from the master.
+func pty(t *testing.T) (master, terminal *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = terminal.Close() })
+	return master, terminal
+}
+
+// onTerminal is what a command shows on a terminal.
+func (d *daemonUnderTest) onTerminal(args ...string) string {
+	t := d.t
+	t.Helper()
+	master, terminal := pty(t)
+	cmd := exec.Command(self(t), append(args, "-c", d.file)...)
+	cmd.Env = d.cmd.Env
+	cmd.Stdout, cmd.Stderr = terminal, terminal
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	shown := make(chan string, 1)
+	go func() {
+		var b strings.Builder
+		buf := make([]byte, 4096)
+		for !strings.Contains(b.String(), "END") {
+			n, err := master.Read(buf)
+			b.Write(buf[:n])
+			if err != nil {
+				break
+			}
+		}
+		shown <- b.String()
+	}()
+	_ = cmd.Wait() // what it shows is compared
+	fmt.Fprintln(terminal, "END")
+	select {
+	case text := <-shown:
+		return text
+	case <-time.After(patience):
+		t.Fatal("the terminal shows nothing")
+		return ""
+	}
+}
+
+func TestNoTextOfAProgramActsOnATerminal(t *testing.T) {
+	d := serveFile(t, `
+server: {listen: "LISTEN"}
+routes:
+  - {name: up, mode: streaming, fprocess: "printf '\\033]0;title\\007body\\n'"}
+services:
+  - {name: says, shell: true, fprocess: "printf '\\033[2Jline\\n'; exec sleep 1000"}
+`).waitListening()
+	d.waitLog("line")
+	for _, args := range [][]string{{"logs"}, {"call", "up"}, {"ps", "--json"}, {"call", "up\x1b[2J"}, {"start", "\x1b[2J"}} {
+		if got := d.onTerminal(args...); strings.Contains(got, "\x1b") {
+			t.Errorf("%q: got %q on a terminal", args, got)
+		}
+	}
+	if got := d.onTerminal("logs"); !strings.Contains(got, `\x1b[2Jline`) {
+		t.Errorf("logs: got %q on a terminal, want the sequence to be seen", got)
+	}
+	if got, _, _ := d.command("logs"); !strings.Contains(got, "\x1b[2Jline\n") {
+		t.Errorf("logs: got %q in a pipe, want what the program printed", got)
+	}
+	if got, _, _ := d.command("call", "up"); got != "\x1b]0;title\abody\n" {
+		t.Errorf("call: got %q in a pipe, want the body", got)
+	}
+	d.file = filepath.Join(t.TempDir(), "w\x1b[2J.yaml")
+	d.write("routes: [{name: \"a\\e[2J\", mode: \"\\u009b2J\", \"\\e[2J\": 1}]\n")
+	if got := d.onTerminal("validate"); strings.ContainsAny(got, "\x1b\u009b") || !strings.Contains(got, "routes[0]") {
+		t.Errorf("validate: got %q on a terminal", got)
+	}
+}
