@@ -135,8 +135,8 @@ func TestWorkerThatEndsIsCountedAndOneThatLivesIsNot(t *testing.T) {
 			if last != "" {
 				want = 1
 			}
-			if st := s.process.Status(); st.LastExit != last || st.Restarts != want {
-				t.Errorf("%d restarts, last exit %q", st.Restarts, st.LastExit)
+			if st := s.process.Status(); st.Restarts != want || !strings.HasPrefix(st.LastExit, last) || last == "" && st.LastExit != "" {
+				t.Errorf("got %d restarts and the last exit %q, want %d and %q", st.Restarts, st.LastExit, want, last)
 			}
 		})
 	}

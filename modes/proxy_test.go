@@ -233,7 +233,7 @@ func TestARequestReachesTheUpstreamByteForByte(t *testing.T) {
 		p.say("HTTP/1.1 204 No Content\r\n\r\n")
 	})
 	front := proxyTo(t, up)
-	for _, path := range []string{"/", "/a%2Fb", "//x//y", "/./a/../b", "/?a=%zz;b&c", "/%00?", "/a?b?c#", "/\"<>"} {
+	for _, path := range []string{"/", "/a%2Fb", "//x//y", "/./a/../b", "/?a=%zz;b&c", "/%00?", "/a?b?c", "/\"<>"} {
 		ask(t, front, "GET "+path+" HTTP/1.1\r\nHost: example.org:81\r\nConnection: close\r\n\r\n")
 		want := "GET " + path + " HTTP/1.1\r\nHost: example.org:81\r\n\r\n"
 		if got := await(t, heads); got != want {
