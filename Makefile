@@ -3,6 +3,7 @@
 # make check  what has to hold before a commit
 # make bench  the benchmarks of bench/README.md
 # make build  bin/watchdogd, static
+# make install  to $(DESTDIR)$(PREFIX)/bin, by default /usr/local/bin
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -10,10 +11,17 @@ BINARY  ?= bin/watchdogd
 RACE    := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 TESTFLAGS ?=
 
-.PHONY: build run test check bench clean
+DESTDIR ?=
+PREFIX  ?= /usr/local
+
+.PHONY: build install run test check bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/watchdogd
+
+install: build
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 0755 '$(BINARY)' '$(DESTDIR)$(PREFIX)/bin/watchdogd'
 
 run: build
 	bin/watchdogd -c watchdog.yaml.example

@@ -242,6 +242,10 @@ func checkDir(dir string) error {
 	return nil
 }
 
+// ownName is a program name that means this program where the PATH has no other, so that a
+// file with "watchdogd env -- ..." works from a folder of a download or a build.
+const ownName = "watchdogd"
+
 // lookUp finds a program as execvp(3) would for a process in dir that sees path.
 func lookUp(name, dir, path string) (string, error) {
 	if strings.Contains(name, "/") {
@@ -270,6 +274,9 @@ func lookUp(name, dir, path string) (string, error) {
 	}
 	if denied != nil {
 		return "", denied
+	}
+	if name == ownName {
+		return executable()
 	}
 	return "", fmt.Errorf("program %q is not on the PATH (%s): install it, or write its path", name, path)
 }

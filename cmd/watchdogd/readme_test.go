@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 // The README's quick start: its make target builds and serves the example, and each
@@ -65,6 +67,53 @@ func TestMakeRunServesTheExample(t *testing.T) {
 	}
 	if got := between(t, string(makefile), "\nrun: build\n\t", "\n"); got != "bin/watchdogd -c watchdog.yaml.example" {
 		t.Errorf("make run does %q", got)
+	}
+}
+
+func TestMakeInstallPutsTheProgramBelowDESTDIRAndPREFIX(t *testing.T) {
+	for _, program := range []string{"go", "make", "install"} {
+		need(t, program)
+	}
+	dir := filepath.Join(t.TempDir(), "a folder")
+	install := exec.Command("make", "-C", "../..", "install", "DESTDIR="+dir, "PREFIX=/opt/w", "BINARY="+filepath.Join(t.TempDir(), "watchdogd"))
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("make install: %v\n%s", err, out)
+	}
+	program := filepath.Join(dir, "opt/w/bin/watchdogd")
+	if info, err := os.Stat(program); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("got %v, %v, want mode 0755", info, err)
+	}
+	if out, err := exec.Command(program, "version").CombinedOutput(); err != nil {
+		t.Errorf("version: %v\n%s", err, out)
+	}
+}
+
+// "make run" compiles the standard library once: the example's programs are run with the
+// flags that make builds with.
+func TestTheExampleCompilesWithTheFlagsOfMake(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(makefile), "CGO_ENABLED=0 go build -trimpath -ldflags") {
+		t.Error("make builds with other flags: change those of watchdog.yaml.example too")
+	}
+	cfg, err := schema.Load("../../watchdog.yaml.example", os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range cfg.Routes {
+		words := make([]string, len(r.FProcess.Words))
+		for i, w := range r.FProcess.Words {
+			words[i] = w.Expand(schema.Vars{})
+		}
+		line := strings.Join(words, " ")
+		if !strings.HasPrefix(line, "go run") {
+			continue
+		}
+		if got := r.Env["CGO_ENABLED"].Expand(schema.Vars{}); !strings.HasPrefix(line, "go run -trimpath ") || got != "0" {
+			t.Errorf("route %s: got %q with CGO_ENABLED=%q, want -trimpath and 0", r.Name, line, got)
+		}
 	}
 }
 

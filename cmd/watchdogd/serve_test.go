@@ -640,3 +640,38 @@ func TestLogsOfForkingRoutes(t *testing.T) {
 		t.Errorf("%d %q %q", status, out, errOut)
 	}
 }
+
+// The name watchdogd means the running program where the PATH has none, wherever a command
+// may stand.
+func TestTheWordWatchdogdIsThisProgram(t *testing.T) {
+	dir := t.TempDir()
+	inner := filepath.Join(dir, "inner.yaml")
+	if err := os.WriteFile(inner, []byte("admin: {optional: true}\nroutes: [{name: up, path: /, mode: streaming, fprocess: tr a-z A-Z}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &daemonUnderTest{t: t, file: filepath.Join(dir, "watchdog.yaml"), base: "http://" + freeAddress(t)}
+	d.write(`
+server: {listen: LISTEN}
+routes:
+  - {name: fork, mode: streaming, fprocess: watchdogd version}
+  - {name: warm, mode: streaming, fprocess: "watchdogd env -- printenv Http_Method", warm: 1}
+  - {name: http, mode: http, fprocess: "watchdogd -c ` + inner + `", ready: {exec: watchdogd version}, umask: "022"}
+services:
+  - {name: side, fprocess: "watchdogd -c ` + inner + `", env: {PORT: "0"}}
+`)
+	d.start([]string{"-c", d.file}, []string{"PATH=/usr/bin:/bin"})
+	d.waitListening()
+	if status, _, body := d.request("POST", "/http", nil, "x"); status != 200 || body != "X" {
+		t.Errorf("http: got %d %q, want 200 X", status, body)
+	}
+	if status, body := d.get("/fork"); status != 200 || !strings.HasPrefix(body, "watchdogd ") {
+		t.Errorf("streaming: got %d %q, want the version", status, body)
+	}
+	if status, body := d.get("/warm"); status != 200 || body != "GET\n" {
+		t.Errorf("warm: got %d %q, want GET", status, body)
+	}
+	poll(t, "the service", func() bool {
+		status, _ := d.get("/_/ready/side")
+		return status == 200
+	})
+}
