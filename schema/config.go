@@ -307,10 +307,12 @@ type GiveUp struct {
 	Within Duration `yaml:"within"`
 }
 
-// Stop is the signal that asks a process to end, and the time it has before KILL.
+// Stop is the signal that asks a process to end and the time it has before KILL. Drain is
+// how long the calls of an instance that is replaced or stopped may go on before that.
 type Stop struct {
 	Signal Signal   `yaml:"signal"`
 	Grace  Duration `yaml:"grace"`
+	Drain  Duration `yaml:"drain"`
 }
 
 // Recycle is when an instance is replaced by a fresh one; 0 is never.

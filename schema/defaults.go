@@ -62,7 +62,7 @@ func defaultProcess() Process {
 			GiveUp: GiveUp{Exits: 5, Within: 60 * second},
 			Then:   "degrade",
 		},
-		Stop: Stop{Signal: "TERM", Grace: 10 * second},
+		Stop: Stop{Signal: "TERM", Grace: 10 * second, Drain: 30 * second},
 	}
 }
 

@@ -241,10 +241,15 @@ func (p *Process) hopeless() error {
 	case len(p.slots) == 0:
 		return nil
 	}
-	var loop *slot
+	var loop, stuck *slot
 	standing := 0
 	for _, s := range p.slots {
 		if s.leaving {
+			continue
+		}
+		if s.state == Waiting && s.givenUp {
+			standing++
+			stuck = s
 			continue
 		}
 		if s.state != CrashLoop && s.state != Exited || s.stale != "" {
@@ -261,6 +266,10 @@ func (p *Process) hopeless() error {
 	e.RetryAfter = time.Second
 	if p.last != nil {
 		e.Local = p.last.printed
+	}
+	if stuck != nil && loop == nil {
+		e.Detail = fmt.Sprintf("%s cannot start: it waits for %s", p.name, stuck.why)
+		return e
 	}
 	if loop != nil {
 		e.Kind, e.NextStart = failure.CrashLoop, loop.next

@@ -51,6 +51,9 @@ type Instance struct {
 	used   uint64        // p.served when it was last used
 	unused chan struct{} // closed when calls is 0; nil while nobody waits for that
 	ended  bool          // over
+	until  time.Time     // when the calls that it waits for will be cut; zero: it waits for none
+
+	seats seats // of the calls in its hands
 
 	kept   sync.Mutex
 	keep   io.Closer

@@ -143,13 +143,17 @@ func (s *slot) begin() (*Instance, error) {
 			return nil, err
 		}
 	case portFixed:
-		waits := func() { s.waitsFor(fmt.Sprintf("port %d, which another instance has", r.fixed), false) }
-		if !p.sup.ports.claim(r.fixed, s.leave, waits) {
+		host, port, err := portOf(r.Upstream.At(i.vars()).Address)
+		if err != nil {
+			return nil, err
+		}
+		waits := func() { s.waitsFor(fmt.Sprintf("port %d, which another instance has", port), false) }
+		if !p.sup.ports.claim(port, s.leave, waits) {
 			return nil, nil
 		}
-		i.port = r.fixed
+		i.port = port
 		if !r.SharedPort {
-			if err := taken(r.host, r.fixed); err != nil {
+			if err := taken(host, port); err != nil {
 				p.sup.ports.release(i.port)
 				return nil, err
 			}
@@ -332,7 +336,7 @@ func (i *Instance) stop(why error) bool {
 		}
 		i.retiring.Store(true)
 		i.p.mu.Unlock()
-		i.awaitCalls()
+		i.drain(stop.Drain.D())
 	}
 	i.over(why.Error(), true)
 	ctx, cancel := context.WithTimeout(context.Background(), stop.Grace.D())
@@ -367,25 +371,6 @@ func (i *Instance) gone() bool {
 func (i *Instance) sweep(ctx context.Context, sig syscall.Signal) {
 	if n := i.origin.sweep(ctx, sig); n > 0 {
 		i.p.log.LogAttrs(ctx, slog.LevelInfo, "orphans swept", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.Int("processes", n))
-	}
-}
-
-// awaitCalls waits until the calls in this life's hands are over, its child has ended,
-// or nobody wants to wait any longer.
-func (i *Instance) awaitCalls() {
-	i.p.mu.Lock()
-	if i.calls == 0 {
-		i.p.mu.Unlock()
-		return
-	}
-	unused := make(chan struct{})
-	i.unused = unused
-	i.p.mu.Unlock()
-	select {
-	case <-unused:
-	case <-i.child.Done():
-	case <-i.slot.cut:
-	case <-i.p.sup.hurry:
 	}
 }
 

@@ -268,7 +268,7 @@ func program(t testing.TB, be string) *schema.Process {
 		Replicas: schema.Replicas{Min: 1, Max: 1},
 		Restart: schema.Restart{Policy: "always", Min: schema.Duration(10 * time.Millisecond), Max: schema.Duration(100 * time.Millisecond),
 			Reset: schema.Duration(time.Minute), GiveUp: schema.GiveUp{Exits: 5, Within: schema.Duration(time.Minute)}, Then: "degrade"},
-		Stop: schema.Stop{Signal: "TERM", Grace: schema.Duration(5 * time.Second)},
+		Stop: schema.Stop{Signal: "TERM", Grace: schema.Duration(5 * time.Second), Drain: schema.Duration(bound)},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -24,43 +25,53 @@ func (s *slot) awaitDependencies() bool {
 			}
 		}
 		s.waitsFor(why, givenUp)
-		select {
-		case <-changed:
-		case <-s.leave:
+		if !untilAny(s.leave, changed) {
 			return false
 		}
 	}
 }
 
-// unmet is the first thing that the slot waits for, whether that was given up, and a
-// channel that is closed when it may be different.
-func (s *slot) unmet() (why string, givenUp bool, changed <-chan struct{}) {
+// untilAny waits until one of changed is closed, and reports false when stop is before.
+func untilAny(stop <-chan struct{}, changed []<-chan struct{}) bool {
+	cases := make([]reflect.SelectCase, 0, len(changed)+1)
+	for _, c := range append([]<-chan struct{}{stop}, changed...) {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)})
+	}
+	chosen, _, _ := reflect.Select(cases)
+	return chosen > 0
+}
+
+// unmet is what the slot waits for first, whether that was given up, and channels of which
+// one is closed when it may be different.
+func (s *slot) unmet() (why string, givenUp bool, changed []<-chan struct{}) {
 	s.p.mu.Lock()
 	on := s.recipe.Process.DependsOn
 	s.p.mu.Unlock()
 	return s.p.sup.unmet(on)
 }
 
-// Await waits until the processes that on names are as it asks, for who is not
-// supervised himself: a route whose processes live for a call. When ctx ends first,
-// the error is a sentence of what was waited for.
+// Await waits until the processes that on names are as it asks, for a route whose
+// processes live for one call. When ctx ends first, or one of them was given up, the error
+// is a sentence of what was waited for.
 func (s *Supervisor) Await(ctx context.Context, on schema.Dependencies) error {
 	for {
-		why, _, changed := s.unmet(on)
+		why, givenUp, changed := s.unmet(on)
 		if why == "" {
 			return nil
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
+		if givenUp {
+			return errors.New("it waits for " + why)
+		}
+		if !untilAny(ctx.Done(), changed) {
 			return errors.New("it waits for " + why)
 		}
 	}
 }
 
-// unmet is the first of on that is not as it should be, whether it was given up, and a
-// channel that is closed when it may be different.
-func (s *Supervisor) unmet(on schema.Dependencies) (why string, givenUp bool, changed <-chan struct{}) {
+// unmet is the first of on that was given up or, without one, the first that is not as it
+// should be, whether it was given up, and channels of which one is closed when it may be
+// different.
+func (s *Supervisor) unmet(on schema.Dependencies) (why string, givenUp bool, changed []<-chan struct{}) {
 	names := make([]string, 0, len(on))
 	for n := range on {
 		names = append(names, n)
@@ -69,12 +80,17 @@ func (s *Supervisor) unmet(on schema.Dependencies) (why string, givenUp bool, ch
 	for _, n := range names {
 		// One that is not supervised has nothing to wait for.
 		if d := s.Process(n); d != nil {
-			if why, givenUp, changed = d.meets(on[n]); why != "" {
-				return why, givenUp, changed
+			w, lost, c := d.meets(on[n])
+			if w == "" {
+				continue
+			}
+			changed = append(changed, c)
+			if why == "" || lost && !givenUp {
+				why, givenUp = w, lost
 			}
 		}
 	}
-	return "", false, nil
+	return why, givenUp, changed
 }
 
 // meets is empty when the process meets a condition of depends_on, and otherwise says
@@ -101,7 +117,8 @@ func (p *Process) meets(condition string) (why string, givenUp bool, changed <-c
 	if (state == Exited || state == Backoff || state == CrashLoop) && p.last != nil {
 		why += " (" + p.last.why + ")"
 	}
-	return why, state == Exited || state == CrashLoop, p.nextChange()
+	// What waits for something that was given up is given up with it.
+	return why, p.hopeless() != nil, p.nextChange()
 }
 
 // dependents gives for each process those that depend on it.

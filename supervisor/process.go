@@ -45,8 +45,10 @@ type Process struct {
 	demand   demand
 	ends     []time.Time
 	restarts int
+	cut      int // calls that were cut at the end of stop.drain
 	last     *lastExit
 	pool     pool
+	rewatch  rewatch
 	changed  chan struct{} // closed at the next change of a state; nil while nobody waits
 }
 
@@ -136,8 +138,8 @@ func (p *Process) adjust(now time.Time) (again time.Duration) {
 	successors, closing, failing := 0, 0, false
 	for _, s := range p.slots {
 		switch {
-		case s.leaving && (s.stale != "" || !p.recipe.overlap):
-			closing++ // its place is taken until it is gone
+		case s.closing():
+			closing++
 		case s.leaving:
 		case s.after != nil && s.stale != "":
 			p.ask(s, s.stale) // another succeeds in its place
@@ -215,37 +217,42 @@ func (p *Process) scaledToNone() bool { return p.scaled != nil && p.scaled.Max =
 // calls is how many are in flight or wait.
 func (p *Process) calls() int { return p.inflight + p.line.len }
 
-// spare is which slot is missed least: one that does not serve, else the one with the
-// fewest calls that was used longest ago.
+// spare is which slot leaves when there are too many: the one with the highest number, so
+// that those of n instances are always 0 to n-1.
 func spare(slots []*slot) int {
-	best, rank := 0, func(s *slot) (int, int, uint64) {
-		if s.state != Ready || s.life == nil {
-			return 0, 0, 0
-		}
-		return 1, s.life.calls, s.life.used
-	}
+	last := 0
 	for i, s := range slots {
-		a1, a2, a3 := rank(s)
-		b1, b2, b3 := rank(slots[best])
-		if a1 < b1 || a1 == b1 && (a2 < b2 || a2 == b2 && a3 < b3) {
-			best = i
+		if s.number > slots[last].number {
+			last = i
 		}
 	}
-	return best
+	return last
 }
 
-// open starts a slot with the lowest number that is free. after leaves when it is ready.
+// open starts a slot. One that succeeds another, which leaves when it is ready, has its
+// number; otherwise it is the lowest that is free.
 func (p *Process) open(after *slot) {
 	s := &slot{
 		p: p, recipe: p.recipe, state: Waiting, after: after,
 		leave: make(chan struct{}), cut: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
-	for slices.ContainsFunc(p.slots, func(o *slot) bool { return o.number == s.number }) {
-		s.number++
+	if after != nil {
+		s.number = after.number
+	} else {
+		for slices.ContainsFunc(p.slots, func(o *slot) bool { return o.number == s.number && o.holdsNumber() }) {
+			s.number++
+		}
 	}
 	p.slots = append(p.slots, s)
 	p.slotwg.Go(s.run)
 }
+
+// holdsNumber reports whether no other slot may have the number of s, but for its
+// successor: it stays, or it is closing.
+func (s *slot) holdsNumber() bool { return !s.leaving || s.closing() }
+
+// closing reports whether the place of s, which is leaving, is taken until it is gone.
+func (s *slot) closing() bool { return s.leaving && (s.stale != "" || !s.recipe.overlap) }
 
 // ask has a slot end: no new calls from now, then its calls, then its child.
 func (p *Process) ask(s *slot, why string) {
@@ -259,13 +266,11 @@ func (p *Process) ask(s *slot, why string) {
 	close(s.leave)
 }
 
-// cutAll has the slots that are leaving wait no longer for their calls.
-func (p *Process) cutAll() {
-	for _, s := range p.slots {
-		if s.leaving && !s.cutting {
-			s.cutting = true
-			close(s.cut)
-		}
+// cutCalls has a slot that is leaving wait no longer for its calls.
+func (p *Process) cutCalls(s *slot) {
+	if s.leaving && !s.cutting {
+		s.cutting = true
+		close(s.cut)
 	}
 }
 
@@ -286,7 +291,7 @@ func (p *Process) drop(s *slot) {
 
 // move is the only place where the state of an instance changes.
 func (p *Process) move(s *slot, to State, why string) {
-	s.state, s.why = s.state.next(to), why
+	s.state, s.why, s.givenUp = s.state.next(to), why, false
 	p.ready = slices.DeleteFunc(p.ready, func(i *Instance) bool { return i.slot == s })
 	if to == Ready {
 		p.ready = append(p.ready, s.life)

@@ -26,6 +26,7 @@ type slot struct {
 	next    time.Time // of Backoff and CrashLoop
 	history history   // but for Ends, which are the process's
 	life    *Instance // nil between lives
+	givenUp bool      // what it waits for may never come
 	stale   string    // why it is to be replaced; empty when it is not
 	after   *slot     // leaves when this one is ready
 	leaving bool
@@ -128,8 +129,11 @@ func jitter(d time.Duration) time.Duration { return time.Duration(rand.Int64N(in
 func (s *slot) waitsFor(what string, givenUp bool) {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
-	if s.why != what {
-		s.why = what
+	if s.why != what || s.givenUp != givenUp {
+		s.why, s.givenUp = what, givenUp
+		if err := s.p.hopeless(); err != nil {
+			s.p.refuse(err)
+		}
 		s.p.change()
 		level := slog.LevelDebug
 		if givenUp {

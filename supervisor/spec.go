@@ -50,9 +50,8 @@ type recipe struct {
 	ready   *probe // nil: ready when started
 	live    *probe // nil: never asked
 	port    portRule
-	fixed   int    // the port of portFixed
-	host    string // the host of portFixed
-	overlap bool   // an instance and its successor may run at once
+	several bool // instances of different numbers may run at once
+	overlap bool // an instance and its successor, which has the same number, may run at once
 }
 
 type portRule uint8
@@ -60,7 +59,7 @@ type portRule uint8
 const (
 	portNone   portRule = iota
 	portChosen          // another for each instance
-	portFixed           // by the upstream
+	portFixed           // by the upstream, for each number one
 )
 
 func prepare(s Spec) (*recipe, error) {
@@ -89,24 +88,69 @@ func prepare(s Spec) (*recipe, error) {
 	} else if r.uses("${PORT}") {
 		r.port = portChosen
 	}
-	switch {
-	case s.Socketpair:
-		r.overlap = true
-	case s.Listens:
-		r.overlap = r.Upstream.Varies()
-	default:
-		// Two of a service at once may both want what one has: a port, a file. They
-		// run at once only where they are told apart or there are several anyway.
-		r.overlap = p.Replicas.Max > 1 || r.uses("${PORT}") || r.uses("${INSTANCE}")
-	}
-	if !r.overlap && p.Replicas.Max > 1 {
+	r.together()
+	if !r.several && p.Replicas.Max > 1 {
 		return fail(fmt.Errorf("upstream %s is the same for all of %d instances: put ${PORT} or ${INSTANCE} into it", r.Upstream, p.Replicas.Max))
+	}
+	if err := r.holds(p.Replicas.Max); err != nil {
+		return fail(err)
 	}
 	return r, nil
 }
 
 // ownPort is the upstream of a server that listens on the port it is given.
 var ownPort, _ = schema.ParseUpstream("http://127.0.0.1:${PORT}")
+
+// together decides which instances may run at the same time.
+func (r *recipe) together() {
+	p := &r.Process
+	switch {
+	case r.Socketpair:
+		r.several, r.overlap = true, true
+	case r.Listens:
+		one := r.Upstream.At(schema.Vars{Port: 1, Number: 0, Name: r.Name}).Address
+		r.overlap = one != r.Upstream.At(schema.Vars{Port: 2, Number: 0, Name: r.Name}).Address
+		r.several = one != r.Upstream.At(schema.Vars{Port: 2, Number: 1, Name: r.Name}).Address
+	default:
+		// Two of a service at once may both want what one has: a port, a file, a shard.
+		// They run at once only where a port tells them apart, or where there are several
+		// that nothing tells apart.
+		r.overlap = r.uses("${PORT}") || p.Replicas.Max > 1 && !r.uses("${INSTANCE}")
+		r.several = true
+	}
+}
+
+// holds reports why n instances cannot have addresses of their own, nil when they can.
+func (r *recipe) holds(n int) error {
+	if r.port != portFixed || n < 2 {
+		return nil
+	}
+	taken := make(map[string]int, n)
+	for k := range n {
+		address := r.Upstream.At(schema.Vars{Number: k, Name: r.Name}).Address
+		if _, _, err := portOf(address); err != nil {
+			return fmt.Errorf("upstream %s of instance %d: %w", r.Upstream, k, err)
+		}
+		if other, ok := taken[address]; ok {
+			return fmt.Errorf("upstream %s is the same for instances %d and %d", r.Upstream, other, k)
+		}
+		taken[address] = k
+	}
+	return nil
+}
+
+// portOf returns host and port of an address of TCP.
+func portOf(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("%q is not a port: it is a number from 1 to 65535", text)
+	}
+	return host, int(n), nil
+}
 
 // chooseRule sets how a server comes by its port.
 func (r *recipe) chooseRule() {
@@ -115,10 +159,9 @@ func (r *recipe) chooseRule() {
 		r.port = portChosen
 		return
 	case schema.PortFixed, schema.PortInstance:
-		host, port, _ := net.SplitHostPort(r.Upstream.At(schema.Vars{Name: r.Name}).Address)
+		host, _, _ := portOf(r.Upstream.At(schema.Vars{Name: r.Name}).Address)
 		if ip := net.ParseIP(host); host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
-			n, _ := strconv.Atoi(port)
-			r.port, r.fixed, r.host = portFixed, n, host
+			r.port = portFixed
 			return
 		}
 	}

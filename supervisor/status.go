@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"slices"
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -19,6 +20,8 @@ type Status struct {
 	NextStart  *time.Time       `json:"next_start"` // in backoff and crash-loop
 	Inflight   int              `json:"inflight"`
 	Queued     int              `json:"queued"`
+	Cut        int              `json:"cut"`               // calls that were cut at the end of stop.drain
+	Removed    bool             `json:"removed,omitempty"` // not in the configuration any more
 	Instances  []InstanceStatus `json:"instances"`
 }
 
@@ -36,15 +39,43 @@ type InstanceStatus struct {
 	CPUSeconds float64 `json:"cpu_seconds"`
 }
 
-// Status gives how each process of the last Reconcile stands, in the order of its specs.
-func (s *Supervisor) Status() []Status {
+// Status gives how each process of the last Reconcile stands, in the order of its specs,
+// and then those that were removed from the configuration and are not gone yet.
+func (s *Supervisor) Status() []Status { return s.statuses(usages()) }
+
+// Standing is Status of the last Reconcile without what needs a look at other processes:
+// which of them are used by whom, and what they use.
+func (s *Supervisor) Standing() []Status {
+	all := s.statuses(nil)
+	return slices.DeleteFunc(all, func(st Status) bool { return st.Removed })
+}
+
+func (s *Supervisor) statuses(usage func(pid int, o *origin) use) []Status {
 	s.mu.Lock()
-	ps := append([]*Process(nil), s.order...)
+	ps, kept := slices.Clone(s.order), len(s.order)
+	for _, p := range s.all {
+		if s.byName[p.name] != p {
+			ps = append(ps, p)
+		}
+	}
 	s.mu.Unlock()
-	usage := usages()
-	all := make([]Status, len(ps))
+	all := make([]Status, 0, len(ps))
 	for i, p := range ps {
-		all[i] = p.status(usage)
+		select {
+		case <-p.gone:
+			if i >= kept {
+				continue
+			}
+		default:
+		}
+		st := p.status(usage)
+		if i >= kept {
+			st.Removed, st.State = true, Stopping
+			if st.Reason == "" {
+				st.Reason = "removed from the configuration"
+			}
+		}
+		all = append(all, st)
 	}
 	return all
 }
@@ -52,31 +83,67 @@ func (s *Supervisor) Status() []Status {
 // Status gives how the process stands.
 func (p *Process) Status() Status { return p.status(usages()) }
 
+// Standing is Status without the use of memory and CPU.
+func (p *Process) Standing() Status { return p.status(nil) }
+
+// status gives how the process stands; without usage, what it uses is left out.
 func (p *Process) status(usage func(pid int, o *origin) use) Status {
+	st, lives := p.standing()
+	for n := range st.Instances {
+		in, l := &st.Instances[n], lives[n]
+		if usage != nil && in.PID != 0 {
+			var o *origin
+			if l.instance != nil {
+				o = l.instance.origin
+			}
+			u := usage(in.PID, o)
+			in.RSS, in.CPUSeconds = u.rss, u.cpu.Seconds()
+		}
+		if l.instance == nil {
+			continue
+		}
+		if waits := l.instance.waitsFor(in.Inflight, l.until); waits != "" {
+			in.Reason = waits
+			if st.Reason == "" || st.State == Stopping {
+				st.Reason = waits
+			}
+		}
+	}
+	return st
+}
+
+// waiting is an instance and how long it may still wait for its calls.
+type waiting struct {
+	instance *Instance
+	until    time.Time
+}
+
+// standing is what the process itself knows of how it stands, and for each instance
+// whether it waits for calls.
+func (p *Process) standing() (st Status, lives []waiting) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	st := Status{
+	st = Status{
 		Name: p.name, Kind: p.kind, Mode: p.recipe.Mode, State: p.state(), Restarts: p.restarts,
-		Inflight: p.inflight, Queued: p.line.len, Instances: []InstanceStatus{},
+		Inflight: p.inflight, Queued: p.line.len, Cut: p.cut, Instances: []InstanceStatus{},
 	}
 	if p.last != nil {
 		at := p.last.at
 		st.LastExit, st.LastExitAt = p.last.String(), &at
 	}
 	for n, w := range p.pool.waiting {
-		u := usage(w.PID(), nil)
-		st.Instances = append(st.Instances, InstanceStatus{
-			Number: n, PID: w.PID(), State: Ready, Uptime: now.Sub(w.began).Seconds(), RSS: u.rss, CPUSeconds: u.cpu.Seconds(),
-		})
+		st.Instances = append(st.Instances, InstanceStatus{Number: n, PID: w.PID(), State: Ready, Uptime: now.Sub(w.began).Seconds()})
+		lives = append(lives, waiting{})
 	}
-	for _, s := range p.slots {
-		in := InstanceStatus{Number: s.number, State: s.state, Reason: s.reason()}
+	slots := slices.Clone(p.slots)
+	slices.SortStableFunc(slots, func(a, b *slot) int { return a.number - b.number })
+	for _, s := range slots {
+		in, of := InstanceStatus{Number: s.number, State: s.state, Reason: s.reason()}, waiting{}
 		if l := s.life; l != nil {
-			u := usage(l.child.PID(), l.origin)
 			in.PID, in.Port, in.Inflight = l.child.PID(), l.port, l.calls
 			in.Uptime = now.Sub(l.began).Seconds()
-			in.RSS, in.CPUSeconds = u.rss, u.cpu.Seconds()
+			of = waiting{l, l.until}
 		}
 		if s.state == Backoff || s.state == CrashLoop {
 			if at := s.next; st.NextStart == nil || at.Before(*st.NextStart) {
@@ -87,8 +154,12 @@ func (p *Process) status(usage func(pid int, o *origin) use) Status {
 			st.Reason = s.reason()
 		}
 		st.Instances = append(st.Instances, in)
+		lives = append(lives, of)
 	}
-	return st
+	if why := p.rewatching(); why != "" {
+		st.Reason = why
+	}
+	return st, lives
 }
 
 // use is what a process and its descendants use.

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,7 +16,26 @@ func (s *Supervisor) Start(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	was, err := p.begin()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	return p.settled(ctx, "start", was, nil)
+}
+
+// begin has the process run, and returns how it ended last. One that was stopped reads its
+// env_file again.
+func (p *Process) begin() (was *lastExit, err error) {
 	p.mu.Lock()
+	stopped := p.wish == toStop
+	p.mu.Unlock()
+	if stopped {
+		if err := p.refresh(); err != nil {
+			return nil, err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.wish == toStop {
 		p.wish = toRun
 	}
@@ -34,14 +54,13 @@ func (s *Supervisor) Start(ctx context.Context, name string) error {
 		}
 	}
 	p.nudge()
-	was := p.last
-	p.mu.Unlock()
-	return p.settled(ctx, "start", was, nil)
+	p.change() // a stop under way is overtaken
+	return p.last, nil
 }
 
-// Stop ends all instances of a process: their calls first, as long as ctx lasts. It
-// returns when nobody of them is left, and the process stays stopped until Start or
-// Restart.
+// Stop ends all instances that a process has: their calls first, as long as stop.drain and
+// ctx last. It returns when nobody of them is left, and the process stays stopped until
+// Start or Restart; when one of these comes before, the error says so.
 func (s *Supervisor) Stop(ctx context.Context, name string) error {
 	p, err := s.known(name)
 	if err != nil {
@@ -54,30 +73,57 @@ func (s *Supervisor) Stop(ctx context.Context, name string) error {
 	}
 	p.nudge()
 	p.refuse(p.hopeless())
-	over := ctx.Done()
-	for len(p.slots)+len(p.pool.waiting)+p.pool.ending > 0 {
+	ours := slices.Clone(p.slots)
+	overtaken := func() bool { return p.wish == toRun }
+	over := func() bool {
+		return overtaken() || !p.hasAny(ours) && len(p.pool.waiting)+p.pool.ending == 0
+	}
+	if p.waitFor(ctx, over) != nil {
+		for _, o := range ours {
+			p.ask(o, "a stop was asked for")
+			p.cutCalls(o)
+		}
+		_ = p.waitFor(context.Background(), over) // bounded by stop.grace
+	}
+	if overtaken() {
+		return fmt.Errorf("stop %s: it was started meanwhile", name)
+	}
+	return nil
+}
+
+// hasAny reports whether one of these slots is not gone.
+func (p *Process) hasAny(these []*slot) bool {
+	return slices.ContainsFunc(p.slots, func(s *slot) bool { return slices.Contains(these, s) })
+}
+
+// waitFor waits until ok, and returns the cause of ctx's end when that comes before. p.mu
+// is held when it is called, when ok is, and when it returns; it is free in between.
+func (p *Process) waitFor(ctx context.Context, ok func() bool) error {
+	for !ok() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		changed := p.nextChange()
 		p.mu.Unlock()
 		select {
 		case <-changed:
-			p.mu.Lock()
-		case <-over:
-			over = nil
-			p.mu.Lock()
+		case <-ctx.Done():
 		}
-		if over == nil {
-			p.cutAll()
-		}
+		p.mu.Lock()
 	}
 	return nil
 }
 
 // Restart replaces all instances of a process, as Reconcile does for one that changed,
-// and forgets its crashes. It returns as Start does, when the old ones are gone.
+// with its env_file as it is now, and forgets its crashes. It returns as Start does, when
+// the old ones are gone.
 func (s *Supervisor) Restart(ctx context.Context, name string) error {
 	p, err := s.known(name)
 	if err != nil {
 		return err
+	}
+	if err := p.refresh(); err != nil {
+		return fmt.Errorf("restart %s: %w; what runs was left as it is", name, err)
 	}
 	p.mu.Lock()
 	if p.wish == toStop {
@@ -85,9 +131,29 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 	}
 	old := p.renew("a restart was asked for")
 	p.ends = nil
+	p.forgetChanges()
 	was := p.last
+	p.change() // as in begin
 	p.mu.Unlock()
 	return p.settled(ctx, "restart", was, old)
+}
+
+// refresh looks up again what instances are made of besides the configuration: the
+// contents of env_file, the program, the user. Instances that begin from now on have it.
+func (p *Process) refresh() error {
+	p.mu.Lock()
+	was := p.recipe
+	p.mu.Unlock()
+	r, err := prepare(was.Spec)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.recipe == was { // or a reload was faster
+		p.recipe = r
+	}
+	return nil
 }
 
 // renew has all slots replaced, and gives them.
@@ -100,7 +166,7 @@ func (p *Process) renew(why string) []*slot {
 	return slices.Clone(p.slots)
 }
 
-// Scale makes n the number of instances, until the configuration says another. With 0
+// Scale makes n the number of instances, until the next Commit. With 0
 // calls are refused, as after Stop.
 func (s *Supervisor) Scale(name string, n int) error {
 	p, err := s.known(name)
@@ -112,8 +178,13 @@ func (s *Supervisor) Scale(name string, n int) error {
 	switch {
 	case n < 0:
 		return fmt.Errorf("scale %s to %d: the number of instances is 0 or more", name, n)
-	case n > 1 && !p.recipe.overlap && p.kind == Route:
+	case p.wish == toLeave:
+		return fmt.Errorf("scale %s: %w", name, errRemoved)
+	case n > 1 && !p.recipe.several:
 		return fmt.Errorf("scale %s to %d: its upstream %s is the same for all instances: put ${PORT} into it", name, n, p.recipe.Upstream)
+	}
+	if err := p.recipe.holds(n); err != nil {
+		return fmt.Errorf("scale %s to %d: %w", name, n, err)
 	}
 	r := p.recipe.Process.Replicas
 	r.Min, r.Max = n, n
@@ -137,35 +208,50 @@ func (s *Supervisor) known(name string) (*Process, error) {
 	return nil, fmt.Errorf("no process is called %q", name)
 }
 
+// errRemoved is why a process that a reload removed cannot be steered.
+var errRemoved = errors.New("it was removed from the configuration")
+
 // settled waits until none of old is left and the process is as it is meant to be.
 func (p *Process) settled(ctx context.Context, what string, was *lastExit, old []*slot) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for {
-		left := slices.ContainsFunc(p.slots, func(s *slot) bool { return slices.Contains(old, s) })
-		state := p.state()
-		fell := p.last != was && p.last != nil
+	var err error
+	if cause := p.waitFor(ctx, func() bool {
+		var done bool
+		done, err = p.isSettled(was, old)
+		return done
+	}); cause != nil {
+		err = fmt.Errorf("it is %s: %w", p.state(), cause)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", what, p.name, err)
+	}
+	return nil
+}
+
+// isSettled reports whether there is nothing more to wait for, and what stands in the way
+// of the process.
+func (p *Process) isSettled(was *lastExit, old []*slot) (bool, error) {
+	state := p.state()
+	fell := p.last != was && p.last != nil
+	isNew := func(s *slot) bool { return !slices.Contains(old, s) && !s.leaving }
+	switch p.wish {
+	case toLeave:
+		return true, errRemoved
+	case toStop:
+		return true, errors.New("it was stopped meanwhile")
+	}
+	for _, s := range p.slots {
 		switch {
-		case p.wish == toLeave:
-			return fmt.Errorf("%s %s: %w", what, p.name, ErrStopped)
-		case p.wish == toStop:
-			return fmt.Errorf("%s %s: it was stopped meanwhile", what, p.name)
-		case fell && slices.ContainsFunc(p.slots, func(s *slot) bool {
-			return !slices.Contains(old, s) && (s.state == CrashLoop || s.state == Backoff || s.state == Exited && !p.last.exit.OK())
-		}):
-			return fmt.Errorf("%s %s: it is %s after: %s", what, p.name, state, p.last)
-		case left:
-		case state == Ready, state == Idle, state == Exited && fell, state == Stopped:
-			return nil
-		}
-		changed := p.nextChange()
-		p.mu.Unlock()
-		select {
-		case <-changed:
-			p.mu.Lock()
-		case <-ctx.Done():
-			p.mu.Lock()
-			return fmt.Errorf("%s %s: it is %s: %w", what, p.name, p.state(), context.Cause(ctx))
+		case !isNew(s):
+		case fell && (s.state == CrashLoop || s.state == Backoff || s.state == Exited && !p.last.exit.OK()):
+			return true, fmt.Errorf("it is %s after: %s", state, p.last)
+		case s.state == Waiting && s.givenUp:
+			return true, errors.New("it waits for " + s.why)
 		}
 	}
+	if p.hasAny(old) {
+		return false, nil
+	}
+	return state == Ready || state == Idle || state == Exited && fell || state == Stopped, nil
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Supervisor is a set of processes that are kept running. Reconcile says which; Run
@@ -85,7 +87,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	cut, cancel := context.WithCancel(context.Background())
 	cancel()
-	s.halt(cut, all)
+	s.halt(cut, all, nil)
 	sweepAll(s.marks)
 	stop()
 	reaper.Wait()
@@ -109,7 +111,7 @@ func (s *Supervisor) Reconcile(specs []Spec) (retire func(ctx context.Context), 
 	if err != nil {
 		return nil, err
 	}
-	return next.Commit()
+	return next.Commit(nil)
 }
 
 // Prepare checks that specs can work and gives the set that Commit will bring about,
@@ -155,12 +157,13 @@ func (n *Next) Process(name string) *Process { return n.byName[name] }
 // untouched. A changed one is replaced instance by instance: a fresh one is ready
 // before an old one leaves; where two cannot run at once, because the upstream's port
 // is fixed or it is a service of one instance, the old one is stopped first and calls
-// wait. New ones start, when Run runs. Those gone stay until retire is called, which
-// stops them, their calls in flight first while ctx lasts, and returns when they are
-// gone.
+// wait. New ones start, when Run runs. Those gone stay until retire is called, which stops
+// them and returns when they are gone; before that they are there for pending calls, at
+// most for stop.drain and while ctx lasts. pending says how many calls there are that may
+// use the process of that name or already do; nil is none.
 //
 // Its only error is ErrStopped.
-func (n *Next) Commit() (retire func(ctx context.Context), err error) {
+func (n *Next) Commit(pending func(name string) int) (retire func(ctx context.Context), err error) {
 	s := n.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +188,7 @@ func (n *Next) Commit() (retire func(ctx context.Context), err error) {
 			s.launch(p)
 		}
 	}
-	return func(ctx context.Context) { s.halt(ctx, gone) }, nil
+	return func(ctx context.Context) { s.halt(ctx, gone, pending) }, nil
 }
 
 func prepareAll(specs []Spec) ([]*recipe, error) {
@@ -279,13 +282,14 @@ func (p *Process) canBecome(r *recipe) bool {
 func (p *Process) adopt(r *recipe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.scaled != nil { // until the next reload
+		p.scaled = nil
+		p.nudge()
+	}
 	if r.Equal(p.recipe.Spec) && r.difference(p.recipe) == "" {
 		return
 	}
 	key := r.difference(p.recipe)
-	if p.recipe.Process.Replicas != r.Process.Replicas {
-		p.scaled = nil
-	}
 	p.recipe = r
 	for _, s := range p.slots {
 		if key != "" {
@@ -309,7 +313,7 @@ func (s *Supervisor) launch(p *Process) {
 
 // halt stops processes for good, each after those of them that depend on it, and
 // returns when they are gone. When ctx ends their calls are cut.
-func (s *Supervisor) halt(ctx context.Context, ps []*Process) {
+func (s *Supervisor) halt(ctx context.Context, ps []*Process, pending func(name string) int) {
 	users := dependents(ps)
 	var wg sync.WaitGroup
 	for _, p := range ps {
@@ -317,21 +321,48 @@ func (s *Supervisor) halt(ctx context.Context, ps []*Process) {
 			for _, u := range users[p] {
 				<-u.gone
 			}
-			p.halt(ctx)
+			p.retire(ctx, pending)
 		})
 	}
 	wg.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	left := s.all[:0:0]
-	for _, p := range s.all {
+	s.all = slices.DeleteFunc(s.all, func(p *Process) bool {
 		select {
 		case <-p.gone:
+			return true
 		default:
-			left = append(left, p)
+			return false
 		}
+	})
+}
+
+// retire stops the process for good. Calls on their way to it may still have it, within
+// the time that all its calls have.
+func (p *Process) retire(ctx context.Context, pending func(name string) int) {
+	if pending == nil {
+		p.halt(ctx)
+		return
 	}
-	s.all = left
+	p.mu.Lock()
+	bound := p.recipe.Process.Stop.Drain.D()
+	p.mu.Unlock()
+	drained, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	for pending(p.name) > p.held() && pause(drained, pendingPause) {
+	}
+	p.halt(drained)
+}
+
+// pendingPause is how often is looked whether calls are still on their way to a process
+// that a reload removed.
+const pendingPause = 10 * time.Millisecond
+
+// held is how many calls the process's instances have.
+func (p *Process) held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inflight
 }
 
 func (p *Process) halt(ctx context.Context) {
@@ -358,8 +389,8 @@ func (p *Process) awaitGone(ctx context.Context) {
 		p.mu.Lock()
 		for _, s := range p.slots {
 			p.ask(s, "it is being stopped")
+			p.cutCalls(s)
 		}
-		p.cutAll()
 		changed := p.nextChange()
 		p.mu.Unlock()
 		select {

@@ -169,6 +169,7 @@ func (p *Process) watchFiles() {
 	patterns, dir := p.recipe.Process.Watch, p.recipe.program.plain.dir
 	if p.wish == toLeave {
 		patterns = nil
+		p.forgetChanges()
 	}
 	p.mu.Unlock()
 	if slices.Equal(patterns, p.watched) {
@@ -182,11 +183,7 @@ func (p *Process) watchFiles() {
 	if len(patterns) == 0 {
 		return
 	}
-	w, err := newWatch(p.log, dir, patterns, func(file string) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.renew("watch: " + file + " has changed")
-	})
+	w, err := newWatch(p.log, dir, patterns, p.fileChanged)
 	if err != nil {
 		p.log.LogAttrs(context.Background(), slog.LevelWarn, "watch", slog.String("error", err.Error()))
 		return

@@ -32,7 +32,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 		closeAll(closers)
 		return err
 	}
-	retire, err := next.Commit()
+	retire, err := next.Commit(nil)
 	if err != nil { // watchdogd is stopping
 		closeAll(closers)
 		listeners.abandon()

@@ -1,0 +1,117 @@
+package supervisor
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// Guest is a call in the hands of an instance, as far as the supervisor must end it. Its
+// methods may be called at any time between Enter and Leave and must not wait.
+type Guest interface {
+	// EndStream ends an event stream or an upgraded connection in the way that its
+	// protocol provides, now or as soon as the call becomes one. Other calls go on.
+	EndStream()
+	// Cut ends the call, for the reason why.
+	Cut(why error)
+	// String says which call it is, for an operator.
+	String() string
+}
+
+// Seat is a guest's place in an instance. It is part of what the guest keeps anyway, so
+// that a call costs no allocation.
+type Seat struct {
+	Guest      Guest
+	prev, next *Seat
+	taken      bool
+}
+
+// seats are the guests of one instance, in the order in which they came.
+type seats struct {
+	mu          sync.Mutex
+	first, last *Seat
+	ending      bool  // streams end at once
+	cut         error // why everything ends at once; nil while it does not
+}
+
+// Enter says that a call is in the instance's hands until Leave. Calls that enter late,
+// when those of the instance are being ended, are ended too.
+func (i *Instance) Enter(s *Seat) {
+	l := &i.seats
+	l.mu.Lock()
+	s.taken, s.prev, s.next = true, l.last, nil
+	if l.last != nil {
+		l.last.next = s
+	} else {
+		l.first = s
+	}
+	l.last = s
+	if l.ending {
+		s.Guest.EndStream()
+	}
+	if l.cut != nil {
+		s.Guest.Cut(l.cut)
+	}
+	l.mu.Unlock()
+}
+
+// Leave ends what Enter began. After it the guest is not called any more.
+func (i *Instance) Leave(s *Seat) {
+	l := &i.seats
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !s.taken {
+		return
+	}
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		l.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	} else {
+		l.last = s.prev
+	}
+	s.taken, s.prev, s.next = false, nil, nil
+}
+
+// endStreams ends the streams among the guests, and those to come.
+func (l *seats) endStreams() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ending = true
+	for s := l.first; s != nil; s = s.next {
+		s.Guest.EndStream()
+	}
+}
+
+// cutAll ends all guests, and those to come.
+func (l *seats) cutAll(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = why
+	for s := l.first; s != nil; s = s.next {
+		s.Guest.Cut(why)
+	}
+}
+
+// mostNamed is how many calls are named one by one.
+const mostNamed = 3
+
+// String names the guests who have been there longest.
+func (l *seats) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var names []string
+	n := 0
+	for s := l.first; s != nil; s = s.next {
+		if n++; n <= mostNamed {
+			names = append(names, s.Guest.String())
+		}
+	}
+	if n > mostNamed {
+		names = append(names, fmt.Sprintf("%d more", n-mostNamed))
+	}
+	return strings.Join(names, ", ")
+}
