@@ -101,6 +101,7 @@ type burning struct {
 	unsent   error  // why the worker was not sent all of the request
 	instance string // NAME/NUMBER
 	pid      int
+	guest    guest
 }
 
 // read takes the whole body of the request before a worker is taken for it.
@@ -134,7 +135,9 @@ func (c *burning) run() error {
 		if w, ok := c.w.(instanceSetter); ok {
 			w.SetInstance(c.instance)
 		}
+		c.guest.enter(instance, c.w, c.r)
 		err = c.use(instance, first)
+		c.guest.leave(instance)
 		instance.Release()
 		if useless, ok := errors.AsType[uselessError](err); ok && n < mostWorkers {
 			c.a.log.Warn("worker of no use, another is tried", "instance", c.instance, "pid", c.pid, "error", useless.Error())

@@ -23,6 +23,7 @@ type exchange struct {
 	splice  bool // a large body may pass without anybody seeing its progress
 	guess   bool // a body without a type gets one by the look of it
 
+	guest   guest // of the instance that has the call
 	request request
 	upload  *upload // the caller's body; nil when there is none, or it was read before
 	head    head

@@ -42,6 +42,11 @@ func (c *call) overHTTP2(up *upstream) error {
 	if err != nil {
 		return err
 	}
+	if c.life != nil {
+		g := new(guest)
+		g.enter(c.life, c.w, c.r)
+		defer g.leave(c.life)
+	}
 	body := &lentBody{upload: c.upload}
 	interim := &interim{w: c.w, r: c.r}
 	ctx := httptrace.WithClientTrace(c.r.Context(), &httptrace.ClientTrace{

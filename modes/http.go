@@ -44,6 +44,7 @@ type (
 		SuspectRefusal(ctx context.Context) bool
 		Ending() string
 		Keep(make func() io.Closer) io.Closer
+		host
 		Release()
 	}
 )
@@ -199,6 +200,10 @@ func (c *call) acquire() (instance, error) {
 func (c *call) overHTTP1(up *upstream) error {
 	if err := c.exchange(up); err != nil {
 		return err
+	}
+	if c.life != nil {
+		c.x.guest.enter(c.life, c.w, c.r)
+		defer c.x.guest.leave(c.life)
 	}
 	var conn *conn
 	if c.tries == 1 { // what failed once on an old connection gets a new one

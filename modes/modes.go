@@ -73,6 +73,13 @@ type (
 	}
 	// toucher is told of activity inside an upgraded connection.
 	toucher interface{ Touch() }
+	// leaver ends a call because its process is leaving: see supervisor.Guest.
+	leaver interface {
+		EndStream() bool
+		Cut(why error)
+	}
+	// farewells is told how an upgraded connection is ended as its protocol provides.
+	farewells interface{ OnFarewell(f func()) }
 	// ender is context.AfterFunc of the call's context, for less: see routes.
 	ender interface {
 		OnEnd(f *func()) bool

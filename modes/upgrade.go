@@ -8,8 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // switchProtocols answers 101 to a caller who asked for it, and then carries what both
@@ -50,9 +54,12 @@ func (x *exchange) switchProtocols(c *conn) error {
 	if err != nil {
 		return goneError{err}
 	}
-	t := tunnel{down: down, up: c.Conn, touch: func() {}}
+	t := tunnel{down: down, up: c.Conn, touch: func() {}, webSocket: strings.EqualFold(h.upgrade, "websocket")}
 	if clock, ok := x.w.(toucher); ok {
 		t.touch = clock.Touch
+	}
+	if to, ok := face[farewells](x.w); ok {
+		to.OnFarewell(t.leave)
 	}
 	late := bytes.Clone(c.buf[c.r:c.w])
 	c.release()
@@ -74,8 +81,29 @@ func (x *exchange) useHijacked(down net.Conn) {
 // tunnel carries bytes both ways between a caller and an upstream. Each way ends with
 // its own end of stream, which is passed on; an error ends both.
 type tunnel struct {
-	down, up net.Conn
-	touch    func() // called for every sign of life
+	down, up  net.Conn
+	touch     func() // called for every sign of life
+	webSocket bool
+	leaving   atomic.Bool // the upstream's process is about to end
+}
+
+// farewell is how long the two ends of a WebSocket have to answer our close frames.
+const farewell = time.Second
+
+// leave ends the tunnel: a WebSocket by a close frame to both sides, anything else at
+// once. It does not wait.
+func (t *tunnel) leave() {
+	if t.leaving.Swap(true) {
+		return
+	}
+	last := aLongTimeAgo
+	if t.webSocket {
+		last = time.Now().Add(farewell)
+	}
+	for _, c := range []net.Conn{t.down, t.up} {
+		_ = c.SetReadDeadline(aLongTimeAgo) // these fail only on closed connections
+		_ = c.SetWriteDeadline(last)
+	}
 }
 
 // run returns when both ways have ended. early came from the caller and late from the
@@ -88,13 +116,17 @@ func (t *tunnel) run(early, late []byte) {
 }
 
 func (t *tunnel) carry(to, from net.Conn, first []byte) {
-	err := t.pass(to, first)
+	var f frames
+	err := t.pass(to, first, &f)
 	src := newSource(from)
 	for err == nil {
 		var p []byte
 		p, err = src.next()
-		err = cmp.Or(t.pass(to, p), err)
+		err = cmp.Or(t.pass(to, p, &f), err)
 		src.release()
+	}
+	if t.webSocket && t.leaving.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = t.sayFarewell(to, from, src, &f)
 	}
 	if half, ok := to.(interface{ CloseWrite() error }); ok && err == io.EOF {
 		if half.CloseWrite() == nil {
@@ -105,11 +137,50 @@ func (t *tunnel) carry(to, from net.Conn, first []byte) {
 	_ = t.up.SetDeadline(aLongTimeAgo)
 }
 
-func (t *tunnel) pass(to net.Conn, p []byte) error {
+// sayFarewell ends one way of a WebSocket: the frame that is on its way is completed, a
+// close frame follows, and what comes after that is not passed on any more. It returns
+// io.EOF when the other side has closed too.
+func (t *tunnel) sayFarewell(to, from net.Conn, src *source, f *frames) (err error) {
+	if err := from.SetReadDeadline(time.Now().Add(farewell)); err != nil {
+		return err
+	}
+	said := false
+	say := func() (err error) {
+		if !said && f.between() && !f.closed {
+			said = true
+			_, err = to.Write(closeFrame(to == t.up))
+		}
+		return err
+	}
+	for err = say(); err == nil && !f.closed; {
+		var p []byte
+		p, err = src.next()
+		for len(p) > 0 && err == nil {
+			n := f.next(p)
+			if !said {
+				_, err = to.Write(p[:n])
+				err = cmp.Or(err, say())
+			}
+			p = p[n:]
+		}
+		src.release()
+	}
+	if err == nil {
+		err = io.EOF // both have said that they close
+	}
+	return err
+}
+
+func (t *tunnel) pass(to net.Conn, p []byte, f *frames) error {
 	if len(p) == 0 {
 		return nil
 	}
 	t.touch()
+	if t.webSocket {
+		for rest := p; len(rest) > 0; {
+			rest = rest[f.next(rest):]
+		}
+	}
 	_, err := to.Write(p)
 	return err
 }

@@ -55,7 +55,11 @@ type call struct {
 	watchAt  time.Duration  // when to look next whether the caller is still there
 	failed   *failure.Error // why the call was ended, or refused
 	upgraded bool
-	cutShort bool // ended by us after its head was sent
+	events   bool   // its response is an event stream
+	ending   bool   // as soon as it is a stream or upgraded, it is to end
+	whole    bool   // it was an event stream that was ended, and is no less complete for it
+	farewell func() // ends an upgraded connection as its protocol provides; nil where none does
+	cutShort bool   // ended by us after its head was sent
 }
 
 // line is a call's connection, as far as a call is concerned with it. Its methods
@@ -68,6 +72,8 @@ type line interface {
 	// asked: a server notices it by itself only when the request's body is read.
 	gone() bool
 	watched() bool
+	// String is the call as an operator knows it.
+	String() string
 }
 
 // stage is how far a call has come.
@@ -89,6 +95,7 @@ func (c *call) begin(t *Table, rt *route, parent context.Context, l line) {
 	c.queue, c.stage = 0, waiting
 	c.due, c.execAt, c.firstAt, c.idle, c.watchAt = 0, 0, 0, 0, 0
 	c.failed, c.upgraded, c.cutShort = nil, false, false
+	c.events, c.ending, c.whole, c.farewell = false, false, false, nil
 	c.onEnd.Store(nil)
 	rt.count.Begin()
 }
@@ -114,7 +121,7 @@ func (c *call) fail(err error) {
 		return
 	}
 	c.mu.Lock()
-	if c.failed == nil {
+	if c.failed == nil && !c.whole {
 		c.failed = f
 		if c.execAt > 0 {
 			c.execAt = max(c.execAt, time.Since(c.began)+answering)
@@ -135,29 +142,66 @@ func (c *call) upgrade(note func()) {
 	defer c.mu.Unlock()
 	note()
 	c.upgraded = true
-	if c.table.closing.Load() {
+	if c.ending || c.table.closing.Load() {
 		c.stopLocked(drainError(c.route))
 	}
 }
 
-// closeUpgraded ends c if it is no longer HTTP: nobody knows when it would end by itself.
-func (c *call) closeUpgraded() {
+// streams tells that the response, whose head is sent, is an event stream.
+func (c *call) streams() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.upgraded && c.stage != over && c.ctx.Err() == nil {
+	c.events = true
+	if c.ending || c.table.closing.Load() {
+		c.endStreamLocked()
+	}
+}
+
+// endStream ends c if it is an event stream or no longer HTTP, or as soon as it is: when
+// it would end by itself is unknown. An event stream ends like one whose program has
+// ended it, so that the client connects again; an upgraded connection as its protocol
+// provides, where the mode knows how. It reports whether c is either.
+func (c *call) endStream() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending = true
+	if c.stage != over && c.ctx.Err() == nil {
+		c.endStreamLocked()
+	}
+	return c.upgraded || c.events
+}
+
+func (c *call) endStreamLocked() {
+	switch {
+	case c.upgraded && c.farewell != nil:
+		c.farewell()
+	case c.upgraded:
+		c.stopLocked(drainError(c.route))
+	case c.events:
+		c.whole = true
+		c.endContext(drainError(c.route))
+		c.line.stop(drainError(c.route), false) // what is written may still be written
+	}
+}
+
+// stopStream ends c if it is still a stream though endStream was called.
+func (c *call) stopStream() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stage != over && (c.upgraded || c.events) {
 		c.stopLocked(drainError(c.route))
 	}
 }
 
-// cut ends c, whatever it is at, as the daemon leaves. It reports whether there was
-// something to cut.
-func (c *call) cut() bool {
+// cut ends c for the reason why, whatever it is at. It reports whether there was something
+// to cut.
+func (c *call) cut(why *failure.Error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stage == over || c.ctx.Err() != nil {
+	if c.stage == over || c.ctx.Err() != nil && !c.whole {
 		return false
 	}
-	c.stopLocked(drainError(c.route))
+	c.stopLocked(why)
 	return true
 }
 

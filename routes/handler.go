@@ -159,6 +159,11 @@ func (x *exchange) finish() {
 		x.finishUpgrade(p)
 		return
 	}
+	if x.endedWhole() && w.status != 0 {
+		p = nil
+		// A client that takes nothing any more does not hold the end up.
+		_ = http.NewResponseController(w.w).SetWriteDeadline(time.Now().Add(farewell))
+	}
 	if p == nil && w.status == 0 {
 		if cause := context.Cause(x.ctx); cause != nil {
 			x.refuse(cause) // the handler left the answer to us; a caller who has gone gets none
@@ -224,6 +229,13 @@ func (x *exchange) endedShort() bool {
 	return x.cutShort
 }
 
+// endedWhole reports whether the call was an event stream that was ended.
+func (x *exchange) endedWhole() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.whole && !x.cutShort
+}
+
 // stop is the call's hold on the connection.
 func (x *exchange) stop(why error, sent bool) {
 	x.body.stop(why)
@@ -239,6 +251,11 @@ func (x *exchange) stop(why error, sent bool) {
 
 func (x *exchange) gone() bool    { return x.caller != nil && x.caller.Gone() }
 func (x *exchange) watched() bool { return x.caller != nil }
+
+// String has no query, which may hold secrets.
+func (x *exchange) String() string {
+	return x.request.Method + " " + x.response.path + " from " + x.request.RemoteAddr
+}
 
 func (x *exchange) logPanic(p any) {
 	x.table.opt.Log.LogAttrs(x.ctx, slog.LevelError, "a handler panicked",

@@ -273,6 +273,7 @@ type silentLine struct{}
 func (silentLine) stop(error, bool) {}
 func (silentLine) gone() bool       { return false }
 func (silentLine) watched() bool    { return false }
+func (silentLine) String() string   { return "" }
 
 func TestNoPlaceIsLostWhenCallersLeaveInTheMomentTheyAreCalled(t *testing.T) {
 	m := telemetry.NewMetrics(telemetry.Options{})

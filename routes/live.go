@@ -79,6 +79,9 @@ func (l *Live) hold() *Table {
 	}
 }
 
+// Table gives the current table; nil is none yet.
+func (l *Live) Table() *Table { return l.table.Load() }
+
 // Swap makes t the table of all calls that come from now on and gives the one
 // before, nil for none; its calls go on in it: Drain waits for them. Routes of the same
 // name keep their limits' state and their counters; the counters of routes that t
@@ -111,10 +114,11 @@ func (l *Live) Inflight() int {
 }
 
 // Drain waits until no call is left; calls that come meanwhile are served, as long
-// as somebody accepts them. Upgraded connections are told to close at once: their
-// calls' contexts end with a cause of kind Draining. When ctx ends, every other
-// call is ended the same way, and Drain returns how many these were, after a moment for
-// their handlers to return.
+// as somebody accepts them. Event streams and upgraded connections are ended at once,
+// since it is unknown when they would end by themselves: a stream like one that is
+// complete, a WebSocket by a close frame. Those that are not over after farewell are cut.
+// When ctx ends every other call is: its context ends with a cause of kind Draining; and
+// Drain returns how many these were, after a moment for their handlers to return.
 //
 // A call is over when its handler is: what the server still buffers then is sent by
 // http.Server.Shutdown, which comes after.
@@ -125,8 +129,14 @@ func (l *Live) Drain(ctx context.Context) (cut int) {
 	tables := l.tables()
 	for _, t := range tables {
 		t.closing.Store(true)
-		t.each((*call).closeUpgraded)
+		t.each(func(c *call) { c.endStream() })
 	}
+	late := time.AfterFunc(farewell, func() {
+		for _, t := range tables {
+			t.each((*call).stopStream)
+		}
+	})
+	defer late.Stop()
 	for _, t := range tables {
 		_ = t.Drain(ctx) // its only error is ctx's
 	}
@@ -143,6 +153,9 @@ func (l *Live) Drain(ctx context.Context) (cut int) {
 	}
 	return cut
 }
+
+// farewell is how long streams and upgraded connections have to end after they were told.
+const farewell = 2 * time.Second
 
 // cutGrace is how long handlers have to return after their calls were ended.
 const cutGrace = 2 * time.Second
@@ -181,7 +194,7 @@ func (t *Table) Drain(ctx context.Context) error {
 // how many there were and does not wait for them.
 func (t *Table) Cut() (n int) {
 	t.each(func(c *call) {
-		if c.cut() {
+		if c.cut(drainError(c.route)) {
 			n++
 		}
 	})

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
 // response is the http.ResponseWriter that a mode is given. Besides, it is an
@@ -35,6 +37,7 @@ type response struct {
 	request  *http.Request
 	proxied  bool // it came by way of another proxy
 	untimed  bool
+	events   bool // an event stream
 }
 
 // Header gives the headers that WriteHeader will send.
@@ -49,6 +52,9 @@ func (w *response) WriteHeader(status int) {
 		w.head(status)
 	}
 	w.w.WriteHeader(status)
+	if w.events && status >= 200 {
+		w.call.streams()
+	}
 }
 
 func (w *response) head(status int) {
@@ -66,6 +72,14 @@ func (w *response) head(status int) {
 		h["Connection"] = closing // what follows is the rest of that body
 	}
 	w.call.head(status == http.StatusSwitchingProtocols || len(kind) > 0 && stream(kind[0]))
+	if len(kind) > 0 && eventStream(kind[0]) {
+		w.events = true // and the call is told when the head is written
+	}
+}
+
+func eventStream(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	return len(kind) >= len("text/event-stream") && strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
 }
 
 // closing is the value of Connection that makes a response the last.
@@ -235,6 +249,33 @@ func (w *response) Touch() { w.call.touch() }
 
 // SetError says why the call is answered with a failure, for the access line and the counters.
 func (w *response) SetError(err error) { w.call.fail(err) }
+
+// EndStream ends the call if it is an event stream or an upgraded connection, or as soon as
+// it becomes one, and reports whether it is: its process is leaving. It does not wait.
+func (w *response) EndStream() bool { return w.call.endStream() }
+
+// Cut ends the call, for the reason why. It does not wait.
+func (w *response) Cut(why error) { w.call.cut(failure.Of(why)) }
+
+// OnFarewell says how the connection that was taken over is ended as its protocol
+// provides. f must not wait, and may be called more than once.
+func (w *response) OnFarewell(f func()) {
+	w.call.mu.Lock()
+	defer w.call.mu.Unlock()
+	w.call.farewell = f
+}
+
+// SetWriteDeadline is the server's own, but for a stream that was ended: what remains of
+// it is still to be written.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.call.mu.Lock()
+	whole := w.call.whole
+	w.call.mu.Unlock()
+	if whole {
+		return nil
+	}
+	return http.NewResponseController(w.w).SetWriteDeadline(t)
+}
 
 // Untimed says that the response does not bear X-Duration-Seconds, though the route's do.
 func (w *response) Untimed() { w.untimed = true }

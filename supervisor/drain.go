@@ -25,10 +25,13 @@ func (i *Instance) drain(bound time.Duration) {
 		return
 	}
 	if !i.recipe.overlap {
-		i.seats.endStreams()
+		if n := i.seats.endStreams(); n > 0 {
+			i.countCut(n, "streams ended", "no other instance can start before this one has ended, since both have the same address")
+		}
 	}
 	t := time.NewTimer(bound)
 	defer t.Stop()
+	hurried := false
 	select {
 	case <-unused:
 		return
@@ -36,27 +39,43 @@ func (i *Instance) drain(bound time.Duration) {
 		return
 	case <-t.C:
 	case <-i.slot.cut:
+		hurried = true
 	case <-p.sup.hurry:
+		hurried = true
 	}
-	i.seats.endStreams()
-	who := i.seats.String()
+	why := fmt.Sprintf("its calls may go on for stop.drain (%v), which is over", bound)
+	if hurried {
+		why = "the stop was not to wait any longer"
+	}
 	p.mu.Lock()
 	n := i.calls
-	p.cut += n
 	p.mu.Unlock()
 	if n == 0 {
 		return
 	}
-	p.log.LogAttrs(context.Background(), slog.LevelWarn, "calls cut", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.Int("calls", n),
-		slog.String("which", who), slog.String("why", fmt.Sprintf("they went on for longer than stop.drain (%v) after the instance was asked to end, or the stop was hurried", bound)))
-	i.seats.cutAll(&failure.Error{Kind: failure.Draining, Route: p.name, State: string(Stopping), RetryAfter: time.Second,
-		Detail: fmt.Sprintf("the process that had the call is being stopped, and the call was not over within stop.drain (%v)", bound)})
+	i.countCut(n, "calls cut", why)
+	i.seats.endStreams()
+	end := &failure.Error{Kind: failure.Draining, Route: p.name, State: string(Stopping), RetryAfter: time.Second,
+		Detail: "the call was cut, since its process is being stopped: " + why}
+	i.seats.cutCalls(end)
 	t.Reset(farewell)
 	select {
 	case <-unused:
+		return
 	case <-i.child.Done():
+		return
 	case <-t.C:
 	}
+	i.seats.cutAll(end)
+}
+
+// countCut counts n calls that are ended before their time, and logs which and why.
+func (i *Instance) countCut(n int, event, why string) {
+	i.p.mu.Lock()
+	i.p.cut += n
+	i.p.mu.Unlock()
+	i.p.log.LogAttrs(context.Background(), slog.LevelWarn, event, slog.Int("instance", i.number), slog.Int("pid", i.child.PID()),
+		slog.Int("calls", n), slog.String("which", i.seats.String()), slog.String("why", why))
 }
 
 // untilUnused returns a channel that is closed when no call uses the instance, or nil when

@@ -147,6 +147,10 @@ func (s *slot) begin() (*Instance, error) {
 		if err != nil {
 			return nil, err
 		}
+		if r.several && r.Upstream.PortFrom == schema.PortFixed { // the host tells instances apart
+			i.port = port
+			break
+		}
 		waits := func() { s.waitsFor(fmt.Sprintf("port %d, which another instance has", port), false) }
 		if !p.sup.ports.claim(port, s.leave, waits) {
 			return nil, nil

@@ -10,8 +10,9 @@ import (
 // methods may be called at any time between Enter and Leave and must not wait.
 type Guest interface {
 	// EndStream ends an event stream or an upgraded connection in the way that its
-	// protocol provides, now or as soon as the call becomes one. Other calls go on.
-	EndStream()
+	// protocol provides, now or as soon as the call becomes one. It reports whether the
+	// call is one; others go on.
+	EndStream() bool
 	// Cut ends the call, for the reason why.
 	Cut(why error)
 	// String says which call it is, for an operator.
@@ -24,6 +25,7 @@ type Seat struct {
 	Guest      Guest
 	prev, next *Seat
 	taken      bool
+	stream     bool // and was ended as one
 }
 
 // seats are the guests of one instance, in the order in which they came.
@@ -39,7 +41,7 @@ type seats struct {
 func (i *Instance) Enter(s *Seat) {
 	l := &i.seats
 	l.mu.Lock()
-	s.taken, s.prev, s.next = true, l.last, nil
+	s.taken, s.stream, s.prev, s.next = true, false, l.last, nil
 	if l.last != nil {
 		l.last.next = s
 	} else {
@@ -76,23 +78,34 @@ func (i *Instance) Leave(s *Seat) {
 	s.taken, s.prev, s.next = false, nil, nil
 }
 
-// endStreams ends the streams among the guests, and those to come.
-func (l *seats) endStreams() {
+// endStreams ends the streams among the guests, and those to come. It returns how many
+// there were.
+func (l *seats) endStreams() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ending = true
 	for s := l.first; s != nil; s = s.next {
-		s.Guest.EndStream()
+		if s.stream = s.Guest.EndStream(); s.stream {
+			n++
+		}
 	}
+	return n
 }
 
+// cutCalls ends all guests but the streams that endStreams has ended, and those to come.
+func (l *seats) cutCalls(why error) { l.end(why, func(s *Seat) bool { return !s.stream }) }
+
 // cutAll ends all guests, and those to come.
-func (l *seats) cutAll(why error) {
+func (l *seats) cutAll(why error) { l.end(why, func(*Seat) bool { return true }) }
+
+func (l *seats) end(why error, which func(*Seat) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = why
 	for s := l.first; s != nil; s = s.next {
-		s.Guest.Cut(why)
+		if which(s) {
+			s.Guest.Cut(why)
+		}
 	}
 }
 

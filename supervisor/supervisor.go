@@ -87,11 +87,34 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	cut, cancel := context.WithCancel(context.Background())
 	cancel()
+	said := time.AfterFunc(sayAfter, func() { s.sayWaiting(all) })
 	s.halt(cut, all, nil)
+	said.Stop()
 	sweepAll(s.marks)
 	stop()
 	reaper.Wait()
 	return nil
+}
+
+// sayAfter is how long a stop takes before it says what it waits for.
+const sayAfter = time.Second
+
+// sayWaiting logs which processes have not ended.
+func (s *Supervisor) sayWaiting(ps []*Process) {
+	var names []string
+	for _, p := range ps {
+		select {
+		case <-p.gone:
+		default:
+			p.mu.Lock()
+			stop := p.recipe.Process.Stop
+			p.mu.Unlock()
+			names = append(names, fmt.Sprintf("%s (SIG%s, then SIGKILL after %v)", p.name, stop.Signal, stop.Grace.D()))
+		}
+	}
+	if len(names) > 0 {
+		s.log.Info("waiting for processes to end", "which", strings.Join(names, ", "), "next", "Ctrl-C or another signal kills them")
+	}
 }
 
 // Hurry ends the waiting of all stops, under way and to come: for calls in flight, and

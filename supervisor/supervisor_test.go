@@ -43,6 +43,8 @@ type stack struct {
 	log   *buffer
 	ended chan Exit
 	stop  func()
+
+	reloading sync.Mutex
 }
 
 // newStack runs a supervisor until the end of the test.

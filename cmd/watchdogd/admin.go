@@ -234,7 +234,8 @@ type info struct {
 func (d *daemon) steer(do func(context.Context, string) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("name")
-		if d.supervisor.Process(name) == nil {
+		p := d.supervisor.Process(name)
+		if p == nil {
 			refuse(w, http.StatusNotFound, d.unknown(name))
 			return
 		}
@@ -243,7 +244,7 @@ func (d *daemon) steer(do func(context.Context, string) error) http.HandlerFunc 
 		case err != nil:
 			refuse(w, http.StatusConflict, err)
 		default:
-			reply(w, d.supervisor.Process(name).Status())
+			reply(w, p.Status()) // also when a reload has removed it meanwhile
 		}
 	}
 }
@@ -251,7 +252,7 @@ func (d *daemon) steer(do func(context.Context, string) error) http.HandlerFunc 
 // unknown says why name cannot be steered, and what can.
 func (d *daemon) unknown(name string) error {
 	var names []string
-	for _, s := range d.supervisor.Status() {
+	for _, s := range d.supervisor.Standing() {
 		names = append(names, s.Name)
 	}
 	for i := range d.current.config().Routes {

@@ -32,14 +32,20 @@ func (d *daemon) apply(cfg *schema.Config) error {
 		closeAll(closers)
 		return err
 	}
-	retire, err := next.Commit(nil)
+	old := d.live.Table()
+	retire, err := next.Commit(func(name string) int {
+		if old == nil {
+			return 0
+		}
+		return old.Calls(name)
+	})
 	if err != nil { // watchdogd is stopping
 		closeAll(closers)
 		listeners.abandon()
 		return err
 	}
 
-	old := d.live.Swap(routes.NewTable(entries, routes.Options{
+	d.live.Swap(routes.NewTable(entries, routes.Options{
 		Log:     d.log,
 		Access:  d.book.access(cfg),
 		Metrics: d.metrics,
@@ -78,18 +84,26 @@ func (d *daemon) prepare(cfg *schema.Config) (*supervisor.Next, []routes.Entry, 
 	return next, entries, closers, nil
 }
 
-// leave lets the calls of a former table end, then closes its handlers and stops the
-// processes that nothing names any more. The drain of the whole ends its wait too.
+// leave stops the processes that nothing names any more, and closes the handlers of a
+// former table when its calls are over. It returns when both is done, or watchdogd ends.
 func (d *daemon) leave(old *routes.Table, handlers []io.Closer, retire func(context.Context)) {
-	ctx := context.Background()
-	_ = old.Drain(ctx) // without an end of ctx there is no error
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stop := context.AfterFunc(d.ending, cancel)
+	defer stop()
+	var retired sync.WaitGroup
+	defer retired.Wait()
+	retired.Go(func() {
+		defer telemetry.LastWords(d.log)
+		retire(ctx)
+	})
+	_ = old.Drain(ctx) // those who do not end now end with watchdogd
 	closeAll(handlers)
 	for _, h := range handlers {
 		if p, ok := h.(printer); ok {
 			d.supervisor.Detach(p.Output())
 		}
 	}
-	retire(ctx)
 }
 
 // specs are the long-lived processes of cfg: its services, and the routes whose mode

@@ -21,6 +21,9 @@ import (
 // that never sent a request.
 const lastWrites = 250 * time.Millisecond
 
+// sayAfter is how long a stop takes before it says what it waits for.
+const sayAfter = time.Second
+
 // front is the main listeners and the server behind them.
 type front struct {
 	d           *daemon
@@ -176,7 +179,6 @@ func (f *front) Run(ctx context.Context) error {
 	f.d.unlock()
 	f.drain(f.d.current.config().Server.Drain)
 	f.serving.Wait()
-	f.d.leaving.Wait()
 	return err
 }
 
@@ -199,7 +201,13 @@ func (f *front) drain(cfg schema.Drain) {
 	ctx, cancel := context.WithTimeout(f.hurry, cfg.Timeout.D())
 	defer cancel()
 	f.d.log.Info("draining", "calls", f.d.live.Inflight(), "timeout", cfg.Timeout.D().String())
+	told := time.AfterFunc(sayAfter, func() {
+		if waits := f.d.live.Waits(); waits != "" {
+			f.d.log.Info("waiting for calls", "which", waits, "timeout", cfg.Timeout.D().String(), "next", "Ctrl-C or another signal cuts them off")
+		}
+	})
 	f.cut = f.d.live.Drain(ctx)
+	told.Stop()
 
 	last, stop := context.WithTimeout(context.Background(), lastWrites)
 	defer stop()

@@ -25,7 +25,7 @@ func (d *daemon) ready(name string) error {
 		return err
 	}
 	if name == "" {
-		for _, s := range d.supervisor.Status() {
+		for _, s := range d.supervisor.Standing() {
 			if !asMeant(s) {
 				return notReady(s)
 			}
@@ -33,7 +33,7 @@ func (d *daemon) ready(name string) error {
 		return nil
 	}
 	if p := d.supervisor.Process(name); p != nil {
-		if s := p.Status(); s.State != supervisor.Ready && s.State != supervisor.Idle {
+		if s := p.Standing(); s.State != supervisor.Ready && s.State != supervisor.Idle {
 			return notReady(s)
 		}
 		return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -17,7 +18,7 @@ var states = []supervisor.State{
 
 // writeProcesses writes the metrics of the processes.
 func (d *daemon) writeProcesses(w io.Writer) {
-	all := d.supervisor.Status()
+	all := slices.DeleteFunc(d.supervisor.Status(), func(s supervisor.Status) bool { return s.Removed }) // its name may be another's
 	if len(all) == 0 {
 		return
 	}
@@ -37,6 +38,9 @@ func (d *daemon) writeProcesses(w io.Writer) {
 	}
 	family("watchdogd_process_restarts_total", "counter", "how often it was started again after an end that nobody asked for", func(s supervisor.Status, sample func(string, float64)) {
 		sample("", float64(s.Restarts))
+	})
+	family("watchdogd_calls_cut_total", "counter", "calls that were cut at the end of stop.drain", func(s supervisor.Status, sample func(string, float64)) {
+		sample("", float64(s.Cut))
 	})
 	family("watchdogd_process_state", "gauge", "1 for the state that it is in", func(s supervisor.Status, sample func(string, float64)) {
 		for _, state := range states {

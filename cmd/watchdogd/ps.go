@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -66,7 +67,7 @@ func writeTable(w io.Writer, list []supervisor.Status) error {
 			s.Name, or(string(s.Mode), string(s.Kind)), stateText(s), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(rss, "-"), or(cpu, "-"), or(why(s), "-"))
 		if len(s.Instances) > 1 {
 			for _, i := range s.Instances {
-				fmt.Fprintf(t, "  %d\t\t%s\t%d\t%s\t%s\t\t%d\t%s\t%s\t\n", i.Number, i.State, i.PID, or(number(i.Port), "-"), span(i.Uptime), i.Inflight, size(i.RSS), seconds(i.CPUSeconds))
+				fmt.Fprintf(t, "  %d\t\t%s\t%s\t%s\t%s\t\t%d\t%s\t%s\t%s\n", i.Number, i.State, or(number(i.PID), "-"), or(number(i.Port), "-"), span(i.Uptime), i.Inflight, size(i.RSS), seconds(i.CPUSeconds), or(i.Reason, "-"))
 			}
 		}
 	}
@@ -131,9 +132,16 @@ func stateText(s supervisor.Status) string {
 	return fmt.Sprintf("%s (%s)", s.State, wait)
 }
 
-// list is every route and service of the file, those without a process too.
+// list is every route and service of the file, those without a process too, and then
+// those that a reload removed and that are not over yet.
 func (d *daemon) list() []supervisor.Status {
 	all := d.supervisor.Status()
+	kept := slices.IndexFunc(all, func(s supervisor.Status) bool { return s.Removed })
+	if kept < 0 {
+		kept = len(all)
+	}
+	former := slices.Clone(all[kept:])
+	all = all[:kept]
 	for i := range d.current.config().Routes {
 		r := &d.current.config().Routes[i]
 		if d.supervisor.Process(r.Name) == nil {
@@ -143,5 +151,13 @@ func (d *daemon) list() []supervisor.Status {
 			})
 		}
 	}
-	return all
+	for _, f := range d.live.Former() {
+		if !slices.ContainsFunc(former, func(s supervisor.Status) bool { return s.Name == f.Name }) {
+			former = append(former, supervisor.Status{
+				Name: f.Name, Kind: supervisor.Route, State: supervisor.Stopping, Removed: true, Inflight: f.Calls,
+				Reason: "removed from the configuration, and still has calls", Instances: []supervisor.InstanceStatus{},
+			})
+		}
+	}
+	return append(all, former...)
 }

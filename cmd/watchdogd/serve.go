@@ -101,6 +101,9 @@ func serve(parent context.Context, from *source) error {
 		Ready: d.ready,
 	}}
 
+	ending, end := context.WithCancel(context.Background())
+	defer end()
+	d.ending = ending
 	caught := &signals{log: log, stop: askStop, reload: d.askReload, hurry: func() {
 		askHurry()
 		d.supervisor.Hurry()
@@ -153,6 +156,8 @@ func serve(parent context.Context, from *source) error {
 	add("log", book.Run)
 
 	err = group.Run()
+	end()
+	d.leaving.Wait()
 	log.Info("stopped", "cut", d.front.cut)
 	return d.status(err, stop)
 }
@@ -169,10 +174,11 @@ type daemon struct {
 	reloads    chan reloadRequest // to the one goroutine that applies; with room for one that nobody waits for
 
 	current  applied
-	leaving  sync.WaitGroup // former tables that still have calls
-	draining atomic.Bool    // readiness is off
-	told     bool           // whose end is ours is in the log; of untilAsked
-	health   schema.Health  // of the first configuration, whose lock file it is to the end
+	leaving  sync.WaitGroup  // former tables that still have calls
+	ending   context.Context // ends when former tables are not waited for any more
+	draining atomic.Bool     // readiness is off
+	told     bool            // whose end is ours is in the log; of untilAsked
+	health   schema.Health   // of the first configuration, whose lock file it is to the end
 }
 
 // serves reports whether name is the only route, without which nothing is served.

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// streamer serves, in Python, an endless event stream at /events and a WebSocket at /ws
+// that says "tick" and answers a close frame.
+const streamer = `
+import os, time, threading, hashlib, base64
+from http.server import ThreadingHTTPServer, BaseHTTPRequestHandler
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def log_message(self, *args): pass
+    def do_GET(self):
+        if self.path == '/events':
+            self.send_response(200)
+            self.send_header('Content-Type', 'text/event-stream')
+            self.send_header('Transfer-Encoding', 'chunked')
+            self.end_headers()
+            while True:
+                self.wfile.write(b'c\\r\\ndata: tick\\n\\n\\r\\n')
+                time.sleep(0.05)
+        accept = base64.b64encode(hashlib.sha1((self.headers['Sec-WebSocket-Key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').encode()).digest()).decode()
+        self.wfile.write(('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Accept: %s\\r\\n\\r\\n' % accept).encode())
+        def tick():
+            try:
+                while True:
+                    self.wfile.write(b'\\x81\\x04tick')
+                    time.sleep(0.05)
+            except OSError: pass
+        threading.Thread(target=tick, daemon=True).start()
+        head = self.rfile.read(2)
+        if len(head) == 2 and head[0] == 0x88:
+            print('closed by', self.rfile.read(6).hex(), flush=True)
+            self.wfile.write(b'\\x88\\x02\\x03\\xe9')
+        self.close_connection = True
+ThreadingHTTPServer.daemon_threads = True
+ThreadingHTTPServer.allow_reuse_address = True
+ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
+`
+
+// serveStreamer starts watchdogd with two routes of it, of which one has a fixed port.
+func serveStreamer(t *testing.T) *daemonUnderTest {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("needs python3:", err)
+	}
+	program := filepath.Join(t.TempDir(), "streamer.py")
+	if err := os.WriteFile(program, []byte(strings.ReplaceAll(streamer, `\\`, `\`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return serveFile(t, `
+server: {listen: "LISTEN"}
+defaults:
+  fprocess: [`+python+`, `+program+`]
+routes:
+  - {name: own, stop: {drain: 100ms}}
+  - {name: fixed, upstream: "`+freeAddress(t)+`"}
+`).waitListening()
+}
+
+// stream opens path, and gives what comes after the head, once something did.
+func (d *daemonUnderTest) stream(path, headers string) net.Conn {
+	d.t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(d.base, "http://"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n"); err != nil {
+		d.t.Fatal(err)
+	}
+	var got strings.Builder
+	for !strings.Contains(got.String(), "tick") {
+		one := make([]byte, 1)
+		if _, err := c.Read(one); err != nil {
+			d.t.Fatalf("reading %s: %v after %q", path, err, got.String())
+		}
+		got.Write(one)
+	}
+	return c
+}
+
+const webSocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+// wantEnds checks that an event stream and a WebSocket end as their protocols provide.
+func wantEnds(t *testing.T, events, socket net.Conn) {
+	t.Helper()
+	if rest, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(rest), "\r\n0\r\n\r\n") {
+		t.Errorf("got %.200q (%v) at the end of an event stream, want a last chunk", rest, err)
+	}
+	_, _ = socket.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 3, 0xe9})
+	if rest, err := io.ReadAll(socket); err != nil || !strings.HasSuffix(string(rest), "\x88\x02\x03\xe9") {
+		t.Errorf("got %.200q (%v) at the end of a WebSocket, want a close frame with 1001", rest, err)
+	}
+}
+
+func TestARestartEndsStreamsAndReturns(t *testing.T) {
+	d := serveStreamer(t)
+	for _, route := range []string{"own", "fixed"} {
+		events, socket := d.stream("/"+route+"/events", "Connection: close\r\n"), d.stream("/"+route+"/ws", webSocket)
+		if out, errOut, status := d.command("restart", route); status != 0 {
+			t.Fatalf("restart %s: status %d %s%s", route, status, out, errOut)
+		}
+		wantEnds(t, events, socket)
+		again := d.stream("/"+route+"/events", "")
+		again.Close()
+	}
+	d.waitLog(`closed by `)
+	if _, body := d.get("/_/health"); body == "" {
+		t.Error("got no answer of /_/health, want one")
+	}
+}
+
+func TestTermEndsStreamsAtOnceWithStatus0(t *testing.T) {
+	d := serveStreamer(t)
+	events, socket := d.stream("/own/events", "Connection: close\r\n"), d.stream("/fixed/ws", webSocket)
+	d.signal(syscall.SIGTERM)
+	wantEnds(t, events, socket)
+	if status := d.wait(); status != 0 {
+		t.Errorf("got status %d, want 0", status)
+	}
+}
+
+func TestARouteThatAReloadRemovedIsListedUntilItsLastCallIsOver(t *testing.T) {
+	d := serveStreamer(t)
+	_ = d.stream("/fixed/ws", webSocket)
+	events := d.stream("/own/events", "Connection: close\r\n")
+	text, err := os.ReadFile(d.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, _, _ := strings.Cut(string(text), "  - {name: own")
+	_, fixed, _ := strings.Cut(string(text), "drain: 100ms}}\n")
+	if err := os.WriteFile(d.file, []byte(kept+fixed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errOut, status := d.command("reload"); status != 0 {
+		t.Fatalf("reload: status %d %s%s", status, out, errOut)
+	}
+	if rest, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(rest), "0\r\n\r\n") {
+		t.Errorf("got %.200q (%v) at the end of the removed route's stream, want a last chunk", rest, err)
+	}
+	poll(t, "the end of own in ps", func() bool {
+		out, _, _ := d.command("ps", "--json")
+		var list []struct{ Name string }
+		return json.Unmarshal([]byte(out), &list) == nil && len(list) == 1 && list[0].Name == "fixed"
+	})
+}

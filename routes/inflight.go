@@ -1,0 +1,82 @@
+package routes
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Calls is how many calls of t the route called name has, or may have: those on their way
+// to any route count too.
+func (t *Table) Calls(name string) (n int) {
+	all := 0
+	for _, rt := range t.routes {
+		own := 0
+		rt.place.each(func(c *call) {
+			if c.table == t {
+				own++
+			}
+		})
+		all += own
+		if rt.name == name {
+			n = own
+		}
+	}
+	return n + max(t.Inflight()-all, 0)
+}
+
+// Former is a route that is not in the current table any more and still has calls.
+type Former struct {
+	Name  string
+	Calls int
+}
+
+// Former gives the routes that were removed and still have calls.
+func (l *Live) Former() (all []Former) {
+	current := l.table.Load()
+	if current == nil {
+		return nil
+	}
+	kept := make(map[string]bool, len(current.routes))
+	for _, rt := range current.routes {
+		kept[rt.name] = true
+	}
+	for _, t := range l.tables() {
+		for _, rt := range t.routes {
+			n := 0
+			rt.place.each(func(c *call) {
+				if c.table == t {
+					n++
+				}
+			})
+			if n > 0 && !kept[rt.name] {
+				all = append(all, Former{rt.name, n})
+			}
+		}
+	}
+	return all
+}
+
+// mostNamed is how many calls are named one by one.
+const mostNamed = 3
+
+// Waits names the calls in flight for an operator; empty when there are none.
+func (l *Live) Waits() string {
+	var names []string
+	n := 0
+	for _, t := range l.tables() {
+		for _, rt := range t.routes {
+			rt.place.each(func(c *call) {
+				if c.table != t {
+					return
+				}
+				if n++; n <= mostNamed {
+					names = append(names, c.line.String()+" (route "+rt.name+")")
+				}
+			})
+		}
+	}
+	if n > mostNamed {
+		names = append(names, fmt.Sprintf("%d more", n-mostNamed))
+	}
+	return strings.Join(names, ", ")
+}
