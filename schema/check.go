@@ -20,7 +20,7 @@ import (
 func (l *loader) check(c *Config) {
 	top := item{from: l.sources[0], node: l.top}
 	if len(c.Routes) == 0 && len(c.Services) == 0 && !l.incomplete {
-		l.note(top.from, top.node.Line, top.node.Column, "", "there is nothing to do: there is neither a route nor a service", "a route is at least - name: and fprocess:, under routes:")
+		l.note(top.from, top.node.Line, top.node.Column, "", "there are no routes and no services", "add a route under routes:, with at least - name: and fprocess:")
 	}
 	l.checkServer(c, top)
 	l.checkNotBuilt(top)
@@ -166,9 +166,9 @@ func (l *loader) checkNotBuilt(top item) {
 			switch {
 			case k == nil || isNull(v):
 			case byValue && v.Value == value:
-				l.wrong(place{it: it, node: v, keys: keys}, phrase.Quote(value)+" is not built yet", "remove it; a later version will know it")
+				l.wrong(place{it: it, node: v, keys: keys}, phrase.Quote(value)+" is not supported yet", "remove it; a later version will support it")
 			case !byValue && (path == "gateway" || v.Kind != yaml.MappingNode || len(v.Content) > 0):
-				l.wrong(place{it: it, node: k, keys: keys}, "not built yet", "remove it; a later version will know it")
+				l.wrong(place{it: it, node: k, keys: keys}, "is not supported yet", "remove it; a later version will support it")
 			}
 		}
 	}
@@ -186,7 +186,7 @@ func (l *loader) checkNames(c *Config) {
 			return
 		}
 		if other, taken := first[name]; taken {
-			l.wrong(l.at(it, "name"), fmt.Sprintf("%s is the name of the %s on %s already", phrase.Quote(name), other.kind, where(other.it, it)), "names are unique among routes and services")
+			l.wrong(l.at(it, "name"), fmt.Sprintf("%s is already the name of the %s on %s", phrase.Quote(name), other.kind, where(other.it, it)), "names must be unique among routes and services")
 			return
 		}
 		first[name] = named{it, kind}
@@ -235,9 +235,9 @@ func invalid(err error, v reflect.Value) mistake {
 	case "max":
 		return mistake{message: fmt.Sprintf("must be %s or less, not %s", limit(f.Param(), v), value)}
 	case "name":
-		m := mistake{message: fmt.Sprintf("must be of the characters a-z, 0-9 and -, at most %d and not - first; not %s", maxName, phrase.Quote(value))}
+		m := mistake{message: fmt.Sprintf("must be 1 to %d characters from a-z, 0-9 and -, not starting with -; got %s", maxName, phrase.Quote(value))}
 		if s := NameOf(value); s != "watchdogd" {
-			m.hint = "for example " + s
+			m.hint = "write " + s
 		}
 		return m
 	}

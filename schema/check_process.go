@@ -17,13 +17,13 @@ import (
 
 func (l *loader) checkService(s *Service, it item) {
 	if s.Name == "" && !l.at(it, "name").written {
-		l.missing(it, ": every service has a name", "", "name")
+		l.missing(it, ": every service needs a name", "", "name")
 	}
 	if !l.inherits(it, "fprocess") {
-		l.missing(it, ": a service is a command", "", "fprocess")
+		l.missing(it, ": a service needs a command", "", "fprocess")
 	}
 	if s.Replicas.Min != s.Replicas.Max {
-		l.wrong(l.at(it, "replicas"), "must be one number for a service, which has no calls to be scaled by", fmt.Sprintf("write replicas: %d", max(1, s.Replicas.Min)))
+		l.wrong(l.at(it, "replicas"), "must be one number: a service gets no requests to be scaled by", fmt.Sprintf("write replicas: %d", max(1, s.Replicas.Min)))
 	}
 	l.checkProcess(&s.Process, it, serviceUse)
 }
@@ -38,7 +38,7 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		if strings.Contains(name, "=") {
-			l.wrong(l.at(it, "env", name), phrase.Quote(name)+" is no name of a variable: it holds a =", "")
+			l.wrong(l.at(it, "env", name), phrase.Quote(name)+" is not a valid variable name: it contains =", "")
 		}
 	}
 	files := l.at(it, "env_file")
@@ -63,7 +63,7 @@ func (l *loader) checkProcess(p *Process, it item, is use) {
 			if k, _ := l.lookup(l.at(it, "rlimits").node, name, 0); k != nil {
 				at.node = k // the name is the mistake
 			}
-			m := mistake{message: "there is no limit " + phrase.Quote(name), hint: "there are " + strings.Join(limits, ", ")}
+			m := mistake{message: "unknown limit " + phrase.Quote(name), hint: "the limits are " + strings.Join(limits, ", ")}
 			if near := phrase.Nearest(name, limits); near != "" {
 				m.hint = "did you mean " + near + "?"
 			}
@@ -89,7 +89,7 @@ func (l *loader) checkSupervision(p *Process, it item, is use) {
 		l.wrong(l.at(it, "restart", "min"), fmt.Sprintf("must not be longer than max, which is %s", p.Restart.Max), "")
 	}
 	if p.Restart.Max == 0 {
-		l.wrong(l.at(it, "restart", "max"), "must be longer than 0: a process that fails at once would be started again without a pause", "")
+		l.wrong(l.at(it, "restart", "max"), "must be longer than 0: a process that fails at once would be restarted without a pause", "")
 	}
 	if p.Restart.GiveUp.Within == 0 {
 		l.wrong(l.at(it, "restart", "give_up", "within"), "must be longer than 0", "")
@@ -99,7 +99,7 @@ func (l *loader) checkSupervision(p *Process, it item, is use) {
 	watch := l.at(it, "watch")
 	for i, w := range p.Watch {
 		if !validPattern(w) {
-			l.wrong(l.element(watch, i), "this is no pattern of files", patternHint)
+			l.wrong(l.element(watch, i), "not a valid file pattern", patternHint)
 		}
 	}
 }
@@ -119,17 +119,17 @@ func validPattern(s string) bool {
 	return true
 }
 
-const patternHint = "* is any name, ** any folders, ? any character, [a-z] one of several, {a,b} either"
+const patternHint = "* matches any name, ** any folders, ? one character, [a-z] one of a range, {a,b} either"
 
 // checkNoPort refuses ${PORT} where no port is chosen.
 func (l *loader) checkNoPort(p *Process, it item, is use) {
 	why := "a service has no port of its own"
 	if is&inService == 0 {
-		why = "only a server, in mode http, has a port"
+		why = "only routes in mode http have a port"
 	}
 	refuse := func(t Text, keys ...string) {
 		if t.uses("PORT") {
-			l.wrong(l.at(it, keys...), "there is no ${PORT}: "+why, "write the number; or a variable of the environment by another name")
+			l.wrong(l.at(it, keys...), "${PORT} is not available: "+why, "write the number, or use an environment variable with another name")
 		}
 	}
 	command := func(c Command, keys ...string) {
@@ -144,7 +144,7 @@ func (l *loader) checkNoPort(p *Process, it item, is use) {
 	}
 	for key, probe := range map[string]*Probe{"ready": &p.Ready, "live": &p.Live} {
 		if probe.TCP == "${PORT}" {
-			l.wrong(l.at(it, key), "there is no port to try: "+why, "write {tcp: host:port}")
+			l.wrong(l.at(it, key), "there is no port to connect to: "+why, "write {tcp: host:port}")
 			continue
 		}
 		refuse(probe.TCP, key, "tcp")
@@ -173,10 +173,10 @@ func (l *loader) checkProbe(p *Probe, it item, key string, is use) {
 		}
 	}
 	if len(asked) > 1 {
-		l.wrong(at, fmt.Sprintf("asks %s at once", strings.Join(asked, " and ")), "keep one of them")
+		l.wrong(at, fmt.Sprintf("has %s; only one is allowed", strings.Join(asked, " and ")), "keep one of them")
 	}
 	if len(asked) == 0 && at.it.node == it.node && l.fine(at) {
-		l.wrong(at, "asks nothing: tcp, http, exec or log is missing", "")
+		l.wrong(at, "needs tcp, http, exec or log", "")
 	}
 	vars := Vars{Port: 1, Name: "name"}
 	if p.TCP != "" && p.TCP != "${PORT}" {
@@ -193,11 +193,11 @@ func (l *loader) checkProbe(p *Probe, it item, key string, is use) {
 	if p.Log != "" {
 		at := l.at(it, key, "log")
 		if key == "live" {
-			l.wrong(at, "a line of output cannot tell whether a process is still alive", "use tcp, http or exec")
+			l.wrong(at, "a line of output does not show that a process is still alive", "use tcp, http or exec")
 		} else if len(p.Log) > maxPattern {
 			l.wrong(at, fmt.Sprintf("the regular expression is longer than %d KiB", maxPattern>>10), "")
 		} else if _, err := regexp.Compile(p.Log.Expand(vars)); err != nil {
-			l.wrong(at, "is no regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "), "the syntax is that of RE2")
+			l.wrong(at, "is not a valid regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "), "the syntax is RE2")
 		}
 	}
 	if p.Timeout == 0 {
@@ -212,10 +212,10 @@ func (l *loader) checkProbeURL(s string, at place, is use) {
 	u, err := url.Parse(s)
 	switch {
 	case strings.HasPrefix(s, "/") && is&inListens == 0:
-		l.wrong(at, "must be a whole URL: only mode http has a server of its own to ask", "write it as in http://127.0.0.1:9000/healthz")
+		l.wrong(at, "must be a full URL: only routes in mode http have an upstream", "for example http://127.0.0.1:9000/healthz")
 	case err != nil || strings.ContainsAny(s, " \t\r\n"),
 		!strings.HasPrefix(s, "/") && (u.Scheme != "http" && u.Scheme != "https" || u.Host == ""):
-		l.wrong(at, fmt.Sprintf("must be a path such as /healthz, or a whole URL, not %s", phrase.Quote(s)), "")
+		l.wrong(at, fmt.Sprintf("must be a path such as /healthz, or a full URL, not %s", phrase.Quote(s)), "")
 	}
 }
 
@@ -277,13 +277,13 @@ func (g *dependencies) known(d *dependent, need string) {
 		if near := phrase.Nearest(need, names); near != "" {
 			hint = "did you mean " + near + "?"
 		} else if len(names) > 0 && len(names) <= 10 {
-			hint = "there are " + strings.Join(names, ", ")
+			hint = "the names are " + strings.Join(names, ", ")
 		}
-		g.wrong(g.dependency(d.it, need), fmt.Sprintf("there is no route or service %s", phrase.Quote(need)), hint)
+		g.wrong(g.dependency(d.it, need), fmt.Sprintf("no route or service is named %s", phrase.Quote(need)), hint)
 	case !other.supervised && g.fine(g.at(other.it, "mode")) && g.fine(g.at(other.it, "fprocess")):
-		g.wrong(g.dependency(d.it, need), phrase.Quote(need)+" has no process of its own that could be waited for", "depend on services, and on routes of mode http or afterburn")
+		g.wrong(g.dependency(d.it, need), phrase.Quote(need)+" keeps no process running, so it cannot be waited for", "only services and routes in mode http or afterburn can be waited for")
 	case d.needs[need] == "completed" && other.restart == "always":
-		g.wrong(g.dependency(d.it, need), phrase.Quote(need)+" never completes: it is started again whenever it ends", fmt.Sprintf("write restart: never or on-failure for %s", need))
+		g.wrong(g.dependency(d.it, need), phrase.Quote(need)+" never completes: it is restarted whenever it exits", fmt.Sprintf("set restart: never or restart: on-failure for %s", need))
 	}
 }
 
@@ -336,7 +336,7 @@ func (g *dependencies) cycle(it item, names []string) {
 	if len(names) > 12 {
 		names = append(append(slices.Clone(names[:6]), "..."), names[len(names)-5:]...)
 	}
-	g.wrong(at, "these depend on each other in a circle: "+strings.Join(names, " -> "), "none of them could start first: remove one of the steps")
+	g.wrong(at, "circular dependency: "+strings.Join(names, " -> "), "none of them could start first; remove one of these dependencies")
 }
 
 // dependency is the place where an item says that it depends on name.

@@ -18,7 +18,7 @@ import (
 
 func (l *loader) checkRoute(r *Route, it item, compat Compat) {
 	if r.Name == "" && !l.at(it, "name").written {
-		l.missing(it, ": every route has a name", "", "name")
+		l.missing(it, ": every route needs a name", "", "name")
 	}
 	l.checkMatching(r, it)
 	l.checkAuth(r, it)
@@ -42,9 +42,9 @@ func (l *loader) checkMatching(r *Route, it item) {
 		r.Host = strings.ToLower(r.Host)
 		name := strings.TrimPrefix(r.Host, "*.")
 		if err := checkHost(name); err != nil {
-			hint := "write a name, as in api.example.org, or *.example.org for all names beneath one"
+			hint := "write a host name such as api.example.org, or *.example.org for all its subdomains"
 			if strings.Contains(name, ":") {
-				hint = "write it without a port: the port is the listener's"
+				hint = "leave out the port, which server.listen sets"
 			}
 			l.wrong(l.at(it, "host"), err.Error(), hint)
 		}
@@ -54,11 +54,11 @@ func (l *loader) checkMatching(r *Route, it item) {
 	for i, m := range r.Methods {
 		switch at := l.element(methods, i); {
 		case !httpguts.ValidHeaderFieldName(m):
-			l.wrong(at, phrase.Quote(m)+" is no method", "")
+			l.wrong(at, phrase.Quote(m)+" is not a valid method", "")
 		case strings.ToUpper(m) != m:
-			l.wrong(at, phrase.Quote(m)+" is no method: they are written in capitals", "write "+strings.ToUpper(m))
+			l.wrong(at, phrase.Quote(m)+" is not a valid method: methods are written in capitals", "write "+strings.ToUpper(m))
 		case seen[m]:
-			l.wrong(at, m+" stands in the list already", "")
+			l.wrong(at, m+" is listed twice", "")
 		}
 		seen[m] = true
 	}
@@ -75,11 +75,11 @@ func (l *loader) checkHeaders(headers map[string]string, it item) map[string]str
 		key := http.CanonicalHeaderKey(name)
 		switch _, twice := canonical[key]; {
 		case !httpguts.ValidHeaderFieldName(name):
-			l.wrong(at, phrase.Quote(name)+" is no name of a header", "")
+			l.wrong(at, phrase.Quote(name)+" is not a valid header name", "")
 		case twice:
-			l.wrong(at, key+" is written twice: capitals make no difference in the names of headers", "")
+			l.wrong(at, key+" is set twice: header names are not case-sensitive", "")
 		case !httpguts.ValidHeaderFieldValue(headers[name]):
-			l.wrong(at, "this value cannot stand in a header", "")
+			l.wrong(at, "not a valid header value", "")
 		}
 		canonical[key] = headers[name]
 	}
@@ -89,29 +89,29 @@ func (l *loader) checkHeaders(headers map[string]string, it item) map[string]str
 // checkPath checks the prefix of a route, or the base path of an upstream.
 func checkPath(path string, prefix bool) error {
 	if !strings.HasPrefix(path, "/") {
-		return fmt.Errorf("must begin with /, as in %s", phrase.Quote("/"+path))
+		return fmt.Errorf("must start with /, for example %s", phrase.Quote("/"+path))
 	}
 	if prefix && (path == "/_" || strings.HasPrefix(path, "/_/")) {
-		return errors.New("the paths under /_/ are watchdogd's own, as /_/health is")
+		return errors.New("paths under /_/ are reserved for watchdogd, such as /_/health")
 	}
 	for i := 0; i < len(path); i++ {
 		switch c := path[i]; {
 		case c == '?' || c == '#':
-			return fmt.Errorf("%s: a path ends before the %c", phrase.Quote(path), c)
+			return fmt.Errorf("%s: a path cannot contain %c", phrase.Quote(path), c)
 		case c == '*' && prefix:
-			return fmt.Errorf("%s: a path is a prefix already, and knows no *", phrase.Quote(path))
+			return fmt.Errorf("%s: a path cannot contain *; it already matches everything below it", phrase.Quote(path))
 		case c == '%':
 			if i+2 >= len(path) || !hexadecimal(path[i+1]) || !hexadecimal(path[i+2]) {
-				return fmt.Errorf("%s: two hexadecimal digits must follow the %%", phrase.Quote(path))
+				return fmt.Errorf("%s: %% must be followed by two hexadecimal digits", phrase.Quote(path))
 			}
 		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
-			return fmt.Errorf("a path is matched as it is sent, where this one is written %s", phrase.Quote((&url.URL{Path: path}).EscapedPath()))
+			return fmt.Errorf("paths are matched in the form in which they are sent: write %s", phrase.Quote((&url.URL{Path: path}).EscapedPath()))
 		}
 	}
 	if trimmed := strings.TrimSuffix(path, "/"); trimmed != "" {
 		for _, s := range strings.Split(trimmed, "/")[1:] {
 			if s == "" || s == "." || s == ".." {
-				return fmt.Errorf("%s holds %s between two slashes", phrase.Quote(path), map[string]string{"": "nothing", ".": ".", "..": ".."}[s])
+				return fmt.Errorf("%s contains %s", phrase.Quote(path), map[string]string{"": "an empty segment", ".": "the segment .", "..": "the segment .."}[s])
 			}
 		}
 	}
@@ -132,13 +132,13 @@ func (l *loader) checkMode(r *Route, it item, compat Compat) {
 	case !needs.Elsewhere:
 		l.missing(it, fmt.Sprintf(": mode %s needs a command", r.Mode), "", "fprocess")
 	case !l.inherits(it, "upstream"):
-		l.missing(it, ": mode http needs the command of a server, or the upstream of one that is run elsewhere", "a program that reads its input, writes its output and ends is mode: streaming or serializing", "fprocess")
+		l.missing(it, ": mode http needs the command that starts a server, or the upstream of one that runs elsewhere", "for a program that reads stdin, writes stdout and exits, use mode: streaming or serializing", "fprocess")
 	}
 	if needs.Listens && !r.Upstream.Empty() {
 		l.checkUpstream(r, it, process)
 	}
 	if r.Forks() && r.Request == "json" && r.Form != "" {
-		l.wrong(l.at(it, "form"), "with request: json the whole request is one JSON object already", "keep one of the two")
+		l.wrong(l.at(it, "form"), "has no use with request: json, which already passes the whole request as one JSON object", "keep one of the two")
 	}
 }
 
@@ -158,7 +158,7 @@ func (l *loader) checkRoot(r *Route, it item, missing bool) {
 	} else if err != nil {
 		l.wrong(at, fmt.Sprintf("cannot serve %s: %v", shown(at.it.from, r.Root), cause(err)), "")
 	} else if !info.IsDir() {
-		l.wrong(at, fmt.Sprintf("cannot serve %s: it is no folder", shown(at.it.from, r.Root)), "")
+		l.wrong(at, fmt.Sprintf("cannot serve %s: it is not a folder", shown(at.it.from, r.Root)), "")
 	}
 }
 
@@ -166,15 +166,15 @@ func (l *loader) checkUpstream(r *Route, it item, process bool) {
 	at := l.at(it, "upstream")
 	fixed := !r.Upstream.Varies()
 	if !process && !fixed {
-		l.wrong(at, "there is no ${PORT} or ${INSTANCE}: without fprocess the server is run elsewhere", "write its address as it is, or give the command to run under fprocess")
+		l.wrong(at, "${PORT} and ${INSTANCE} are not available: without fprocess the server runs elsewhere", "write its full address, or add fprocess with the command to run")
 		return
 	}
 	last := Vars{Port: anInstance.Port, Number: r.Replicas.Max - 1}
 	if err := checkPort(r.Upstream.port.Expand(last), 1); err != nil && r.Upstream.PortFrom == PortInstance {
-		l.wrong(at, fmt.Sprintf("instance %d has no valid port: %v", last.Number, err), "")
+		l.wrong(at, fmt.Sprintf("instance %d would listen on an invalid port: %v", last.Number, err), "")
 	}
 	if fixed && process && r.Replicas.Max > 1 {
-		l.wrong(at, fmt.Sprintf("only one of %d replicas can listen on %s", r.Replicas.Max, r.Upstream), "write ${PORT} in place of the port; or leave upstream out, and each is given a port of its own as $PORT")
+		l.wrong(at, fmt.Sprintf("only one of %d replicas can listen on %s", r.Replicas.Max, r.Upstream), "write ${PORT} instead of the port, or leave out upstream: then each gets a port of its own as $PORT")
 	}
 }
 
@@ -198,7 +198,7 @@ func (l *loader) checkAuth(r *Route, it item) {
 		kinds = append(kinds, "hmac")
 		need("hmac", "secret_file", a.SecretFile)
 		if a.Header != "" && !httpguts.ValidHeaderFieldName(a.Header) {
-			l.wrong(l.at(it, "auth", "hmac", "header"), phrase.Quote(a.Header)+" is no name of a header", "")
+			l.wrong(l.at(it, "auth", "hmac", "header"), phrase.Quote(a.Header)+" is not a valid header name", "")
 		}
 	}
 	if a := r.Auth.JWT; a != nil {
@@ -210,14 +210,14 @@ func (l *loader) checkAuth(r *Route, it item) {
 		need("openfaas", "gateway", a.Gateway)
 		need("openfaas", "function", a.Function)
 		if u, err := url.Parse(a.Gateway); a.Gateway != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			l.wrong(l.at(it, "auth", "openfaas", "gateway"), phrase.Quote(a.Gateway)+" is no URL of a gateway", "such as http://gateway.openfaas:8080")
+			l.wrong(l.at(it, "auth", "openfaas", "gateway"), phrase.Quote(a.Gateway)+" is not a valid gateway URL", "for example http://gateway.openfaas:8080")
 		}
 		if namespace, name, _ := strings.Cut(a.Function, ":"); a.Function != "" && (namespace == "" || name == "") {
-			l.wrong(l.at(it, "auth", "openfaas", "function"), phrase.Quote(a.Function)+" is no function", "write namespace:name, as in openfaas-fn:env")
+			l.wrong(l.at(it, "auth", "openfaas", "function"), phrase.Quote(a.Function)+" is not a valid function", "write namespace:name, for example openfaas-fn:env")
 		}
 	}
 	if len(kinds) > 1 {
-		l.wrong(l.at(it, "auth"), fmt.Sprintf("asks for %s at once", strings.Join(kinds, " and ")), "keep one of them")
+		l.wrong(l.at(it, "auth"), fmt.Sprintf("has %s; only one is allowed", strings.Join(kinds, " and ")), "keep one of them")
 	}
 }
 
@@ -261,7 +261,7 @@ func (l *loader) checkAlike(c *Config) {
 		// A route of a name that stands twice has been told of.
 		if other >= 0 && (r.Name == "" || c.Routes[other].Name != r.Name) {
 			o := &c.Routes[other]
-			l.wrong(l.at(l.routes[i], "path"), fmt.Sprintf("the route %s on %s answers %s %s as well, and neither goes before the other", phrase.Quote(o.Name), where(l.routes[other], l.routes[i]), common(o.Methods, r.Methods), r.Path), "give one of them another path, host, methods or headers")
+			l.wrong(l.at(l.routes[i], "path"), fmt.Sprintf("the route %s on %s also answers %s %s, and neither takes precedence", phrase.Quote(o.Name), where(l.routes[other], l.routes[i]), common(o.Methods, r.Methods), r.Path), "give one of them a different path, host, methods or headers")
 		}
 	}
 }
@@ -276,7 +276,7 @@ func common(a, b Strings) string {
 			return m
 		}
 	}
-	return "every call to"
+	return "every request to"
 }
 
 func headersKey(headers map[string]string) string {

@@ -21,17 +21,17 @@ func (l *loader) checkServer(c *Config, top item) {
 			l.wrong(l.at(top, "gateway", "functions"), err.Error(), "")
 		}
 		if g.Header != "" && !httpguts.ValidHeaderFieldName(g.Header) {
-			l.wrong(l.at(top, "gateway", "header"), phrase.Quote(g.Header)+" is no name of a header", "")
+			l.wrong(l.at(top, "gateway", "header"), phrase.Quote(g.Header)+" is not a valid header name", "")
 		}
 	}
 	if path := c.Health.ReadyPath; path != "" && !strings.HasPrefix(path, "/") {
-		l.wrong(l.at(top, "health", "ready_path"), fmt.Sprintf("must begin with /, as in %s", phrase.Quote("/"+path)), "")
+		l.wrong(l.at(top, "health", "ready_path"), fmt.Sprintf("must start with /, for example %s", phrase.Quote("/"+path)), "")
 	}
 	if c.Health.ReadyPath != "" && c.Health.Ready == "none" {
-		l.wrong(l.at(top, "health", "ready_path"), "means nothing with ready: none, which leaves /_/ready to the routes", "remove one of the two")
+		l.wrong(l.at(top, "health", "ready_path"), "has no effect with ready: none, which leaves /_/ready to the routes", "remove one of the two")
 	}
 	if a := c.Admin; a.Listen != "" && a.Token == "" && checkAddress(a.Listen) == nil && !loopback(a.Listen) && l.fine(l.at(top, "admin")) {
-		l.wrong(l.at(top, "admin").under("token"), fmt.Sprintf("is missing: other hosts can reach %s", a.Listen), "set one, as in token: ${ADMIN_TOKEN}; or listen on 127.0.0.1, or on unix:/path")
+		l.wrong(l.at(top, "admin").under("token"), fmt.Sprintf("is missing: other hosts can reach %s", a.Listen), "set one, for example token: ${ADMIN_TOKEN}, or listen on 127.0.0.1 or unix:/path")
 	}
 }
 
@@ -47,14 +47,14 @@ func (l *loader) checkListeners(c *Config, top item) {
 		if err := checkAddress(address); err != nil {
 			message := err.Error()
 			if !at.written && key == "server.listen" {
-				message = "its default is the variable PORT, which is no port: " + phrase.Quote(strings.TrimPrefix(address, ":"))
+				message = "its default comes from the environment variable PORT, which is not a valid port: " + phrase.Quote(strings.TrimPrefix(address, ":"))
 			}
 			l.wrong(at, message, portHint(address))
 			return
 		}
 		for _, t := range taken {
 			if clash(address, t.address) {
-				l.wrong(at, fmt.Sprintf("%s is taken by %s, which is %s", address, t.key, t.address), "")
+				l.wrong(at, fmt.Sprintf("%s is already used by %s (%s)", address, t.key, t.address), "")
 				break
 			}
 		}
@@ -62,10 +62,10 @@ func (l *loader) checkListeners(c *Config, top item) {
 	}
 	at := l.at(top, "server", "listen")
 	if at.written && at.node.Kind == yaml.SequenceNode && len(at.node.Content) == 0 {
-		l.wrong(at, "there is nothing to listen on", `leave it out for the default, or write an address such as ":8080"`)
+		l.wrong(at, "the list is empty", `remove the key to use the default, or write an address such as ":8080"`)
 	}
 	if len(c.Server.Listen) > maxListeners {
-		l.wrong(at, fmt.Sprintf("there are more than %d addresses", maxListeners), "")
+		l.wrong(at, fmt.Sprintf("more than %d addresses", maxListeners), "")
 		return
 	}
 	for i, address := range c.Server.Listen {
@@ -81,7 +81,7 @@ func (l *loader) checkListeners(c *Config, top item) {
 
 func portHint(address string) string {
 	if address != "" && strings.Trim(address, "0123456789") == "" {
-		return fmt.Sprintf("a port alone is written \":%s\"", address)
+		return fmt.Sprintf("write a port alone as \":%s\"", address)
 	}
 	return ""
 }
@@ -124,5 +124,5 @@ func (l *loader) checkTLS(t TLS, top item) {
 	if t.Cert == "" {
 		missing, there = there, missing
 	}
-	l.wrong(at.under(missing), fmt.Sprintf("is missing: TLS needs it beside %s", there), "")
+	l.wrong(at.under(missing), fmt.Sprintf("is missing: TLS needs it in addition to %s", there), "")
 }

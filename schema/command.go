@@ -28,13 +28,13 @@ func (d *decoder) command(n *yaml.Node, c *Command) bool {
 		case len(mistakes) > 0:
 			for i := range mistakes {
 				// In such a line it may well be meant for the shell.
-				mistakes[i].hint = "write $$ in place of $ to leave it to the shell; or " + strings.TrimPrefix(mistakes[i].hint, "write ")
+				mistakes[i].hint = "write $$ instead of $ to leave it to the shell; or " + strings.TrimSuffix(strings.TrimPrefix(mistakes[i].hint, "write "), "; write $$ for a plain $")
 			}
 			return d.mistakes(n, mistakes)
 		case strings.TrimSpace(line) == "":
 			return d.problem(n, "the command is empty", "")
 		case len(line) > maxArgument:
-			return d.problem(n, fmt.Sprintf("the command is longer than the %d KiB that a system takes as one argument", maxArgument>>10), "put it in a script")
+			return d.problem(n, fmt.Sprintf("the command is longer than %d KiB, the limit for one argument", maxArgument>>10), "put it in a script")
 		}
 		if d.inFProcess() && d.background(line) {
 			return d.problem(n, "the & at the end starts the program in the background: the shell ends at once, and what it started with it", "remove the & at the end")
@@ -67,7 +67,7 @@ const maxArgument = 128<<10 - 1
 
 func (d *decoder) commandList(n *yaml.Node, c *Command) bool {
 	if d.shell && d.inFProcess() {
-		return d.problem(n, "with shell: true the command is one string, not a list", "write the line as one string, or leave out shell: true")
+		return d.problem(n, "with shell: true, the command must be one string, not a list", "write it as one string, or remove shell: true")
 	}
 	words := make([]Text, 0, len(n.Content))
 	ok := true
@@ -130,7 +130,7 @@ func (d *decoder) unreadable(command string, err error) []mistake {
 		{"without closing quote", "a quote is never closed"},
 	} {
 		if strings.Contains(text, e.says) {
-			return []mistake{{e.means, `a plain quote is written \' or \" outside of quotes`}}
+			return []mistake{{e.means, `write a plain quote as \' or \" outside quotes`}}
 		}
 	}
 	if strings.Contains(text, "here-document") {
@@ -141,11 +141,11 @@ func (d *decoder) unreadable(command string, err error) []mistake {
 			return []mistake{needsShell(sign)}
 		}
 	}
-	return []mistake{{"this is no command: " + text, `with shell: true the line is the shell's`}}
+	return []mistake{{"is not a valid command: " + text, `with shell: true, a shell interprets the line`}}
 }
 
 func needsShell(what string) mistake {
-	return mistake{what + " works only in a shell", "write shell: true, or put it in quotes to pass it on as it is"}
+	return mistake{what + " works only in a shell", "set shell: true, or quote it to pass it as plain text"}
 }
 
 // simple gives the one simple command of a file, nil when it holds nothing, or says
@@ -163,7 +163,7 @@ func simple(file *syntax.File) (*syntax.CallExpr, []mistake) {
 	case statement.Semicolon.IsValid():
 		return nil, []mistake{needsShell(";")}
 	case len(file.Stmts) > 1:
-		return nil, []mistake{{"there is more than one line, which works only in a shell", "write shell: true; or fold the lines into one by > instead of |"}}
+		return nil, []mistake{{"more than one line works only in a shell", "set shell: true, or fold the lines into one with > instead of |"}}
 	case len(statement.Redirs) > 0:
 		return nil, []mistake{needsShell("the redirect " + statement.Redirs[0].Op.String())}
 	}
@@ -174,7 +174,7 @@ func simple(file *syntax.File) (*syntax.CallExpr, []mistake) {
 			if command.Assigns[0].Name != nil {
 				name = command.Assigns[0].Name.Value
 			}
-			return nil, []mistake{{name + "= before the program works only in a shell", fmt.Sprintf("write it under env: as %s: value", name)}}
+			return nil, []mistake{{name + "= before the program works only in a shell", fmt.Sprintf("put it under env: as %s: value", name)}}
 		}
 		return command, nil
 	case *syntax.BinaryCmd:
@@ -286,7 +286,7 @@ func (s *splitter) variable(p *syntax.ParamExp, quoted bool) {
 			return
 		}
 		name := p.Param.Value
-		hint := fmt.Sprintf("write $$%s for the plain text, or shell: true", name)
+		hint := fmt.Sprintf("write $$%s for the plain text, or set shell: true", name)
 		if syntax.ValidName(name) {
 			hint = fmt.Sprintf("write ${%s} for the variable, ", name) + strings.TrimPrefix(hint, "write ")
 		}
@@ -295,7 +295,7 @@ func (s *splitter) variable(p *syntax.ParamExp, quoted bool) {
 	}
 	word, plain := operand(p)
 	if !plain {
-		s.mistakes = append(s.mistakes, mistake{fmt.Sprintf("%s is not one of the known forms", phrase.Quote(source)), forms})
+		s.mistakes = append(s.mistakes, mistake{fmt.Sprintf("%s is not a supported form", phrase.Quote(source)), forms})
 		return
 	}
 	name := p.Param.Value
@@ -356,7 +356,7 @@ func operand(p *syntax.ParamExp) ([]syntax.WordPart, bool) {
 // home refuses a ~ that a shell would replace.
 func (s *splitter) home(word *syntax.Word) {
 	if lit, ok := word.Parts[0].(*syntax.Lit); ok && (lit.Value == "~" && len(word.Parts) == 1 || strings.HasPrefix(lit.Value, "~/")) {
-		s.mistakes = append(s.mistakes, mistake{"~ is replaced only by a shell", "write ${HOME} for the home folder"})
+		s.mistakes = append(s.mistakes, mistake{"~ is replaced only by a shell", "write ${HOME} for the home directory"})
 	}
 }
 

@@ -208,7 +208,7 @@ func TestTheListenerIsThePortOfTheEnvironment(t *testing.T) {
 		t.Errorf("it is %v", c.Server.Listen)
 	}
 	_, err := Parse("watchdog.yaml", []byte("routes: [{name: a, fprocess: x}]"), func(name string) (string, bool) { return "http", name == "PORT" })
-	if err == nil || !strings.Contains(err.Error(), `server.listen: its default is the variable PORT, which is no port: "http"`) {
+	if err == nil || !strings.Contains(err.Error(), `server.listen: its default comes from the environment variable PORT, which is not a valid port: "http"`) {
 		t.Errorf("a PORT that is none is told as %v", err)
 	}
 }
@@ -321,9 +321,9 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	}
 }
 
-func TestAWayOfAskingThatSaysNothingIsAMistake(t *testing.T) {
+func TestAnEmptyAuthIsAMistake(t *testing.T) {
 	_, err := Parse("watchdog.yaml", []byte("routes:\n  - {name: a, mode: static, root: ., auth: {openfaas: }}\n"), nil)
-	if err == nil || !strings.Contains(err.Error(), "everybody could call") {
+	if err == nil || !strings.Contains(err.Error(), "open to everyone") {
 		t.Errorf("%v", err)
 	}
 }

@@ -115,7 +115,7 @@ func (d *decoder) mistakes(n *yaml.Node, mistakes []mistake) bool {
 func (d *decoder) note(from *source, line, column int, path, message, hint string) {
 	if len(d.problems) >= maxProblems {
 		if !d.stopped {
-			p := from.problem(line, column, fmt.Sprintf("there are more mistakes than these %d", maxProblems), "")
+			p := from.problem(line, column, fmt.Sprintf("more than %d mistakes; the rest is not shown", maxProblems), "")
 			d.problems = append(d.problems, *p)
 		}
 		d.stopped = true
@@ -136,7 +136,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value) bool {
 	if n.Kind != yaml.MappingNode {
 		hint := ""
 		if keys := d.plan(v.Type()).keys(d.is); len(keys) <= 8 {
-			hint = "its keys are " + strings.Join(keys, ", ")
+			hint = "the keys are " + strings.Join(keys, ", ")
 		}
 		return d.problem(n, "must be a mapping of keys, not "+given(n), hint)
 	}
@@ -272,15 +272,15 @@ func (d *decoder) plain(n *yaml.Node, what string) (string, bool) {
 	if n.Kind != yaml.ScalarNode {
 		hint := ""
 		if n.Style&yaml.FlowStyle != 0 {
-			hint = "put a text that begins with [ or { in quotes"
+			hint = "quote text that starts with [ or {"
 		}
 		return "", d.problem(n, "must be "+what+", not "+given(n), hint)
 	}
 	if n.Style&yaml.TaggedStyle != 0 && !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!null"}, n.Tag) {
-		return "", d.problem(n, fmt.Sprintf("the tag %s means nothing here", n.Tag), "put a value that begins with ! in quotes")
+		return "", d.problem(n, fmt.Sprintf("the tag %s is not supported here", n.Tag), "quote a value that starts with !")
 	}
 	if strings.Contains(n.Value, "\x00") {
-		return "", d.problem(n, "the value holds a NUL character", "")
+		return "", d.problem(n, "the value contains a NUL character", "")
 	}
 	if isNull(n) {
 		return "", true
@@ -349,7 +349,7 @@ func (d *decoder) int(n *yaml.Node, p *int) bool {
 	i, err := strconv.ParseInt(s, 10, 32)
 	switch digits := strings.TrimPrefix(s, "-"); {
 	case len(digits) > 1 && digits[0] == '0' && d.bare(n):
-		return d.problem(n, "must be a whole number, not "+s, "write it without zeros in front")
+		return d.problem(n, "must be a whole number, not "+s, "write it without leading zeros")
 	case err == nil && d.bare(n):
 		*p = int(i)
 		return true
@@ -441,7 +441,7 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value) bool {
 		case e.key.Value == "":
 			ok = d.problem(e.key, "the name is empty", "")
 		case strings.Contains(e.key.Value, "\x00"):
-			ok = d.problem(e.key, "the name holds a NUL character", "")
+			ok = d.problem(e.key, "the name contains a NUL character", "")
 		case d.value(d.follow(e.value), element):
 			v.SetMapIndex(reflect.ValueOf(e.key.Value).Convert(v.Type().Key()), element)
 		default:

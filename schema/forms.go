@@ -60,7 +60,7 @@ func (d *decoder) replicas(n *yaml.Node, p *Replicas) bool {
 			return false
 		}
 		if count < 1 || count > 10000 {
-			return d.problem(n, fmt.Sprintf("must be from 1 to 10000, not %d", count), "{min: 0, max: 1} is one that is started by the first call")
+			return d.problem(n, fmt.Sprintf("must be from 1 to 10000, not %d", count), "{min: 0, max: 1} starts one on the first request")
 		}
 		p.Min, p.Max = count, count
 		return true
@@ -129,7 +129,7 @@ func (d *decoder) upstream(n *yaml.Node, p *Upstream) bool {
 	}
 	u, err := ParseUpstream(Text(absoluteSocket(escape(d.from.dir, true), s)))
 	if err != nil {
-		return d.problem(n, fmt.Sprintf("%s is no upstream: %v", phrase.Quote(s), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
+		return d.problem(n, fmt.Sprintf("%s is not a valid upstream: %v", phrase.Quote(s), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
 	}
 	*p = u
 	return true
@@ -145,7 +145,7 @@ func (d *decoder) auth(n *yaml.Node, p *Auth) bool {
 	ok := d.structure(n, reflect.ValueOf(p).Elem())
 	for i := 0; ok && n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
 		if isNull(d.follow(n.Content[i+1])) {
-			ok = d.problem(n.Content[i], phrase.Quote(n.Content[i].Value)+" says nothing, and everybody could call the route", "describe it, or take it out")
+			ok = d.problem(n.Content[i], phrase.Quote(n.Content[i].Value)+" is empty, which would leave the route open to everyone", "fill it in, or remove it")
 		}
 	}
 	return ok

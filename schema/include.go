@@ -61,18 +61,18 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		return []string{filepath.Clean(name)}
 	}
 	if !validPattern(full) {
-		l.problem(at, phrase.Quote(name)+" is no pattern of files", patternHint)
+		l.problem(at, phrase.Quote(name)+" is not a valid file pattern", patternHint)
 		return nil
 	}
 	base, _ := doublestar.SplitPattern(full)
 	base = unescape(base, false)
 	if info, err := os.Stat(base); err != nil || !info.IsDir() {
-		l.problem(at, fmt.Sprintf("there is no folder %s", shown(l.from, base)), "")
+		l.problem(at, fmt.Sprintf("the folder %s does not exist", shown(l.from, base)), "")
 		return nil
 	}
 	files, err := l.glob(full)
 	if err != nil {
-		l.problem(at, fmt.Sprintf("cannot look for %s: %v", phrase.Quote(name), err), "name the folder that holds the files more exactly")
+		l.problem(at, fmt.Sprintf("cannot list %s: %v", phrase.Quote(name), err), "name the folder of the files more precisely")
 		return nil
 	}
 	slices.Sort(files) // the order of folders is nobody's
@@ -93,7 +93,7 @@ func (l *loader) glob(full string) ([]string, error) {
 	files, err := doublestar.Glob(within, rest, doublestar.WithFilesOnly())
 	l.looked = maxLooked - within.left
 	if err == nil && within.left <= 0 {
-		err = fmt.Errorf("there are more than %d files and folders to look at", maxLooked)
+		err = fmt.Errorf("there are more than %d files and folders to search", maxLooked)
 	}
 	for i := range files {
 		files[i] = filepath.Join(base, filepath.FromSlash(files[i]))
@@ -138,9 +138,9 @@ const maxSources = 10_000
 func (l *loader) included(at *yaml.Node, main *source, file string) {
 	for _, s := range l.sources {
 		if s.path == file {
-			what := "is included already"
+			what := "is already included"
 			if s == main {
-				what = "is this file itself"
+				what = "is the file itself"
 			}
 			l.problem(at, fmt.Sprintf("%s %s", shown(main, file), what), "remove it here")
 			return
@@ -156,7 +156,7 @@ func (l *loader) included(at *yaml.Node, main *source, file string) {
 		total += len(s.data)
 	}
 	if total > maxFile || len(l.sources) == maxSources {
-		l.problem(at, fmt.Sprintf("this file and what it includes are more than %d MiB, or more than %d files", maxFile>>20, maxSources), "include less")
+		l.problem(at, fmt.Sprintf("this file and the files it includes exceed %d MiB or %d files", maxFile>>20, maxSources), "include fewer or smaller files")
 		l.stopped = true
 		return
 	}
@@ -168,7 +168,7 @@ func (l *loader) included(at *yaml.Node, main *source, file string) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		l.problem(n, "an included file is a mapping with routes: and services:, not "+given(n), "")
+		l.problem(n, "an included file must be a mapping with routes: and services:, not "+given(n), "")
 		return
 	}
 	p := l.plan(reflect.TypeFor[document]())
@@ -183,7 +183,7 @@ func (l *loader) included(at *yaml.Node, main *source, file string) {
 		case e.key.Value == "services":
 			l.collect(e.value, &l.services, "services")
 		case p.field(e.key.Value) != nil:
-			l.problem(e.key, "an included file holds only routes: and services:", "move this key to "+main.name)
+			l.problem(e.key, "an included file can have only routes: and services:", "move this key to "+main.name)
 		default:
 			l.unknown(e.key, e.value, p)
 		}

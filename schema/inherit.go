@@ -25,7 +25,7 @@ func (l *loader) checkDefaults() {
 	route := DefaultRoute()
 	l.over(l.defaults, reflect.ValueOf(&route).Elem(), false)
 	if name, _ := l.lookup(n, "name", 0); name != nil {
-		l.note(l.defaults.from, name.Line, name.Column, "defaults.name", "a name cannot be a default: each route and service has its own", "")
+		l.note(l.defaults.from, name.Line, name.Column, "defaults.name", "a name cannot be a default: each route and service needs its own", "")
 	}
 	l.skip = false
 }

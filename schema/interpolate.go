@@ -9,7 +9,7 @@ import (
 )
 
 // forms is what may be written, for messages.
-const forms = "write ${NAME}, ${NAME:-default} or ${NAME:?message}; a plain $ is written $$"
+const forms = "write ${NAME}, ${NAME:-default} or ${NAME:?message}; write $$ for a plain $"
 
 // interpolate replaces ${NAME}, ${NAME:-default} and ${NAME:?message} in a value by
 // the environment's, and $$ by $. What is replaced is data: it is not looked at again.
@@ -59,7 +59,7 @@ func (in *interpolation) value(s string, depth int) {
 		case '{':
 			inner, rest, closed := braces(s[i+2:])
 			if !closed {
-				in.mistake(fmt.Sprintf("%s is never closed: a } is missing", phrase.Quote(s[i:])), "")
+				in.mistake(fmt.Sprintf("%s has no closing }", phrase.Quote(s[i:])), "")
 				return
 			}
 			in.variable(inner, depth)
@@ -76,10 +76,10 @@ func (in *interpolation) variable(inner string, depth int) {
 	v, ok := parseVariable(inner)
 	switch {
 	case !ok:
-		in.mistake(fmt.Sprintf("%s is not one of the known forms", phrase.Quote("${"+inner+"}")), forms)
+		in.mistake(fmt.Sprintf("%s is not a supported form", phrase.Quote("${"+inner+"}")), forms)
 		return
 	case depth > maxDefaults:
-		in.mistake(fmt.Sprintf("%s: defaults are nested too deeply", phrase.Quote("${"+inner+"}")), "")
+		in.mistake(fmt.Sprintf("%s: the defaults are nested too deeply", phrase.Quote("${"+inner+"}")), "")
 		return
 	}
 	if in.keep && instanceVariable(v.name) {
@@ -107,13 +107,13 @@ func (in *interpolation) variable(inner string, depth int) {
 		return
 	}
 	if !utf8.ValidString(value) || strings.Contains(value, "\x00") {
-		in.mistake(fmt.Sprintf("the value of ${%s} is no text: it is not UTF-8", v.name), "")
+		in.mistake(fmt.Sprintf("the value of ${%s} is not valid UTF-8 text", v.name), "")
 		return
 	}
 	value = escape(value, in.keep)
 	if in.left -= len(value); in.left < 0 {
 		in.left = 0
-		in.mistake(fmt.Sprintf("the variables of this configuration bring in more than %d MiB", maxGrowth>>20), "")
+		in.mistake(fmt.Sprintf("the values of variables in this configuration exceed %d MiB", maxGrowth>>20), "")
 		return
 	}
 	in.out.WriteString(value)
@@ -124,18 +124,18 @@ func (in *interpolation) mistake(message, hint string) {
 }
 
 func unset(name string) (message, hint string) {
-	return fmt.Sprintf("${%s} is not set, and has no default", name), fmt.Sprintf("set %s in the environment, or write ${%s:-default}", name, name)
+	return fmt.Sprintf("${%s} is not set and has no default", name), fmt.Sprintf("set %s in the environment, or write ${%s:-default}", name, name)
 }
 
 func required(name, why string) (message, hint string) {
 	if strings.TrimSpace(why) == "" {
-		why = "it must be set"
+		why = "it is required"
 	}
-	return fmt.Sprintf("${%s} is not set, or empty: %s", name, why), fmt.Sprintf("set %s in the environment", name)
+	return fmt.Sprintf("${%s} is not set or is empty: %s", name, why), fmt.Sprintf("set %s in the environment", name)
 }
 
 func keptOperator(name string) (message, hint string) {
-	return fmt.Sprintf("${%s} is known when an instance starts, and takes no default here", name), fmt.Sprintf("write ${%s}; a variable of the environment needs another name", name)
+	return fmt.Sprintf("${%s} is set for each instance and cannot have a default here", name), fmt.Sprintf("write ${%s}, or use an environment variable with another name", name)
 }
 
 // instanceVariable reports whether name is one that Text.Expand replaces.

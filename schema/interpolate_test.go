@@ -97,7 +97,7 @@ func TestElsewhereTheInstancesVariablesAreTheEnvironments(t *testing.T) {
 func TestAVariableThatIsNoTextIsAMistake(t *testing.T) {
 	for _, value := range []string{"\xff", "a\x00b"} {
 		_, err := Parse("watchdog.yaml", []byte("routes: [{name: a, fprocess: [x, '${V}']}]"), func(name string) (string, bool) { return value, name == "V" })
-		if err == nil || !strings.Contains(err.Error(), "the value of ${V} is no text") {
+		if err == nil || !strings.Contains(err.Error(), "the value of ${V} is not valid UTF-8 text") {
 			t.Errorf("%q is told as %v", value, err)
 		}
 	}

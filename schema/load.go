@@ -18,7 +18,7 @@ import (
 func Load(file string, env func(string) (string, bool)) (*Config, error) {
 	data, err := ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the configuration %s: %w", file, err)
+		return nil, fmt.Errorf("read configuration %s: %w", file, err)
 	}
 	return Parse(file, data, env)
 }
@@ -126,7 +126,7 @@ func (l *loader) open(file string, data []byte) *yaml.Node {
 // which need the defaults and are only collected.
 func (l *loader) file(n *yaml.Node, config *Config) {
 	if n.Kind != yaml.MappingNode {
-		l.problem(n, "a configuration is a mapping of keys, not "+given(n), "begin with routes: or services:")
+		l.problem(n, "a configuration must be a mapping of keys, not "+given(n), "start with routes: or services:")
 		l.stopped = true
 		return
 	}
@@ -183,11 +183,11 @@ func (l *loader) collect(n *yaml.Node, items *[]item, what string) {
 	case isNull(n):
 		return
 	case n.Kind != yaml.SequenceNode:
-		l.problem(n, "must be a list, not "+given(n), `begin each of its items with "- "`)
+		l.problem(n, "must be a list, not "+given(n), `start each item with "- "`)
 		l.incomplete = true
 		return
 	case len(*items)+len(n.Content) > maxItems:
-		l.problem(n, fmt.Sprintf("there are more than %d %s", maxItems, what), "")
+		l.problem(n, fmt.Sprintf("more than %d %s", maxItems, what), "")
 		l.stopped = true
 		return
 	}
@@ -195,7 +195,7 @@ func (l *loader) collect(n *yaml.Node, items *[]item, what string) {
 		l.index(i)
 		node := l.follow(n.Content[i])
 		if node.Kind != yaml.MappingNode {
-			l.problem(node, "must be a mapping of keys, not "+given(node), "begin it with - name:, and write its other keys beneath")
+			l.problem(node, "must be a mapping of keys, not "+given(node), "start it with - name:, and put its other keys below")
 		} else {
 			*items = append(*items, item{l.from, node, slices.Clone(l.steps)})
 		}

@@ -40,7 +40,7 @@ func TestAFileThatCannotBeReadIsToldAsThat(t *testing.T) {
 		filepath.Join("/dev/null", "none.yaml"): "not a directory",
 	} {
 		_, err := Load(file, nothing)
-		if want := fmt.Sprintf("cannot read the configuration %s: %s", file, want); err == nil || err.Error() != want {
+		if want := fmt.Sprintf("read configuration %s: %s", file, want); err == nil || err.Error() != want {
 			t.Errorf("it is told as %q and not %q", err, want)
 		}
 		if _, ok := err.(Problems); ok {
@@ -84,7 +84,7 @@ func TestOnlyRegularFilesOfABoundedSizeAreRead(t *testing.T) {
 		if _, err := ReadFile(file); err == nil || err.Error() != want {
 			t.Errorf("ReadFile(%s): got %v, want %s", file, err, want)
 		}
-		if _, err := Load(file, nothing); err == nil || err.Error() != fmt.Sprintf("cannot read the configuration %s: %s", file, want) {
+		if _, err := Load(file, nothing); err == nil || err.Error() != fmt.Sprintf("read configuration %s: %s", file, want) {
 			t.Errorf("Load(%s): got %v, want %s", file, err, want)
 		}
 		main := filepath.Join(dir, "watchdog.yaml")
@@ -114,7 +114,7 @@ func TestThePatternsOfIncludeLookAtABoundedNumberOfFiles(t *testing.T) {
 	for _, left := range []int{1, 2, 4} {
 		l := &loader{decoder: newDecoder(nothing), looked: maxLooked - left}
 		files, err := l.glob(dir + "/**/*.yaml")
-		if want := "there are more than 100000 files and folders to look at"; err == nil || err.Error() != want {
+		if want := "there are more than 100000 files and folders to search"; err == nil || err.Error() != want {
 			t.Errorf("with %d left: got %v, %v, want %s", left, files, err, want)
 		}
 	}
@@ -132,21 +132,21 @@ func TestWhatIsIncludedHasABoundOnItsSum(t *testing.T) {
 	half := "#" + strings.Repeat("x", maxFile/2) + "\nroutes: []\n"
 	dir := write(t, map[string]string{"1.yaml": half, "2.yaml": half})
 	_, err := Parse(filepath.Join(dir, "watchdog.yaml"), []byte("include: ['?.yaml']\n"), nothing)
-	if want := "this file and what it includes are more than 16 MiB, or more than 10000 files"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "this file and the files it includes exceed 16 MiB or 10000 files"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %.300v, want %s", err, want)
 	}
 }
 
 func TestBytesThatAreNoTextAreToldWhereTheyStand(t *testing.T) {
 	for text, want := range map[string]string{
-		"a: b\nc: caf\xe9\n":                "f.yaml:2:7: the file is not UTF-8: byte 0xe9 stands here",
+		"a: b\nc: caf\xe9\n":                "f.yaml:2:7: the file is not UTF-8: invalid byte 0xe9",
 		"\xff\xfea\x00:\x00":                "f.yaml:1:1: the file is UTF-16, not UTF-8",
 		"\xfe\xff\x00a\x00:":                "f.yaml:1:1: the file is UTF-16, not UTF-8",
-		"a: \x00\n":                         "f.yaml:1:4: a NUL byte stands here: this is no text file",
-		"a:\n  é\x01\n":                     "f.yaml:2:4: the control character U+0001 stands here, which YAML does not allow",
-		"\ufeffa: \x7f\n":                   "f.yaml:1:4: the control character U+007F stands here, which YAML does not allow",
-		"a: b\ufeff\n":                      "f.yaml:1:5: an invisible byte order mark (U+FEFF) stands here",
-		"\xc0\x80":                          "f.yaml:1:1: the file is not UTF-8: byte 0xc0 stands here",
+		"a: \x00\n":                         "f.yaml:1:4: NUL byte: this is not a text file",
+		"a:\n  é\x01\n":                     "f.yaml:2:4: YAML does not allow the control character U+0001",
+		"\ufeffa: \x7f\n":                   "f.yaml:1:4: YAML does not allow the control character U+007F",
+		"a: b\ufeff\n":                      "f.yaml:1:5: there is an invisible byte order mark (U+FEFF)",
+		"\xc0\x80":                          "f.yaml:1:1: the file is not UTF-8: invalid byte 0xc0",
 		strings.Repeat("#", maxFile+1):      "f.yaml:1:1: the file is larger than 16 MiB",
 		strings.Repeat("\n", 2*maxValues+1): "f.yaml:1:1: the file has more than 1048576 values",
 	} {
@@ -172,7 +172,7 @@ func TestPlacesHoldWhateverEndsTheLines(t *testing.T) {
 		want := `f.yaml:4:11: routes[0].mode: must be http, streaming, serializing, afterburn or static, not "htpp"
       mode: htpp
             ^ did you mean http?
-f.yaml:5:5: routes[0].nmae: there is no such key
+f.yaml:5:5: routes[0].nmae: unknown key
       nmae: b
       ^ did you mean name?`
 		if err == nil || err.Error() != want {

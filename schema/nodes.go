@@ -44,7 +44,7 @@ func (d *decoder) own(n *yaml.Node, entries []entry) ([]entry, []*yaml.Node) {
 		}
 		key = d.follow(key)
 		if key.Kind != yaml.ScalarNode {
-			d.problem(key, "a key must be a word, not "+given(key), "")
+			d.problem(key, "a key must be a string, not "+given(key), "")
 			continue
 		}
 		earlier := first[key.Value]
@@ -57,7 +57,7 @@ func (d *decoder) own(n *yaml.Node, entries []entry) ([]entry, []*yaml.Node) {
 		}
 		if earlier != nil {
 			d.key(key.Value)
-			d.problem(key, fmt.Sprintf("the key is written twice: it stands on line %d already", earlier.Line), "remove one of them")
+			d.problem(key, fmt.Sprintf("duplicate key: already set on line %d", earlier.Line), "remove one of them")
 			d.pop()
 			continue
 		}
@@ -81,7 +81,7 @@ func (d *decoder) merge(merges []*yaml.Node, entries []entry, seen map[string]bo
 			continue
 		case yaml.MappingNode:
 		default:
-			d.problem(at, "<< takes a mapping, or a list of mappings, not "+given(m), "write an alias, as in <<: *name")
+			d.problem(at, "<< needs a mapping or a list of mappings, not "+given(m), "write an alias, for example <<: *name")
 			continue
 		}
 		if slices.Contains(inside, m) {
@@ -128,7 +128,7 @@ func (d *decoder) follow(n *yaml.Node) *yaml.Node {
 
 func (d *decoder) visit(n *yaml.Node) {
 	if d.visited++; d.visited > maxVisited && !d.stopped {
-		d.problem(n, fmt.Sprintf("aliases and defaults make more than %d values of this file", maxVisited), "write fewer aliases of aliases, or smaller defaults")
+		d.problem(n, fmt.Sprintf("aliases and defaults expand this file to more than %d values", maxVisited), "use fewer aliases of aliases, or smaller defaults")
 		d.stopped = true
 	}
 }

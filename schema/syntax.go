@@ -38,26 +38,26 @@ func (s *source) parse() (root *yaml.Node, problem *Problem) {
 	// The parser panics on some broken input; that is a broken file like another.
 	defer func() {
 		if r := recover(); r != nil {
-			root, problem = nil, s.problem(1, 1, "this is no YAML that can be read", "")
+			root, problem = nil, s.problem(1, 1, "this is not valid YAML", "")
 		}
 	}()
 	decoder := yaml.NewDecoder(bytes.NewReader(s.data))
 	document := new(yaml.Node)
 	if err := decoder.Decode(document); errors.Is(err, io.EOF) {
-		return nil, s.problem(1, 1, "the file is empty", "a configuration has routes: or services:")
+		return nil, s.problem(1, 1, "the file is empty", "a configuration needs routes: or services:")
 	} else if err != nil {
 		return nil, s.broken(decoder, err)
 	}
 	second := new(yaml.Node)
 	if err := decoder.Decode(second); err == nil {
-		p := s.problem(second.Line, second.Column, "a second document begins here", "write one document a file; others can be included by include:")
+		p := s.problem(second.Line, second.Column, "a second YAML document starts here", "keep one document per file, and list the other files under include:")
 		return nil, p
 	} else if !errors.Is(err, io.EOF) {
 		return nil, s.broken(decoder, err)
 	}
 	root = document.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
-		return nil, s.problem(1, 1, "the file is empty", "a configuration has routes: or services:")
+		return nil, s.problem(1, 1, "the file is empty", "a configuration needs routes: or services:")
 	}
 	return root, nil
 }
@@ -65,7 +65,7 @@ func (s *source) parse() (root *yaml.Node, problem *Problem) {
 // scan finds what is wrong with the bytes, before anything is made of them.
 func (s *source) scan() *Problem {
 	if len(s.data) > maxFile {
-		return s.problem(1, 1, fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "a configuration and all that it includes is at most that large")
+		return s.problem(1, 1, fmt.Sprintf("the file is larger than %d MiB", maxFile>>20), "a configuration with all the files it includes can be at most that large")
 	}
 	if bytes.HasPrefix(s.data, []byte("\xff\xfe")) || bytes.HasPrefix(s.data, []byte("\xfe\xff")) {
 		return s.problem(1, 1, "the file is UTF-16, not UTF-8", "save it as UTF-8")
@@ -74,7 +74,7 @@ func (s *source) scan() *Problem {
 		for i := 0; i < len(s.data); {
 			r, size := utf8.DecodeRune(s.data[i:])
 			if r == utf8.RuneError && size == 1 {
-				return s.problemAt(i, fmt.Sprintf("the file is not UTF-8: byte 0x%02x stands here", s.data[i]), "save it as UTF-8")
+				return s.problemAt(i, fmt.Sprintf("the file is not UTF-8: invalid byte 0x%02x", s.data[i]), "save it as UTF-8")
 			}
 			i += size
 		}
@@ -83,17 +83,17 @@ func (s *source) scan() *Problem {
 	for i, r := range string(s.data) {
 		switch {
 		case r == 0:
-			return s.problemAt(i, "a NUL byte stands here: this is no text file", "")
+			return s.problemAt(i, "NUL byte: this is not a text file", "")
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f, r >= 0x80 && r < 0xa0 && r != 0x85, r == 0xfffe, r == 0xffff:
-			return s.problemAt(i, fmt.Sprintf("the control character U+%04X stands here, which YAML does not allow", r), `in double quotes it can be written as "\`+fmt.Sprintf("u%04x", r)+`"`)
+			return s.problemAt(i, fmt.Sprintf("YAML does not allow the control character U+%04X", r), `in double quotes, write it as "\`+fmt.Sprintf("u%04x", r)+`"`)
 		case r == 0xfeff && i > 0: // which makes yaml.v3 lose count of columns
-			return s.problemAt(i, "an invisible byte order mark (U+FEFF) stands here", `remove it, or write it in double quotes as "\ufeff"`)
+			return s.problemAt(i, "there is an invisible byte order mark (U+FEFF)", `remove it, or write it in double quotes as "\ufeff"`)
 		case r == ',', r == '[', r == '{', r == ':', r == '?', r == '-', r == '\n', r == '*':
 			values++
 		}
 	}
 	if values > 2*maxValues {
-		return s.problem(1, 1, fmt.Sprintf("the file has more than %d values", maxValues), "split it, and name the parts under include:")
+		return s.problem(1, 1, fmt.Sprintf("the file has more than %d values", maxValues), "split it, and list the parts under include:")
 	}
 	return nil
 }
@@ -117,14 +117,14 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 		if anchor, found := strings.CutPrefix(message, "unknown anchor '"); found {
 			name, _, _ := strings.Cut(anchor, "'")
 			at = markOf(outer.FieldByName("event"), "start_mark")
-			return s.problem(at.line+1, at.column+1, fmt.Sprintf("*%s refers to an anchor that is not there", name), fmt.Sprintf("&%s must stand before a value further up", name))
+			return s.problem(at.line+1, at.column+1, fmt.Sprintf("*%s refers to an unknown anchor", name), fmt.Sprintf("define it above with &%s before a value", name))
 		}
 	}
 	if p := s.tab(context, at); p != nil {
 		return p
 	}
 	if opened, ok := s.quoteAbove(message, at); ok {
-		return s.problem(opened.line+1, opened.column+1, fmt.Sprintf("this quote is closed only by the next one, on line %d", at.line+1), "is a quote missing at the end of this line?")
+		return s.problem(opened.line+1, opened.column+1, fmt.Sprintf("this quote is closed only by another one on line %d", at.line+1), "is a quote missing at the end of this line?")
 	}
 	if opened, ok := s.bracketAbove(message, at); ok {
 		_, after := s.around(opened)
@@ -139,7 +139,7 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 		} else if g.spans {
 			g.hint = ""
 			if _, after := s.around(at); after != "" && strings.ContainsAny(after[:1], "[]{}") {
-				g.hint = "inside [ ] and { }, a value that holds one of , [ ] { } must be in quotes"
+				g.hint = "inside [ ] and { }, quote a value that contains , [ ] { or }"
 			}
 		}
 		if g.atText {
@@ -154,7 +154,7 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 		}
 		return s.problem(at.line+1, at.column+1, means, g.hint)
 	}
-	return s.problem(at.line+1, at.column+1, "this is no YAML: "+message, "")
+	return s.problem(at.line+1, at.column+1, "invalid YAML: "+message, "")
 }
 
 // around gives the line before and after a place.
@@ -231,29 +231,29 @@ var grammar = []struct {
 	spans     bool // the same, if that is on another line,
 	atText    bool // or it is the whole line
 }{
-	{says: "mapping values are not allowed", when: secondColon, means: `a value cannot hold ": " as it is`, hint: "put the value in quotes"},
-	{says: "mapping values are not allowed", means: "this line is indented deeper than the keys above it", hint: "keys that belong together begin in the same column", atText: true},
-	{says: "could not find expected ':'", means: `this line is no "key: value"`, hint: `is the ":" missing, or the blank after it?`, atContext: true},
-	{says: "did not find expected '-' indicator", means: "this line is indented like the items of a list, and is none", hint: `indent it as the keys of its item are, or begin it with "- "`},
-	{says: "did not find expected key", when: afterQuote, means: "text stands after the closing quote of a value", hint: "is a quote missing here or further up? A single quote in single quotes is written twice"},
-	{says: "did not find expected key", when: bracket, means: `this "%s" closes nothing`},
-	{says: "did not find expected key", means: "the indentation of this line fits no line above it", hint: "keys that belong together begin in the same column"},
-	{says: "did not find expected ',' or", when: variableBefore, means: "inside [ ] and { }, a value with ${...} must be in quotes"},
+	{says: "mapping values are not allowed", when: secondColon, means: `a value without quotes cannot contain ": "`, hint: "quote the value"},
+	{says: "mapping values are not allowed", means: "this line is indented more than the keys above it", hint: "align keys of the same mapping in one column", atText: true},
+	{says: "could not find expected ':'", means: `this line is not "key: value"`, hint: `is the ":" missing, or the space after it?`, atContext: true},
+	{says: "did not find expected '-' indicator", means: "this line is indented like a list item but is not one", hint: `indent it like the keys of its item, or start it with "- "`},
+	{says: "did not find expected key", when: afterQuote, means: "there is text after the closing quote of a value", hint: "is a quote missing here or above? Inside single quotes, write a single quote twice"},
+	{says: "did not find expected key", when: bracket, means: `this "%s" has no opening bracket`},
+	{says: "did not find expected key", means: "the indentation of this line matches no line above it", hint: "align keys of the same mapping in one column"},
+	{says: "did not find expected ',' or", when: variableBefore, means: "inside [ ] and { }, quote a value with ${...}"},
 	{says: "did not find expected ',' or ']'", means: `this list is not closed: a "," or "]" is missing`, spans: true},
-	{says: "did not find expected ',' or '}'", means: `this mapping is not closed: a "," or "}" is missing`, hint: "put a value that begins with { in quotes", spans: true},
+	{says: "did not find expected ',' or '}'", means: `this mapping is not closed: a "," or "}" is missing`, hint: "quote a value that starts with {", spans: true},
 	{says: "found unexpected end of stream", means: "this quote is never closed", atContext: true},
 	{says: "found unexpected document indicator", means: "this quote is not closed before the document ends", atContext: true},
-	{says: "found unknown escape character", means: "this backslash means nothing in double quotes", hint: `write \\ for a plain backslash, or use single quotes`},
-	{says: "did not find expected hexdecimal number", means: "the digits of this escape are no hexadecimal number"},
-	{says: "found character that cannot start any token", means: "a value cannot begin with %s", hint: "put the value in quotes"},
-	{says: "block sequence entries are not allowed", means: `a list item ("- ") cannot stand here`, hint: "begin the list on a line of its own, or put the value in quotes"},
-	{says: "did not find expected alphabetic or numeric character", means: "a value that begins with %s is an alias or anchor to YAML, and this one has no name", hint: "put the value in quotes", atContext: true},
-	{says: "did not find expected comment or line break", means: "text cannot stand on the line of %s, which begins a block of text", hint: "begin the text on the next line; put a value that begins with | or > in quotes", atContext: true},
-	{says: "did not find expected node content", means: `a value is missing before this "%s"`, hint: "put a value that begins with it in quotes"},
-	{says: "did not find expected <document start>", means: "this line is indented less than the first one, and so stands outside of the document", hint: "keys that belong together begin in the same column"},
+	{says: "found unknown escape character", means: "this is not a valid escape in double quotes", hint: `write \\ for a backslash, or use single quotes`},
+	{says: "did not find expected hexdecimal number", means: "this escape needs hexadecimal digits"},
+	{says: "found character that cannot start any token", means: "a value without quotes cannot start with %s", hint: "quote the value"},
+	{says: "block sequence entries are not allowed", means: `a list item ("- ") is not allowed here`, hint: "start the list on its own line, or quote the value"},
+	{says: "did not find expected alphabetic or numeric character", means: "YAML reads a value that starts with %s as an alias or anchor, and this one has no name", hint: "quote the value", atContext: true},
+	{says: "did not find expected comment or line break", means: "text is not allowed on the same line as %s, which starts a text block", hint: "start the text on the next line, or quote a value that starts with | or >", atContext: true},
+	{says: "did not find expected node content", means: `a value is missing before this "%s"`, hint: "quote a value that starts with it"},
+	{says: "did not find expected <document start>", means: "this line is indented less than the first one", hint: "align keys of the same mapping in one column"},
 	{says: "exceeded max depth", means: "values are nested too deeply"},
-	{says: "found a tab character", means: "a tab stands in the indentation", hint: "YAML is indented by spaces"},
-	{says: "found undefined tag handle", means: "a value that begins with ! is tagged to YAML, and this tag is not known", hint: "put the value in quotes", atContext: true},
+	{says: "found a tab character", means: "tab in the indentation", hint: "indent YAML with spaces"},
+	{says: "found undefined tag handle", means: "YAML reads a value that starts with ! as a tag, and this tag is unknown", hint: "quote the value", atContext: true},
 }
 
 // secondColon reports whether the line has a key before the place already.
@@ -281,12 +281,12 @@ func (s *source) tab(from, to mark) *Problem {
 		text := strings.TrimLeft(line, " \t")
 		indent := line[:len(line)-len(text)]
 		if k := strings.IndexByte(indent, '\t'); k >= 0 && text != "" && text[0] != '#' {
-			return s.problem(i+1, k+1, "a tab stands in the indentation", "YAML is indented by spaces")
+			return s.problem(i+1, k+1, "tab in the indentation", "indent YAML with spaces")
 		}
 	}
 	// A tab elsewhere, as between the dash of an item and its text.
 	if line := s.line(to.line + 1); to.column < len(line) && line[to.column] == '\t' {
-		return s.problem(to.line+1, to.column+1, "a tab stands where YAML wants a space", "replace it by a space")
+		return s.problem(to.line+1, to.column+1, "tab where YAML needs a space", "replace it with a space")
 	}
 	return nil
 }

@@ -99,9 +99,9 @@ func ParseUpstream(text Text) (Upstream, error) {
 		case "h2c":
 			u.H2C = true
 		case "https":
-			return Upstream{}, errors.New("https upstreams are not spoken to: an upstream is a process on this host or network, reached by http://; put a TLS proxy between for others")
+			return Upstream{}, errors.New("https is not supported; use http:// for a process on this host or network, with a TLS proxy between for others")
 		default:
-			return Upstream{}, fmt.Errorf("the scheme %s is not known: it is http, h2c or unix", phrase.Quote(scheme))
+			return Upstream{}, fmt.Errorf("unknown scheme %s: use http, h2c or unix", phrase.Quote(scheme))
 		}
 		rest = after
 	}
@@ -111,9 +111,9 @@ func ParseUpstream(text Text) (Upstream, error) {
 	}
 	switch {
 	case strings.ContainsAny(path, "?#"):
-		return Upstream{}, errors.New("a query or fragment means nothing here")
+		return Upstream{}, errors.New("a query or fragment is not allowed")
 	case strings.Contains(authority, "@"):
-		return Upstream{}, errors.New("a user name means nothing here")
+		return Upstream{}, errors.New("a user name is not allowed")
 	case authority == "":
 		return Upstream{}, errors.New("the host is missing: write host:port")
 	}
@@ -177,7 +177,7 @@ func checkSocket(path string) error {
 	case path == "":
 		return errors.New("the path of the socket is missing: write unix:/path")
 	case len(path) > maxSocket:
-		return fmt.Errorf("the path of the socket is %d bytes long; a system takes %d", len(path), maxSocket)
+		return fmt.Errorf("the path of the socket is %d bytes long; the limit is %d", len(path), maxSocket)
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func checkSocket(path string) error {
 func checkPort(port string, least int) error {
 	n, err := strconv.ParseUint(port, 10, 32)
 	if err != nil || int(n) < least || n > 65535 {
-		return fmt.Errorf("%s is no port: it is a number from %d to 65535", phrase.Quote(port), least)
+		return fmt.Errorf("%s is not a valid port: write a number from %d to 65535", phrase.Quote(port), least)
 	}
 	return nil
 }
@@ -198,11 +198,11 @@ func checkHost(host string) error {
 	}
 	for _, r := range host {
 		if r != '-' && r != '.' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return fmt.Errorf("%s is no host", phrase.Quote(host))
+			return fmt.Errorf("%s is not a valid host", phrase.Quote(host))
 		}
 	}
 	if host == "" || len(host) > 253 || strings.HasPrefix(host, ".") || strings.Contains(host, "..") {
-		return fmt.Errorf("%s is no host", phrase.Quote(host))
+		return fmt.Errorf("%s is not a valid host", phrase.Quote(host))
 	}
 	return nil
 }

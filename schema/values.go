@@ -47,7 +47,7 @@ func parseDuration(s string) (Duration, error) {
 		case "":
 			hint = fmt.Sprintf("write %ss", number)
 		case "d", "day", "days":
-			hint = "the longest unit is h: a day is 24h"
+			hint = "the largest unit is h: a day is 24h"
 		case "sec", "secs", "second", "seconds":
 			hint = fmt.Sprintf("write %ss", number)
 		case "min", "mins", "minute", "minutes":
@@ -154,7 +154,7 @@ func parseRate(s string) (Rate, error) {
 	}
 	hint := ""
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		hint = fmt.Sprintf("write \"%s/s\" for so many calls a second", s)
+		hint = fmt.Sprintf("write \"%s/s\" for that many requests a second", s)
 	}
 	bad := &formError{aRate, s, hint}
 	fields := strings.Fields(s)
@@ -263,7 +263,7 @@ const aNetwork = "a network such as 10.0.0.0/8, or an address"
 func parsePrefix(s string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
 		if p != p.Masked() {
-			return netip.Prefix{}, &formError{"the address of a network", s, "the network is " + p.Masked().String()}
+			return netip.Prefix{}, &formError{"a network address without host bits", s, "the network is " + p.Masked().String()}
 		}
 		return p, nil
 	}

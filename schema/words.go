@@ -11,7 +11,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
-// unknown says that there is no such key, and which was probably meant.
+// unknown says that unknown key, and which was probably meant.
 func (d *decoder) unknown(key, value *yaml.Node, p *plan) bool {
 	if len(d.steps) == 1 {
 		d.incomplete = true
@@ -22,9 +22,9 @@ func (d *decoder) unknown(key, value *yaml.Node, p *plan) bool {
 		}
 	}
 	if hint := d.portHint(key.Value, dealias(value)); hint != "" {
-		return d.problem(key, "there is no such key", hint)
+		return d.problem(key, "unknown key", hint)
 	}
-	return d.problem(key, "there is no such key", d.meant(key.Value, p))
+	return d.problem(key, "unknown key", d.meant(key.Value, p))
 }
 
 // portHint is what to write in the place of a port in a route or service, as files of
@@ -53,21 +53,21 @@ func (d *decoder) portHint(key string, value *yaml.Node) string {
 // misplaced says why a key means nothing where it stands.
 func (d *decoder) misplaced(key *yaml.Node, f *field) bool {
 	if d.is&inService != 0 {
-		return d.problem(key, "means nothing in a service", "only routes have it")
+		return d.problem(key, "is not allowed in a service", "only routes have this key")
 	}
 	modes, mode := f.in.modes(), d.is.modes()[0]
 	traits := Mode(mode).Traits()
 	switch {
 	case len(modes) > 0:
-		return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it belongs to mode "+phrase.Either(modes))
+		return d.problem(key, fmt.Sprintf("is not allowed in mode %s", mode), "it belongs to mode "+phrase.Either(modes))
 	case traits.Process && d.is&inProcess == 0:
-		return d.problem(key, "means nothing without an fprocess: the server is run elsewhere", "remove it, or give the command to run under fprocess")
+		return d.problem(key, "is not allowed without fprocess: the server runs elsewhere", "remove it, or add fprocess with the command to run")
 	case f.in == inProcess:
-		return d.problem(key, fmt.Sprintf("means nothing in mode %s, which has no process", mode), "remove it")
+		return d.problem(key, fmt.Sprintf("is not allowed in mode %s, which starts no process", mode), "remove it")
 	case traits.Forks:
-		return d.problem(key, fmt.Sprintf("means nothing in mode %s, which starts a process for each call", mode), "it is for processes that run on: mode http or afterburn, and services")
+		return d.problem(key, fmt.Sprintf("is not allowed in mode %s, which starts a process for each request", mode), "it applies only to processes that keep running: mode http or afterburn, and services")
 	}
-	return d.problem(key, fmt.Sprintf("means nothing in mode %s", mode), "it is for processes that run on: mode http or afterburn, and services")
+	return d.problem(key, fmt.Sprintf("is not allowed in mode %s", mode), "it applies only to processes that keep running: mode http or afterburn, and services")
 }
 
 // meant tells somebody who wrote a key that is none which one to write. p is the
@@ -76,7 +76,7 @@ func (d *decoder) meant(key string, p *plan) string {
 	keys := p.keys(d.is)
 	word := strings.ToLower(key)
 	if slices.Contains(keys, word) {
-		return "keys are written in small letters: " + word
+		return "keys are in lower case: " + word
 	}
 	if under := strings.NewReplacer("-", "_", " ", "_").Replace(word); slices.Contains(keys, under) {
 		return "write " + under
@@ -96,7 +96,7 @@ func (d *decoder) meant(key string, p *plan) string {
 		return "did you mean " + near + "?"
 	}
 	if len(keys) <= 8 {
-		return "what can stand here is " + strings.Join(keys, ", ")
+		return "allowed here: " + strings.Join(keys, ", ")
 	}
 	return ""
 }
@@ -207,7 +207,7 @@ func elsewhere(key string, top reflect.Type, steps []step) string {
 	}
 	switch {
 	case len(above) > 0 && above[0] == "":
-		return "it stands at the top of the file, not under another key"
+		return "it belongs at the top of the file, not under another key"
 	case len(above) > 0:
 		return "it is a key of " + above[0] + ": is it indented too far?"
 	case len(below) > 0:

@@ -337,7 +337,7 @@ func TestWhatCannotServeIsAnErrorWithNameAndValue(t *testing.T) {
 		"mode=inproc":                    `mode="inproc" is for Go programs that use of-watchdog as a library`,
 		"fprocess=cat|mode=http":         `for "mode=http" you must specify a valid URL for "http_upstream_url"`,
 		"fprocess=cat|mode=http|http_upstream_url=|upstream_url=http://a:1": `for "mode=http" you must specify a valid URL for "http_upstream_url"`,
-		"fprocess=cat|mode=http|upstream_url=https://a":                     `upstream_url="https://a" is not a valid upstream: https upstreams are not spoken to`,
+		"fprocess=cat|mode=http|upstream_url=https://a":                     `upstream_url="https://a" is not a valid upstream: https is not supported`,
 		"fprocess=cat|mode=http|upstream_url=a:1|replicas=2":                `replicas="2" cannot all listen on a:1`,
 		"fprocess=cat|port=abc":                                             `port="abc" is not a number`,
 		"fprocess=cat|port=99999":                                           `port="99999" is not a valid port; write a number from 0 to 65535`,
