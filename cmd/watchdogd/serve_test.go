@@ -655,7 +655,7 @@ server: {listen: LISTEN}
 routes:
   - {name: fork, mode: streaming, fprocess: watchdogd version}
   - {name: warm, mode: streaming, fprocess: "watchdogd env -- printenv Http_Method", warm: 1}
-  - {name: http, mode: http, fprocess: "watchdogd -c ` + inner + `", ready: {exec: watchdogd version}, umask: "022"}
+  - {name: http, mode: http, fprocess: "watchdogd -c ` + inner + `", live: {exec: watchdogd version}, umask: "022"}
 services:
   - {name: side, fprocess: "watchdogd -c ` + inner + `", env: {PORT: "0"}}
 `)
