@@ -286,9 +286,17 @@ func (c *forked) pass() error {
 		// was not found.
 		c.f.log.Debug("exit status ignored", "pid", c.child.PID(), "why", "the program has printed a Status", "exit", exit.String())
 	default:
-		return &failure.Error{Kind: failure.ExitFailed, Detail: "the program ended with " + exit.String(), Plain: plainExit(exit)}
+		return &failure.Error{Kind: failure.ExitFailed, Detail: programEnded(exit), Plain: plainExit(exit)}
 	}
 	return c.out.end()
+}
+
+// programEnded is a sentence on how a program ended.
+func programEnded(exit supervisor.Exit) string {
+	if exit.Signal != 0 {
+		return "the program was " + exit.String()
+	}
+	return "the program ended with " + exit.String()
 }
 
 // passOutput passes standard output on until its end, or a deadline. What was printed is

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"sync"
@@ -25,6 +26,9 @@ type Child struct {
 	exit  Exit // once it is over
 	held  bool // it is over, and the leader is still in the process table
 	swept bool // nobody is left; the group's number may be another's by now
+
+	killed  bool    // KILL was sent, by us
+	account account // the kills for want of memory that were counted before its start
 }
 
 // Exit is how a process ended.
@@ -33,6 +37,9 @@ type Exit struct {
 	Signal syscall.Signal // the signal that ended it, or 0
 	Core   bool           // it left a core dump
 	At     time.Time
+
+	OutOfMemory bool  // the kernel killed it, or one of whose end its status speaks, for want of memory
+	MemoryLimit int64 // of the cgroup that had no more, in bytes; 0 is that the machine had not
 }
 
 // OK reports whether the process ended by itself with status 0.
@@ -41,6 +48,10 @@ func (e Exit) OK() bool { return e.Code == 0 && e.Signal == 0 }
 // String is "exit status 3" or "killed by SIGKILL".
 func (e Exit) String() string {
 	switch {
+	case e.OutOfMemory && e.Signal != 0:
+		return "killed by the kernel: " + e.memory()
+	case e.OutOfMemory:
+		return "exit status " + strconv.Itoa(e.Code) + ", one of its processes killed by the kernel: " + e.memory()
 	case e.Signal != 0 && e.Core:
 		return "killed by " + signalName(e.Signal) + " (core dumped)"
 	case e.Signal != 0:
@@ -49,6 +60,18 @@ func (e Exit) String() string {
 		return "ended, nobody knows how"
 	}
 	return "exit status " + strconv.Itoa(e.Code)
+}
+
+// memory says which memory was not enough.
+func (e Exit) memory() string {
+	if e.MemoryLimit == 0 {
+		return "out of memory (no cgroup limit: the machine has no more)"
+	}
+	n, unit := float64(e.MemoryLimit)/(1<<20), "MiB"
+	if n >= 1024 {
+		n, unit = n/1024, "GiB"
+	}
+	return "out of memory (cgroup limit " + strconv.FormatFloat(math.Round(n*10)/10, 'f', -1, 64) + " " + unit + ")"
 }
 
 // Status is the exit status as a shell has it: 128 and the signal's number for a
@@ -109,6 +132,9 @@ func (c *Child) Signal(sig syscall.Signal) error {
 	defer c.mu.Unlock()
 	if c.swept {
 		return os.ErrProcessDone
+	}
+	if sig == syscall.SIGKILL && !c.over {
+		c.killed = true
 	}
 	err := syscall.Kill(-c.pid, sig)
 	if err == syscall.ESRCH {
@@ -230,7 +256,7 @@ func (c *Child) gone() bool {
 
 // ended is called once, with mu held, when the leader has ended.
 func (c *Child) ended(e Exit, held bool) {
-	c.over, c.exit, c.held = true, e, held
+	c.over, c.exit, c.held = true, c.explain(e), held
 	if !held {
 		kernel.forget(c.pid)
 	}

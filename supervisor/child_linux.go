@@ -19,7 +19,7 @@ func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Cred
 
 // bear starts the leader of a group.
 func bear(path string, argv []string, attr *syscall.ProcAttr, b born) (*Child, error) {
-	c := &Child{mark: b.mark, done: make(chan struct{})}
+	c := &Child{mark: b.mark, done: make(chan struct{}), account: kernel.ledger.open(b.long)}
 	err := kernel.start(b, func() (pid int, err error) {
 		adoptOrphans()
 		c.pid, err = syscall.ForkExec(path, argv, attr)

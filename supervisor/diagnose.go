@@ -149,7 +149,7 @@ func (i *Instance) why(e Exit) diagnosis {
 	f := i.facts()
 	f.Exit, f.Uptime, f.Behind = &e, e.At.Sub(i.began), i.behind
 	f.CRLF = crlfScript(script(&f, i.path, i.dir))
-	if !e.OK() && !fromOutside(e.Signal) {
+	if !e.OK() && !e.OutOfMemory && !fromOutside(e.Signal) {
 		f.Printed = i.p.output.telling(i.child.PID(), !f.Served)
 	}
 	return f.diagnose()

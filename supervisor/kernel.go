@@ -10,7 +10,7 @@ import (
 // kernel is what a program has once because the kernel gives it once: its children,
 // and the right to wait for them. It is the one variable of this package, and holds
 // nothing but what the kernel itself holds.
-var kernel = family{over: make(chan struct{}, 1)}
+var kernel = family{over: make(chan struct{}, 1), ledger: newLedger()}
 
 // family is the set of this program's children, and the thread that starts those who
 // live long.
@@ -31,9 +31,11 @@ type family struct {
 	// for writing by whoever reaps strangers: no new child is taken for one.
 	birth sync.RWMutex
 
-	calls atomic.Uint64 // marks given to children of one call
-	over  chan struct{} // a token when one of those was forgotten
-	shim  atomic.Bool   // main has called Shim: started again, we are what argv[0] says
+	calls  atomic.Uint64 // marks given to children of one call
+	over   chan struct{} // a token when one of those was forgotten
+	ledger *ledger       // of those that the kernel killed
+
+	shim atomic.Bool // main has called Shim: started again, we are what argv[0] says
 }
 
 // born is what is known of a child.

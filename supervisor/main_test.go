@@ -119,6 +119,15 @@ func become_(words []string) int {
 		}
 		defer l.Close()
 		select {}
+	case "hoard": // CGROUP: joins it, and takes more memory than there is
+		if err := os.WriteFile(filepath.Join(args[0], "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+			return 1
+		}
+		hoard := make([]byte, 256<<20)
+		for i := range hoard {
+			hoard[i] = 1
+		}
+		return int(hoard[0])
 	case "complain":
 		fmt.Fprintln(os.Stderr, "\x1b[31mthe table is missing\x1b[0m")
 		return 3
