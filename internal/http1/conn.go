@@ -71,6 +71,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	}
 	c.body.c = c
 	c.response.c = c
+	noticeLoss(nc)
 	c.lateAfter(s.Header)
 	return c
 }
