@@ -2,6 +2,7 @@ package routes
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -59,6 +60,26 @@ type claims struct {
 		Permissions []string `json:"permissions"`
 		Audience    []string `json:"audience"`
 	} `json:"function"`
+}
+
+// UnmarshalJSON reads the claims. Times are numbers (RFC 7519, 2): package jwt takes
+// strings too, and others who read the token do not.
+func (c *claims) UnmarshalJSON(text []byte) error {
+	var times struct {
+		Expires json.RawMessage `json:"exp"`
+		Begins  json.RawMessage `json:"nbf"`
+		Issued  json.RawMessage `json:"iat"`
+	}
+	if err := json.Unmarshal(text, &times); err != nil {
+		return err
+	}
+	for _, value := range []json.RawMessage{times.Expires, times.Begins, times.Issued} {
+		if len(value) > 0 && value[0] == '"' {
+			return errors.New("a time in the token (exp, nbf or iat) is not a number")
+		}
+	}
+	type plain claims // without this method
+	return json.Unmarshal(text, (*plain)(c))
 }
 
 // check decides on a request by its header, in which it tells the function how long that

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -208,6 +209,16 @@ func TestWhatIsNoValidTokenIs401(t *testing.T) {
 	with := func(claim string, value any) string {
 		return i.sign(t, mine, func(c jwt.MapClaims) { c[claim] = value })
 	}
+	critical := func(value any) string {
+		token := jwt.NewWithClaims(mine.method, jwt.MapClaims{"iss": i.URL, "aud": i.URL, "exp": time.Now().Add(time.Hour).Unix(),
+			"function": map[string]any{"permissions": []string{"dev:env"}}})
+		token.Header["kid"], token.Header["crit"] = mine.kid, value
+		text, err := token.SignedString(mine.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
 	f := i.guarded(t, nil)
 	for name, token := range map[string]string{
 		"words":                      "no token",
@@ -226,6 +237,11 @@ func TestWhatIsNoValidTokenIs401(t *testing.T) {
 		"no issuer":                  without("iss"),
 		"another audience":           with("aud", "http://elsewhere"),
 		"no audience":                without("aud"),
+		"an end that is a string":    with("exp", fmt.Sprint(time.Now().Add(time.Hour).Unix())),
+		"a begin that is a string":   with("nbf", "1"),
+		"a birth that is a string":   with("iat", "1"),
+		"an unknown extension":       critical([]string{"b64"}),
+		"extensions of no kind":      critical("exp"),
 		"permissions of no kind":     with("function", "dev:env"),
 	} {
 		resp, body := f.call("Bearer " + token)

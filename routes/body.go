@@ -97,6 +97,7 @@ func (b *body) passed(n int, err error) (int, error) {
 		err = b.broken
 	case err == io.EOF:
 		b.whole = true
+		dropUnsound(b.original.Trailer)
 		if b.request.Trailer == nil {
 			b.request.Trailer = b.original.Trailer
 		}
@@ -244,6 +245,15 @@ func (b *body) lost() bool {
 func malformed(err error) bool {
 	var network interface{ Timeout() bool }
 	return !errors.As(err, &network) && !errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// dropUnsound removes the fields that a trailer must not have.
+func dropUnsound(trailer http.Header) {
+	for key := range trailer {
+		if !inTrailer(key) {
+			delete(trailer, key)
+		}
+	}
 }
 
 // soundTrailer reports whether a trailer may be passed on. net/http looks at its

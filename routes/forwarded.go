@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"slices"
 	"strings"
 )
@@ -18,15 +19,16 @@ import (
 func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) (proxied bool) {
 	peer, believed := peerOf(r.RemoteAddr, trusted)
 	h := r.Header
-	if !believed {
-		for key := range h {
-			if forwardedKey(key) {
-				proxied = true
+	for key := range h {
+		switch {
+		case disguised(key): // of a trusted proxy too: it passes on what its client made up
+			delete(h, key)
+		case forwardedKey(key):
+			proxied = proxied || !believed || key == "Forwarded"
+			if !believed {
 				delete(h, key)
 			}
 		}
-	} else if len(h["Forwarded"]) > 0 {
-		proxied = true
 	}
 	if before := h["X-Forwarded-For"]; len(before) > 0 {
 		proxied = true
@@ -44,6 +46,11 @@ func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) (pro
 	if len(h["X-Forwarded-Host"]) == 0 && r.Host != "" {
 		v.host[0] = r.Host
 		h["X-Forwarded-Host"] = v.host[:]
+	}
+	if before := h["X-Forwarded-Prefix"]; len(before) > 0 {
+		if h["X-Forwarded-Prefix"] = before[:1]; !soundPrefix(before[0]) {
+			delete(h, "X-Forwarded-Prefix")
+		}
 	}
 	if rt.strip {
 		v.prefix[0] = rt.prefix
@@ -95,6 +102,60 @@ func peerOf(remote string, trusted []netip.Prefix) (peer string, believed bool) 
 // host is the address of "address:port", without the brackets of IPv6; empty for a unix socket's peer.
 func host(remote string) string {
 	return strings.Trim(remote[:max(0, strings.LastIndexByte(remote, ':'))], "[]")
+}
+
+// soundPrefix reports whether a value of X-Forwarded-Prefix is the path that programs take
+// it for, which they put before their links: neither another host (//host) nor dot segments.
+func soundPrefix(p string) bool {
+	for segment := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return strings.HasPrefix(p, "/") && !strings.Contains(p, "//") &&
+		strings.Trim(strings.ToLower(p), "abcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+=:@/") == ""
+}
+
+// relayed reports whether a header has what proxies add.
+func relayed(h http.Header) bool {
+	for key := range h {
+		if forwardedKey(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// disguised reports whether a header is one of those by which a process learns who called,
+// but for underscores: a program that reads it from its environment cannot tell the two
+// apart.
+func disguised(key string) bool {
+	return strings.IndexByte(key, '_') >= 0 && identifying(key)
+}
+
+// identifying reports whether a field, written with hyphens or underscores, tells a
+// process who called: it is set by us, or taken from the header where it is believed, and
+// never from anywhere else.
+func identifying(key string) bool {
+	if key == "" || key[0] != 'X' && key[0] != 'F' {
+		return false
+	}
+	if forwardedKey(key) {
+		return true
+	}
+	name := textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(key, "_", "-"))
+	return name == "X-Request-Id" || name == "X-Call-Id" || strings.HasPrefix(name, "X-Auth-")
+}
+
+// inTrailer reports whether a field of a request's trailer is passed on. None of those is by
+// which a process learns who called, and none that proves it (RFC 9110, 6.5.1): some
+// programs add a trailer to the header.
+func inTrailer(key string) bool {
+	switch key {
+	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key":
+		return false
+	}
+	return !identifying(key)
 }
 
 // forwardedKey reports whether a header speaks of the way of the request. One with

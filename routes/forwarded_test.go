@@ -2,12 +2,14 @@ package routes
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -42,6 +44,16 @@ func TestWhatIsSaidOfTheWayOfARequest(t *testing.T) {
 			http.Header{"X-Forwarded-For": {"1.1.1.1", "2.2.2.2"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"shop"}, "X-Forwarded-Port": {"443"}, "Forwarded": {"for=1.1.1.1"}},
 			http.Header{"X-Forwarded-For": {"1.1.1.1, 2.2.2.2, 10.1.2.3"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"shop"}, "X-Forwarded-Port": {"443"}, "Forwarded": {"for=1.1.1.1"}}},
 		{"and what he does not say is said", proxy, false, http.Header{"X-Forwarded-Proto": {"https"}}, with(truth("10.1.2.3"), "X-Forwarded-Proto", "https")},
+		{"not what has underscores", proxy, false,
+			http.Header{"X_forwarded_for": {"1.1.1.1"}, "X-Forwarded_proto": {"https"}, "X_request_id": {"evil"}, "X_call-Id": {"evil"}, "X_auth_user": {"evil"}, "X_mine": {"kept"}},
+			with(truth("10.1.2.3"), "X_mine", "kept")},
+		{"nor of anybody", client, false, http.Header{"X_request_id": {"evil"}, "X_auth_user": {"evil"}, "X-Auth-Token": {"kept"}}, with(truth("192.0.2.7"), "X-Auth-Token", "kept")},
+		{"a prefix that is a host is none", proxy, true, http.Header{"X-Forwarded-Prefix": {"//evil.example"}}, with(truth("10.1.2.3"), "X-Forwarded-Prefix", "/a")},
+		{"a prefix that is a URL is none", proxy, false, http.Header{"X-Forwarded-Prefix": {"https://evil.example"}}, truth("10.1.2.3")},
+		{"a prefix that is a script is none", proxy, false, http.Header{"X-Forwarded-Prefix": {"/\"><script>"}}, truth("10.1.2.3")},
+		{"a prefix that climbs is none", proxy, false, http.Header{"X-Forwarded-Prefix": {"/a/../.."}}, truth("10.1.2.3")},
+		{"a prefix with a backslash is none", proxy, false, http.Header{"X-Forwarded-Prefix": {`/\evil.example`}}, truth("10.1.2.3")},
+		{"of several prefixes the first", proxy, false, http.Header{"X-Forwarded-Prefix": {"/a%20b", "/c"}}, with(truth("10.1.2.3"), "X-Forwarded-Prefix", "/a%20b")},
 		{"prefixes add up", proxy, true, http.Header{"X-Forwarded-Prefix": {"/outer/"}}, with(truth("10.1.2.3"), "X-Forwarded-Prefix", "/outer/a")},
 		{"IPv6", "[fd00::1]:80", false, http.Header{"X-Forwarded-Host": {"shop"}}, with(truth("fd00::1"), "X-Forwarded-Host", "shop")},
 		{"IPv4 in IPv6", "[::ffff:10.0.0.1]:80", false, http.Header{"X-Forwarded-Host": {"shop"}}, with(truth("::ffff:10.0.0.1"), "X-Forwarded-Host", "shop")},
@@ -157,6 +169,53 @@ func TestWhoIsOnThisMachine(t *testing.T) {
 			if got := onThisMachine(r, forward(r, &route{}, trusted, new(values))); got != c.want {
 				t.Errorf("%+v, trusted %v: got %v, want %v", c, trusted, got, c.want)
 			}
+		}
+	}
+}
+
+func TestATrailerHasNothingThatTellsWhoCalled(t *testing.T) {
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		announced := http.Header{}
+		for name := range r.Trailer {
+			announced[name] = []string{"announced"}
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = json.NewEncoder(w).Encode([]http.Header{announced, r.Trailer})
+	}))
+	const lies = "X-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\nX-Request-Id: evil\r\nX-Call-Id: evil\r\nX-Auth-User: evil\r\nX_Forwarded_For: 1.1.1.1\r\n" +
+		"X_Auth_User: evil\r\nx_request-id: evil\r\nAuthorization: evil\r\nCookie: evil\r\n"
+	for _, test := range []struct{ announce, announced string }{
+		{"Trailer: X-Forwarded-For, Checksum, x-auth-user, X_Forwarded_For", `{"Checksum":["announced"]}`},
+		{"Trailer: X-Forwarded-For", `{}`},
+		{"A: b", `{}`},
+	} {
+		all := f.exchange("POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" + test.announce + "\r\n\r\n2\r\nhi\r\n0\r\n" + lies + "Checksum: 7\r\n\r\n")
+		if want := `[` + test.announced + `,{"Checksum":["7"]}]`; !strings.Contains(all, want) {
+			t.Errorf("%s: got %q, want %s", test.announce, all, want)
+		}
+	}
+}
+
+func TestANotFoundNamesTheRoutesToADeveloperOnly(t *testing.T) {
+	f := serve(t, entry("api", told), entry("shop", told, func(r *schema.Route) { r.Host, r.Path = "shop.localhost", "/" }))
+	local := func(raw string) (said string) {
+		f.live.Swap(NewTable([]Entry{entry("api", told), entry("shop", told, func(r *schema.Route) { r.Host, r.Path = "shop.localhost", "/" })}, Options{
+			Log: f.options.Log, Metrics: f.metrics, Respond: func(w http.ResponseWriter, r *http.Request, err error) {
+				if w.(interface{ Local() bool }).Local() {
+					said = failure.Of(err).Local
+				}
+				respond(w, r, err)
+			}}))
+		f.exchange(raw)
+		return said
+	}
+	const want = "the routes are /api (api), shop.localhost/ (shop)"
+	if got := local("GET /none HTTP/1.1\r\nHost: localhost:8080\r\nConnection: close\r\n\r\n"); got != want {
+		t.Errorf("on this machine: got %q, want %q", got, want)
+	}
+	for _, raw := range []string{"Host: shop.example\r\n", "Host: localhost\r\nX-Forwarded-For: 192.0.2.1\r\n", "Host: localhost\r\nVia: 1.1 x\r\n"} {
+		if got := local("GET /none HTTP/1.1\r\n" + raw + "Connection: close\r\n\r\n"); got != "" {
+			t.Errorf("by way of a proxy (%q): got %q, want nothing", raw, got)
 		}
 	}
 }

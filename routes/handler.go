@@ -58,6 +58,7 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 
 	switch {
 	case refusal != nil:
+		x.response.proxied = relayed(x.request.Header)
 		x.refuse(refusal)
 	case rt == t.none: // OPTIONS *: of the server, not of a route (RFC 9110 section 9.3.7)
 		w.Header().Set("Content-Length", "0")
@@ -91,6 +92,7 @@ func (x *exchange) accept(w http.ResponseWriter, r *http.Request, path string) {
 	x.values = new(values) // one piece of memory for all of them
 	x.id = identify(r.Header, &x.values.id)
 	x.request = r.WithContext(x.ctx)
+	dropUnsound(r.Trailer) // of what is announced
 	x.response = response{w: w, call: &x.call, body: &x.body, ours: x.caller != nil, duration: x.values.duration[:], path: path, noBody: r.Method == http.MethodHead, request: x.request}
 	x.body.reset()
 	if r.Body == nil || r.Body == http.NoBody {

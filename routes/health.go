@@ -100,6 +100,11 @@ func (l *Live) no(w http.ResponseWriter, r *http.Request, how Probes, err error)
 	if f.Kind == failure.Internal {
 		f = &failure.Error{Kind: failure.NotReady, Detail: err.Error()}
 	}
+	if f.Local != "" && onThisMachine(r, relayed(r.Header)) {
+		local := *f
+		local.Detail += ": " + f.Local
+		f = &local
+	}
 	if !how.Bare {
 		l.Respond(w, r, f)
 		return

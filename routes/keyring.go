@@ -214,6 +214,9 @@ var errUnknownKey = errors.New("the issuer has no key of the token's kid")
 // parse verifies a token and reads its claims.
 func (s *keySet) parse(token string, c *claims) error {
 	_, err := s.parser.ParseWithClaims(token, c, func(t *jwt.Token) (any, error) {
+		if _, critical := t.Header["crit"]; critical {
+			return nil, errors.New("the token has critical extensions (crit), and none is known here") // RFC 7515, 4.1.11
+		}
 		kid, _ := t.Header["kid"].(string)
 		v, ok := s.keys[kid]
 		switch {

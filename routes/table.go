@@ -62,13 +62,14 @@ type Options struct {
 // and a segment ends at a literal '/' only. So "/a%2Fb" is one segment, and "/api/%2e%2e/x"
 // and "/api/../x" are the business of the route /api.
 type Table struct {
-	opt    Options
-	routes []*route
-	none   *route // of the calls that no route takes
-	ready  *route // of health.ready_path, for probes; nil is none
-	exact  map[string]*node
-	wild   domain // the names beneath which a wildcard takes all
-	any    *node
+	opt     Options
+	routes  []*route
+	none    *route // of the calls that no route takes
+	listing string // of the routes, for a developer
+	ready   *route // of health.ready_path, for probes; nil is none
+	exact   map[string]*node
+	wild    domain // the names beneath which a wildcard takes all
+	any     *node
 
 	inflight atomic.Int64  // calls, and Live's look at the table
 	draining atomic.Bool   // Drain waits
@@ -94,8 +95,26 @@ func NewTable(entries []Entry, opt Options) *Table {
 		t.root(e.Route.Host).add(rt)
 	}
 	t.watch(entries)
+	t.listing = listing(entries)
 	t.ready = t.probed()
 	return t
+}
+
+// listing names the first routes of a table.
+func listing(entries []Entry) string {
+	const most = 10
+	var said []string
+	for i, e := range entries {
+		if i == most {
+			said = append(said, "and "+itoa(len(entries)-most)+" more")
+			break
+		}
+		said = append(said, e.Route.Host+e.Route.Path+" ("+e.Route.Name+")")
+	}
+	if said == nil {
+		return "there are no routes"
+	}
+	return "the routes are " + strings.Join(said, ", ")
 }
 
 // root gives the tree of the routes with one host.
@@ -178,7 +197,7 @@ func (t *Table) match(method, host, path string, header http.Header) (*route, *f
 		return rt, &failure.Error{Kind: failure.Method, Route: rt.name, Allow: allowed(q.refused),
 			Detail: "the route does not take the method " + method}
 	}
-	return t.none, &failure.Error{Kind: failure.NoRoute, Detail: "no route takes this path"}
+	return t.none, &failure.Error{Kind: failure.NoRoute, Detail: "no route takes this path", Local: t.listing}
 }
 
 // find looks in the trees of the request's host. It gives no route but true where

@@ -58,7 +58,8 @@ func (d *daemon) couldAnswer(r *schema.Route) error {
 		if err == nil {
 			return c.Close()
 		}
-		e.Detail = "its upstream " + r.Upstream.String() + " takes no connection"
+		e.Detail = "its upstream takes no connection"
+		e.Local = r.Upstream.String()
 		e.Cause = err
 		return e
 	case r.Forks():
@@ -91,7 +92,7 @@ func notReady(s supervisor.Status) error {
 	e := &failure.Error{Kind: kind, Route: s.Name, State: string(s.State), Detail: s.Name + " is " + string(s.State)}
 	if s.Reason != "" {
 		e.Cause = errors.New(s.Reason)
-		e.Detail += ": " + s.Reason
+		e.Local = s.Reason // it may name addresses, and hold what a program printed
 	}
 	if s.NextStart != nil {
 		e.NextStart = *s.NextStart
