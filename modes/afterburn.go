@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
@@ -77,7 +78,7 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch e.Kind {
 	case failure.BadUpstream, failure.ResponseTooBig, failure.Internal:
-		a.log.Warn("worker's answer refused", "instance", c.instance, "pid", c.pid, "error", e.Error())
+		a.log.Warn(event.WorkerRefused, "instance", c.instance, "pid", c.pid, "error", e.Error())
 	}
 	if c.begun || e.Kind == failure.Gone {
 		panic(http.ErrAbortHandler)

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -171,13 +172,13 @@ func (f *forking) report(pid int, e *failure.Error) {
 	var message string
 	switch e.Kind {
 	case failure.StartFailed:
-		message = "program not started"
+		message = event.NotStarted
 	case failure.ExitFailed:
-		message = "program failed"
+		message = event.Failed
 	case failure.BadUpstream, failure.ResponseTooBig:
-		message = "program's output refused"
+		message = event.OutputRefused
 	case failure.Internal:
-		message = "call failed"
+		message = event.CallFailed
 	default:
 		return
 	}

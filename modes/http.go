@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -329,7 +330,7 @@ func (c *call) fail(err error) {
 	f := c.failure(err)
 	begun := c.begun || c.x != nil && c.x.begun
 	if f.Kind == failure.BadUpstream {
-		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, "upstream failed", slog.String("id", c.r.Header.Get("X-Request-Id")),
+		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, event.UpstreamFailed, slog.String("id", c.r.Header.Get("X-Request-Id")),
 			slog.String("method", c.r.Method), slog.Bool("cut", begun), slog.Any("error", err))
 	}
 	if begun {

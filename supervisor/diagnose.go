@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
@@ -84,7 +85,7 @@ func (i *Instance) sayStuck(d diagnosis) {
 	}
 	s.why, s.certain = d.What, d.Certain
 	i.p.change()
-	i.p.log.LogAttrs(context.Background(), slog.LevelWarn, "process", slog.String("state", string(s.state)), slog.Int("instance", s.number),
+	i.p.log.LogAttrs(context.Background(), slog.LevelWarn, event.Process, slog.String("state", string(s.state)), slog.Int("instance", s.number),
 		slog.Int("pid", i.child.PID()), slog.String("why", d.What))
 }
 

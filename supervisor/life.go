@@ -13,6 +13,7 @@ import (
 
 	"github.com/oklog/run"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -366,7 +367,7 @@ func (i *Instance) gone() bool {
 	case <-i.child.Done():
 		return true
 	default:
-		i.p.log.LogAttrs(context.Background(), slog.LevelError, "process", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.String("why", errHeld.Error()))
+		i.p.log.LogAttrs(context.Background(), slog.LevelError, event.Process, slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.String("why", errHeld.Error()))
 		return false
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -350,7 +351,7 @@ func (p *Process) report(s *slot) {
 	if s.why != "" {
 		attrs = append(attrs, slog.String("why", s.reason()))
 	}
-	p.log.LogAttrs(context.Background(), level, "process", attrs...)
+	p.log.LogAttrs(context.Background(), level, event.Process, attrs...)
 }
 
 // State is where the process stands as a whole.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/telemetry"
 )
 
@@ -139,6 +140,6 @@ func (s *slot) waitsFor(what string, givenUp bool) {
 		if givenUp {
 			level = slog.LevelWarn
 		}
-		s.p.log.LogAttrs(context.Background(), level, "process", slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", "it waits for "+what))
+		s.p.log.LogAttrs(context.Background(), level, event.Process, slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", "it waits for "+what))
 	}
 }

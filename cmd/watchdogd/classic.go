@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/schema/openfaas"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -52,37 +53,38 @@ func sayStart(log *slog.Logger, cfg *schema.Config) {
 	}
 }
 
-// classicWords say our own messages in their words, or more shortly; empty is not at all.
+// classicWords writes our own messages in the words of the OpenFaaS watchdogs. An empty
+// text is not logged.
 var classicWords = map[string]func(facts) string{
-	"listening":         func(f facts) string { return "Listening on port: " + portOf(f.text("address")) },
-	"metrics listening": func(f facts) string { return "Metrics listening on port: " + portOf(f.text("address")) },
-	"admin listening":   func(facts) string { return "" },
-	"no lock file": func(facts) string {
+	event.Listening:        func(f facts) string { return "Listening on port: " + portOf(f.text("address")) },
+	event.MetricsListening: func(f facts) string { return "Metrics listening on port: " + portOf(f.text("address")) },
+	event.AdminListening:   func(facts) string { return "" },
+	event.NoLock: func(facts) string {
 		return `Warning: "suppress_lock" is enabled, so no lock file is written; the health checks do not need it.`
 	},
-	"lock file written": func(f facts) string { return "Writing lock-file to: " + f.text("file") },
-	"asked to stop": func(f facts) string {
+	event.LockWritten: func(f facts) string { return "Writing lock-file to: " + f.text("file") },
+	event.AskedToStop: func(f facts) string {
 		return fmt.Sprintf("%s: no new connections in %s", f.text("signal"), f.text("delay"))
 	},
-	"lock file removed": func(f facts) string { return "Removing lock-file : " + f.text("file") },
-	"draining": func(f facts) string {
+	event.LockRemoved: func(f facts) string { return "Removing lock-file : " + f.text("file") },
+	event.Draining: func(f facts) string {
 		return fmt.Sprintf("No new connections allowed, draining: %s requests", f.text("calls"))
 	},
-	"stopped": func(f facts) string { return "Exiting. Active connections: " + f.text("cut") },
+	event.Stopped: func(f facts) string { return "Exiting. Active connections: " + f.text("cut") },
 
-	"upstream failed": func(f facts) string {
+	event.UpstreamFailed: func(f facts) string {
 		if f.text("cut") == "true" {
 			return "Error copying response body: " + visible(f.text("error"))
 		}
 		return "Upstream HTTP request error: " + visible(f.text("error"))
 	},
 
-	"program not started":      bareReason,
-	"program failed":           bareReason,
-	"program's output refused": bareReason,
-	"call failed":              bareReason,
-	"worker's answer refused":  bareReason,
-	"process": func(f facts) string {
+	event.NotStarted:    bareReason,
+	event.Failed:        bareReason,
+	event.OutputRefused: bareReason,
+	event.CallFailed:    bareReason,
+	event.WorkerRefused: bareReason,
+	event.Process: func(f facts) string {
 		switch f.text("state") {
 		case string(supervisor.Backoff), string(supervisor.CrashLoop), string(supervisor.Exited):
 		case string(supervisor.Unready):

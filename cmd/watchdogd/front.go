@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
@@ -133,7 +134,7 @@ func (f *front) serve(address string, l net.Listener) {
 	if strings.HasSuffix(address, ":0") {
 		shown = l.Addr().String() // the port that the kernel chose
 	}
-	f.d.log.Info("listening", "address", shown)
+	f.d.log.Info(event.Listening, "address", shown)
 	f.serving.Go(func() {
 		var err error
 		if f.certificate != nil && !strings.HasPrefix(address, "unix:") {
@@ -200,7 +201,7 @@ func (f *front) drain(cfg schema.Drain) {
 
 	ctx, cancel := context.WithTimeout(f.hurry, cfg.Timeout.D())
 	defer cancel()
-	f.d.log.Info("draining", "calls", f.d.live.Inflight(), "timeout", cfg.Timeout.D().String())
+	f.d.log.Info(event.Draining, "calls", f.d.live.Inflight(), "timeout", cfg.Timeout.D().String())
 	told := time.AfterFunc(sayAfter, func() {
 		if waits := f.d.live.Waits(); waits != "" {
 			f.d.log.Info("waiting for calls", "which", waits, "timeout", cfg.Timeout.D().String(), "next", "Ctrl-C or another signal cuts them off")

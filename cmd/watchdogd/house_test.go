@@ -18,6 +18,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 		"supervisor":         {"schema"},
 		"routes":             {"schema"},
 		"modes":              {"supervisor", "schema"},
+		"internal/event":     {},
 		"internal/failure":   {},
 		"internal/http1":     {},
 		"internal/telemetry": {},

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -21,13 +22,13 @@ func (d *daemon) lock() error {
 	case health.Live != "lock":
 		return nil
 	case health.LockFile == "":
-		d.log.Info("no lock file", "why", named(d.current.config(), "health.lock_file is empty", "suppress_lock is enabled"))
+		d.log.Info(event.NoLock, "why", named(d.current.config(), "health.lock_file is empty", "suppress_lock is enabled"))
 		return nil
 	}
 	if err := writeLock(health.LockFile); err != nil {
 		return fmt.Errorf("the lock file, which tells that this server can be called, cannot be written: %w; name another place by %s", err, named(d.current.config(), "health.lock_file", "TMPDIR, or do without by suppress_lock=true"))
 	}
-	d.log.Info("lock file written", "file", health.LockFile)
+	d.log.Info(event.LockWritten, "file", health.LockFile)
 	return nil
 }
 
@@ -59,7 +60,7 @@ func (d *daemon) unlock() {
 	}
 	switch err := os.Remove(file); {
 	case err == nil:
-		d.log.Info("lock file removed", "file", file)
+		d.log.Info(event.LockRemoved, "file", file)
 	case !errors.Is(err, os.ErrNotExist): // it was never written, or somebody else took us out
 		d.log.Warn("the lock file is left behind", "file", file, "error", err.Error())
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/run"
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/telemetry"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
@@ -158,7 +159,7 @@ func serve(parent context.Context, from *source) error {
 	err = group.Run()
 	end()
 	d.leaving.Wait()
-	log.Info("stopped", "cut", d.front.cut)
+	log.Info(event.Stopped, "cut", d.front.cut)
 	return d.status(err, stop)
 }
 
@@ -199,7 +200,7 @@ func (d *daemon) untilAsked(ctx, stop context.Context) error {
 	case <-stop.Done():
 		switch cause := context.Cause(stop).(type) {
 		case stopSignal:
-			d.log.Info("asked to stop", "signal", cause.Error(), "delay", d.current.config().Server.Drain.Delay.D().String())
+			d.log.Info(event.AskedToStop, "signal", cause.Error(), "delay", d.current.config().Server.Drain.Delay.D().String())
 		case exitStatus:
 			d.log.Error("stopping", "why", cause.err.Error())
 			d.told = true

@@ -1,0 +1,36 @@
+// Package event names the log messages that other code recognizes, so that a change of
+// their words cannot break it: "format: classic" (cmd/watchdogd/classic.go) writes each of
+// them in the words of the OpenFaaS watchdogs. A message that is only read by people is
+// written where it is logged.
+package event
+
+// The start and the end of the program.
+const (
+	Listening        = "listening" // address
+	MetricsListening = "metrics" + also
+	AdminListening   = "admin" + also
+	LockWritten      = "lock file written" // file
+	LockRemoved      = "lock file removed" // file
+	NoLock           = "no lock file"      // why
+	AskedToStop      = "asked to stop"     // signal, delay
+	Draining         = "draining"          // calls, timeout
+	Stopped          = "stopped"           // cut
+)
+
+const also = " listening"
+
+// AlsoListening returns the message of the "metrics" or the "admin" listener.
+func AlsoListening(what string) string { return what + also }
+
+// Requests that failed. Each has the attribute error.
+const (
+	UpstreamFailed = "upstream failed" // cut: the response had begun
+	NotStarted     = "program not started"
+	Failed         = "program failed"
+	OutputRefused  = "program's output refused"
+	CallFailed     = "call failed"
+	WorkerRefused  = "worker's answer refused"
+)
+
+// Process is a change of a process's state: state, why, pause.
+const Process = "process"
