@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -82,7 +83,7 @@ func (s *side) open(one sideServer) error {
 	case err == nil:
 		one.listener = l
 		s.servers = append(s.servers, one)
-		s.log.Info(one.what+" listening", "address", l.Addr().String())
+		s.log.Info(event.AlsoListening(one.what), "address", l.Addr().String())
 	case one.spare(err):
 		s.log.Warn(one.without, "error", err.Error())
 	default:
