@@ -14,9 +14,9 @@ import (
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
-// check holds values against each other, and against the system where that is only
-// a look: is there such a folder. One value's own validity was checked when it was
-// read, by the validate tags of config.go.
+// check compares values with each other, and with the system where a look is enough, as
+// for a folder that must exist. A single value was checked when it was read, by the
+// validate tags of config.go.
 func (l *loader) check(c *Config) {
 	top := item{from: l.sources[0], node: l.top}
 	if len(c.Routes) == 0 && len(c.Services) == 0 && !l.incomplete {
@@ -35,7 +35,7 @@ func (l *loader) check(c *Config) {
 	l.checkDependencies(c)
 }
 
-// place is where a value stands, or would stand.
+// place is where a value is, or would be.
 type place struct {
 	it      item // that has it; the file's defaults may
 	node    *yaml.Node
@@ -44,7 +44,7 @@ type place struct {
 	index   int // of an element of the list there, from 1; 0 is the list
 }
 
-// path is made only when there is something to say, which is seldom.
+// path is built only for a problem, which is rare.
 func (p place) path() string {
 	steps := slices.Clone(p.it.path)
 	for _, k := range p.keys {
@@ -56,7 +56,7 @@ func (p place) path() string {
 	return pathOf(steps)
 }
 
-// under is where a key of the mapping at p would stand.
+// under returns the place that a key of the mapping at p would have.
 func (p place) under(key string) place {
 	p.keys = append(slices.Clone(p.keys), key)
 	return p
@@ -127,7 +127,7 @@ func (l *loader) anyFailed(n *yaml.Node, depth int) bool {
 	return false
 }
 
-// where says where an item stands, to somebody who looks at another.
+// where returns the place of an item, as seen from another item.
 func where(it, from item) string {
 	if it.from != from.from {
 		return fmt.Sprintf("%s:%d", it.from.name, it.node.Line)
@@ -218,7 +218,7 @@ func validName(s string) bool {
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// invalid says what a validate tag found.
+// invalid describes what a validate tag found.
 func invalid(err error, v reflect.Value) mistake {
 	var fields validator.ValidationErrors
 	if !errors.As(err, &fields) {
@@ -262,7 +262,7 @@ func notOneOf(word string, words []string) mistake {
 	return m
 }
 
-// cause is what the system said, without the path that is told beside it.
+// cause is the system's error without the path, which the message has already.
 func cause(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Err

@@ -268,7 +268,7 @@ func (g *dependencies) known(d *dependent, need string) {
 	switch other := g.byName[need]; {
 	case other == nil:
 		var names []string
-		for _, o := range g.all[:min(len(g.all), 1000)] { // among more a near one says little
+		for _, o := range g.all[:min(len(g.all), 1000)] { // in a longer list a similar name means little
 			if o.supervised && o != d {
 				names = append(names, o.name)
 			}
@@ -339,7 +339,7 @@ func (g *dependencies) cycle(it item, names []string) {
 	g.wrong(at, "circular dependency: "+strings.Join(names, " -> "), "none of them could start first; remove one of these dependencies")
 }
 
-// dependency is the place where an item says that it depends on name.
+// dependency returns the place at which an item depends on name.
 func (l *loader) dependency(it item, name string) place {
 	list := l.at(it, "depends_on")
 	if !list.written || list.node.Kind == yaml.MappingNode {

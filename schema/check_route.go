@@ -28,7 +28,7 @@ func (l *loader) checkRoute(r *Route, it item, compat Compat) {
 	}
 }
 
-// checkMatching checks which calls a route is for, and writes them in one way only.
+// checkMatching checks which requests a route matches, and normalizes how they are written.
 func (l *loader) checkMatching(r *Route, it item) {
 	if at := l.at(it, "path"); at.written && r.Path != "" {
 		if err := checkPath(r.Path, true); err != nil {
@@ -67,7 +67,7 @@ func (l *loader) checkMatching(r *Route, it item) {
 	}
 }
 
-// checkHeaders gives headers with their names written as net/http does.
+// checkHeaders returns headers with canonical names.
 func (l *loader) checkHeaders(headers map[string]string, it item) map[string]string {
 	canonical := make(map[string]string, len(headers))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
@@ -178,7 +178,7 @@ func (l *loader) checkUpstream(r *Route, it item, process bool) {
 	}
 }
 
-// checkAuth checks what asks callers who they are.
+// checkAuth checks how clients authenticate.
 func (l *loader) checkAuth(r *Route, it item) {
 	var kinds []string
 	need := func(kind, key, value string) {
@@ -258,7 +258,7 @@ func (l *loader) checkAlike(c *Config) {
 				other = j
 			}
 		}
-		// A route of a name that stands twice has been told of.
+		// A route whose name is taken has been reported already.
 		if other >= 0 && (r.Name == "" || c.Routes[other].Name != r.Name) {
 			o := &c.Routes[other]
 			l.wrong(l.at(l.routes[i], "path"), fmt.Sprintf("the route %s on %s also answers %s %s, and neither takes precedence", phrase.Quote(o.Name), where(l.routes[other], l.routes[i]), common(o.Methods, r.Methods), r.Path), "give one of them a different path, host, methods or headers")

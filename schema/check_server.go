@@ -35,10 +35,10 @@ func (l *loader) checkServer(c *Config, top item) {
 	}
 }
 
-// maxListeners is more than anybody has a use for.
+// maxListeners is more than anyone needs.
 const maxListeners = 100
 
-// listener is an address and the key that it stands under.
+// listener is an address and its key.
 type listener struct{ address, key string }
 
 func (l *loader) checkListeners(c *Config, top item) {

@@ -94,7 +94,7 @@ func (d *decoder) split(command string) ([]Text, []mistake) {
 		return nil, []mistake{{fmt.Sprintf("the command is longer than %d KiB", maxCommand>>10), "put it in a script"}}
 	}
 	// In a single-quoted part ${VAR} is replaced too, though to a shell it is plain
-	// text; a broken one is told by the same words as everywhere.
+	// text; a broken one is reported in the same words as everywhere.
 	file, err := d.words.Parse(strings.NewReader(command), "")
 	if err != nil {
 		return nil, d.unreadable(command, err)
@@ -115,7 +115,7 @@ func (d *decoder) split(command string) ([]Text, []mistake) {
 // maxCommand bounds what is parsed as shell words, whose nesting costs stack.
 const maxCommand = 64 << 10
 
-// unreadable says why a command is none.
+// unreadable returns why a command cannot be parsed.
 func (d *decoder) unreadable(command string, err error) []mistake {
 	if _, mistakes := d.interpolate(command, true); len(mistakes) > 0 {
 		return mistakes
@@ -148,8 +148,8 @@ func needsShell(what string) mistake {
 	return mistake{what + " works only in a shell", "set shell: true, or quote it to pass it as plain text"}
 }
 
-// simple gives the one simple command of a file, nil when it holds nothing, or says
-// what makes it more than that.
+// simple returns the one simple command of a file, nil when there is none, or what makes
+// it more than that.
 func simple(file *syntax.File) (*syntax.CallExpr, []mistake) {
 	if len(file.Stmts) == 0 {
 		return nil, nil
@@ -244,7 +244,7 @@ func (s *splitter) cut(text string) {
 	}
 }
 
-// parts takes the parts of a word in. In a default that stands outside of quotes,
+// parts adds the parts of a word. In a default outside of quotes,
 // plain text is cut too.
 func (s *splitter) parts(parts []syntax.WordPart, quoted, cut bool) {
 	for _, part := range parts {
@@ -334,7 +334,7 @@ func (s *splitter) variable(p *syntax.ParamExp, quoted bool) {
 	s.parts(word, quoted, !quoted)
 }
 
-// operand gives the default or message of a ${...}, and whether it is one of the
+// operand returns the default or message of a ${...}, and whether it is one of the
 // forms that are known.
 func operand(p *syntax.ParamExp) ([]syntax.WordPart, bool) {
 	if p.Param == nil || p.Excl || p.Length || p.Width || p.IsSet || p.Flags != nil || p.NestedParam != nil ||
@@ -360,7 +360,7 @@ func (s *splitter) home(word *syntax.Word) {
 	}
 }
 
-// source is what stands in the command.
+// source returns the part of the command that n is.
 func (s *splitter) source(n syntax.Node) string {
 	from, to := int(n.Pos().Offset()), int(n.End().Offset())
 	if from < 0 || to > len(s.command) || from > to {

@@ -8,13 +8,13 @@ import (
 // Config is a whole configuration: read, completed with defaults, checked, and
 // from then on never changed. Load makes one from a file; Marshal writes it back.
 //
-// The tags of this file say what may be written. yaml is the key, validate what
+// The tags of this file define what may be written. yaml is the key, validate what
 // a value must be (the words of go-playground/validator), and in the routes and
 // services for which a key means something, when that is not all of them: modes,
 // "forks" or "runs" (the modes with these traits, see mode.go), "service", "process"
 // (whatever has an fprocess) or "supervised" (whatever has an fprocess that runs on from
-// call to call). Everywhere else it is a mistake.
-// path marks what is made absolute, from the folder of the file it stands in: a
+// request to request). Anywhere else it is a mistake.
+// path marks what is made absolute, relative to the folder of its file: a
 // "file", a "pattern" of files, or an "address" that may be a unix socket.
 type Config struct {
 	Name     string    `yaml:"name" validate:"name"`
@@ -36,7 +36,7 @@ type Config struct {
 	Files []string `yaml:"-"`
 }
 
-// Server is the main listener and what holds for every call on it.
+// Server is the main listener and what applies to every request on it.
 type Server struct {
 	Listen         Strings        `yaml:"listen" path:"address"` // host:port, :port or unix:/path
 	TLS            TLS            `yaml:"tls,omitempty"`
@@ -53,7 +53,7 @@ type TLS struct {
 	Key  string `yaml:"key,omitempty" path:"file"`
 }
 
-// ServerTimeouts bound a connection, not a call; 0 is none.
+// ServerTimeouts limit a connection, not a request; 0 is no limit.
 type ServerTimeouts struct {
 	Header Duration `yaml:"header"`
 	Read   Duration `yaml:"read"`
@@ -61,7 +61,7 @@ type ServerTimeouts struct {
 	Idle   Duration `yaml:"idle"`
 }
 
-// Drain is how the server leaves: Delay while still serving but unready, then at
+// Drain is how the server stops: Delay while still serving but unready, then at
 // most Timeout for the calls in flight; Status is the exit status where that was not
 // enough for them.
 type Drain struct {
@@ -78,11 +78,11 @@ type Gateway struct {
 }
 
 // Metrics is where Prometheus text is served; an empty Listen is only on the admin
-// socket. An Optional address that cannot be had is logged, and serving goes on.
+// socket. If an Optional address cannot be listened on, that is logged and serving goes on.
 type Metrics struct {
 	Listen     string `yaml:"listen,omitempty" path:"address"`
 	Optional   bool   `yaml:"optional"`
-	RouteLabel bool   `yaml:"route_label"` // tell the routes apart, by the label route
+	RouteLabel bool   `yaml:"route_label"` // add the label route
 }
 
 // Admin is where the running stack is seen and steered; an empty Listen is the
@@ -103,11 +103,11 @@ type Log struct {
 	// of the classic format
 	Prefix  bool `yaml:"prefix"`  // processes' lines begin with the time and stdout: or stderr:
 	CallID  bool `yaml:"call_id"` // access lines end with the X-Call-Id
-	Output  bool `yaml:"output"`  // what a forked process writes goes to stdout too, and path and query to the log
+	Output  bool `yaml:"output"`  // the output of forked processes goes to stdout too, and path and query to the log
 	Headers bool `yaml:"headers"` // the headers of requests and responses go to stdout
 }
 
-// Health is what tells others whether the server can take calls.
+// Health is how others learn whether the server can take requests.
 type Health struct {
 	// LockFile exists while the server is ready; with Live: lock from when it listens
 	// until it drains, and without the file the server is neither alive nor ready.
@@ -160,7 +160,7 @@ type Service struct {
 	Process  `yaml:",inline"`
 }
 
-// Timeouts bound one call of a route; 0 is none.
+// Timeouts limit one request of a route; 0 is no limit.
 type Timeouts struct {
 	Start     Duration `yaml:"start" in:"supervised"`
 	Queue     Duration `yaml:"queue"`
@@ -170,7 +170,7 @@ type Timeouts struct {
 	Idle      Duration `yaml:"idle"`
 }
 
-// ServiceTimeouts bound the start of a service; 0 is none.
+// ServiceTimeouts limit the start of a service; 0 is no limit.
 type ServiceTimeouts struct {
 	Start Duration `yaml:"start"`
 }
@@ -185,13 +185,13 @@ type Limits struct {
 	Rate     Rate `yaml:"rate,omitempty"`
 }
 
-// Rate is calls a second, and how many may come at once. The zero Rate is no limit.
+// Rate is requests per second, and how many may come at once. The zero Rate is no limit.
 type Rate struct {
 	PerSecond float64
 	Burst     int
 }
 
-// Auth is who may call a route; at most one of its members is set.
+// Auth is how clients of a route authenticate; at most one of its members is set.
 type Auth struct {
 	Basic *BasicAuth `yaml:"basic,omitempty"`
 	Keys  *KeysAuth  `yaml:"keys,omitempty"`
@@ -225,7 +225,7 @@ type HMACAuth struct {
 	SecretFile string `yaml:"secret_file" path:"file"`
 }
 
-// JWTAuth is whose tokens are believed, and the claims that they must hold.
+// JWTAuth is the issuer of the accepted tokens, and the claims that they must have.
 type JWTAuth struct {
 	Issuer   string            `yaml:"issuer"`
 	Audience string            `yaml:"audience"`
@@ -286,12 +286,12 @@ type Probe struct {
 	Failures int      `yaml:"failures,omitempty" validate:"min=1"`
 }
 
-// Empty reports whether nothing is asked.
+// Empty reports whether the probe asks nothing.
 func (p Probe) Empty() bool {
 	return p.TCP == "" && p.HTTP == "" && p.Exec.Empty() && p.Log == ""
 }
 
-// Restart is when and how soon a process that ended is started again.
+// Restart is when and how soon a process that exited is started again.
 type Restart struct {
 	Policy string   `yaml:"policy" validate:"oneof=always on-failure never"`
 	Min    Duration `yaml:"min"`
@@ -301,7 +301,7 @@ type Restart struct {
 	Then   string   `yaml:"then" validate:"oneof=degrade exit"`
 }
 
-// GiveUp is how many ends within how long are a crash loop.
+// GiveUp is how many exits within how long are a crash loop.
 type GiveUp struct {
 	Exits  int      `yaml:"exits" validate:"min=0"` // 0 is never
 	Within Duration `yaml:"within"`
@@ -352,7 +352,7 @@ type Dependencies map[string]string
 type Text string
 
 // Vars are what the variables of a Text stand for in one instance. A Port of 0
-// stands for none: ${PORT} is then replaced by nothing.
+// is no port: ${PORT} is then replaced by nothing.
 type Vars struct {
 	Port   int
 	Number int

@@ -18,20 +18,20 @@ import (
 )
 
 // decoder writes nodes into the types of config.go, strictly, and goes on after a
-// mistake, so that all of them are found. It reads over what a value holds already:
+// mistake, so that all of them are found. It reads over the values that are there already:
 // the defaults first, then a file's defaults:, then the item's own keys.
 type decoder struct {
 	env      func(string) (string, bool)
 	from     *source
-	is       use    // what the item being read is; a key that means nothing for it is a mistake,
-	quiet    bool   // or is passed over
+	is       use    // what the item being read is; a key that is not allowed in it is a mistake,
+	quiet    bool   // or is ignored
 	shell    bool   // its commands are lines for the shell
 	skip     bool   // its commands are not read now,
 	skipMain bool   // or its fprocess, because another comes
 	steps    []step // the path to the value being read
 	base     []step // the path to the item being read
 	problems Problems
-	failed   map[*yaml.Node]bool // values with a problem, of which nothing more need be said
+	failed   map[*yaml.Node]bool // values with a problem, of which no other is reported
 	plans    map[reflect.Type]*plan
 	validate *validator.Validate
 	words    *syntax.Parser
@@ -96,14 +96,14 @@ func pathKey(key string) string {
 	return key
 }
 
-// problem notes what is wrong with the value n. It gives false, for its caller to give.
+// problem notes what is wrong with the value n. It returns false, for its caller to return.
 func (d *decoder) problem(n *yaml.Node, message, hint string) bool {
 	return d.mistakes(n, []mistake{{message, hint}})
 }
 
 func (d *decoder) mistakes(n *yaml.Node, mistakes []mistake) bool {
 	if d.quiet && d.failed[n] {
-		return false // said when the defaults were read first
+		return false // reported when the defaults were read first
 	}
 	d.failed[n] = true
 	for _, m := range mistakes {
@@ -126,7 +126,7 @@ func (d *decoder) note(from *source, line, column int, path, message, hint strin
 	d.problems = append(d.problems, *p)
 }
 
-// mustBe says that n is of the wrong kind.
+// mustBe reports that n is of the wrong kind.
 func (d *decoder) mustBe(n *yaml.Node, what string) bool {
 	return d.problem(n, "must be "+what+", not "+given(n), "")
 }
@@ -267,7 +267,7 @@ func parsed[T any](d *decoder, n *yaml.Node, p *T, what string, parse func(strin
 	return true
 }
 
-// plain gives the text of a scalar as it is written; what says what it is to be.
+// plain returns the text of a scalar as it is written; what describes what it must be.
 func (d *decoder) plain(n *yaml.Node, what string) (string, bool) {
 	if n.Kind != yaml.ScalarNode {
 		hint := ""
@@ -288,7 +288,7 @@ func (d *decoder) plain(n *yaml.Node, what string) (string, bool) {
 	return n.Value, true
 }
 
-// string gives the text of a scalar with all its variables replaced.
+// string returns the text of a scalar with all its variables replaced.
 func (d *decoder) string(n *yaml.Node, what string) (string, bool) {
 	s, ok := d.plain(n, what)
 	if !ok {
@@ -301,7 +301,7 @@ func (d *decoder) string(n *yaml.Node, what string) (string, bool) {
 	return s, true
 }
 
-// text gives the text of a scalar with all its variables replaced but those of an instance.
+// text returns the text of a scalar with all its variables replaced but those of an instance.
 func (d *decoder) text(n *yaml.Node) (string, bool) {
 	n = d.follow(n)
 	s, ok := d.plain(n, "a string")
@@ -403,7 +403,7 @@ func (d *decoder) strings(n *yaml.Node, p *Strings) bool {
 	default:
 		return d.mustBe(n, "a string or a list of strings")
 	}
-	var list Strings // none is nil, as it is when nothing is written
+	var list Strings // an empty list is nil, as one that is not written
 	ok := true
 	for i := range d.items(n) {
 		d.index(i)
@@ -421,8 +421,8 @@ func (d *decoder) strings(n *yaml.Node, p *Strings) bool {
 	return ok
 }
 
-// dictionary reads a mapping whose keys are free into a map, over what it holds;
-// an empty one clears it.
+// dictionary reads a mapping whose keys are free into a map, over its values; an empty
+// one clears it.
 func (d *decoder) dictionary(n *yaml.Node, v reflect.Value) bool {
 	if n.Kind != yaml.MappingNode {
 		return d.problem(n, "must be a mapping, not "+given(n), "write NAME: value")
@@ -452,7 +452,7 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value) bool {
 	return ok
 }
 
-// absolute makes paths absolute, from the folder of the file they stand in.
+// absolute makes paths absolute, relative to the folder of their file.
 func (d *decoder) absolute(v reflect.Value, kind string) {
 	if v.Kind() == reflect.Slice {
 		for i := range v.Len() {

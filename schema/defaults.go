@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// This is what holds where nothing is written, all of it. First the values that
-// the file is read over; then those that follow from others, in complete.
+// All defaults are here: first the values that the file is read over, then, in complete,
+// those that follow from other values.
 
 const second = Duration(time.Second)
 
@@ -66,7 +66,7 @@ func defaultProcess() Process {
 	}
 }
 
-// queuePerPlace is how many calls wait for each place where limits.queue is -1.
+// queuePerPlace is how many requests can wait for each place with limits.queue -1.
 const queuePerPlace = 10
 
 // Complete fills in what follows from other values, for a configuration that does not

@@ -51,8 +51,8 @@ func (d *decoder) oneOf(n *yaml.Node, word string, words []string) bool {
 	return d.problem(n, m.message, m.hint)
 }
 
-// replicas reads a number, or the map. Who gives only a least number above the
-// greatest means that many.
+// replicas reads a number, or the map. A min above the default max, without a max, is
+// also the max.
 func (d *decoder) replicas(n *yaml.Node, p *Replicas) bool {
 	if n.Kind == yaml.ScalarNode {
 		var count int
@@ -100,7 +100,7 @@ func (d *decoder) restart(n *yaml.Node, p *Restart) bool {
 	return true
 }
 
-// probe reads tcp, or the map. What it asks replaces what was asked before.
+// probe reads tcp, or the map. It replaces what was set before.
 func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
 	if n.Kind == yaml.ScalarNode {
 		s, ok := d.string(n, "tcp")
@@ -135,9 +135,9 @@ func (d *decoder) upstream(n *yaml.Node, p *Upstream) bool {
 	return true
 }
 
-// auth reads who may call. What it asks replaces what was asked before. A way of asking
-// that is named and not described is a mistake: as a key that was not written it would
-// leave the route open.
+// auth reads how clients authenticate. It replaces what was set before. A method that is
+// named but empty is a mistake: ignored like a key that was not written, it would leave
+// the route open.
 func (d *decoder) auth(n *yaml.Node, p *Auth) bool {
 	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		*p = Auth{}

@@ -48,7 +48,7 @@ func (l *loader) include(n *yaml.Node) {
 	}
 }
 
-// match gives the files that an entry of include names, in order.
+// match returns the files that an entry of include names, in order.
 func (l *loader) match(at *yaml.Node, name string) []string {
 	full := name
 	if !filepath.IsAbs(full) {
@@ -75,8 +75,8 @@ func (l *loader) match(at *yaml.Node, name string) []string {
 		l.problem(at, fmt.Sprintf("cannot list %s: %v", phrase.Quote(name), err), "name the folder of the files more precisely")
 		return nil
 	}
-	slices.Sort(files) // the order of folders is nobody's
-	// A pattern may well match the file that it stands in.
+	slices.Sort(files) // the order of a folder's entries is not defined
+	// A pattern may match the file that contains it.
 	return slices.DeleteFunc(files, func(file string) bool {
 		return slices.ContainsFunc(l.sources, func(s *source) bool { return s.path == file })
 	})

@@ -8,7 +8,7 @@ import (
 )
 
 // checkDefaults reads defaults: for its own mistakes. Its commands are read with
-// each item, which may say that they are the shell's.
+// each item, which may leave them to the shell.
 func (l *loader) checkDefaults() {
 	n := l.defaults.node
 	if n == nil || isNull(n) {
@@ -72,7 +72,7 @@ func (l *loader) item(it item, is use, v reflect.Value) {
 	l.is, l.shell = anywhere, false
 }
 
-// over reads an item over what v holds.
+// over reads an item over the values in v.
 func (l *loader) over(it item, v reflect.Value, quiet bool) bool {
 	l.from, l.base, l.quiet = it.from, it.path, quiet
 	l.steps = append(l.steps[:0], it.path...)
@@ -80,7 +80,7 @@ func (l *loader) over(it item, v reflect.Value, quiet bool) bool {
 	return l.structure(it.node, v)
 }
 
-// use gives what a route is. One that lacks an fprocess, where only that can be
+// use returns what a route is. One that lacks an fprocess, where only that can be
 // meant, counts as having it: that it is missing is mistake enough.
 func (l *loader) use(it item) use {
 	mode := Mode(l.word(it, "mode", string(HTTP)))
@@ -92,7 +92,7 @@ func (l *loader) inherits(it item, key string) bool {
 	return l.has(it.node, key) || l.defaults.node != nil && l.has(l.defaults.node, key)
 }
 
-// word gives the text of an item's key before the item is read.
+// word returns the text of an item's key before the item is read.
 func (l *loader) word(it item, key, otherwise string) string {
 	n := l.peek(it.node, key)
 	if n == nil && l.defaults.node != nil {

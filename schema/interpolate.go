@@ -71,7 +71,7 @@ func (in *interpolation) value(s string, depth int) {
 	}
 }
 
-// variable replaces what stands between the braces of ${...}.
+// variable replaces what is between the braces of ${...}.
 func (in *interpolation) variable(inner string, depth int) {
 	v, ok := parseVariable(inner)
 	switch {
@@ -190,7 +190,7 @@ func escape(s string, text bool) string {
 	return strings.ReplaceAll(s, "$", "$$")
 }
 
-// Expand gives the text with ${PORT}, ${INSTANCE}, ${NAME} and $$ replaced.
+// Expand returns the text with ${PORT}, ${INSTANCE}, ${NAME} and $$ replaced.
 func (t Text) Expand(v Vars) string {
 	s := string(t)
 	if !strings.Contains(s, "$") {
@@ -227,7 +227,7 @@ func (t Text) Expand(v Vars) string {
 	}
 }
 
-// uses reports whether ${name} stands in the text.
+// uses reports whether the text contains ${name}.
 func (t Text) uses(name string) bool {
 	s := string(t)
 	for {
@@ -246,5 +246,5 @@ func (t Text) uses(name string) bool {
 	}
 }
 
-// Literal gives a Text that Expand makes s of again.
+// Literal returns the Text that expands to s.
 func Literal(s string) Text { return Text(escape(s, true)) }

@@ -14,7 +14,7 @@ import (
 
 // Load reads a configuration file and all that it includes. Variables are looked up
 // by env; nil is the process's own environment. The error is Problems when the
-// content is at fault, else it wraps what the system said.
+// content is wrong, else it wraps the system's error.
 func Load(file string, env func(string) (string, bool)) (*Config, error) {
 	data, err := ReadFile(file)
 	if err != nil {
@@ -78,7 +78,7 @@ func (l *loader) load(file string, data []byte) *Config {
 	if !l.stopped {
 		l.is = anywhere
 		l.checkDefaults()
-		if len(l.routes) > 0 { // none is nil
+		if len(l.routes) > 0 { // an empty list is nil
 			config.Routes = make([]Route, len(l.routes))
 		}
 		for i := range l.routes {
@@ -103,7 +103,7 @@ func (l *loader) load(file string, data []byte) *Config {
 	return &config
 }
 
-// open makes a source and parses it. It gives nil, and has noted why, when that fails.
+// open makes a source and parses it. If that fails, it notes why and returns nil.
 func (l *loader) open(file string, data []byte) *yaml.Node {
 	path, err := filepath.Abs(file)
 	if err != nil {
@@ -203,7 +203,7 @@ func (l *loader) collect(n *yaml.Node, items *[]item, what string) {
 	}
 }
 
-// complete fills in what follows from other values, or from where the file stands.
+// complete fills in what follows from other values, or from the file's place.
 func (l *loader) complete(c *Config) {
 	c.Compat = CompatOf(c.Server.Errors)
 	main := l.sources[0]

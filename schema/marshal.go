@@ -15,7 +15,7 @@ import (
 
 // Marshal writes the configuration as a file that reads back as the same: Parse of
 // it, under the same name, equals c. Keys that equal their default are left out, and
-// short forms are used where they say it all.
+// short forms are used where they are enough.
 func (c *Config) Marshal() ([]byte, error) {
 	e := &encoder{plans: make(map[reflect.Type]*plan), is: anywhere}
 	e.split = newDecoder(func(string) (string, bool) { return "", false })
@@ -203,7 +203,7 @@ func text(s string) *yaml.Node {
 
 const plainRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ${}_./:@%+=-*?~()"
 
-// block reports whether lines can stand as they are under a |.
+// block reports whether lines can be written unchanged under a |.
 func block(s string) bool {
 	if !strings.Contains(s, "\n") || strings.HasPrefix(s, "\n") || strings.HasSuffix(s, "\n\n") {
 		return false

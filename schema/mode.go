@@ -1,6 +1,6 @@
 package schema
 
-// Mode is how a route answers one call.
+// Mode is how a route answers a request.
 type Mode string
 
 // The modes.
@@ -45,7 +45,7 @@ func Modes() []string {
 	return names
 }
 
-// Traits returns the traits of a mode; one that is not known has none.
+// Traits returns the traits of a mode; an unknown mode has none.
 func (m Mode) Traits() Traits {
 	for i := range modes {
 		if modes[i].Mode == m {
@@ -55,11 +55,11 @@ func (m Mode) Traits() Traits {
 	return Traits{}
 }
 
-// Supervised reports whether the route has a process that runs on from call to call.
+// Supervised reports whether the route has a process that keeps running between requests.
 func (r *Route) Supervised() bool {
 	t := r.Mode.Traits()
 	return t.Process && !t.Forks && (!t.Elsewhere || !r.FProcess.Empty())
 }
 
-// Forks reports whether each call of the route has a process of its own.
+// Forks reports whether each request of the route has a process of its own.
 func (r *Route) Forks() bool { return r.Mode.Traits().Forks }

@@ -13,8 +13,8 @@ import (
 // entry is a key of a mapping and its value.
 type entry struct{ key, value *yaml.Node }
 
-// entries gives the keys of a mapping: its own, then those that << brings in and
-// that are not there yet. It complains of keys that are written twice.
+// entries returns the keys of a mapping: its own, then those that << adds. It reports
+// keys that are written twice.
 func (d *decoder) entries(n *yaml.Node) []entry {
 	entries := make([]entry, 0, len(n.Content)/2)
 	entries, merges := d.own(n, entries)
@@ -28,7 +28,7 @@ func (d *decoder) entries(n *yaml.Node) []entry {
 	return d.merge(merges, entries, seen, []*yaml.Node{n})
 }
 
-// own gives the keys that a mapping itself has, and what it merges.
+// own returns the keys of a mapping itself, and what it merges.
 func (d *decoder) own(n *yaml.Node, entries []entry) ([]entry, []*yaml.Node) {
 	var merges []*yaml.Node
 	var first map[string]*yaml.Node
@@ -102,7 +102,7 @@ func (d *decoder) merge(merges []*yaml.Node, entries []entry, seen map[string]bo
 	return entries
 }
 
-// items goes through the indices of a list.
+// items yields the indices of a list.
 func (d *decoder) items(n *yaml.Node) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range n.Content {
@@ -114,7 +114,7 @@ func (d *decoder) items(n *yaml.Node) iter.Seq[int] {
 	}
 }
 
-// follow gives what an alias stands for, and counts.
+// follow returns the value of an alias, and counts it.
 func (d *decoder) follow(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		d.visit(n)
@@ -143,8 +143,8 @@ func dealias(n *yaml.Node) *yaml.Node {
 // has reports whether a mapping has a key with a value.
 func (d *decoder) has(n *yaml.Node, key string) bool { return d.peek(n, key) != nil }
 
-// peek gives the value of a mapping's key, merged ones too; nil when there is none.
-// It complains of nothing.
+// peek returns the value of a mapping's key, also of a merged one; nil when there is none.
+// It reports no problem.
 func (d *decoder) peek(n *yaml.Node, key string) *yaml.Node {
 	_, value := d.lookup(n, key, 0)
 	if value == nil || isNull(value) {
@@ -186,7 +186,7 @@ func (d *decoder) lookup(n *yaml.Node, key string, depth int) (k, v *yaml.Node) 
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// given names what somebody wrote.
+// given describes a value as it was written.
 func given(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.SequenceNode:

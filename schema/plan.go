@@ -58,7 +58,7 @@ func newPlan(t reflect.Type) *plan {
 	return p
 }
 
-// fieldsOf goes through the fields of a struct that have a key.
+// fieldsOf yields the fields of a struct that have a key.
 func fieldsOf(t reflect.Type) iter.Seq[field] {
 	return func(yield func(field) bool) {
 		for _, f := range reflect.VisibleFields(t) {
@@ -86,7 +86,7 @@ type use uint32
 const (
 	inService    use = 1 << iota
 	inProcess        // has an fprocess
-	inSupervised     // has one that runs on from call to call
+	inSupervised     // has one that keeps running between requests
 	inListens        // has one that listens on a port
 	firstMode
 	anywhere = ^use(0)

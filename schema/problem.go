@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Problem is one mistake in a configuration and where it stands: at the value for
+// Problem is one mistake in a configuration and its place: at the value for
 // a bad value, at the key for an unknown or misplaced one, at the item for what is
 // missing from it.
 type Problem struct {
@@ -17,7 +17,7 @@ type Problem struct {
 	Column  int    `json:"column"` // from 1, in characters
 	Path    string `json:"path"`   // as in routes[1].timeouts.exec; empty for what is no key's, as a broken quote
 	Message string `json:"message"`
-	Hint    string `json:"hint"` // what to do, as far as it can be told
+	Hint    string `json:"hint"` // what to do, if that is known
 	Source  string `json:"-"`    // the whole line
 }
 
@@ -40,10 +40,10 @@ func (p Problem) head(b *strings.Builder) {
 	b.WriteString(p.Message)
 }
 
-// Problems are all the mistakes of a configuration, in the order in which they stand.
+// Problems are all the mistakes of a configuration, in the order of their places.
 type Problems []Problem
 
-// Error shows each problem with its line of the file, a caret beneath the place, and the hint:
+// Error shows each problem with its line of the file, a caret below the place, and the hint:
 //
 //	watchdog.yaml:14:11: routes[1].mode: must be http, streaming, serializing, afterburn or static, not "htpp"
 //	      mode: htpp

@@ -12,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// source is one file: its text, and where it stands.
+// source is one file: its text and its place.
 type source struct {
 	name  string // as the user named it; what problems show
 	path  string // absolute
@@ -29,8 +29,8 @@ const (
 	maxValues = 1 << 20  // keys and values of one file, counted by their punctuation
 )
 
-// parse makes the document's node of the text. It fails with one problem: YAML's
-// grammar says nothing of what stands behind a mistake.
+// parse parses the text into the document's node. It fails with one problem: a YAML
+// parser cannot read on after a mistake.
 func (s *source) parse() (root *yaml.Node, problem *Problem) {
 	if p := s.scan(); p != nil {
 		return nil, p
@@ -157,7 +157,7 @@ func (s *source) broken(decoder *yaml.Decoder, err error) *Problem {
 	return s.problem(at.line+1, at.column+1, "invalid YAML: "+message, "")
 }
 
-// around gives the line before and after a place.
+// around returns the line before and after a place.
 func (s *source) around(m mark) (before, after string) {
 	return splitColumn(s.line(m.line+1), m.column+1)
 }
@@ -221,7 +221,7 @@ func markOf(parser reflect.Value, name string) mark {
 	return mark{line: int(m.FieldByName("line").Int()), column: int(m.FieldByName("column").Int())}
 }
 
-// grammar is what the parser says, and what that means to somebody who writes a file.
+// grammar has what the parser reports, and what that means to the author of the file.
 var grammar = []struct {
 	says      string
 	when      func(before, after string) bool // of the line around the place

@@ -12,7 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
-// formError says what a value must be and what it is.
+// formError describes what a value must be and what it is.
 type formError struct{ must, value, hint string }
 
 func (e *formError) Error() string { return "must be " + e.must + ", not " + phrase.Quote(e.value) }

@@ -11,7 +11,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
-// unknown says that unknown key, and which was probably meant.
+// unknown reports an unknown key, and the one that was probably meant.
 func (d *decoder) unknown(key, value *yaml.Node, p *plan) bool {
 	if len(d.steps) == 1 {
 		d.incomplete = true
@@ -50,7 +50,7 @@ func (d *decoder) portHint(key string, value *yaml.Node) string {
 	return ""
 }
 
-// misplaced says why a key means nothing where it stands.
+// misplaced reports why a key is not allowed where it is.
 func (d *decoder) misplaced(key *yaml.Node, f *field) bool {
 	if d.is&inService != 0 {
 		return d.problem(key, "is not allowed in a service", "only routes have this key")
@@ -70,8 +70,7 @@ func (d *decoder) misplaced(key *yaml.Node, f *field) bool {
 	return d.problem(key, fmt.Sprintf("is not allowed in mode %s", mode), "it applies only to processes that keep running: mode http or afterburn, and services")
 }
 
-// meant tells somebody who wrote a key that is none which one to write. p is the
-// mapping that it stands in.
+// meant returns what to write instead of an unknown key. p is the mapping that it is in.
 func (d *decoder) meant(key string, p *plan) string {
 	keys := p.keys(d.is)
 	word := strings.ToLower(key)
@@ -101,8 +100,8 @@ func (d *decoder) meant(key string, p *plan) string {
 	return ""
 }
 
-// habits are the words that other programs use for our keys; of several, the first
-// that can be written where the word stands is meant.
+// habits are the words of other programs for our keys; of several, the first
+// that is allowed in that place is meant.
 var habits = map[string]string{
 	// compose files, supervisors, Procfiles
 	"args":              "fprocess",
@@ -242,7 +241,7 @@ func pathOfKeys(steps []step) string {
 	return strings.Join(keys, ".")
 }
 
-// Keys gives the path of every key that can be written, as in routes.timeouts.exec,
+// Keys returns the path of every key that can be written, as in routes.timeouts.exec,
 // in the order of config.go. The keys of defaults are those of routes and services,
 // and are not repeated. Those whose behaviour is not built yet are not among them.
 func Keys() []string {
