@@ -68,7 +68,7 @@ func TestCommandsAreSplitAsAShellWould(t *testing.T) {
 	}
 }
 
-func TestTheShellAgrees(t *testing.T) {
+func TestSplitAgreesWithTheShell(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip(err)
@@ -102,7 +102,7 @@ func TestTheShellAgrees(t *testing.T) {
 	}
 }
 
-func TestALineForTheShellStaysALine(t *testing.T) {
+func TestShellCommandsStayOneLine(t *testing.T) {
 	c := parseGood(t, `
 routes:
   - name: a

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheFormOfErrorsDecidesWhatIsDoneAsInOpenFaaS(t *testing.T) {
+func TestServerErrorsSelectsOpenFaaSCompatibility(t *testing.T) {
 	for errors, want := range map[string]struct{ any, classic bool }{
 		"problem":  {false, false},
 		"openfaas": {true, false},

@@ -60,7 +60,7 @@ func mistaken(t testing.TB, text string) Problems {
 	return problems
 }
 
-func TestEveryKeyIsReadAndMovesItsField(t *testing.T) {
+func TestEveryKeyChangesTheConfig(t *testing.T) {
 	data, err := os.ReadFile("testdata/full.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestEveryKeyIsReadAndMovesItsField(t *testing.T) {
 	}
 }
 
-func TestKeysAreDottedPathsOfAllThatCanBeWritten(t *testing.T) {
+func TestKeysAreTheDottedPathsOfAllKeys(t *testing.T) {
 	keys := allKeys()
 	for _, key := range []string{"name", "include", "defaults", "server.timeouts.header", "routes.timeouts.first_byte", "routes.restart.give_up.exits", "services.ready.exec", "routes.auth.jwt.claims", "gateway.alexa", "health.lock_file"} {
 		if !slices.Contains(keys, key) {
@@ -156,7 +156,7 @@ func TestKeysAreDottedPathsOfAllThatCanBeWritten(t *testing.T) {
 	}
 }
 
-func TestEveryTagIsUnderstood(t *testing.T) {
+func TestEveryTagIsValid(t *testing.T) {
 	v := newValidate()
 	var check func(typ reflect.Type, path string)
 	check = func(typ reflect.Type, path string) {
@@ -181,7 +181,7 @@ func TestEveryTagIsUnderstood(t *testing.T) {
 	check(reflect.TypeFor[document](), "")
 }
 
-func TestWhatIsNotWrittenIsTheDefault(t *testing.T) {
+func TestMissingKeysHaveDefaults(t *testing.T) {
 	dir := t.TempDir()
 	c, err := Parse(filepath.Join(dir, "watchdog.yaml"), []byte("routes:\n  - name: a\n    fprocess: x\nservices:\n  - name: b\n    fprocess: y\n"), nothing)
 	if err != nil {
@@ -203,7 +203,7 @@ func TestWhatIsNotWrittenIsTheDefault(t *testing.T) {
 	}
 }
 
-func TestTheListenerIsThePortOfTheEnvironment(t *testing.T) {
+func TestTheListenerDefaultsToPORT(t *testing.T) {
 	if c := parseGood(t, "routes: [{name: a, fprocess: x}]"); !slices.Equal(c.Server.Listen, Strings{":8081"}) {
 		t.Errorf("it is %v", c.Server.Listen)
 	}
@@ -213,7 +213,7 @@ func TestTheListenerIsThePortOfTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestShortFormsMeanWhatTheLongOnesSay(t *testing.T) {
+func TestShortFormsEqualLongForms(t *testing.T) {
 	for short, long := range map[string]string{
 		"replicas: 3":                      "replicas: {min: 3, max: 3}",
 		"restart: never":                   "restart: {policy: never}",
@@ -258,7 +258,7 @@ func (r Route) withoutDir() Route {
 	return r
 }
 
-func TestAKeyWithoutAValueCountsAsNotWritten(t *testing.T) {
+func TestAKeyWithoutAValueIsMissing(t *testing.T) {
 	with := parseGood(t, "server: {tls: {cert: , key: }}\nhealth: {lock_file: }\nadmin:\ninclude:\ngateway:\ndefaults:\nservices:\nroutes:\n  - name: a\n    fprocess: x\n    timeouts:\n    methods:\n    restart: ~\n    replicas: null\n    auth:\n")
 	without := parseGood(t, "routes:\n  - name: a\n    fprocess: x\n")
 	if !reflect.DeepEqual(with.Routes[0].withoutDir(), without.Routes[0].withoutDir()) || with.Server.TLS != (TLS{}) {
@@ -266,7 +266,7 @@ func TestAKeyWithoutAValueCountsAsNotWritten(t *testing.T) {
 	}
 }
 
-func TestNumbersAndWordsAreTextWhereTextIsWanted(t *testing.T) {
+func TestNumbersAndWordsAreTextWhereTextIsNeeded(t *testing.T) {
 	c := parseGood(t, "routes:\n  - name: 123\n    fprocess: [1, 2.50, true, 0x10, ~, 1e3]\n    env: {A: 3000, B: true, C: , D: 1.10, E: 2001-01-01, 5: x}\n    user: 1000:1000\n")
 	r := c.Routes[0]
 	if r.Name != "123" || r.Path != "/123" || r.User != "1000:1000" {
@@ -280,7 +280,7 @@ func TestNumbersAndWordsAreTextWhereTextIsWanted(t *testing.T) {
 	}
 }
 
-func TestAnchorsAliasesAndMergesAreYAMLs(t *testing.T) {
+func TestAnchorsAliasesAndMergesWork(t *testing.T) {
 	c := parseGood(t, `
 defaults: &all
   timeouts: &times {exec: 7s, idle: 8s}

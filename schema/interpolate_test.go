@@ -87,14 +87,14 @@ routes:
 	}
 }
 
-func TestElsewhereTheInstancesVariablesAreTheEnvironments(t *testing.T) {
+func TestOutsideProcessesInstanceVariablesComeFromTheEnvironment(t *testing.T) {
 	c := parseGood(t, "server: {listen: ':${PORT}'}\nroutes:\n  - {name: a, fprocess: x, path: '/${PORT}', env: {A: '${PORT}'}}\n")
 	if c.Server.Listen[0] != ":8081" || c.Routes[0].Path != "/8081" || c.Routes[0].Env["A"] != "${PORT}" {
 		t.Errorf("%v %+v", c.Server.Listen, c.Routes[0])
 	}
 }
 
-func TestAVariableThatIsNoTextIsAMistake(t *testing.T) {
+func TestAVariableThatIsNotTextIsAMistake(t *testing.T) {
 	for _, value := range []string{"\xff", "a\x00b"} {
 		_, err := Parse("watchdog.yaml", []byte("routes: [{name: a, fprocess: [x, '${V}']}]"), func(name string) (string, bool) { return value, name == "V" })
 		if err == nil || !strings.Contains(err.Error(), "the value of ${V} is not valid UTF-8 text") {
@@ -103,7 +103,7 @@ func TestAVariableThatIsNoTextIsAMistake(t *testing.T) {
 	}
 }
 
-func TestExpandReplacesTheInstancesVariablesOnly(t *testing.T) {
+func TestExpandReplacesOnlyInstanceVariables(t *testing.T) {
 	v := Vars{Port: 8000, Number: 3, Name: "api"}
 	for text, want := range map[Text]string{
 		"":                              "",
@@ -127,7 +127,7 @@ func TestExpandReplacesTheInstancesVariablesOnly(t *testing.T) {
 	}
 }
 
-func TestLiteralIsTakenAsItIs(t *testing.T) {
+func TestLiteralExpandsToItself(t *testing.T) {
 	for _, s := range []string{"", "$", "$$", "${PORT}", "$${NAME}", "a$b${INSTANCE}$"} {
 		if got := Literal(s).Expand(Vars{Port: 1, Number: 2, Name: "n"}); got != s {
 			t.Errorf("%q becomes %q", s, got)

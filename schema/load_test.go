@@ -31,7 +31,7 @@ func write(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-func TestAFileThatCannotBeReadIsToldAsThat(t *testing.T) {
+func TestUnreadableFilesAreReported(t *testing.T) {
 	dir := t.TempDir()
 	for file, want := range map[string]string{
 		filepath.Join(dir, "none.yaml"):         "no such file or directory",
@@ -101,7 +101,7 @@ func TestOnlyRegularFilesOfABoundedSizeAreRead(t *testing.T) {
 	}
 }
 
-func TestThePatternsOfIncludeLookAtABoundedNumberOfFiles(t *testing.T) {
+func TestIncludePatternsSearchABoundedNumberOfFiles(t *testing.T) {
 	dir := write(t, map[string]string{"a/b/x.yaml": "routes: [{name: x, fprocess: x}]", "a/c/y.txt": "", "a/d/e/z.txt": ""})
 	if err := syscall.Mkfifo(filepath.Join(dir, "a", "pipe"), 0o600); err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestThePatternsOfIncludeLookAtABoundedNumberOfFiles(t *testing.T) {
 	}
 }
 
-func TestWhatIsIncludedHasABoundOnItsSum(t *testing.T) {
+func TestIncludedFilesHaveATotalLimit(t *testing.T) {
 	half := "#" + strings.Repeat("x", maxFile/2) + "\nroutes: []\n"
 	dir := write(t, map[string]string{"1.yaml": half, "2.yaml": half})
 	_, err := Parse(filepath.Join(dir, "watchdog.yaml"), []byte("include: ['?.yaml']\n"), nothing)
@@ -137,7 +137,7 @@ func TestWhatIsIncludedHasABoundOnItsSum(t *testing.T) {
 	}
 }
 
-func TestBytesThatAreNoTextAreToldWhereTheyStand(t *testing.T) {
+func TestInvalidBytesAreReportedWithTheirPlace(t *testing.T) {
 	for text, want := range map[string]string{
 		"a: b\nc: caf\xe9\n":                "f.yaml:2:7: the file is not UTF-8: invalid byte 0xe9",
 		"\xff\xfea\x00:\x00":                "f.yaml:1:1: the file is UTF-16, not UTF-8",
@@ -158,7 +158,7 @@ func TestBytesThatAreNoTextAreToldWhereTheyStand(t *testing.T) {
 	}
 }
 
-func TestPlacesHoldWhateverEndsTheLines(t *testing.T) {
+func TestPlacesAreRightForAllLineEndings(t *testing.T) {
 	lines := []string{"# ä", "routes:", "  - name: a", "    mode: htpp", "    nmae: b"}
 	for name, text := range map[string]string{
 		"unix":        strings.Join(lines, "\n"),
@@ -250,7 +250,7 @@ services:
 	}
 }
 
-func TestDefaultsThatNeedAPortGoToServersOnly(t *testing.T) {
+func TestDefaultsThatNeedAPortApplyToServersOnly(t *testing.T) {
 	c := parseGood(t, `
 defaults: {ready: {http: /healthz}, live: tcp, env: {LISTEN: ":${PORT}", A: b}}
 routes:
@@ -270,7 +270,7 @@ services:
 	}
 }
 
-func TestShellIsKnownWhereverItStands(t *testing.T) {
+func TestShellAppliesWhereverItIsSet(t *testing.T) {
 	c := parseGood(t, `
 defaults: {fprocess: "a | b", mode: streaming}
 routes:
@@ -291,7 +291,7 @@ routes:
 	}
 }
 
-func TestIncludedFilesJoinAndHaveTheirOwnFolder(t *testing.T) {
+func TestPathsInIncludedFilesAreRelativeToThem(t *testing.T) {
 	dir := write(t, map[string]string{
 		"watchdog.yaml":    "include: [functions/*.yaml, '**/*.yml', extra.yaml]\ndefaults: {env_file: main.env, timeouts: {exec: 7s}}\nroutes:\n  - {name: a, fprocess: ./a}\n",
 		"functions/b.yaml": "routes:\n  - {name: b, fprocess: ./b, dir: sub, env_file: own.env, watch: ['*.py']}\nservices:\n  - {name: s, fprocess: x}\n",
@@ -330,14 +330,14 @@ func TestIncludedFilesJoinAndHaveTheirOwnFolder(t *testing.T) {
 	}
 }
 
-func TestAPatternOfIncludesMayMatchNothing(t *testing.T) {
+func TestAnIncludePatternMayMatchNothing(t *testing.T) {
 	dir := write(t, map[string]string{"watchdog.yaml": "include: ['*.yml', './watch*.yaml']\nroutes: [{name: a, fprocess: x}]\n"})
 	if _, err := Load(filepath.Join(dir, "watchdog.yaml"), nothing); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAFolderOfAnyNameIsAFolder(t *testing.T) {
+func TestFoldersMayHaveAnyName(t *testing.T) {
 	dir := write(t, map[string]string{
 		"a[b]{c}*$$ x${HOME}/watchdog.yaml": "include: '*.yml'\nroutes:\n  - {name: a, fprocess: x, dir: sub, watch: '*.py', env: {A: \"$$\"}}\n",
 		"a[b]{c}*$$ x${HOME}/b.yml":         "services:\n  - {name: b, fprocess: x}\n",
@@ -358,7 +358,7 @@ func TestAFolderOfAnyNameIsAFolder(t *testing.T) {
 	again(t, c)
 }
 
-func TestTheStackIsCalledAsItsFolder(t *testing.T) {
+func TestTheStackIsNamedAfterItsFolder(t *testing.T) {
 	for folder, want := range map[string]string{"shop": "shop", "My Shop": "my-shop", "_x_": "x", "ä": "watchdogd", strings.Repeat("a", 80): strings.Repeat("a", 63)} {
 		c, err := Parse(filepath.Join("/tmp", folder, "watchdog.yaml"), []byte("routes: [{name: a, fprocess: x}]"), nothing)
 		if err != nil || c.Name != want {
@@ -377,7 +377,7 @@ func many(n int) []byte {
 	return []byte(b.String())
 }
 
-func TestTenThousandRoutesAreReadInNoTime(t *testing.T) {
+func TestTenThousandRoutesAreReadQuickly(t *testing.T) {
 	data := many(10_000)
 	begun := time.Now()
 	c, err := Parse("watchdog.yaml", data, environment)
@@ -470,7 +470,7 @@ func bombs() map[string]string {
 	}
 }
 
-func TestFilesThatWouldBecomeLargeAreRefusedWithinBounds(t *testing.T) {
+func TestFilesThatExpandTooFarAreRefused(t *testing.T) {
 	big := strings.Repeat("x", 100_000)
 	env := func(name string) (string, bool) { return big, name == "BIG" }
 	for name, text := range bombs() {

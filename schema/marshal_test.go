@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestTheFullFileIsReadAgainFromItsOwnWriting(t *testing.T) {
+func TestTheFullFileSurvivesMarshalAndParse(t *testing.T) {
 	c := full(t)
 	again(t, c)
 	first, err := c.Marshal()
@@ -25,7 +25,7 @@ func TestTheFullFileIsReadAgainFromItsOwnWriting(t *testing.T) {
 	}
 }
 
-func TestWhatIsTheDefaultIsNotWritten(t *testing.T) {
+func TestDefaultsAreNotWritten(t *testing.T) {
 	c, err := Parse("/srv/shop/watchdog.yaml", []byte("routes:\n  - name: a\n    fprocess: node server.js\n    restart: never\n    replicas: 2\n    limits: {rate: 20/m burst 5, body: 10MiB}\n  - name: b\n    mode: streaming\n    fprocess: [sh, -c, 'echo \"$$1\"', '']\n    env: {A: \"5$$\"}\nservices:\n  - name: r\n    fprocess: |\n      a |\n      b\n    shell: true\n    dir: /x\n"), nothing)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ services:
 
 // The test generates configurations of random values for random keys, and holds
 // that each is read again from its own writing.
-func TestRandomConfigurationsAreReadAgainFromTheirOwnWriting(t *testing.T) {
+func TestRandomConfigurationsSurviveMarshalAndParse(t *testing.T) {
 	for seed := range uint64(400) {
 		g := &generator{rand.New(rand.NewPCG(seed, 1))}
 		text := g.file()
@@ -260,7 +260,7 @@ func TestALongLineIsShownAroundThePlace(t *testing.T) {
 	}
 }
 
-func TestWhatATerminalObeysIsNotShown(t *testing.T) {
+func TestControlCharactersAreNotShown(t *testing.T) {
 	_, err := Parse("f.yaml", []byte("routes:\n  - name: a\n    mode: \"\\e[31m\" # \u0085\u202e\n"), nothing)
 	if err == nil || strings.ContainsAny(err.Error(), "\x1b\u0085") {
 		t.Errorf("shown is %q", err)

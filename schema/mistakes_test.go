@@ -11,11 +11,11 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-var update = flag.Bool("update", false, "write what is told of the mistakes in testdata/mistakes anew")
+var update = flag.Bool("update", false, "rewrite the expected reports in testdata/mistakes")
 
-// TestMistakesAreTold reads each file NAME.yaml of the archives in testdata/mistakes
-// for which there is a NAME.told, and holds what is told of it, to the letter.
-func TestMistakesAreTold(t *testing.T) {
+// TestMistakesAreReported reads each file NAME.yaml of the archives in testdata/mistakes
+// for which there is a NAME.told, and compares the report with it, to the letter.
+func TestMistakesAreReported(t *testing.T) {
 	archives, err := filepath.Glob("testdata/mistakes/*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatal("there are no archives", err)
@@ -51,7 +51,7 @@ func TestMistakesAreTold(t *testing.T) {
 				if *update {
 					told.Data = []byte(is)
 				} else if is != string(told.Data) {
-					t.Errorf("%s.yaml: told is\n%s\nand not\n%s", name, is, told.Data)
+					t.Errorf("%s.yaml: got\n%s\nwant\n%s", name, is, told.Data)
 				}
 			}
 			if *update {

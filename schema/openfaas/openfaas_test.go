@@ -326,7 +326,7 @@ func fromEnvAgain(t testing.TB, c *schema.Config) {
 	}
 }
 
-func TestWhatCannotServeIsAnErrorWithNameAndValue(t *testing.T) {
+func TestUnusableVariablesAreErrorsWithNameAndValue(t *testing.T) {
 	for environ, want := range map[string]string{
 		"fprocess=":                      `no program to run: fprocess is not set or is empty; provide a "function_process" or "fprocess" environmental variable for your function`,
 		"mode=streaming":                 `no program to run: fprocess is not set or is empty; provide a "function_process" or "fprocess" environmental variable for your function`,
@@ -363,7 +363,7 @@ func TestWhatCannotServeIsAnErrorWithNameAndValue(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNothingIsNoted(t *testing.T) {
+func TestVariablesWithoutEffectAreNoted(t *testing.T) {
 	_, _, notes := fromEnv(t, "fprocess=cat", "mode=streaming", "exec_timeout=abc", "suppress_lock=yes", "prefix_logs=x", "port=8081", "write_debug=true",
 		"read_timeout=", "queue=emails", "combined_output=x", "upstream_url=http://a:1", "PATH=/bin", "afterburn=true", "no pair", "=x=y", "exec_timeout=3")
 	var lines []string
@@ -386,14 +386,14 @@ func TestWhatDoesNothingIsNoted(t *testing.T) {
 	}
 }
 
-func TestJWTIsTheGateways(t *testing.T) {
+func TestJWTTokensComeFromTheGateway(t *testing.T) {
 	_, r, _ := fromEnv(t, "fprocess=cat", "jwt_auth=1", "jwt_auth_local=true", "jwt_auth_debug=true", "OPENFAAS_NAME=a", "OPENFAAS_NAMESPACE=b")
 	if want := (schema.OpenFaaSAuth{Gateway: "http://127.0.0.1:8000", Function: "b:a", Debug: true}); r.Auth.OpenFaaS == nil || *r.Auth.OpenFaaS != want {
 		t.Errorf("it is %+v", r.Auth.OpenFaaS)
 	}
 }
 
-func TestMigrateIsAFileWithComments(t *testing.T) {
+func TestMigrateWritesNotesAsComments(t *testing.T) {
 	out, err := Migrate([]string{"fprocess=node index.js", "mode=http", "upstream_url=127.0.0.1:3000", "exec_timeout=abc\ndef", "write_debug=true"}, "watchdogd")
 	if err != nil {
 		t.Fatal(err)
@@ -409,7 +409,7 @@ func TestMigrateIsAFileWithComments(t *testing.T) {
 	}
 }
 
-func TestRandomEnvironmentsAreReadAgainFromTheirFile(t *testing.T) {
+func TestRandomEnvironmentsSurviveMarshalAndParse(t *testing.T) {
 	values := []string{"", "true", "false", "1", "0", "cat", "a b  c ", "abc", "10", "-5", "-5s", "1m30s", "1.5s", "http", "http://127.0.0.1:3000/x", "127.0.0.1:5000", "unix:a.sock", "/x", "x y", "a$b${PORT}$$", "cgi", "json", "files", "always", "8081", "65536", "'\"\\ \n\t#: {[é\u2028", "null", "~", "http://127.0.0.1:${PORT}"}
 	modes := []string{"", "streaming", "serializing", "http", "afterburn", "static", "classic"}
 	names := append(slices.Clone(theirs), "metrics_port", "restart", "replicas", "queue", "warm", "response", "environ", "form", "TMPDIR", "OPENFAAS_NAME")
