@@ -25,6 +25,27 @@ func becomeAlone() {
 	}
 }
 
+// keepInherited keeps descriptors above 2, which whoever started this program left open,
+// from its children: a lock, a socket or a pipe that they held would never be released.
+// It is called before anything else is opened that a child is meant to have.
+func keepInherited() {
+	if unix.CloseRange(3, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	dir, err := os.ReadDir("/proc/self/fd") // before Linux 5.11
+	if err != nil {
+		for fd := 3; fd < 1024; fd++ {
+			unix.CloseOnExec(fd)
+		}
+		return
+	}
+	for _, entry := range dir {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
 func closeOthers() {
 	if unix.CloseRange(3, 1<<31-1, 0) == nil {
 		return

@@ -119,6 +119,32 @@ func become_(words []string) int {
 		}
 		defer l.Close()
 		select {}
+	case "bearer": // [umask]: starts fds, with its own files
+		p, err := NewProgram("fds", &schema.Process{
+			FProcess: schema.Command{Words: []schema.Text{schema.Text(os.Args[0])}}, Env: map[string]schema.Text{"BE": "fds"},
+			Umask: schema.Umask{Set: len(args) > 0, Mask: 0o22},
+		})
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		c, err := p.Start(StartOptions{Stdout: os.Stdout, Stderr: os.Stderr})
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		_, _ = c.Wait(context.Background())
+		c.Kill()
+		return 0
+	case "fds": // prints what its descriptors above 2 are
+		all, _ := os.ReadDir("/proc/self/fd")
+		for _, fd := range all {
+			if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && len(fd.Name()) > 0 && fd.Name() > "2" {
+				fmt.Println(fd.Name(), to)
+			}
+		}
+		fmt.Println("all")
+		return 0
 	case "hoard": // CGROUP: joins it, and takes more memory than there is
 		if err := os.WriteFile(filepath.Join(args[0], "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
 			return 1

@@ -118,6 +118,9 @@ func (p *Program) start(c *command, o StartOptions, mark string, long bool) (*Ch
 		attr.Dir = o.Dir
 	}
 	path, argv, cred := c.path, c.argv, p.cred
+	if cred != nil {
+		own(cred, o.Stdin, o.Stdout, o.Stderr)
+	}
 	if p.process.Umask.Set || len(p.limits) > 0 {
 		if path, argv, err = p.shim(path, argv); err != nil {
 			return nil, err
@@ -136,6 +139,26 @@ func (p *Program) start(c *command, o StartOptions, mark string, long bool) (*Ch
 		default:
 			return nil, startError(c, attr, err)
 		}
+	}
+}
+
+// own gives the pipes among files to the user that a program runs as. It has them open
+// already; but to open them again, as /dev/stdout or /dev/stderr, it must be allowed to.
+func own(cred *syscall.Credential, files ...*os.File) {
+	for _, f := range files {
+		if f == nil {
+			continue
+		}
+		raw, err := f.SyscallConn()
+		if err != nil {
+			continue
+		}
+		_ = raw.Control(func(fd uintptr) { // what cannot be given is of use as it is
+			var st syscall.Stat_t
+			if syscall.Fstat(int(fd), &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFIFO {
+				_ = syscall.Fchown(int(fd), int(cred.Uid), int(cred.Gid))
+			}
+		})
 	}
 }
 

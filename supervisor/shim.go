@@ -19,7 +19,8 @@ const shimName = "watchdogd: start"
 // Shim is called first of all in main. When this program was started as the shim that
 // sets rlimits, umask and user of a child, it becomes that child and never returns;
 // nor does it when it was started as the guard, which ends what is left of the children
-// when watchdogd was killed. Otherwise it returns false at once.
+// when watchdogd was killed. Otherwise it returns false at once, and descriptors above 2
+// that this program inherited are kept from its children.
 //
 // Go cannot run code of its own between fork and exec, so limits that hold for one child
 // only are set by a program between the two: ourselves.
@@ -30,6 +31,7 @@ func Shim() bool {
 		os.Exit(0)
 	case len(os.Args) < 7 || os.Args[0] != shimName:
 		kernel.shim.Store(true)
+		keepInherited()
 		return false
 	}
 	err := becomeChild(os.Args[1:])
