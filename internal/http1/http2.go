@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -29,6 +30,9 @@ func (s *Server) handOver(nc net.Conn, read []byte) {
 	if len(read) > 0 {
 		nc = &readConn{Conn: nc, read: string(read)}
 	}
+	if _, secure := nc.(*tls.Conn); !secure { // net/http looks for that one
+		nc = &settingsConn{Conn: nc, left: len(preface)}
+	}
 	select {
 	case two.conns <- nc:
 	case <-two.closed:
@@ -56,6 +60,7 @@ func (s *Server) serveHTTP2() *http2 {
 		WriteTimeout:                 s.Write,
 		IdleTimeout:                  none(s.Idle),
 		MaxHeaderBytes:               s.maxHeader() + max(s.maxHeader(), excessHeader),
+		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: maxFrame},
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     debugLog(s.Log),
 	}
@@ -71,6 +76,10 @@ func (s *Server) serveHTTP2() *http2 {
 	}
 	return two
 }
+
+// maxFrame is the size of the largest frame that is read, the smallest that RFC 9113, 4.2
+// allows to ask for: as much memory as a connection has for one.
+const maxFrame = 16 << 10
 
 // excessHeader is how much larger than allowed a head may be and still be refused in our
 // words; for one that is larger still, net/http ends the connection.
