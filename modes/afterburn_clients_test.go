@@ -92,7 +92,7 @@ func TestTheKnownClientsOfAfterburn(t *testing.T) {
 				return
 			}
 			resp, body := s.do(t, "GET", "/exit", nil)
-			wantProblem(t, resp, body, 502, "did not answer")
+			wantProblem(t, resp, body, 502, "the worker ended during this call: exit status 1")
 			eventually(t, "the next worker is ready", func() bool {
 				resp, got := s.do(t, "POST", "/", strings.NewReader("next"))
 				return resp.StatusCode == 200 && got == "POST 4 NEXT"
