@@ -2,6 +2,7 @@ package modes
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -14,9 +15,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
 )
+
+// mostAhead is how much of a response is read from an HTTP/2 upstream ahead of a client
+// that is slow to take it; net/http's own bound is 4 MiB. The connection as a whole has
+// none that matters, so that no slow client holds up the calls that share it.
+const mostAhead = 256 << 10
 
 // newH2C makes what speaks to an upstream that takes HTTP/2 without TLS. It is
 // net/http's: many calls share a connection there.
@@ -31,6 +38,7 @@ func newH2C(u schema.Endpoint) *http.Transport {
 		IdleConnTimeout:        idleTimeout,
 		ExpectContinueTimeout:  expectDelay,
 		MaxResponseHeaderBytes: mostHead,
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: mostAhead},
 	}
 	t.Protocols.SetUnencryptedHTTP2(true)
 	return t
@@ -47,7 +55,7 @@ func (c *call) overHTTP2(up *upstream) error {
 		g.enter(c.life, c.w, c.r)
 		defer g.leave(c.life)
 	}
-	body := &lentBody{upload: c.upload}
+	body := &lentBody{ctx: c.r.Context(), upload: c.upload}
 	interim := &interim{w: c.w, r: c.r}
 	ctx := httptrace.WithClientTrace(c.r.Context(), &httptrace.ClientTrace{
 		GotConn:        func(got httptrace.GotConnInfo) { interim.do(func() { c.reused = got.Reused }) },
@@ -68,8 +76,15 @@ func (c *call) overHTTP2(up *upstream) error {
 		c.answered = true
 		err = c.untilEnd(res)
 	}
-	c.cause = endOf(c.r.Context())
-	if !body.end() && c.r.ProtoMajor == 1 {
+	ended := body.end()
+	c.cause = body.cause
+	if f, ok := errors.AsType[*failure.Error](endOf(c.r.Context())); ok && c.cause == nil {
+		c.cause = f // a clock of ours, whatever became of the body
+	}
+	if res != nil {
+		_ = res.Body.Close() // what is left of it is not wanted; it waits for who reads the request's
+	}
+	if !ended && c.r.ProtoMajor == 1 {
 		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(linger)) // as in stopSender
 	}
 	return err
@@ -81,16 +96,22 @@ func (c *call) untilEnd(res *http.Response) error {
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(c.r.Context(), func() {
 		defer close(interrupted)
-		_ = res.Body.Close()                                               // and who reads it is told
-		_ = http.NewResponseController(c.w).SetWriteDeadline(aLongTimeAgo) // as in exchange.interrupt
+		_ = res.Body.Close() // and who reads it is told
+		end := aLongTimeAgo
+		if isGRPC(c.r) {
+			end = time.Now().Add(statusGrace)
+		}
+		_ = http.NewResponseController(c.w).SetWriteDeadline(end) // as in exchange.interrupt
 	})
 	err := c.passHTTP2(res)
 	if !stop() {
 		<-interrupted
 	}
-	_ = res.Body.Close() // what is left of it is not wanted
 	return err
 }
+
+// statusGrace is how long the status of a gRPC call that has ended may take to be sent.
+const statusGrace = time.Second
 
 // http2Request is the caller's request as it goes to the upstream.
 func (c *call) http2Request(ctx context.Context, up *upstream, to string, body *lentBody) *http.Request {
@@ -145,6 +166,9 @@ func (c *call) passHTTP2(res *http.Response) error {
 	announce(header, slices.Collect(maps.Keys(announced)))
 	c.upload.last(c.r)
 	c.begun = true
+	if w, ok := c.w.(concluder); ok && isGRPC(c.r) {
+		w.Concludes()
+	}
 	c.w.WriteHeader(res.StatusCode)
 	if err := c.copyHTTP2(res); err != nil {
 		return err
@@ -158,16 +182,19 @@ func (c *call) passHTTP2(res *http.Response) error {
 	return nil
 }
 
+// copyHTTP2 passes the body on. Nothing is sent ahead of a body that may be empty: a head
+// that is all of a response stays that, with the end of the stream in it, as the clients
+// of gRPC want it.
 func (c *call) copyHTTP2(res *http.Response) error {
-	if res.Body == http.NoBody {
-		return nil // so that a head that is all of a response stays that
-	}
 	control := http.NewResponseController(c.w)
 	buf := getBuffer()
 	defer putBuffer(buf)
+	wait := res.ContentLength == 0 || c.r.Method == http.MethodHead
 	for {
-		if err := control.Flush(); err != nil {
-			return goneError{err}
+		if !wait {
+			if err := control.Flush(); err != nil {
+				return goneError{err}
+			}
 		}
 		n, err := res.Body.Read(*buf)
 		if n > 0 {
@@ -176,11 +203,15 @@ func (c *call) copyHTTP2(res *http.Response) error {
 			}
 		}
 		if err == io.EOF {
+			if wait && len(res.Trailer) > 0 {
+				_ = control.Flush() // or HTTP/1 gets a length, and has no place for the trailer; an error comes again
+			}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		wait = false
 	}
 }
 
@@ -226,11 +257,16 @@ func (i *interim) end() {
 // lentBody lends the caller's body to net/http, which may still be reading it after
 // the response is complete, and takes it back.
 type lentBody struct {
+	ctx     context.Context // of the call
 	upload  *upload
 	section io.Reader // of what was read before, instead
 
 	mu   sync.Mutex // held while it is read
 	over bool
+
+	once  sync.Once // end
+	alone bool      // it ended by itself
+	cause error     // why the call had ended by then; nil = it had not
 }
 
 func (b *lentBody) Read(p []byte) (int, error) {
@@ -245,15 +281,26 @@ func (b *lentBody) Read(p []byte) (int, error) {
 	return b.upload.Read(p)
 }
 
-// Close does nothing: the body is its owner's to close.
-func (b *lentBody) Close() error { return nil }
+// Close is called when net/http wants no more of the body: it passes on nothing of the
+// response's end before who reads the request has returned.
+func (b *lentBody) Close() error {
+	b.end()
+	return nil
+}
 
 // end waits until nobody reads the body, and reports whether that ended by itself.
 func (b *lentBody) end() bool {
+	b.once.Do(b.stop)
+	return b.alone
+}
+
+func (b *lentBody) stop() {
+	b.cause = endOf(b.ctx) // afterwards the context only says that reading was stopped
+	b.alone = true
 	if b.mu.TryLock() {
 		defer b.mu.Unlock()
 		b.over = true
-		return true
+		return
 	}
 	done := make(chan struct{})
 	go func() { // ends with the read that it waits for
@@ -264,7 +311,7 @@ func (b *lentBody) end() bool {
 	}()
 	if b.section == nil {
 		b.upload.stop(done)
+		b.alone = false
 	}
 	<-done
-	return b.section != nil
 }

@@ -316,3 +316,63 @@ func TestANewHTTP2ConnectionFollowsOneThatBroke(t *testing.T) {
 		_ = await(t, conns).Close()
 	}
 }
+
+// TestAConversationEndsWithItsUpstream has an upstream leave in the middle of a call
+// whose client waits for it before it goes on.
+func TestAConversationEndsWithItsUpstream(t *testing.T) {
+	conns := make(chan net.Conn, 1)
+	l := listen(t)
+	s := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.Copy(io.Discard, r.Body)
+		}),
+		Protocols:   new(http.Protocols),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { conns <- c; return ctx },
+	}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	defer func() { _ = s.Close(); <-done }()
+	front := proxyTo(t, "h2c://"+l.Addr().String())
+	for _, kind := range []string{"text/plain", "application/grpc"} {
+		body, say := io.Pipe()
+		r, _ := http.NewRequest("POST", "http://"+front+"/", body)
+		r.Header.Set("Content-Type", kind)
+		res, err := h2cClient(t).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = await(t, conns).Close()
+		_, err = io.ReadAll(res.Body)
+		if status := res.Trailer.Get("Grpc-Status"); kind == "application/grpc" && (err != nil || status != "14") || kind == "text/plain" && err == nil {
+			t.Errorf("%s: got %v and %q", kind, err, status)
+		}
+		_ = say.Close()
+	}
+}
+
+// TestOnlyGRPCGetsItsStatus asks where no upstream is.
+func TestOnlyGRPCGetsItsStatus(t *testing.T) {
+	l := listen(t)
+	front := proxyTo(t, "h2c://"+l.Addr().String())
+	_ = l.Close()
+	for kind, want := range map[string]int{"application/grpc": 200, "application/grpc+proto": 200, "application/grpc-web": 502, "text/plain": 502} {
+		r, _ := http.NewRequest("POST", "http://"+front+"/", nil)
+		r.Header.Set("Content-Type", kind)
+		res, err := h2cClient(t).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if status := res.Header.Get("Grpc-Status"); res.StatusCode != want || (status == "14") != (want == 200) {
+			t.Errorf("%s: got %d, grpc-status %q, want %d", kind, res.StatusCode, status, want)
+		}
+	}
+}
+
+func TestTheMessageOfAStatusIsASCII(t *testing.T) {
+	if got, want := grpcMessage("100 % ü\n"), "100 %25 %C3%BC%0A"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

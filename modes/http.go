@@ -282,7 +282,7 @@ func (c *call) explained(err error) error {
 	if _, ok := errors.AsType[*failure.Error](err); ok || c.life == nil || !c.reached || c.ended() != nil {
 		return err
 	}
-	if _, ok := errors.AsType[goneError](err); ok || !c.life.Suspect(c.r.Context()) {
+	if _, ok := errors.AsType[goneError](err); ok || !c.life.Suspect(context.WithoutCancel(c.r.Context())) {
 		return err
 	}
 	return endedError{c.life.Ending(), err}
@@ -339,6 +339,10 @@ func (c *call) fail(err error) {
 		}
 		if f.Kind != failure.Gone {
 			_ = http.NewResponseController(c.w).Flush() // what came before the failure; the cut follows anyway
+			if isGRPC(c.r) {
+				endGRPC(c.w, f)
+				return
+			}
 		}
 		cut(c.w)
 	}

@@ -12,13 +12,17 @@ import (
 // Respond answers a call that failed before the head of its response was sent: the
 // table below turns the kind of the *failure.Error in err's chain into a status, and
 // the body is an RFC 9457 problem. A caller who has gone gets nothing. Causes are
-// for the log and are never written.
+// for the log and are never written. A call of gRPC gets a status of gRPC instead.
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	f := failure.Of(err)
 	if s, ok := w.(errorSetter); ok {
 		s.SetError(f)
 	}
 	if f.Kind == failure.Gone {
+		return
+	}
+	if isGRPC(r) {
+		respondGRPC(w, f)
 		return
 	}
 	answer := answerTo(f.Kind)

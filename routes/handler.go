@@ -173,7 +173,7 @@ func (x *exchange) finish() {
 			w.WriteHeader(http.StatusOK)
 		}
 	}
-	if p == nil && (w.status == 0 || x.endedShort()) {
+	if p == nil && (w.status == 0 || x.endedShort() && !w.concluded) {
 		p = http.ErrAbortHandler // the server must not end it as if it were whole
 	}
 	x.over(p != nil)
@@ -246,7 +246,11 @@ func (x *exchange) stop(why error, sent bool) {
 		_ = x.response.upgrade.SetDeadline(longAgo)
 	case sent:
 		if d, ok := x.response.w.(interface{ SetWriteDeadline(time.Time) error }); ok {
-			_ = d.SetWriteDeadline(longAgo) // the connection may be gone
+			end := longAgo
+			if x.response.concludes.Load() {
+				end = time.Now().Add(time.Second)
+			}
+			_ = d.SetWriteDeadline(end) // the connection may be gone
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
@@ -38,6 +39,9 @@ type response struct {
 	proxied  bool // it came by way of another proxy
 	untimed  bool
 	events   bool // an event stream
+
+	concludes atomic.Bool // a call that is ended has an end that its caller understands
+	concluded bool        // and has come to it
 }
 
 // Header gives the headers that WriteHeader will send.
@@ -246,6 +250,13 @@ func (w *response) Local() bool { return w.request != nil && onThisMachine(w.req
 
 // Touch says that something moved inside an upgraded connection or a stream.
 func (w *response) Touch() { w.call.touch() }
+
+// Concludes says that the mode ends a response that has begun, when the call is ended, in
+// a way that the client understands as a failure. It has a second for that.
+func (w *response) Concludes() { w.concludes.Store(true) }
+
+// Concluded says that it has.
+func (w *response) Concluded() { w.concluded = true }
 
 // SetError says why the call is answered with a failure, for the access line and the counters.
 func (w *response) SetError(err error) { w.call.fail(err) }
