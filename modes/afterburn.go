@@ -77,6 +77,8 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.Detail += "; " + mute
 	}
 	switch e.Kind {
+	case failure.NoRoom:
+		a.log.Warn(event.NoRoom, "error", e.Error())
 	case failure.BadUpstream, failure.ResponseTooBig, failure.Internal:
 		a.log.Warn(event.WorkerRefused, "instance", c.instance, "pid", c.pid, "error", e.Error())
 	}
@@ -200,7 +202,7 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	if fault == nil {
 		fault, mayEnd = c.afterFault(w), c.head.close
 	}
-	if e, ok := errors.AsType[*failure.Error](fault); ok && e.Kind == failure.ResponseTooBig {
+	if e, ok := errors.AsType[*failure.Error](fault); ok && (e.Kind == failure.ResponseTooBig || e.Kind == failure.NoRoom) {
 		mayEnd = false
 	}
 	if c.head.bodiless(c.r.Method) {

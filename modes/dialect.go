@@ -168,6 +168,7 @@ var toldByAll = map[failure.Kind]plainAnswer{
 	failure.QueueTimeout:   {status: 503, body: detail, typ: plainText, internal: itself},
 	failure.CrashLoop:      {status: 503, body: detail, typ: plainText, internal: itself},
 	failure.Draining:       {status: 503, body: detail, typ: plainText, internal: itself, close: true},
+	failure.NoRoom:         {status: 500, body: detail, typ: plainText, internal: itself}, // which their callers try again
 	failure.Timeout:        {status: 504, body: detail, typ: plainText, internal: itself},
 }
 

@@ -177,6 +177,8 @@ func (f *forking) report(pid int, e *failure.Error) {
 		message = event.Failed
 	case failure.BadUpstream, failure.ResponseTooBig:
 		message = event.OutputRefused
+	case failure.NoRoom:
+		message = event.NoRoom
 	case failure.Internal:
 		message = event.CallFailed
 	default:

@@ -416,7 +416,7 @@ func (u *utf8Checker) valid() bool { return !u.bad && len(u.rest) == 0 }
 func filesForm(body io.Reader, boundary string, owner *fileOwner) (vars []string, remove func(), err error) {
 	dir, err := supervisor.TempDir()
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a directory for a form's files: %w", err)
+		return nil, nil, noRoom(err)
 	}
 	defer func() {
 		if err != nil {
@@ -559,7 +559,7 @@ func (t taken) next(name string, nth func(n int) string) string {
 // itself stay what they are.
 func storing(err error) error {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Errorf("storing a part of a form: %w", err)
+		return noRoom(err)
 	}
 	return err
 }

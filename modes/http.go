@@ -333,6 +333,9 @@ func (c *call) fail(err error) {
 		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, event.UpstreamFailed, slog.String("id", c.r.Header.Get("X-Request-Id")),
 			slog.String("method", c.r.Method), slog.Bool("cut", begun), slog.Any("error", err))
 	}
+	if f.Kind == failure.NoRoom {
+		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, event.NoRoom, slog.Any("error", f))
+	}
 	if begun {
 		if access, ok := c.w.(errorSetter); ok {
 			access.SetError(f)

@@ -103,6 +103,7 @@ var answers = [...]answer{
 	failure.QueueTimeout:   {status: 503, name: "queue-timeout", title: "Waited too long in the queue", retry: true},
 	failure.CrashLoop:      {status: 503, name: "crash-loop", title: "Crash loop", retry: true},
 	failure.Draining:       {status: 503, name: "draining", title: "Shutting down", retry: true, close: true},
+	failure.NoRoom:         {status: 507, name: "no-room", title: "No room for a temporary file"},
 	failure.Timeout:        {status: 504, name: "timeout", title: "Timed out"},
 }
 

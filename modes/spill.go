@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/schema"
 )
 
 // spill is a body that is held as a whole: in memory up to inMemory, and all of it
@@ -38,7 +42,7 @@ func (s *spill) Write(p []byte) (int, error) {
 	if s.file == nil {
 		s.mem = append(s.mem, p...)
 	} else if _, err := s.file.Write(p); err != nil {
-		return 0, fmt.Errorf("writing a body of more than 1 MiB to a temporary file: %w", err)
+		return 0, noRoom(err)
 	}
 	s.size += int64(len(p))
 	return len(p), nil
@@ -52,7 +56,7 @@ func (s *spill) toFile() error {
 	}
 	if _, err := file.Write(s.mem); err != nil {
 		_ = file.Close() // nothing is lost that is not lost already
-		return fmt.Errorf("writing a body of more than 1 MiB to a temporary file: %w", err)
+		return noRoom(err)
 	}
 	s.file, s.mem = file, s.mem[:0]
 	return nil
@@ -133,13 +137,43 @@ func temporary() (*os.File, error) {
 		return file, nil
 	}
 	if file, err = os.CreateTemp("", "watchdogd-"); err != nil {
-		return nil, fmt.Errorf("making a temporary file for a body of more than 1 MiB: %w", err)
+		return nil, noRoom(err)
 	}
 	if err := os.Remove(file.Name()); err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("taking the name of a temporary file away: %w", err)
+		return nil, noRoom(err)
 	}
 	return file, nil
+}
+
+// noRoom is the failure of a call for which no temporary file could be made or written.
+func noRoom(err error) *failure.Error {
+	why := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		why = e.Err
+	}
+	return &failure.Error{Kind: failure.NoRoom, Cause: err,
+		Detail: fmt.Sprintf("no temporary file could be written in %s: %v; make room there, or set TMPDIR to another folder", os.TempDir(), why)}
+}
+
+// Spills reports whether calls of route may need temporary files: a body that is held as a
+// whole, or the files of a form.
+func Spills(route *schema.Route) bool {
+	return route.Mode == schema.Serializing || route.Mode == schema.Afterburn ||
+		route.BufferBody || route.Form != "" || route.Request == "json"
+}
+
+// CheckTemporary reports what keeps calls from having temporary files, in one sentence.
+func CheckTemporary() error {
+	file, err := temporary()
+	if err == nil {
+		_, err = file.Write(make([]byte, inMemory)) // the least that goes there
+		_ = file.Close()                            // it is gone with it
+	}
+	if err != nil {
+		return noRoom(err)
+	}
+	return nil
 }
 
 // spills keeps the memory of closed spills for the next ones.

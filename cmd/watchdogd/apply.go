@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/watchdogd/watchdogd/internal/telemetry"
@@ -57,6 +58,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 	d.attach(entries)
 	d.book.level.Set(levelOf(cfg.Log))
 	d.front.adopt(listeners)
+	d.warnOfTemporary(cfg)
 	if old != nil {
 		d.leaving.Go(func() {
 			defer telemetry.LastWords(d.log)
@@ -82,6 +84,23 @@ func (d *daemon) prepare(cfg *schema.Config) (*supervisor.Next, []routes.Entry, 
 		return nil, nil, nil, err
 	}
 	return next, entries, closers, nil
+}
+
+// warnOfTemporary logs what keeps the routes that may need temporary files from having
+// them.
+func (d *daemon) warnOfTemporary(cfg *schema.Config) {
+	var names []string
+	for i := range cfg.Routes {
+		if modes.Spills(&cfg.Routes[i]) {
+			names = append(names, cfg.Routes[i].Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	if err := modes.CheckTemporary(); err != nil {
+		d.log.Warn("large bodies of some routes will be answered with 507", "routes", strings.Join(names, ","), "error", err.Error())
+	}
 }
 
 // leave stops the processes that nothing names any more, and closes the handlers of a

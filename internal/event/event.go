@@ -30,6 +30,7 @@ const (
 	OutputRefused  = "program's output refused"
 	CallFailed     = "call failed"
 	WorkerRefused  = "worker's answer refused"
+	NoRoom         = "no room for a temporary file"
 )
 
 // Process is a change of a process's state: state, why, pause.

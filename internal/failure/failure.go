@@ -34,6 +34,7 @@ const (
 	QueueTimeout               // 503: no place within timeouts.queue
 	CrashLoop                  // 503
 	Draining                   // 503
+	NoRoom                     // 507: no temporary file could be made or written
 	Timeout                    // 504; Timeout says which: exec, first_byte, idle, start
 )
 
