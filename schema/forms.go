@@ -59,8 +59,8 @@ func (d *decoder) replicas(n *yaml.Node, p *Replicas) bool {
 		if !d.int(n, &count) {
 			return false
 		}
-		if count < 1 || count > 10000 {
-			return d.problem(n, fmt.Sprintf("must be from 1 to 10000, not %d", count), "{min: 0, max: 1} starts one on the first request")
+		if count < 1 || count > MaxReplicas {
+			return d.problem(n, fmt.Sprintf("must be from 1 to %d, not %d", MaxReplicas, count), "{min: 0, max: 1} starts one on the first request")
 		}
 		p.Min, p.Max = count, count
 		return true

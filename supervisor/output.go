@@ -67,12 +67,15 @@ func (p Printing) longest() int {
 // MostLine is what is held of a line at most, whoever wishes for more.
 const MostLine = 1 << 20
 
+// MostLines is how many of its last lines are kept of a process.
+const MostLines = 1000
+
 const (
 	maxLine  = 64 << 10  // a longer line is cut into pieces, where nothing else is said
 	maxQueue = 1 << 20   // bytes that wait for a slow log; the last line may go beyond
 	lineCost = 160       // bytes that a waiting line takes besides its text
 	maxRing  = 128 << 10 // bytes of last lines
-	maxLast  = 1000      // last lines
+	maxLast  = MostLines // last lines
 )
 
 // NewOutput gives the output of the route called name, into log as p says.

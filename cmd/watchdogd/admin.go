@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -150,9 +149,9 @@ func (d *daemon) adminHandler(cfg *schema.Config) http.Handler {
 	mux.HandleFunc("POST /v1/stop/{name}", d.steer(d.supervisor.Stop))
 	mux.HandleFunc("POST /v1/restart/{name}", d.steer(d.supervisor.Restart))
 	mux.HandleFunc("POST /v1/scale/{name}/{replicas}", func(w http.ResponseWriter, r *http.Request) {
-		n, err := strconv.Atoi(r.PathValue("replicas"))
-		if err != nil || n < 0 {
-			refuse(w, http.StatusBadRequest, fmt.Errorf("scale %s to %q: not a number of instances", r.PathValue("name"), r.PathValue("replicas")))
+		n, err := schema.ParseCount(r.PathValue("replicas"), 0, schema.MaxReplicas)
+		if err != nil {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("scale %s: the number of instances %w", r.PathValue("name"), err))
 			return
 		}
 		d.steer(func(_ context.Context, name string) error { return d.supervisor.Scale(name, n) })(w, r)

@@ -89,5 +89,13 @@ func callBody(data string, given bool, stdin io.Reader) (io.Reader, error) {
 	case file == "-":
 		return stdin, nil
 	}
-	return os.Open(file)
+	f, err := os.Open(file) // of any size, and a pipe too: it is sent as it is read
+	if err != nil {
+		return nil, fmt.Errorf("read the body: %w", err)
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		_ = f.Close() // nothing was read
+		return nil, fmt.Errorf("read the body: %s: it is a directory, not a file", file)
+	}
+	return f, nil
 }

@@ -84,6 +84,7 @@ var classicWords = map[string]func(facts) string{
 	event.OutputRefused: bareReason,
 	event.CallFailed:    bareReason,
 	event.WorkerRefused: bareReason,
+	event.NoRoom:        bareReason,
 	event.Process: func(f facts) string {
 		switch f.text("state") {
 		case string(supervisor.Backoff), string(supervisor.CrashLoop), string(supervisor.Exited):

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -56,7 +56,10 @@ func scaleCommand(from *source) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
 				name, count, _ := strings.Cut(arg, "=")
-				if n, err := strconv.Atoi(count); err != nil || n < 0 || name == "" {
+				if _, err := schema.ParseCount(count, 0, schema.MaxReplicas); err != nil {
+					return exitStatus{statusUsage, fmt.Errorf("scale %s: the number of instances %w; write NAME=N, as in api=4", arg, err)}
+				}
+				if name == "" {
 					return exitStatus{statusUsage, fmt.Errorf("scale %s: write NAME=N, as in api=4", arg)}
 				}
 			}

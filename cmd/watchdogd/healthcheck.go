@@ -14,7 +14,7 @@ import (
 
 func healthcheckCommand(from *source) *cobra.Command {
 	var ready bool
-	var timeout time.Duration
+	timeout := 3 * time.Second
 	cmd := &cobra.Command{
 		Use:   "healthcheck [NAME]",
 		Short: "Ask the running watchdogd whether it is well",
@@ -24,7 +24,7 @@ a NAME for /_/ready/NAME. The status is 0 when the answer is yes, else 1.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	cmd.Flags().BoolVar(&ready, "ready", false, "ask for readiness, not for health")
-	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
+	cmd.Flags().Var(durationFlag{&timeout}, "timeout", "how long to wait for the answer")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, _, err := from.load()
 		if err != nil {

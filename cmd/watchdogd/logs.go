@@ -13,12 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 func logsCommand(from *source) *cobra.Command {
 	var follow, asJSON bool
-	var lines int
+	lines := 100
 	cmd := &cobra.Command{
 		Use:   "logs [NAME...]",
 		Short: "Show what the processes of the running watchdogd printed last",
@@ -26,7 +27,7 @@ func logsCommand(from *source) *cobra.Command {
   watchdogd logs -f api redis    of two, and what they print from now on`,
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with each line as it is printed")
-	cmd.Flags().IntVarP(&lines, "lines", "n", 100, "how many of the last lines; 0 is all that are kept")
+	cmd.Flags().VarP(countFlag{&lines, supervisor.MostLines}, "lines", "n", "how many of the last lines; 0 is all that are kept")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "a JSON object a line, as docs/cli.md describes it")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		running, err := stack(from, cmd.ErrOrStderr())
@@ -45,10 +46,20 @@ func logsCommand(from *source) *cobra.Command {
 		if response.StatusCode != http.StatusOK {
 			return failed(refused(response))
 		}
-		return failed(printLines(cmd.OutOrStdout(), response.Body, asJSON))
+		err = printLines(cmd.OutOrStdout(), response.Body, asJSON)
+		if follow && (err == nil || errors.Is(err, errCut)) && cmd.Context().Err() == nil {
+			if _, gone := askInfo(running); gone != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "watchdogd: the stack has ended, and no more lines will come")
+				return nil
+			}
+		}
+		return failed(err)
 	}
 	return cmd
 }
+
+// errCut is a stream of lines that ended before its end.
+var errCut = errors.New("read the lines: the connection was lost")
 
 // printLines prints a stream of lines until it ends.
 func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
@@ -59,7 +70,7 @@ func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read the lines: %w", err)
+			return fmt.Errorf("%w: %w", errCut, err)
 		}
 		if asJSON {
 			_, err = w.Write(text)
@@ -80,9 +91,9 @@ func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
 func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	names := query["name"]
-	n, err := strconv.Atoi(or(query.Get("lines"), "0"))
-	if err != nil || n < 0 {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("lines=%q is not a number of lines", query.Get("lines")))
+	n, err := schema.ParseCount(or(query.Get("lines"), "0"), 0, supervisor.MostLines)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("lines %w", err))
 		return
 	}
 	lines, err := d.supervisor.Logs(n, names...)

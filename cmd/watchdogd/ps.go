@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -28,7 +29,7 @@ func psCommand(from *source) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var list []supervisor.Status
+		var list []psRow
 		if err := running.get(cmd.Context(), "/v1/ps", &list); err != nil {
 			return failed(err)
 		}
@@ -48,9 +49,9 @@ func writeJSON(w io.Writer, value any) error {
 
 // writeTable is a line for each route and service, and one more for each instance
 // where there are several.
-func writeTable(w io.Writer, list []supervisor.Status) error {
+func writeTable(w io.Writer, list []psRow) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tMODE\tSTATE\tPID\tPORT\tUPTIME\tRESTARTS\tCALLS\tRSS\tCPU\tWHY")
+	fmt.Fprintln(t, "NAME\tMODE\tSTATE\tPID\tPORT\tUPTIME\tRESTARTS\tIN FLIGHT\tTOTAL\tRSS\tCPU\tWHY")
 	for _, s := range list {
 		var pid, port, uptime, rss, cpu string
 		if len(s.Instances) == 1 && s.Instances[0].PID != 0 {
@@ -61,13 +62,19 @@ func writeTable(w io.Writer, list []supervisor.Status) error {
 		}
 		calls := strconv.Itoa(s.Inflight)
 		if s.Queued > 0 {
-			calls += "+" + strconv.Itoa(s.Queued)
+			calls += "+" + strconv.Itoa(s.Queued) + " queued"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
-			s.Name, or(string(s.Mode), string(s.Kind)), stateText(s), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(rss, "-"), or(cpu, "-"), or(why(s), "-"))
+		total := ""
+		if s.Kind == supervisor.Route {
+			total = strconv.FormatUint(s.Total, 10)
+		} else {
+			calls = "-"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n",
+			s.Name, or(string(s.Mode), string(s.Kind)), stateText(s.Status), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(total, "-"), or(rss, "-"), or(cpu, "-"), or(why(s.Status), "-"))
 		if len(s.Instances) > 1 {
 			for _, i := range s.Instances {
-				fmt.Fprintf(t, "  %d\t\t%s\t%s\t%s\t%s\t\t%d\t%s\t%s\t%s\n", i.Number, i.State, or(number(i.PID), "-"), or(number(i.Port), "-"), span(i.Uptime), i.Inflight, size(i.RSS), seconds(i.CPUSeconds), or(i.Reason, "-"))
+				fmt.Fprintf(t, "  %d\t\t%s\t%s\t%s\t%s\t\t%d\t\t%s\t%s\t%s\n", i.Number, i.State, or(number(i.PID), "-"), or(number(i.Port), "-"), span(i.Uptime), i.Inflight, size(i.RSS), seconds(i.CPUSeconds), or(i.Reason, "-"))
 			}
 		}
 	}
@@ -132,32 +139,57 @@ func stateText(s supervisor.Status) string {
 	return fmt.Sprintf("%s (%s)", s.State, wait)
 }
 
-// list is every route and service of the file, those without a process too, and then
-// those that a reload removed and that are not over yet.
-func (d *daemon) list() []supervisor.Status {
-	all := d.supervisor.Status()
-	kept := slices.IndexFunc(all, func(s supervisor.Status) bool { return s.Removed })
-	if kept < 0 {
-		kept = len(all)
+// psRow is a route or service in the list of ps.
+type psRow struct {
+	supervisor.Status
+	Total uint64 `json:"total"` // calls of a route since watchdogd was started
+}
+
+// list is every route and service of the file, those without a process too: the routes in
+// the order of the file, then the services, and then those that a reload removed and that
+// are not over yet.
+func (d *daemon) list() []psRow {
+	cfg := d.current.config()
+	running := map[string]supervisor.Status{}
+	var former []psRow
+	for _, s := range d.supervisor.Status() {
+		if s.Removed {
+			former = append(former, psRow{Status: s})
+		} else {
+			running[s.Name] = s
+		}
 	}
-	former := slices.Clone(all[kept:])
-	all = all[:kept]
-	for i := range d.current.config().Routes {
-		r := &d.current.config().Routes[i]
-		if d.supervisor.Process(r.Name) == nil {
-			all = append(all, supervisor.Status{
-				Name: r.Name, Kind: supervisor.Route, Mode: r.Mode, State: supervisor.Ready,
-				Instances: []supervisor.InstanceStatus{},
-			})
+	all := make([]psRow, 0, len(cfg.Routes)+len(cfg.Services)+len(former))
+	for i := range cfg.Routes {
+		all = append(all, d.row(&cfg.Routes[i], running))
+	}
+	for i := range cfg.Services {
+		if s, ok := running[cfg.Services[i].Name]; ok {
+			all = append(all, psRow{Status: s})
 		}
 	}
 	for _, f := range d.live.Former() {
-		if !slices.ContainsFunc(former, func(s supervisor.Status) bool { return s.Name == f.Name }) {
-			former = append(former, supervisor.Status{
+		if !slices.ContainsFunc(former, func(r psRow) bool { return r.Name == f.Name }) {
+			former = append(former, psRow{Status: supervisor.Status{
 				Name: f.Name, Kind: supervisor.Route, State: supervisor.Stopping, Removed: true, Inflight: f.Calls,
 				Reason: "removed from the configuration, and still has calls", Instances: []supervisor.InstanceStatus{},
-			})
+			}})
 		}
 	}
 	return append(all, former...)
+}
+
+// row is a route with its calls. Those of a route without a process of its own are
+// counted by its metrics alone.
+func (d *daemon) row(r *schema.Route, running map[string]supervisor.Status) psRow {
+	s, ok := running[r.Name]
+	if !ok {
+		s = supervisor.Status{Name: r.Name, Kind: supervisor.Route, Mode: r.Mode, State: supervisor.Ready, Instances: []supervisor.InstanceStatus{}}
+	}
+	inflight, queued, total := d.metrics.Route(r.Name).Counts()
+	if !r.Supervised() {
+		s.Inflight = max(inflight-queued-s.Queued, 0)
+	}
+	s.Queued += queued
+	return psRow{s, total}
 }

@@ -66,6 +66,14 @@ func (r *Route) of(m, code int) *calls {
 	return c
 }
 
+// Counts returns the calls under way, those of them that wait for a place, and all calls
+// so far.
+func (r *Route) Counts() (inflight, queued int, total uint64) {
+	r.each(func(_ int, c *calls) { total += c.duration.count() })
+	n := max(r.inflight.Load(), 0)
+	return int(n), int(max(r.queued.Load(), 0)), total + uint64(n)
+}
+
 // Queued counts calls that wait for a place: +1 when one begins to, -1 when it is over.
 func (r *Route) Queued(n int64) { r.queued.Add(n) }
 
