@@ -62,3 +62,18 @@ func TestAnotherUserCanOpenItsStandardFiles(t *testing.T) {
 		}
 	}
 }
+
+func TestAScriptWithCRLFIsNamedAtTheStart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "run.sh")
+	if err := os.WriteFile(file, []byte("#!/bin/sh\r\nexit 0\r\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewProgram("test", &schema.Process{FProcess: schema.Command{Words: []schema.Text{schema.Text(file)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Start(StartOptions{})
+	if want := "the first line of " + file + " ends with CRLF"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want it to say that %s", err, want)
+	}
+}

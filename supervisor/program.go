@@ -167,6 +167,8 @@ func startError(c *command, attr *syscall.ProcAttr, err error) error {
 	switch {
 	case err == syscall.ENOENT && checkDir(attr.Dir) != nil:
 		return checkDir(attr.Dir)
+	case err == syscall.ENOENT && crlfScript(c.path) != "":
+		return fmt.Errorf("start %s: %s: %w", c.path, crlf(c.path), err)
 	case err == syscall.ENOENT:
 		if line, ok := interpreter(c.path); ok {
 			return fmt.Errorf("start %s: its interpreter %q is not there: install it or correct the first line: %w", c.path, line, err)

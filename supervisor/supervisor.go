@@ -19,6 +19,7 @@ type Supervisor struct {
 	opt   Options
 	log   *slog.Logger
 	ports ports
+	files eyes
 	marks string // what all marks of lives begin with
 	lives atomic.Uint64
 	hurry chan struct{} // closed: no more waiting for calls, nor for grace

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,36 +22,57 @@ import (
 // watch sees the files that match patterns change.
 type watch struct {
 	patterns []string // absolute
-	events   *fsnotify.Watcher
+	eyes     *eyes
 	log      *slog.Logger
+	changes  chan fsnotify.Event
+	over     chan struct{}
 	running  sync.WaitGroup
+
+	// run's own, and newWatch's before it
+	links   map[string][]string // by the path of what a link leads to, or over: the links that match
+	folders int
 }
 
 const (
 	settle    = 100 * time.Millisecond // of silence after a change
 	settleMax = time.Second            // and no longer
+
+	mostFolders = 100_000 // of one process, with those that links lead to
+	mostChanges = 4096    // that wait to be looked at; of more, one restart is as good
 )
 
 // newWatch begins to watch, and has changed called after changes, with one file that
-// did, once they have settled. Relative patterns are relative to dir. Folders whose name
-// begins with a dot, and node_modules, are looked into only if a pattern begins in them.
-func newWatch(log *slog.Logger, dir string, patterns []string, changed func(file string)) (*watch, error) {
-	events, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, fmt.Errorf("watch files: %w (see fs.inotify.max_user_instances)", err)
-	}
-	w := &watch{events: events, log: log}
+// did, once they have settled. Relative patterns are relative to dir.
+//
+// A pattern that names a folder means all that is in it. Links are followed, to files and
+// to folders. Folders whose name begins with a dot, and node_modules, are looked into
+// only where a pattern names them. What is not there yet is watched when it comes.
+func newWatch(y *eyes, log *slog.Logger, dir string, patterns []string, changed func(file string)) (*watch, error) {
+	w := &watch{eyes: y, log: log, changes: make(chan fsnotify.Event, mostChanges), over: make(chan struct{}), links: map[string][]string{}}
 	for _, p := range patterns {
 		if !filepath.IsAbs(p) {
 			p = filepath.Join(dir, p)
 		}
-		w.patterns = append(w.patterns, filepath.ToSlash(p))
+		p = strings.TrimRight(filepath.ToSlash(p), "/")
+		w.patterns = append(w.patterns, p)
+		if _, rest := doublestar.SplitPattern(p); !strings.ContainsAny(rest, "*?[{") {
+			w.patterns = append(w.patterns, p+"/**") // in case it is a folder
+		}
 	}
 	for _, p := range w.patterns {
 		base, _ := doublestar.SplitPattern(p)
-		if err := w.add(base); err != nil {
-			_ = events.Close() // the other error is the one to tell
-			return nil, fmt.Errorf("watch %s: %w", p, err)
+		for base != "/" && base != "." { // the nearest folder that is there
+			if info, err := os.Stat(base); err == nil && info.IsDir() {
+				break
+			}
+			base = path.Dir(base)
+		}
+		if above, err := filepath.EvalSymlinks(path.Dir(base)); err == nil {
+			_ = y.add(w, above, path.Dir(base)) // it tells when base itself comes back; without it, all else is told
+		}
+		if _, err := w.add(base, nil); err != nil {
+			y.remove(w)
+			return nil, err
 		}
 	}
 	w.running.Go(func() { w.run(changed) })
@@ -59,35 +81,161 @@ func newWatch(log *slog.Logger, dir string, patterns []string, changed func(file
 
 // close ends the watch, and returns when changed will not be called any more.
 func (w *watch) close() {
-	_ = w.events.Close() // nothing is lost
+	close(w.over)
 	w.running.Wait()
+	w.eyes.remove(w)
 }
 
-// add watches a folder and those below it that could hold a file that matches.
-func (w *watch) add(dir string) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil && path == dir:
-			return err
-		case err != nil || !d.IsDir():
-			return nil // gone meanwhile, or not ours to read
-		case path != dir && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
-			return fs.SkipDir
-		case !w.leadsOn(path):
-			return fs.SkipDir
+// put gives the watch a change to look at, and never waits.
+func (w *watch) put(e fsnotify.Event) {
+	select {
+	case w.changes <- e:
+	default:
+	}
+}
+
+// add watches a folder and those below it that could hold a file that matches, and
+// returns one that does, if there is any. inside are the real paths of the folders above.
+func (w *watch) add(dir string, inside []string) (hit string, err error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil || slices.Contains(inside, real) || !w.leadsOn(dir) || w.skips(dir) {
+		return "", nil // gone meanwhile, a circle of links, or of no interest
+	}
+	if w.folders++; w.folders > mostFolders {
+		return "", fmt.Errorf("watch %s: there are more than %d folders to watch: write a narrower pattern", dir, mostFolders)
+	}
+	if err := w.eyes.add(w, real, dir); err != nil {
+		return "", err
+	}
+	entries, _ := os.ReadDir(real) // what cannot be read has no match
+	for _, e := range entries {
+		file := path.Join(filepath.ToSlash(dir), e.Name())
+		linked := e.Type()&fs.ModeSymlink != 0
+		isDir := e.IsDir()
+		if linked {
+			info, err := os.Stat(file)
+			isDir = err == nil && info.IsDir()
 		}
-		return w.events.Add(path)
-	})
+		if isDir {
+			found, err := w.add(file, append(slices.Clip(inside), real))
+			if err != nil {
+				return hit, err
+			}
+			hit = or(hit, found)
+		}
+		if w.matches(file) {
+			if linked {
+				w.follow(file)
+			}
+			if !isDir {
+				hit = or(hit, file)
+			}
+		}
+	}
+	return hit, nil
+}
+
+func or(text, otherwise string) string {
+	if text != "" {
+		return text
+	}
+	return otherwise
+}
+
+// follow watches what the link at file leads to, and each link on the way: a change of
+// one of them is a change of file.
+func (w *watch) follow(file string) {
+	at := file
+	for range 40 { // as many as the kernel follows
+		real, err := filepath.EvalSymlinks(filepath.Dir(at))
+		if err != nil {
+			return
+		}
+		step := filepath.Join(real, filepath.Base(at))
+		if at != file {
+			w.note(step, file)
+		}
+		to, err := os.Readlink(step)
+		if err != nil {
+			return
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(real, to)
+		}
+		// A folder on the way may be a link too, as in the volumes of Kubernetes.
+		for dir := filepath.Dir(to); dir != "/" && dir != "."; dir = filepath.Dir(dir) {
+			if _, err := os.Readlink(dir); err == nil {
+				if above, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+					w.note(filepath.Join(above, filepath.Base(dir)), file)
+				}
+			}
+		}
+		at = to
+	}
+}
+
+// note has a change of the real path step be one of the link at file.
+func (w *watch) note(step, file string) {
+	if slices.Contains(w.links[step], file) {
+		return
+	}
+	if err := w.eyes.add(w, filepath.Dir(step), filepath.Dir(step)); err != nil {
+		w.warn(err)
+		return
+	}
+	w.links[step] = append(w.links[step], file)
 }
 
 // leadsOn reports whether something in folder dir could match.
 func (w *watch) leadsOn(dir string) bool {
-	depth := strings.Count(filepath.ToSlash(dir), "/") + 1
+	parts := strings.Split(filepath.ToSlash(dir), "/")
 	return slices.ContainsFunc(w.patterns, func(p string) bool {
-		if i := strings.Index(p, "**"); i >= 0 {
+		if strings.Contains(p, "{") { // whose alternatives may hold a /
+			base, _ := doublestar.SplitPattern(p)
+			return beneath(base, dir) || beneath(dir, base)
+		}
+		of := strings.Split(p, "/")
+		for n, part := range parts {
+			if n >= len(of) {
+				return false
+			}
+			if of[n] == "**" {
+				return true
+			}
+			if ok, _ := doublestar.Match(of[n], part); !ok && part != "" {
+				return false
+			}
+		}
+		return len(of) > len(parts) || dir == "/"
+	})
+}
+
+// beneath reports whether path is dir or in it.
+func beneath(path, dir string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
+}
+
+// skips reports whether a folder is one that no pattern names, of those that are looked
+// into only by name.
+func (w *watch) skips(dir string) bool {
+	name := path.Base(filepath.ToSlash(dir))
+	if !strings.HasPrefix(name, ".") && name != "node_modules" {
+		return false
+	}
+	return !slices.ContainsFunc(w.patterns, func(p string) bool {
+		base, rest := doublestar.SplitPattern(p)
+		if beneath(base, dir) {
 			return true
 		}
-		return strings.Count(p, "/") >= depth
+		for part := range strings.SplitSeq(rest, "/") {
+			if !strings.HasPrefix(part, ".") && !strings.Contains(part, "node_modules") {
+				continue
+			}
+			if ok, _ := doublestar.Match(part, name); ok {
+				return true
+			}
+		}
+		return false
 	})
 }
 
@@ -106,23 +254,13 @@ func (w *watch) run(changed func(file string)) {
 	defer quiet.Stop()
 	for {
 		select {
-		case e, ok := <-w.events.Events:
-			if !ok {
-				return
-			}
+		case <-w.over:
+			return
+		case e := <-w.changes:
 			if e.Op == fsnotify.Chmod {
 				continue
 			}
-			hit := ""
-			if w.matches(e.Name) {
-				hit = e.Name
-			}
-			if info, err := os.Stat(e.Name); e.Has(fsnotify.Create) && err == nil && info.IsDir() {
-				if err := w.add(e.Name); err != nil {
-					w.warn(err)
-				}
-				hit = w.within(e.Name)
-			}
+			hit := w.hit(e)
 			if hit == "" {
 				continue
 			}
@@ -136,25 +274,39 @@ func (w *watch) run(changed func(file string)) {
 				changed(file)
 				file = ""
 			}
-		case err, ok := <-w.events.Errors:
-			if !ok {
-				return
-			}
-			w.warn(err)
 		}
 	}
 }
 
-// within gives a file in a new folder that matches: it may have been there before the
-// folder was watched.
-func (w *watch) within(dir string) (hit string) {
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { // what cannot be read has no match
-		if err == nil && !d.IsDir() && w.matches(path) {
-			hit = path
-			return fs.SkipAll
+// hit is the file that matches and that a change concerns; empty when there is none. New
+// folders and links are watched from then on.
+func (w *watch) hit(e fsnotify.Event) (hit string) {
+	if links := w.links[e.Name]; len(links) > 0 {
+		hit = links[0]
+		for _, link := range links {
+			w.follow(link) // which may lead elsewhere now
 		}
-		return nil
-	})
+	}
+	matches := w.matches(e.Name)
+	info, err := os.Stat(e.Name)
+	if err == nil && info.IsDir() {
+		if e.Has(fsnotify.Create) {
+			found, err := w.add(e.Name, nil)
+			if err != nil {
+				w.warn(err)
+			}
+			hit = or(hit, found)
+		}
+		return hit
+	}
+	if matches {
+		if e.Has(fsnotify.Create) {
+			if _, err := os.Readlink(e.Name); err == nil {
+				w.follow(e.Name)
+			}
+		}
+		hit = or(hit, e.Name)
+	}
 	return hit
 }
 
@@ -183,7 +335,7 @@ func (p *Process) watchFiles() {
 	if len(patterns) == 0 {
 		return
 	}
-	w, err := newWatch(p.log, dir, patterns, p.fileChanged)
+	w, err := newWatch(&p.sup.files, p.log, dir, patterns, p.fileChanged)
 	if err != nil {
 		p.log.LogAttrs(context.Background(), slog.LevelWarn, "watch", slog.String("error", err.Error()))
 		return

@@ -1,0 +1,181 @@
+package supervisor
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// tree is a folder of files that a test changes.
+type tree struct {
+	t       *testing.T
+	dir     string
+	eyes    eyes
+	changed chan string
+}
+
+func newTree(t *testing.T) *tree {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tree{t: t, dir: dir, changed: make(chan string, 100)}
+}
+
+func (tr *tree) path(name string) string { return filepath.Join(tr.dir, name) }
+
+func (tr *tree) write(name string) {
+	tr.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(tr.path(name)), 0o755); err != nil {
+		tr.t.Fatal(err)
+	}
+	if err := os.WriteFile(tr.path(name), []byte("x"), 0o644); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+func (tr *tree) link(to, name string) {
+	tr.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(tr.path(name)), 0o755); err != nil {
+		tr.t.Fatal(err)
+	}
+	if err := os.Symlink(to, tr.path(name)); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+// watch watches patterns, from the folder app.
+func (tr *tree) watch(patterns ...string) {
+	tr.t.Helper()
+	if err := os.MkdirAll(tr.path("app"), 0o755); err != nil {
+		tr.t.Fatal(err)
+	}
+	w, err := newWatch(&tr.eyes, slog.New(slog.DiscardHandler), tr.path("app"), patterns, func(file string) { tr.changed <- file })
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	tr.t.Cleanup(w.close)
+}
+
+func (tr *tree) want(name string) {
+	tr.t.Helper()
+	select {
+	case got := <-tr.changed:
+		if got != tr.path(name) {
+			tr.t.Errorf("got a change of %s, want one of %s", got, tr.path(name))
+		}
+	case <-time.After(bound):
+		tr.t.Fatalf("got no change, want one of %s", tr.path(name))
+	}
+}
+
+func TestAPatternFindsItsFiles(t *testing.T) {
+	for name, c := range map[string]struct {
+		before  func(*tree)
+		pattern string
+		change  string // the file that is written
+		want    string // the file that is named; empty is change
+	}{
+		"in the folder":           {nil, "*.py", "app/a.py", ""},
+		"at any depth":            {nil, "**/*.py", "app/b/c/a.py", ""},
+		"above":                   {func(tr *tree) { tr.write("x/a.py") }, "../x/*.py", "x/a.py", ""},
+		"above, and not yet":      {nil, "../x/*.py", "x/a.py", ""},
+		"one file":                {func(tr *tree) { tr.write("app/a.py") }, "a.py", "app/a.py", ""},
+		"one file, not yet":       {nil, "b/c/a.py", "app/b/c/a.py", ""},
+		"a bare folder":           {func(tr *tree) { tr.write("app/src/a.py") }, "src", "app/src/b/c.txt", ""},
+		"a bare folder, not yet":  {nil, "src/", "app/src/c.txt", ""},
+		"the folder itself":       {nil, ".", "app/c.txt", ""},
+		"through a linked folder": {func(tr *tree) { tr.write("real/a.py"); tr.link("../real", "app/src") }, "src/*.py", "real/a.py", "app/src/a.py"},
+		"a linked folder within":  {func(tr *tree) { tr.write("real/b/a.py"); tr.link("../../real", "app/src/lib") }, "**/*.py", "real/b/a.py", "app/src/lib/b/a.py"},
+		"a linked file":           {func(tr *tree) { tr.write("real/a.py"); tr.link("../real/a.py", "app/a.py") }, "*.py", "real/a.py", "app/a.py"},
+		"a link to a link": {func(tr *tree) {
+			tr.write("real/a.py")
+			tr.link("a.py", "real/b.py")
+			tr.link("../real/b.py", "app/a.py")
+		}, "*.py", "real/a.py", "app/a.py"},
+		"a circle of links":    {func(tr *tree) { tr.link("..", "app/b/up"); tr.link("../..", "app/b/top") }, "**/*.py", "app/b/a.py", ""},
+		"a dot folder by name": {func(tr *tree) { tr.write("app/.config/a.py") }, "**/.config/*.py", "app/.config/a.py", ""},
+		"a dot file":           {nil, ".env", "app/.env", ""},
+		"alternatives":         {nil, "{src,lib/x}/*.py", "app/lib/x/a.py", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTree(t)
+			if c.before != nil {
+				c.before(tr)
+			}
+			tr.watch(c.pattern)
+			tr.write(c.change)
+			tr.want(or(c.want, c.change))
+		})
+	}
+}
+
+func TestALinkThatIsReplacedIsAChange(t *testing.T) {
+	tr := newTree(t) // as a volume of Kubernetes
+	tr.write("app/..1/a.yaml")
+	tr.write("app/..2/a.yaml")
+	tr.link("..1", "app/..data")
+	tr.link("..data/a.yaml", "app/a.yaml")
+	tr.watch("*.yaml")
+	tr.link("..2", "app/..new")
+	if err := os.Rename(tr.path("app/..new"), tr.path("app/..data")); err != nil {
+		t.Fatal(err)
+	}
+	tr.want("app/a.yaml")
+	tr.write("app/..2/a.yaml")
+	tr.want("app/a.yaml")
+}
+
+func TestAFolderThatComesBackIsWatchedAgain(t *testing.T) {
+	tr := newTree(t)
+	tr.write("app/src/a.py")
+	tr.watch("src/*.py")
+	if err := os.RemoveAll(tr.path("app/src")); err != nil {
+		t.Fatal(err)
+	}
+	tr.want("app/src/a.py")
+	tr.write("app/src/b.py")
+	tr.want("app/src/b.py")
+	tr.write("app/src/c.py")
+	tr.want("app/src/c.py")
+}
+
+func TestFoldersThatAreSkippedAreSkippedLaterToo(t *testing.T) {
+	tr := newTree(t)
+	tr.write("app/node_modules/a/b.js")
+	tr.watch("**/*.js")
+	tr.write("app/sub/node_modules/a/b.js")
+	tr.write("app/sub/.cache/b.js")
+	tr.write("app/z/a.js")
+	tr.want("app/z/a.js")
+	tr.eyes.mu.Lock()
+	defer tr.eyes.mu.Unlock()
+	for dir := range tr.eyes.folders {
+		if strings.Contains(dir, "node_modules") || strings.Contains(dir, ".cache") {
+			t.Errorf("got %s watched, want it skipped", dir)
+		}
+	}
+}
+
+func TestOneInotifyInstanceServesAll(t *testing.T) {
+	tr := newTree(t)
+	for n := range 300 {
+		tr.watch(fmt.Sprintf("f%d.py", n))
+	}
+	tr.write("app/f299.py")
+	tr.want("app/f299.py")
+	count := 0
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range fds {
+		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.Contains(to, "inotify") {
+			count++
+		}
+	}
+	if count != 1 {
+		t.Errorf("got %d inotify instances, want 1", count)
+	}
+}
