@@ -128,12 +128,17 @@ func (h *head) take(f field) error {
 	case "Keep-Alive":
 		h.keepAlive = parseKeepAlive(f.value)
 	case "Trailer":
-		h.trailer = appendList(h.trailer, f.value)
+		if h.trailer = appendList(h.trailer, f.value); len(h.trailer) > http1.MaxFields {
+			return fmt.Errorf("Trailer has more than %d names", http1.MaxFields)
+		}
 	case "Upgrade":
 		h.upgrade = f.value
 	default:
 		if !h.hop.Ends(f.name) {
 			h.fields = append(h.fields, f)
+		}
+		if len(h.fields) > http1.MaxFields {
+			return fmt.Errorf("more than %d fields", http1.MaxFields)
 		}
 	}
 	return nil

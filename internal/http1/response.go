@@ -206,10 +206,12 @@ func (w *response) appendField(name, value string) {
 
 // announce notes which fields follow the body.
 func (w *response) announce(values []string) {
+	seen := map[string]bool{}
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
 			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
-			if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" && ValidName(name) {
+			if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" && ValidName(name) && !seen[name] && len(seen) < MaxFields {
+				seen[name] = true // or the field would be sent as often as it is named
 				w.trailer, w.trailed = append(w.trailer, name), true
 				w.appendField("Trailer", name)
 			}

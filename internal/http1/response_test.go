@@ -330,3 +330,18 @@ func TestAResponseThatIsOverTakesNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAFieldOfATrailerIsSentOnceHoweverOftenItIsNamed(t *testing.T) {
+	f := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", strings.Repeat("A, a,", 1000)+"B")
+		w.Header()["A"] = []string{"1", "2"}
+		_, _ = io.WriteString(w, "body")
+	})
+	all := f.exchange("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if got := strings.Count(all, "Trailer: "); got != 2 {
+		t.Errorf("got %d Trailer fields, want 2", got)
+	}
+	if got, want := all[strings.Index(all, "0\r\n"):], "0\r\nA: 1\r\nA: 2\r\n\r\n"; got != want {
+		t.Errorf("got %q at the end, want %q", got, want)
+	}
+}
