@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,8 @@ type body struct {
 	left    int64   // inSized: of the body; inChunk: of the chunk
 	trailer []field // complete at the end
 	size    int     // bytes of trailer so far
+	fields  int     // lines of it
+	seen    int     // bytes of a line that is not whole yet
 }
 
 type bodyState uint8
@@ -154,19 +157,22 @@ func (b *body) moved() {
 // while it is not all there.
 func (b *body) line(most int) (line []byte, ok bool, err error) {
 	p := b.c.buf[b.c.r:b.c.w]
-	for i, ch := range p {
-		if ch == '\n' {
-			if i == 0 || p[i-1] != '\r' {
-				return nil, false, errors.New("a line in a chunked body that does not end in CRLF")
-			}
-			b.c.r += i + 1
-			return p[:i-1], true, nil
-		}
-		if i >= most {
+	end := bytes.IndexByte(p[b.seen:], '\n')
+	if end < 0 {
+		if b.seen = len(p); b.seen > most {
 			return nil, false, errors.New("a line in a chunked body that is too long")
 		}
+		return nil, false, nil
 	}
-	return nil, false, nil
+	end, b.seen = b.seen+end, 0
+	switch {
+	case end > most:
+		return nil, false, errors.New("a line in a chunked body that is too long")
+	case end == 0 || p[end-1] != '\r':
+		return nil, false, errors.New("a line in a chunked body that does not end in CRLF")
+	}
+	b.c.r += end + 1
+	return p[:end-1], true, nil
 }
 
 // takeTrailer takes one line after the last chunk. Fields that say where a message
@@ -176,7 +182,8 @@ func (b *body) takeTrailer(line []byte) error {
 		b.state = ended
 		return nil
 	}
-	if b.size += len(line); b.size > mostTrailer {
+	b.size, b.fields = b.size+len(line), b.fields+1
+	if b.size > mostTrailer || b.fields > http1.MaxFields {
 		return errors.New("a trailer that is too long")
 	}
 	f, err := parseField(string(line))

@@ -25,6 +25,7 @@ type cgiHead struct {
 	header http.Header
 	known  bool // one of the three fields was there
 	length int64
+	fields int // lines so far
 }
 
 // parse reads the whole lines of b, and reports how much of b they are and whether
@@ -48,6 +49,9 @@ func (h *cgiHead) parse(b []byte) (n int, done bool, err error) {
 
 // line takes one field.
 func (h *cgiHead) line(line string) error {
+	if h.fields++; h.fields > http1.MaxFields {
+		return fmt.Errorf("a header block of more than %d fields", http1.MaxFields)
+	}
 	f, err := parseField(line)
 	if err != nil {
 		return err

@@ -373,7 +373,7 @@ func (c *conn) readHead(h *head) error {
 		if !c.room(mostHead) {
 			return fmt.Errorf("a head of more than %d bytes", mostHead)
 		}
-		if err := c.fillTo(headRead, true); err != nil {
+		if err := c.fillTo(c.w+max(headRead, c.w-c.r), true); err != nil { // as much again as a large one has by now
 			if err == io.EOF && len(p) > 0 {
 				return io.ErrUnexpectedEOF
 			}

@@ -3,6 +3,7 @@ package modes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -150,6 +151,9 @@ func (c *call) http2Request(ctx context.Context, up *upstream, to string, body *
 
 // passHTTP2 passes the response to the caller, each frame as it comes.
 func (c *call) passHTTP2(res *http.Response) error {
+	if n := len(res.Header); n > http1.MaxFields {
+		return fmt.Errorf("a head of more than %d fields", http1.MaxFields)
+	}
 	header, hop := c.w.Header(), http1.Hop{} // HTTP/2 has no Connection
 	for name, values := range res.Header {
 		if !hop.Ends(name) {

@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"sync"
@@ -52,6 +53,9 @@ func (p *printed) output(b []byte) error {
 			return p.to.write(b)
 		}
 		p.block = append(p.block, b...)
+		if bytes.IndexByte(b, '\n') < 0 && p.size+len(p.block) <= maxCGIHead {
+			return nil // a line that comes in pieces is looked at when it is whole
+		}
 		n, whole, err := p.head.parse(p.block)
 		p.size += n
 		if err == nil && (!whole && p.size+len(p.block)-n > maxCGIHead || p.size > maxCGIHead) {

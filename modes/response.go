@@ -46,12 +46,15 @@ func (h *head) parse(s string) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for n := 0; ; n++ {
 		if line, s, err = cutLine(s); err != nil {
 			return err
 		}
 		if line == "" {
 			break
+		}
+		if n == http1.MaxFields {
+			return fmt.Errorf("a head of more than %d fields", http1.MaxFields)
 		}
 		f, err := parseField(line)
 		if err != nil {
