@@ -18,9 +18,9 @@ func callCommand(from *source) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "call NAME [PATH]",
 		Short: "Send one request to a route by its name",
-		Long: `Call sends one request to the route of that name in the running watchdogd, whatever
-host, prefix and headers the route asks for, and prints the answer. PATH is what
-follows the prefix. The status is 0 when the answer is below 400, else 1.`,
+		Long: `Call sends one request to a route of the running watchdogd and prints the response. The
+host, prefix and headers that the route matches on do not matter. PATH is the part after
+the prefix. The exit status is 0 if the response is below 400, and 1 otherwise.`,
 		Example: `  watchdogd call upper -d 'hello'
   watchdogd call api /users?page=2 -H 'Accept: text/csv'
   watchdogd call resize -d @photo.jpg > small.jpg`,
@@ -68,7 +68,7 @@ follows the prefix. The status is 0 when the answer is below 400, else 1.`,
 			fmt.Fprintln(cmd.OutOrStdout())
 		}
 		if _, err := io.Copy(cmd.OutOrStdout(), response.Body); err != nil {
-			return failed(fmt.Errorf("call %s: the answer was cut: %w", args[0], err))
+			return failed(fmt.Errorf("call %s: the response was cut short: %w", args[0], err))
 		}
 		if response.StatusCode >= http.StatusBadRequest {
 			return exitStatus{statusFailed, fmt.Errorf("call %s: %s", args[0], response.Status)}

@@ -21,7 +21,7 @@ func stopCommand(from *source) *cobra.Command {
 }
 
 func restartCommand(from *source) *cobra.Command {
-	return steerCommand(from, "restart", "Replace processes by fresh ones, without losing a call", "restarted")
+	return steerCommand(from, "restart", "Replace processes without losing a request", "restarted")
 }
 
 // steerCommand asks the running watchdogd to do one thing to each named process.
@@ -85,13 +85,13 @@ func reloadCommand(from *source) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Make the running watchdogd read its file again",
-		Long: `Reload reads the file again and makes it what runs: processes whose keys did not
-change keep running, the others are replaced, and no call is lost. With a mistake in
-the file nothing changes. HUP does the same, and answers in the log.`,
+		Long: `Reload reads the file again and applies it: processes whose keys did not change keep
+running, the others are replaced, and no request is lost. With a mistake in the file
+nothing changes. HUP does the same and logs the result.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would be started, replaced and stopped, and why")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer as JSON, as docs/cli.md describes it")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only print what would be started, replaced and stopped, and why")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		running, err := stack(from, cmd.ErrOrStderr())
 		if err != nil {

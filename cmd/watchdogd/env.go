@@ -10,10 +10,10 @@ func envCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "env -- PROGRAM [ARGUMENT...]",
 		Short: "Run a program with the variables of a warm start in its environment",
-		Long: `A route with "warm:" starts its program before the request is there; the request's
-variables then come on the descriptor that $WATCHDOG_ENV_FD names. Env waits for them,
-puts them into the environment and becomes the program: for programs, shell scripts
-above all, that only know how to read an environment.`,
+		Long: `A route with "warm:" starts its program before there is a request. The variables of the
+request arrive on the descriptor $WATCHDOG_ENV_FD. Env waits for them, sets them in the
+environment and executes the program. Use it for programs that can only read their
+environment, such as shell scripts.`,
 		Example: `  fprocess: watchdogd env -- ./function.sh`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(_ *cobra.Command, args []string) error { return failed(modes.EnvExec(args)) },

@@ -94,11 +94,11 @@ func TestCommandsReachTheEnvironmentsStack(t *testing.T) {
 	if out, errOut, status := command(t, d.cmd.Env, "healthcheck"); status != 0 || out != "OK\n" {
 		t.Errorf("%d %q %q", status, out, errOut)
 	}
-	if _, errOut, status := command(t, d.cmd.Env, "reload"); status != statusFailed || !strings.Contains(errOut, "the configuration is the environment, which does not change") {
+	if _, errOut, status := command(t, d.cmd.Env, "reload"); status != statusFailed || !strings.Contains(errOut, "the configuration comes from environment variables") {
 		t.Errorf("%d %q", status, errOut)
 	}
 	d.signal(syscall.SIGHUP)
-	d.waitLog("not reloaded")
+	d.waitLog("reload refused")
 	if status, _, body := d.request("POST", "/", nil, "still here"); status != 200 || body != "still here" {
 		t.Errorf("%d %q", status, body)
 	}
@@ -393,7 +393,7 @@ func TestWhatCannotBeServedIsASentence(t *testing.T) {
 		"fprocess=cat|max_inflight=x":    `max_inflight="x" is not a number`,
 		"fprocess=cat|log_buffer_size=x": `log_buffer_size="x" is not a number`,
 		"fprocess=cat|write_timeout=0":   `write_timeout="0" must be longer than 0`,
-		"fprocess=cat|TMPDIR=" + file:    file + ": not a directory; name another place by TMPDIR, or do without by suppress_lock=true",
+		"fprocess=cat|TMPDIR=" + file:    file + ": not a directory; set another path with TMPDIR, or write none with suppress_lock=true",
 		"mode=http|fprocess=cat":         `"http_upstream_url"`,
 		"fprocess=":                      `"fprocess"`,
 	} {

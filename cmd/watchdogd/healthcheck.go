@@ -17,14 +17,14 @@ func healthcheckCommand(from *source) *cobra.Command {
 	timeout := 3 * time.Second
 	cmd := &cobra.Command{
 		Use:   "healthcheck [NAME]",
-		Short: "Ask the running watchdogd whether it is well",
-		Long: `Healthcheck asks the watchdogd that serves the same file, at its first address, for
-/_/health: for a container's HEALTHCHECK. With --ready it asks for /_/ready, and with
-a NAME for /_/ready/NAME. The status is 0 when the answer is yes, else 1.`,
+		Short: "Check the health of the running watchdogd",
+		Long: `Healthcheck requests /_/health from the watchdogd that serves the same file, at its first
+address. It is meant for a container's HEALTHCHECK. With --ready it requests /_/ready, and
+with a NAME /_/ready/NAME. The exit status is 0 if the check succeeds, and 1 otherwise.`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().BoolVar(&ready, "ready", false, "ask for readiness, not for health")
-	cmd.Flags().Var(durationFlag{&timeout}, "timeout", "how long to wait for the answer")
+	cmd.Flags().BoolVar(&ready, "ready", false, "check readiness instead of health")
+	cmd.Flags().Var(durationFlag{&timeout}, "timeout", "how long to wait for the response")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, _, err := from.load()
 		if err != nil {
@@ -42,7 +42,7 @@ a NAME for /_/ready/NAME. The status is 0 when the answer is yes, else 1.`,
 		address := cfg.Server.Listen[0]
 		answer, err := ask(ctx, address, cfg.Server.TLS.Cert != "", path)
 		if err != nil {
-			return failed(fmt.Errorf("ask %s for %s: %w", address, path, err))
+			return failed(fmt.Errorf("request %[2]s from %[1]s: %[3]w", address, path, err))
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), answer)
 		return nil

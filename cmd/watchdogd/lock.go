@@ -26,7 +26,7 @@ func (d *daemon) lock() error {
 		return nil
 	}
 	if err := writeLock(health.LockFile); err != nil {
-		return fmt.Errorf("the lock file, which tells that this server can be called, cannot be written: %w; name another place by %s", err, named(d.current.config(), "health.lock_file", "TMPDIR, or do without by suppress_lock=true"))
+		return fmt.Errorf("write the lock file: %w; set another path with %s", err, named(d.current.config(), "health.lock_file", "TMPDIR, or write none with suppress_lock=true"))
 	}
 	d.log.Info(event.LockWritten, "file", health.LockFile)
 	return nil
@@ -48,7 +48,7 @@ func (d *daemon) lockWhenReady(ctx context.Context) {
 		}
 	}
 	if err := writeLock(health.LockFile); err != nil {
-		d.log.Error("the lock file could not be written: who waits for it takes this server for unready", "file", health.LockFile, "error", err.Error())
+		d.log.Error("lock file not written; health checks that look for it will fail", "file", health.LockFile, "error", err.Error())
 	}
 }
 
@@ -100,7 +100,7 @@ func writeLock(file string) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s is put there again and again by another program", file)
+	return fmt.Errorf("another program keeps creating %s", file)
 }
 
 func kindOf(info fs.FileInfo) string {
@@ -110,7 +110,7 @@ func kindOf(info fs.FileInfo) string {
 	case mode.Type() == fs.ModeSymlink:
 		return "a link"
 	}
-	return "something that is no file"
+	return "something that is not a file"
 }
 
 // unlocked says why "live: lock" takes the server for dead, nil if it does not.
@@ -122,7 +122,7 @@ func (d *daemon) unlocked() error {
 		return errors.New("watchdogd is stopping")
 	case health.LockFile != "":
 		if _, err := os.Lstat(health.LockFile); err != nil {
-			return fmt.Errorf("the lock file %s is not there", health.LockFile)
+			return fmt.Errorf("the lock file %s is missing", health.LockFile)
 		}
 	}
 	return nil

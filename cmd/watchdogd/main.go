@@ -1,8 +1,7 @@
-// Watchdogd puts any other program behind HTTP and keeps it running: one YAML file
-// of routes, each answered by a supervised server, by a program started for the
-// call, or from a folder.
+// Watchdogd serves programs over HTTP: one YAML file of routes, each answered by a
+// supervised server or worker, by a process started per request, or from a folder.
 //
-// This folder is the story of the program: source.go finds the configuration,
+// How the program runs: source.go finds the configuration,
 // serve.go is the daemon from its first line to its last, apply.go makes a
 // configuration into processes, handlers and a table, and every other file is one
 // command.
@@ -70,19 +69,19 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return statusOK
 }
 
-// noSuchCommand refuses words where only a command may stand, with what was meant.
+// noSuchCommand refuses an unknown command, and suggests a known one.
 func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
-		return fmt.Errorf("there is no command %q; did you mean %s?", args[0], strings.Join(meant, " or "))
+		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(meant, " or "))
 	}
-	return fmt.Errorf("there is no command %q", args[0])
+	return fmt.Errorf("unknown command %q", args[0])
 }
 
 // exitStatus is an error that names the status of the process. A nil err has been
-// said already.
+// printed already.
 type exitStatus struct {
 	code int
 	err  error
@@ -99,7 +98,7 @@ func failed(err error) error {
 	return exitStatus{statusFailed, err}
 }
 
-// commands is the command table; without a word watchdogd runs.
+// commands is the command table. With no subcommand watchdogd runs.
 func commands() *cobra.Command {
 	var from source
 	root := runCommand(&from)
@@ -120,8 +119,8 @@ func commands() *cobra.Command {
 		envCommand(),
 		versionCommand(),
 	)
-	root.PersistentFlags().StringVarP(&from.file, "config", "c", "", "the `file` of routes (default $WATCHDOG_CONFIG, else ./watchdog.yaml, else the environment of an OpenFaaS image)")
-	root.PersistentFlags().BoolVar(&from.env, "env", false, "the environment is the configuration, whatever file there is")
+	root.PersistentFlags().StringVarP(&from.file, "config", "c", "", "the configuration `file` (default $WATCHDOG_CONFIG, otherwise ./watchdog.yaml, otherwise the environment of an OpenFaaS image)")
+	root.PersistentFlags().BoolVar(&from.env, "env", false, "read the configuration from the environment and ignore any file")
 	root.MarkFlagsMutuallyExclusive("config", "env")
 	return root
 }

@@ -36,13 +36,13 @@ func (d *daemon) writeProcesses(w io.Writer) {
 		}
 		return total
 	}
-	family("watchdogd_process_restarts_total", "counter", "how often it was started again after an end that nobody asked for", func(s supervisor.Status, sample func(string, float64)) {
+	family("watchdogd_process_restarts_total", "counter", "restarts after an exit that was not requested", func(s supervisor.Status, sample func(string, float64)) {
 		sample("", float64(s.Restarts))
 	})
 	family("watchdogd_calls_cut_total", "counter", "calls that were cut at the end of stop.drain", func(s supervisor.Status, sample func(string, float64)) {
 		sample("", float64(s.Cut))
 	})
-	family("watchdogd_process_state", "gauge", "1 for the state that it is in", func(s supervisor.Status, sample func(string, float64)) {
+	family("watchdogd_process_state", "gauge", "1 for the current state of the process, 0 for the others", func(s supervisor.Status, sample func(string, float64)) {
 		for _, state := range states {
 			value := 0.0
 			if s.State == state {
@@ -51,7 +51,7 @@ func (d *daemon) writeProcesses(w io.Writer) {
 			sample(fmt.Sprintf(",state=%q", state), value)
 		}
 	})
-	family("watchdogd_process_instances", "gauge", "how many of its instances run", func(s supervisor.Status, sample func(string, float64)) {
+	family("watchdogd_process_instances", "gauge", "running instances", func(s supervisor.Status, sample func(string, float64)) {
 		sample("", sum(s, func(i supervisor.InstanceStatus) float64 {
 			if i.PID != 0 {
 				return 1
@@ -59,10 +59,10 @@ func (d *daemon) writeProcesses(w io.Writer) {
 			return 0
 		}))
 	})
-	family("watchdogd_process_resident_memory_bytes", "gauge", "memory of its instances and their descendants", func(s supervisor.Status, sample func(string, float64)) {
+	family("watchdogd_process_resident_memory_bytes", "gauge", "resident memory of the instances and their descendants", func(s supervisor.Status, sample func(string, float64)) {
 		sample("", sum(s, func(i supervisor.InstanceStatus) float64 { return float64(i.RSS) }))
 	})
-	family("watchdogd_process_cpu_seconds_total", "counter", "CPU time of its running instances and their descendants", func(s supervisor.Status, sample func(string, float64)) {
+	family("watchdogd_process_cpu_seconds_total", "counter", "CPU time of the running instances and their descendants", func(s supervisor.Status, sample func(string, float64)) {
 		sample("", sum(s, func(i supervisor.InstanceStatus) float64 { return i.CPUSeconds }))
 	})
 }

@@ -64,7 +64,7 @@ func (d *daemon) runReloads(ctx context.Context) error {
 func (d *daemon) reloadOnce(dry bool) reloadReply {
 	was := d.current.config()
 	if was.File == "" {
-		d.log.Warn("not reloaded", "why", errEnvironment.Error())
+		d.log.Warn("reload refused", "why", errEnvironment.Error())
 		return reloadReply{err: errEnvironment}
 	}
 	cfg, _, err := d.source.load()
@@ -79,7 +79,7 @@ func (d *daemon) reloadOnce(dry bool) reloadReply {
 			d.metrics.Reloaded(true)
 			d.log.Info("reloaded", "file", cfg.File, "routes", len(cfg.Routes), "services", len(cfg.Services))
 			for _, note := range notes {
-				d.log.Warn("a part of the file takes a restart", "part", note)
+				d.log.Warn("not all changes applied", "why", note)
 			}
 		}
 		if err == nil {
@@ -88,19 +88,19 @@ func (d *daemon) reloadOnce(dry bool) reloadReply {
 	}
 	if !dry {
 		d.metrics.Reloaded(false)
-		d.log.Error("not reloaded: the former configuration goes on", "error", err.Error())
+		d.log.Error("reload failed; keeping the current configuration", "error", err.Error())
 	}
 	return reloadReply{err: err}
 }
 
-var errEnvironment = errors.New("there is nothing to read again: the configuration is the environment, which does not change while a program runs; start it anew")
+var errEnvironment = errors.New("cannot reload: the configuration comes from environment variables; restart watchdogd instead")
 
 // needRestart says what of a new configuration only a restart of watchdogd can bring.
 func needRestart(was, is *schema.Config) []string {
 	var notes []string
 	note := func(changed bool, key string) {
 		if changed {
-			notes = append(notes, key+" changed, which takes effect when watchdogd is started anew")
+			notes = append(notes, key+" changed; restart watchdogd to apply it")
 		}
 	}
 	note(was.Server.TLS != is.Server.TLS, "server.tls (other files; the same files are read again)")

@@ -23,11 +23,11 @@ import (
 func runCommand(from *source) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watchdogd",
-		Short: "Put any program behind HTTP and keep it running",
-		Long: `Watchdogd reads one YAML file of routes, starts and supervises the programs that it
-names, and answers HTTP by path prefix from them. Without a word it runs, as "run" does.
-Without a file the environment of an image of OpenFaaS (fprocess, mode, ...) is the
-configuration; a binary called fwatchdog knows nothing else.
+		Short: "Serve programs over HTTP and supervise them",
+		Long: `Watchdogd reads a YAML file of routes, starts and supervises their programs, and forwards
+HTTP requests to them by path prefix. With no subcommand it runs, like "run". Without a
+file it reads the environment variables of an OpenFaaS image (fprocess, mode, ...); under
+the name fwatchdog it reads nothing else.
 
 The first TERM, INT or QUIT drains: requests in flight are answered, then the processes are
 stopped. The second cuts off what is left. HUP reads the file again. ABRT ends the program
@@ -41,11 +41,11 @@ with a stack dump.`,
 	}
 	also := &cobra.Command{
 		Use:   "run",
-		Short: "Serve the file until asked to stop (the default)",
+		Short: "Serve the file until stopped (the default)",
 		Args:  cobra.NoArgs,
 	}
 	for _, c := range []*cobra.Command{cmd, also} {
-		c.Flags().StringSliceVar(&from.only, "only", nil, "only the routes and services with these `NAMES`, and what they depend on")
+		c.Flags().StringSliceVar(&from.only, "only", nil, "serve only the routes and services with these `NAMES`, and what they depend on")
 		c.RunE = func(c *cobra.Command, _ []string) error { return serve(c.Context(), from) }
 	}
 	cmd.AddCommand(also)
@@ -56,8 +56,8 @@ with a stack dump.`,
 //
 // Everything that lives is an actor of one run.Group. When the first actor returns
 // (asked to stop, or failed) the group interrupts all of them in the order in which
-// they stand here, and each interrupt returns only when its actor has: the order of
-// the actors is the order of the shutdown, users before the used.
+// they stand here, and each interrupt returns only when its actor has: the order of the
+// actors is the order of the shutdown, consumers before what they use.
 func serve(parent context.Context, from *source) error {
 	cfg, notes, err := from.load()
 	if err != nil {
@@ -77,8 +77,8 @@ func serve(parent context.Context, from *source) error {
 		log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
 	}
 
-	// The end is asked for; nobody is left to serve, so that nothing needs to wait for those
-	// who learn of it; and what is left is to be cut.
+	// stop: shutdown was requested. lost: the only route is gone, so skip drain.delay.
+	// hurry: a second signal, cut what is left.
 	stop, askStop := context.WithCancelCause(parent)
 	defer askStop(nil)
 	lost, tellLost := context.WithCancel(context.Background())
@@ -188,10 +188,10 @@ func (d *daemon) serves(name string) bool {
 	return len(all) == 1 && all[0].Name == name
 }
 
-// culprit is the stop that a process asks for by its end, with "then: exit".
+// culprit returns the stop that the exit of a process causes, with "then: exit".
 func culprit(cfg *schema.Config, name string, exit supervisor.Exit) exitStatus {
-	why := named(cfg, `its restart says "then: exit"`, "the container ends with it, unless restart=always or restart=on-failure is in the environment")
-	return exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s ended (%s), and %s", name, exit, why)}
+	why := named(cfg, `its restart has "then: exit"`, "the container stops with it; set restart=always or restart=on-failure to restart it instead")
+	return exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s exited (%s) and %s", name, exit, why)}
 }
 
 // untilAsked returns when somebody asked the daemon to stop, or another actor ended.
@@ -241,7 +241,7 @@ func (d *daemon) status(err error, stop context.Context) error {
 		return failed(err)
 	}
 	if n, status := d.front.cut, d.current.config().Server.Drain.Status; n > 0 && status != statusOK {
-		return exitStatus{status, fmt.Errorf("%s cut off: the drain was over before %s", was(n, "call"), were(n))}
+		return exitStatus{status, fmt.Errorf("%s cut off: not finished when the drain ended", was(n, "request"))}
 	}
 	return nil
 }
@@ -251,11 +251,4 @@ func was(n int, noun string) string {
 		return "1 " + noun + " was"
 	}
 	return fmt.Sprintf("%d %ss were", n, noun)
-}
-
-func were(n int) string {
-	if n == 1 {
-		return "it was"
-	}
-	return "they were"
 }

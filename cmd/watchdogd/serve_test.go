@@ -214,7 +214,7 @@ routes:
 
 	d.write(strings.Replace(two, "mode: http", "mode: htpp", 1))
 	d.signal(syscall.SIGHUP)
-	d.waitLog("not reloaded")
+	d.waitLog("reload failed")
 	d.waitLog("htpp")
 	if now := d.pid("/app"); now != app {
 		t.Errorf("a bad file replaced the process: %d, then %d", app, now)
@@ -445,7 +445,7 @@ routes:
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/_/health", "/_/ready"} {
-		if status, body := d.get(path); status != 503 || !strings.Contains(body, "the lock file "+lock+" is not there") {
+		if status, body := d.get(path); status != 503 || !strings.Contains(body, "the lock file "+lock+" is missing") {
 			t.Errorf("%s without the file: %d %s", path, status, body)
 		}
 	}
@@ -457,7 +457,7 @@ routes:
 		t.Errorf("/_/ready at the limit: %d", status)
 	}
 	d.write(strings.Replace(text, lock, lock+"-other", 1))
-	if out, errOut, status := d.command("reload"); status != 0 || !strings.Contains(out, "health.lock_file or health.live changed, which takes effect when watchdogd is started anew") {
+	if out, errOut, status := d.command("reload"); status != 0 || !strings.Contains(out, "health.lock_file or health.live changed; restart watchdogd to apply it") {
 		t.Errorf("%d %s %s", status, out, errOut)
 	}
 	d.signal(syscall.SIGTERM)
@@ -477,7 +477,7 @@ server: {listen: "LISTEN"}
 health: {lock_file: /proc/nowhere/lock, live: lock}
 routes: [{name: app, mode: streaming, fprocess: cat}]
 `)
-	if status := d.wait(); status != statusFailed || !strings.Contains(d.logged(), "/proc/nowhere") || !strings.Contains(d.logged(), "name another place by health.lock_file") {
+	if status := d.wait(); status != statusFailed || !strings.Contains(d.logged(), "/proc/nowhere") || !strings.Contains(d.logged(), "set another path with health.lock_file") {
 		t.Errorf("%d %s", status, d.logged())
 	}
 }

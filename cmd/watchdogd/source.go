@@ -14,7 +14,7 @@ import (
 // defaultFile is read where neither -c nor $WATCHDOG_CONFIG names another.
 const defaultFile = "watchdog.yaml"
 
-// source is where the configuration comes from, as the command line has it.
+// source is where the command line says the configuration comes from.
 type source struct {
 	file string   // -c
 	env  bool     // --env, or the program is called fwatchdog
@@ -68,7 +68,7 @@ func (s *source) find() (string, error) {
 	if other := misnamed(); other != "" {
 		return "", fmt.Errorf("no configuration: there is no ./%s, but there is a ./%s: rename it, or run watchdogd -c %s", defaultFile, other, other)
 	}
-	return "", errors.New("no configuration: no -c was given, $WATCHDOG_CONFIG is not set, there is no ./watchdog.yaml, and the environment has neither fprocess nor function_process nor mode; write a file (the README's quick start shows how), or name it with -c FILE")
+	return "", errors.New("no configuration: -c and $WATCHDOG_CONFIG are not set, ./watchdog.yaml does not exist, and the environment has none of fprocess, function_process and mode; write a file as in the README, or name one with -c FILE")
 }
 
 // misnamed is a file in this folder that was most likely meant to be defaultFile.

@@ -18,12 +18,12 @@ func validateCommand(from *source) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check the file and list every mistake in it",
-		Long: `Validate reads the file as "run" would, starts nothing, and lists every mistake
-in it with its line and column, then the programs, users and folders that are not
-there. The status is 0 when there is nothing to list, else 1.`,
+		Long: `Validate reads the file as "run" would, starts nothing, and lists every mistake with its
+line and column, then missing programs, users and folders. The exit status is 0 if there is
+nothing to list, and 1 otherwise.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "a list of {file, line, column, path, message, hint}")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a list of {file, line, column, path, message, hint}")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, notes, err := from.load()
 		if err == nil {
