@@ -287,43 +287,14 @@ func (g *dependencies) known(d *dependent, need string) {
 	}
 }
 
-// cycles walks depth first; a name met again on the way down closes a cycle. The
-// way is a slice, because a chain may be as long as the file.
+// cycles reports names that depend on each other in a circle.
 func (g *dependencies) cycles() {
-	type frame struct {
-		name string
-		left []string
+	names := make([]string, len(g.all))
+	for i, d := range g.all {
+		names[i] = d.name
 	}
-	enter := func(name string) frame { return frame{name, slices.Sorted(maps.Keys(g.byName[name].needs))} }
-	onTheWay, done := make(map[string]bool), make(map[string]bool)
-	for _, d := range g.all {
-		if done[d.name] {
-			continue
-		}
-		way := []frame{enter(d.name)}
-		onTheWay[d.name] = true
-		for len(way) > 0 {
-			f := &way[len(way)-1]
-			if len(f.left) == 0 {
-				done[f.name], onTheWay[f.name] = true, false
-				way = way[:len(way)-1]
-				continue
-			}
-			need := f.left[0]
-			f.left = f.left[1:]
-			switch {
-			case g.byName[need] == nil || done[need]:
-			case onTheWay[need]:
-				var names []string
-				for _, w := range way[slices.IndexFunc(way, func(w frame) bool { return w.name == need }):] {
-					names = append(names, w.name)
-				}
-				g.cycle(g.byName[f.name].it, append(names, need))
-			default:
-				onTheWay[need] = true
-				way = append(way, enter(need))
-			}
-		}
+	for _, c := range Cycles(names, func(name string) []string { return slices.Sorted(maps.Keys(g.byName[name].needs)) }) {
+		g.cycle(g.byName[c[len(c)-2]].it, c)
 	}
 }
 

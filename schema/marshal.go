@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -99,28 +100,14 @@ func (e *encoder) value(v, base reflect.Value) *yaml.Node {
 	switch p := v.Interface().(type) {
 	case string:
 		return text(escape(p, true))
-	case Mode:
-		return text(string(p))
-	case Text:
-		return text(string(p))
-	case Upstream:
-		return text(p.String())
-	case Signal:
-		return text(string(p))
+	case Mode, Text, Signal, Upstream, Rate, Umask, netip.Prefix:
+		return text(fmt.Sprint(p))
 	case bool:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(p)}
 	case int:
 		return number(p)
-	case Duration:
-		return word(p.String())
-	case Size:
-		return word(p.String())
-	case Rate:
-		return text(p.String())
-	case Umask:
-		return text(p.String())
-	case netip.Prefix:
-		return text(p.String())
+	case Duration, Size:
+		return word(fmt.Sprint(p))
 	case Strings:
 		return list(p, func(s string) *yaml.Node { return text(escape(s, true)) })
 	case []netip.Prefix:
@@ -151,25 +138,30 @@ func (e *encoder) value(v, base reflect.Value) *yaml.Node {
 		}
 		return n
 	case reflect.Map:
-		n := &yaml.Node{Kind: yaml.MappingNode}
-		if limits, ok := v.Interface().(map[string]Size); ok {
-			n.Style = yaml.FlowStyle
-			for _, name := range slices.Sorted(maps.Keys(limits)) {
-				// Some limits are counts.
-				value := limits[name].String()
-				if limits[name] < 1<<20 {
-					value = strconv.FormatInt(int64(limits[name]), 10)
-				}
-				n.Content = append(n.Content, text(name), word(value))
+		return e.dictionary(v)
+	}
+	panic("schema: no way to write a " + v.Type().String())
+}
+
+// dictionary writes a map in the order of its keys.
+func (e *encoder) dictionary(v reflect.Value) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	if limits, ok := v.Interface().(map[string]Size); ok {
+		n.Style = yaml.FlowStyle
+		for _, name := range slices.Sorted(maps.Keys(limits)) {
+			// Some limits are counts.
+			value := limits[name].String()
+			if limits[name] < 1<<20 {
+				value = strconv.FormatInt(int64(limits[name]), 10)
 			}
-			return n
-		}
-		for _, key := range slices.SortedFunc(maps.Keys(stringKeys(v)), strings.Compare) {
-			n.Content = append(n.Content, text(key), e.value(v.MapIndex(reflect.ValueOf(key)), reflect.Value{}))
+			n.Content = append(n.Content, text(name), word(value))
 		}
 		return n
 	}
-	panic("schema: no way to write a " + v.Type().String())
+	for _, key := range slices.SortedFunc(maps.Keys(stringKeys(v)), strings.Compare) {
+		n.Content = append(n.Content, text(key), e.value(v.MapIndex(reflect.ValueOf(key)), reflect.Value{}))
+	}
+	return n
 }
 
 func stringKeys(v reflect.Value) map[string]bool {

@@ -121,10 +121,18 @@ func ParseUpstream(text Text) (Upstream, error) {
 		return Upstream{}, err
 	}
 	u.base = Text(strings.TrimRight(path, "/"))
+	if err := u.server(authority, rest != s); err != nil {
+		return Upstream{}, err
+	}
+	return u, nil
+}
+
+// server takes the host and port apart. With a scheme, 80 is the default port.
+func (u *Upstream) server(authority string, scheme bool) error {
 	host, port, err := net.SplitHostPort(authority)
 	if err != nil {
-		if rest == s { // no scheme, so no default port
-			return Upstream{}, errors.New("the port is missing: write host:port")
+		if !scheme {
+			return errors.New("the port is missing: write host:port")
 		}
 		host, port = authority, "80"
 		if inner, ok := strings.CutPrefix(authority, "["); ok && strings.HasSuffix(inner, "]") {
@@ -137,10 +145,10 @@ func ParseUpstream(text Text) (Upstream, error) {
 	}
 	u.host, u.port, u.authority = Text(host), Text(port), Text(authority)
 	if err := checkHost(u.host.Expand(anInstance)); err != nil {
-		return Upstream{}, err
+		return err
 	}
 	if err := checkPort(u.port.Expand(anInstance), 1); err != nil {
-		return Upstream{}, err
+		return err
 	}
 	u.PortFrom = PortFixed
 	switch {
@@ -149,7 +157,7 @@ func ParseUpstream(text Text) (Upstream, error) {
 	case u.port.uses("INSTANCE"):
 		u.PortFrom = PortInstance
 	}
-	return u, nil
+	return nil
 }
 
 // checkAddress checks what can be listened on: host:port, :port or unix:/path.

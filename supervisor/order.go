@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -142,36 +143,13 @@ func dependents(ps []*Process) map[*Process][]*Process {
 
 // cycle is the names of specs that depend on each other in a circle, or nil.
 func cycle(specs []Spec) []string {
-	on := make(map[string]map[string]string, len(specs))
-	for _, s := range specs {
-		on[s.Name] = s.Process.DependsOn
+	names, needs := make([]string, len(specs)), make(map[string]schema.Dependencies, len(specs))
+	for i, s := range specs {
+		names[i], needs[s.Name] = s.Name, s.Process.DependsOn
 	}
-	const under, done = 1, 2
-	mark := map[string]int{}
-	var path []string
-	var visit func(string) []string
-	visit = func(n string) []string {
-		switch mark[n] {
-		case under:
-			return append(slices.Clone(path[slices.Index(path, n):]), n)
-		case done:
-			return nil
-		}
-		mark[n] = under
-		path = append(path, n)
-		for d := range on[n] {
-			if c := visit(d); c != nil {
-				return c
-			}
-		}
-		path = path[:len(path)-1]
-		mark[n] = done
+	cycles := schema.Cycles(names, func(name string) []string { return slices.Sorted(maps.Keys(needs[name])) })
+	if len(cycles) == 0 {
 		return nil
 	}
-	for _, s := range specs {
-		if c := visit(s.Name); c != nil {
-			return c
-		}
-	}
-	return nil
+	return cycles[0]
 }
