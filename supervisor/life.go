@@ -355,6 +355,9 @@ func (i *Instance) stop(why error) bool {
 		}
 	})
 	i.child.stop(ctx, signalOf(string(stop.Signal)))
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		i.sayKilled(stop)
+	}
 	i.sweep(ctx, signalOf(string(stop.Signal)))
 	cancel()
 	hurry.Wait()

@@ -280,7 +280,9 @@ func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 			c := Change{Name: r.Name, Action: Keep}
 			if key := r.difference(p.recipe); key != "" {
 				c.Action, c.Why = Replace, key+" has changed"
-			} else if !r.Equal(p.recipe.Spec) {
+			} else if p.scaled != nil {
+				c.Why = fmt.Sprintf("scaled to %d by hand; the configuration's replicas apply again", p.scaled.Max)
+			} else if p.kind == Service && !r.Equal(p.recipe.Spec) {
 				c.Why = "what has changed applies to the running instances"
 			}
 			p.mu.Unlock()

@@ -34,8 +34,9 @@ type watch struct {
 }
 
 const (
-	settle    = 100 * time.Millisecond // of silence after a change
-	settleMax = time.Second            // and no longer
+	settle     = 100 * time.Millisecond // of silence after a change
+	settleLong = time.Second            // after a burst that lasts longer than twice as long
+	settleMax  = 10 * time.Second       // a burst that lasts longer is not waited for
 
 	mostFolders = 100_000 // of one process, with those that links lead to
 	mostChanges = 4096    // that wait to be looked at; of more, one restart is as good
@@ -268,7 +269,7 @@ func (w *watch) run(changed func(file string)) {
 				first = time.Now()
 			}
 			file = hit
-			quiet.Reset(min(settle, max(settleMax-time.Since(first), 0)))
+			quiet.Reset(silence(time.Since(first)))
 		case <-quiet.C:
 			if file != "" {
 				changed(file)
@@ -276,6 +277,12 @@ func (w *watch) run(changed func(file string)) {
 			}
 		}
 	}
+}
+
+// silence is how long nothing must have changed before a burst of changes, which has lasted
+// so long, counts as over: a checkout of many files pauses for longer than an editor does.
+func silence(lasted time.Duration) time.Duration {
+	return min(max(settle, min(lasted/2, settleLong)), max(settleMax-lasted, 0))
 }
 
 // hit is the file that matches and that a change concerns; empty when there is none. New

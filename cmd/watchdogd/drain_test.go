@@ -159,3 +159,36 @@ func TestARouteThatAReloadRemovedIsListedUntilItsLastCallIsOver(t *testing.T) {
 		return json.Unmarshal([]byte(out), &list) == nil && len(list) == 1 && list[0].Name == "fixed"
 	})
 }
+
+func TestADryRunOfReloadShowsListenersAndRoutesWithoutAProcess(t *testing.T) {
+	d := serveFile(t, `
+server: {listen: "LISTEN"}
+routes:
+  - {name: app, fprocess: SELF}
+  - {name: up, mode: streaming, fprocess: tr a-z A-Z}
+  - {name: gone, mode: streaming, fprocess: cat}
+`).waitListening()
+	text, err := os.ReadFile(d.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimPrefix(d.base, "http://")
+	more := freeAddress(t)
+	changed := strings.NewReplacer(`"`+address+`"`, `["`+more+`"]`, "tr a-z A-Z}", "tr A-Z a-z, path: /down}", "name: gone,", "name: fresh,", "{name: app,", "{name: app, limits: {inflight: 3},").Replace(string(text))
+	if err := os.WriteFile(d.file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errOut, status := d.command("reload", "--dry-run")
+	if status != 0 {
+		t.Fatalf("status %d: %s%s", status, out, errOut)
+	}
+	for _, want := range []string{
+		"start    server.listen " + more, "stop     server.listen " + address,
+		"replace  up  (path, fprocess changed)", "start    fresh", "stop     gone",
+		"keep     app  (limits changed, which applies to the running instances)",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got no line %q, want it in:\n%s", want, out)
+		}
+	}
+}

@@ -112,10 +112,12 @@ func (b *logbook) Run(ctx context.Context) error {
 
 // Flush writes what is gathered.
 func (b *logbook) Flush() {
-	b.out.Flush()
+	var both sync.WaitGroup // each has the same bound
 	if b.stdout != nil {
-		b.stdout.Flush()
+		both.Go(b.stdout.Flush)
 	}
+	b.out.Flush()
+	both.Wait()
 }
 
 // Dropped is how many lines found no room.

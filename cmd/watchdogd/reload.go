@@ -70,7 +70,7 @@ func (d *daemon) reloadOnce(dry bool) reloadReply {
 	cfg, _, err := d.source.load()
 	if err == nil {
 		var changes []supervisor.Change
-		changes, err = d.supervisor.Plan(specs(cfg))
+		changes, err = d.plan(was, cfg)
 		notes := needRestart(was, cfg)
 		if err == nil && !dry {
 			err = d.apply(cfg)

@@ -137,7 +137,7 @@ func serve(parent context.Context, from *source) error {
 		done := make(chan struct{})
 		group.Add(func() error {
 			defer close(done)
-			defer book.Flush() // a panic's own words come after the last lines
+			defer telemetry.LastWords(log)
 			if err := actor(ctx); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}

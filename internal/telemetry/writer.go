@@ -27,6 +27,7 @@ type Writer struct {
 
 	out     io.Writer
 	dropped atomic.Uint64
+	stuck   atomic.Bool   // a flush was given up, and nothing was written since
 	wake    chan struct{} // the first line of a batch is there
 	hurry   chan struct{} // the batch is half full
 
@@ -97,12 +98,17 @@ func (w *Writer) Run(ctx context.Context) error {
 		w.run(ctx)
 	}()
 	<-ctx.Done()
-	bound := time.NewTimer(flushBound)
+	wait := flushBound
+	if w.stuck.Load() {
+		wait = 0 // that was waited already
+	}
+	bound := time.NewTimer(wait)
 	defer bound.Stop()
 	select {
 	case <-done:
 		return nil
 	case <-bound.C:
+		w.stuck.Store(true)
 		return ErrStuck // the goroutine hangs in a write that nothing can interrupt
 	}
 }
@@ -142,8 +148,12 @@ func (w *Writer) hasRoom() bool {
 }
 
 // Flush writes what is gathered, and returns when it is written or when the output
-// did not take it within two seconds.
+// did not take it within two seconds. While the output still has not taken that, Flush and
+// the end of Run do not wait again.
 func (w *Writer) Flush() {
+	if w.stuck.Load() {
+		return
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -154,6 +164,7 @@ func (w *Writer) Flush() {
 	select {
 	case <-done:
 	case <-bound.C:
+		w.stuck.Store(true)
 	}
 }
 
@@ -167,7 +178,9 @@ func (w *Writer) flush() error {
 	var err error
 	if len(batch) > 0 {
 		var n int
-		if n, err = w.out.Write(batch); err != nil {
+		n, err = w.out.Write(batch)
+		w.stuck.Store(false)
+		if err != nil {
 			w.dropped.Add(lines(batch[n:]))
 		}
 	}
