@@ -135,7 +135,7 @@ func (c *burning) run() error {
 			return err
 		}
 		c.instance, c.pid = c.a.route.Name+"/"+strconv.Itoa(instance.Number()), instance.PID()
-		if w, ok := c.w.(instanceSetter); ok {
+		if w, ok := face[instanceSetter](c.w); ok {
 			w.SetInstance(c.instance)
 		}
 		c.guest.enter(instance, c.w, c.r)
@@ -158,7 +158,7 @@ func (c *burning) acquire(deadline time.Time) (*supervisor.Instance, error) {
 		wait = max(deadline.Sub(began), 0)
 	}
 	instance, err := c.a.process.Acquire(c.r.Context(), wait)
-	if w, ok := c.w.(queueWaiter); ok {
+	if w, ok := face[queueWaiter](c.w); ok {
 		w.AddQueueWait(time.Since(began))
 	}
 	return instance, err

@@ -1,299 +1,202 @@
 package modes
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/gzhttp"
 )
 
-// compressed compresses what a handler answers, for callers who accept zstd or gzip:
-// text and the like, of a size that makes it worth it. Never a part of something, nor
-// what is compressed already or must not be changed, nor a stream: what comes as
-// events, or comes in small pieces with pauses in between.
-type compressed struct{ next http.Handler }
-
-func (c compressed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	cw := &compressor{ResponseWriter: w, r: r}
-	if r.Method != http.MethodHead && r.Header["Range"] == nil {
-		cw.coding = preferred(r.Header["Accept-Encoding"])
-	}
-	c.next.ServeHTTP(cw, r)
-	cw.finish() // not after a panic: what is cut must not look whole
+// compressed compresses the responses of a handler by zstd or gzip, for clients that
+// accept one: text and the like, large enough to be worth it. It never compresses a part
+// of something, what is compressed already or must not be changed, or a stream: a
+// response that arrives as events, or in small pieces with pauses in between.
+type compressed struct {
+	next   http.Handler
+	encode http.Handler // gzhttp around serve
 }
 
+// leastCompressed is the smallest body worth compressing. A response that pauses before
+// this much of it has arrived is a stream.
+const leastCompressed = 1 << 10
+
+func newCompressed(next http.Handler) (*compressed, error) {
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(leastCompressed), gzhttp.SetContentType(false))
+	if err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	c := &compressed{next: next}
+	c.encode = wrap(http.HandlerFunc(c.serve))
+	return c, nil
+}
+
+func (c *compressed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.encode.ServeHTTP(&encodedWriter{w: w, vary: w.Header()["Vary"]}, r)
+}
+
+// serve is called by gzhttp with its own writer around the encodedWriter.
+func (c *compressed) serve(w http.ResponseWriter, r *http.Request) {
+	below := w.(interface{ Unwrap() http.ResponseWriter }).Unwrap().(*encodedWriter)
+	if delete(below.Header(), "Vary"); below.vary != nil { // gzhttp adds to it for every response
+		below.Header()["Vary"] = below.vary
+	}
+	cw := &compressor{ResponseWriter: below.w, below: below}
+	if r.Header["Range"] == nil {
+		cw.encoder, _ = w.(*gzhttp.GzipResponseWriter)
+	}
+	below.cut = true
+	defer func() { below.failed = below.cut }()
+	c.next.ServeHTTP(cw, r)
+	below.cut = false
+}
+
+// Unwrap returns the handler whose responses are compressed.
+func (c *compressed) Unwrap() http.Handler { return c.next }
+
 // Close closes the handler.
-func (c compressed) Close() error {
+func (c *compressed) Close() error {
 	if closer, ok := c.next.(io.Closer); ok {
 		return closer.Close()
 	}
 	return nil
 }
 
-// leastCompressed is the size from which on compressing is worth the work. A response
-// that pauses before so much of it has come is a stream.
-const leastCompressed = 1 << 10
-
-// compressor is the http.ResponseWriter of one response that may be compressed.
+// compressor is the http.ResponseWriter of one response. What may be compressed goes
+// through gzhttp, everything else straight to the writer behind.
 type compressor struct {
 	http.ResponseWriter
-	r      *http.Request
-	coding string // that the caller prefers; empty = none
+	encoder *gzhttp.GzipResponseWriter // nil: nothing is compressed
+	below   *encodedWriter             // where encoder writes to
 
-	state   compressing
-	status  int
-	held    []byte // of the body, while undecided
-	encoder encoder
-	fresh   bool // something was written to it since the last flush
+	began   bool
+	known   bool // the length of the body
+	written int  // to encoder
 }
 
-type compressing uint8
-
-const (
-	noHead    compressing = iota
-	undecided             // the head waits for enough of the body
-	asItIs
-	encoded
-)
-
-// WriteHeader sends the head, or keeps it until it is known how much follows.
+// WriteHeader sends the head, or lets the encoder keep it until it is known how much follows.
 func (w *compressor) WriteHeader(status int) {
 	switch {
-	case w.state != noHead:
+	case w.began:
 		return
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
-	w.status = status
+	w.began = true
 	header := w.Header()
-	if !compressible(status, header) {
-		w.plain()
+	length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
+	w.known = err == nil
+	if compressible(status, header) {
+		addVary(header, "Accept-Encoding")
+	} else {
+		w.encoder = nil
+	}
+	if w.encoder == nil || w.known && length < leastCompressed {
+		w.encoder = nil
+		w.ResponseWriter.WriteHeader(status)
 		return
 	}
-	addVary(header, "Accept-Encoding")
-	length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
-	switch {
-	case w.coding == "" || err == nil && length < leastCompressed:
-		w.plain()
-	case err == nil:
-		w.encode()
-	default:
-		w.state = undecided
-	}
-}
-
-// plain sends the head and what is held as they are.
-func (w *compressor) plain() {
-	w.state = asItIs
-	w.ResponseWriter.WriteHeader(w.status)
-}
-
-// encode sends the head of what is compressed from now on.
-func (w *compressor) encode() {
-	w.state = encoded
-	header := w.Header()
-	header["Content-Encoding"] = []string{w.coding}
-	delete(header, "Content-Length")
-	delete(header, "Accept-Ranges") // they would be of other bytes
-	if tag := header.Get("Etag"); tag != "" && !strings.HasPrefix(tag, "W/") {
-		header["Etag"] = []string{"W/" + tag}
-	}
-	w.ResponseWriter.WriteHeader(w.status)
-	w.encoder = encoders[w.coding].Get().(encoder)
-	w.encoder.Reset(w.ResponseWriter)
+	w.encoder.WriteHeader(status)
 }
 
 // Write sends a part of the body.
 func (w *compressor) Write(p []byte) (int, error) {
-	if w.state == noHead {
-		w.WriteHeader(http.StatusOK)
-	}
-	switch w.state {
-	case asItIs:
+	w.WriteHeader(http.StatusOK)
+	if w.encoder == nil {
 		return w.ResponseWriter.Write(p)
-	case encoded:
-		w.fresh = true
-		return w.encoder.Write(p)
 	}
-	if len(w.held)+len(p) < leastCompressed {
-		w.held = append(w.held, p...)
-		return len(p), nil
-	}
-	w.encode()
-	w.fresh = true
-	if _, err := w.encoder.Write(w.held); err != nil {
-		return 0, err
-	}
-	w.held = nil
+	w.written += len(p)
 	return w.encoder.Write(p)
 }
 
-// ReadFrom sends src, by the kernel if nothing has to be compressed.
-func (w *compressor) ReadFrom(src io.Reader) (n int64, err error) {
-	if w.state == noHead {
-		w.WriteHeader(http.StatusOK)
-	}
-	if to, ok := w.ResponseWriter.(io.ReaderFrom); ok && w.state == asItIs {
+// ReadFrom sends src, by the kernel where nothing is compressed.
+func (w *compressor) ReadFrom(src io.Reader) (int64, error) {
+	w.WriteHeader(http.StatusOK)
+	if to, ok := w.ResponseWriter.(io.ReaderFrom); ok && w.encoder == nil {
 		return to.ReadFrom(src)
 	}
 	buf := getBuffer()
 	defer putBuffer(buf)
-	for {
-		read, err := src.Read(*buf)
-		if read > 0 {
-			n += int64(read)
-			if _, err := w.Write((*buf)[:read]); err != nil {
-				return n, err
-			}
-		}
-		switch {
-		case err == io.EOF:
-			return n, nil
-		case err != nil:
-			return n, err
-		case read < len(*buf): // more may be long in coming
-			if err := w.FlushError(); err != nil {
-				return n, err
-			}
-		}
+	return io.CopyBuffer(flushing{w}, struct{ io.Reader }{src}, *buf)
+}
+
+// flushing sends at once what is written: the rest may be long in coming.
+type flushing struct{ w *compressor }
+
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err == nil {
+		err = f.w.FlushError()
 	}
+	return n, err
 }
 
 // Flush sends what was written.
 func (w *compressor) Flush() { _ = w.FlushError() }
 
-// FlushError is Flush, and tells whether it could. While nothing of the body has come
-// the head waits for some of it.
+// FlushError is Flush, and returns its error. The head of what may be compressed waits
+// for some of the body.
 func (w *compressor) FlushError() error {
-	if w.state == noHead {
-		w.WriteHeader(http.StatusOK)
+	w.WriteHeader(http.StatusOK)
+	encoder := w.encoder
+	if encoder == nil {
+		return http.NewResponseController(w.ResponseWriter).Flush()
 	}
-	switch {
-	case w.state == undecided && len(w.held) == 0:
-		return nil
-	case w.state == undecided:
-		if err := w.sendHeld(); err != nil {
-			return err
-		}
-	case w.state == encoded && w.fresh:
-		w.fresh = false
-		if err := w.encoder.Flush(); err != nil {
-			return err
-		}
+	if !w.known && w.written > 0 && w.written < leastCompressed { // a stream
+		w.Header()[gzhttp.HeaderNoCompression] = []string{"1"} // has encoder send what it holds as it is
+		w.encoder = nil
 	}
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	encoder.Flush()
+	return w.below.err
 }
 
-func (w *compressor) sendHeld() error {
-	w.plain()
-	_, err := w.ResponseWriter.Write(w.held)
-	w.held = nil
-	return err
-}
-
-// finish ends the response.
-func (w *compressor) finish() {
-	switch w.state {
-	case undecided:
-		_ = w.sendHeld() // a caller who does not take it has gone
-	case encoded:
-		_ = w.encoder.Close() // likewise
-		w.encoder.Reset(nil)
-		encoders[w.coding].Put(w.encoder)
-	}
-}
-
-// Unwrap gives the writer behind, for http.ResponseController.
+// Unwrap returns the writer behind, for http.ResponseController and face.
 func (w *compressor) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// SetInstance, AddQueueWait, Waited, Touch, SetError, Untimed, Local and SentPath are those of the writer behind.
-func (w *compressor) SetInstance(name string) {
-	if to, ok := w.ResponseWriter.(instanceSetter); ok {
-		to.SetInstance(name)
+// encodedWriter is the http.ResponseWriter that gzhttp writes one response to.
+type encodedWriter struct {
+	w      http.ResponseWriter
+	vary   []string // as it was before gzhttp
+	cut    bool     // by a panic, if it is still set when the handler is left
+	failed bool     // the response was cut, and must not look whole
+	err    error    // the first
+}
+
+// Header returns the header of the response.
+func (w *encodedWriter) Header() http.Header { return w.w.Header() }
+
+// WriteHeader sends the head. A compressed response is only equivalent to the original,
+// so its entity tag becomes a weak one.
+func (w *encodedWriter) WriteHeader(status int) {
+	if w.failed {
+		return
 	}
-}
-
-// SetReason: see SetInstance.
-func (w *compressor) SetReason(phrase string) {
-	if to, ok := w.ResponseWriter.(reasonSetter); ok {
-		to.SetReason(phrase)
+	header := w.Header()
+	if tag := header.Get("Etag"); tag != "" && header["Content-Encoding"] != nil && !strings.HasPrefix(tag, "W/") {
+		header["Etag"] = []string{"W/" + tag}
 	}
+	w.w.WriteHeader(status)
 }
 
-// AddQueueWait: see SetInstance.
-func (w *compressor) AddQueueWait(d time.Duration) {
-	if to, ok := w.ResponseWriter.(queueWaiter); ok {
-		to.AddQueueWait(d)
+func (w *encodedWriter) Write(p []byte) (int, error) {
+	if w.failed {
+		return 0, http.ErrAbortHandler
 	}
-}
-
-// Waited: see SetInstance.
-func (w *compressor) Waited() time.Duration {
-	if to, ok := w.ResponseWriter.(queueWaiter); ok {
-		return to.Waited()
+	n, err := w.w.Write(p)
+	if w.err == nil {
+		w.err = err
 	}
-	return 0
+	return n, err
 }
 
-// Touch: see SetInstance.
-func (w *compressor) Touch() {
-	if to, ok := w.ResponseWriter.(toucher); ok {
-		to.Touch()
+// Flush sends what was written.
+func (w *encodedWriter) Flush() {
+	if err := http.NewResponseController(w.w).Flush(); w.err == nil {
+		w.err = err
 	}
-}
-
-// SetError: see SetInstance.
-func (w *compressor) SetError(err error) {
-	if to, ok := w.ResponseWriter.(errorSetter); ok {
-		to.SetError(err)
-	}
-}
-
-// Untimed: see SetInstance.
-func (w *compressor) Untimed() {
-	if to, ok := w.ResponseWriter.(untimed); ok {
-		to.Untimed()
-	}
-}
-
-// Local: see SetInstance.
-func (w *compressor) Local() bool {
-	to, ok := w.ResponseWriter.(localTeller)
-	return ok && to.Local()
-}
-
-// SentPath: see SetInstance.
-func (w *compressor) SentPath() string {
-	if to, ok := w.ResponseWriter.(pathTeller); ok {
-		return to.SentPath()
-	}
-	return w.r.URL.EscapedPath()
-}
-
-// encoder is what gzip.Writer and zstd.Encoder have in common.
-type encoder interface {
-	io.WriteCloser
-	Flush() error
-	Reset(w io.Writer)
-}
-
-// encoders keeps the encoders that are not in use, by coding.
-var encoders = map[string]*sync.Pool{
-	"gzip": {New: func() any { return gzip.NewWriter(nil) }},
-	"zstd": {New: func() any {
-		// One goroutine and a small window: many responses are compressed at once.
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			panic(err) // the options are wrong
-		}
-		return e
-	}},
 }
 
 // compressible reports whether a response may be compressed at all.
@@ -328,7 +231,7 @@ func compressibleType(contentType string) bool {
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml") || strings.HasSuffix(kind, "+yaml")
 }
 
-// addVary says that the response depends on a request's field.
+// addVary adds name to the request fields that the response depends on.
 func addVary(header http.Header, name string) {
 	for _, value := range header["Vary"] {
 		if list := appendList(nil, value); named(list, name) || named(list, "*") {
@@ -336,52 +239,4 @@ func addVary(header http.Header, name string) {
 		}
 	}
 	header["Vary"] = append(header["Vary"], name)
-}
-
-// preferred gives the coding that Accept-Encoding prefers (RFC 9110, 12.5.3), zstd
-// among equals; empty is none.
-func preferred(values []string) string {
-	gzip, zstd, identity, other := -1.0, -1.0, -1.0, -1.0
-	for _, value := range values {
-		for _, element := range appendList(nil, value) {
-			name, parameter, _ := strings.Cut(element, ";")
-			q := quality(parameter)
-			switch strings.ToLower(strings.TrimSpace(name)) {
-			case "gzip", "x-gzip":
-				gzip = q
-			case "zstd":
-				zstd = q
-			case "identity":
-				identity = q
-			case "*":
-				other = q
-			}
-		}
-	}
-	if gzip < 0 {
-		gzip = other
-	}
-	if zstd < 0 {
-		zstd = other
-	}
-	switch {
-	case zstd > 0 && zstd >= gzip && zstd >= identity:
-		return "zstd"
-	case gzip > 0 && gzip >= identity:
-		return "gzip"
-	}
-	return ""
-}
-
-// quality reads "q=0.5". What is no quality is none at all: 0.
-func quality(parameter string) float64 {
-	if strings.TrimSpace(parameter) == "" {
-		return 1
-	}
-	name, value, _ := strings.Cut(parameter, "=")
-	q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-	if !strings.EqualFold(strings.TrimSpace(name), "q") || err != nil || !(q >= 0 && q <= 1) {
-		return 0
-	}
-	return q
 }

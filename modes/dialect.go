@@ -70,7 +70,7 @@ const (
 // respond is Respond in the dialect.
 func (d *dialect) respond(w http.ResponseWriter, r *http.Request, err error) {
 	f := failure.Of(err)
-	if s, ok := w.(errorSetter); ok {
+	if s, ok := face[errorSetter](w); ok {
 		s.SetError(f)
 	}
 	if f.Kind == failure.Gone {
@@ -108,7 +108,7 @@ func (d *dialect) respond(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Challenge != "" {
 		h.Set("Www-Authenticate", f.Challenge)
 	}
-	if u, ok := w.(untimed); ok && !t.timed {
+	if u, ok := face[untimed](w); ok && !t.timed {
 		u.Untimed()
 	}
 	if t.close && r.ProtoMajor == 1 {

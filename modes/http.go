@@ -159,7 +159,7 @@ func (c *call) attempt() error {
 			return newUpstream(c.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), c.log)
 		}).(*upstream)
 	}
-	if access, ok := c.w.(instanceSetter); ok {
+	if access, ok := face[instanceSetter](c.w); ok {
 		access.SetInstance(up.name)
 	}
 	if up.h2c != nil {
@@ -177,7 +177,7 @@ func (c *call) acquire() (instance, error) {
 		if !c.patience.IsZero() {
 			wait = max(time.Until(c.patience), 0)
 		}
-		client, _ := c.w.(supervisor.Client)
+		client, _ := face[supervisor.Client](c.w)
 		i, err := c.process.acquire(c.r.Context(), wait, client)
 		if err == nil {
 			select {
@@ -190,7 +190,7 @@ func (c *call) acquire() (instance, error) {
 			default:
 			}
 		}
-		if waited, ok := c.w.(queueWaiter); ok {
+		if waited, ok := face[queueWaiter](c.w); ok {
 			waited.AddQueueWait(time.Since(began))
 		}
 		return i, err
@@ -259,7 +259,7 @@ func (c *call) exchange(up *upstream) error {
 		return err
 	}
 	c.x.request.splice = c.x.splice
-	if c.ender, _ = c.w.(ender); c.ender == nil || !c.ender.OnEnd(&c.x.interrupts) {
+	if c.ender, _ = face[ender](c.w); c.ender == nil || !c.ender.OnEnd(&c.x.interrupts) {
 		c.ender, c.stop = nil, context.AfterFunc(c.r.Context(), c.x.interrupts)
 	}
 	return nil
@@ -337,7 +337,7 @@ func (c *call) fail(err error) {
 		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, event.NoRoom, slog.Any("error", f))
 	}
 	if begun {
-		if access, ok := c.w.(errorSetter); ok {
+		if access, ok := face[errorSetter](c.w); ok {
 			access.SetError(f)
 		}
 		if f.Kind != failure.Gone {

@@ -14,7 +14,8 @@ import (
 
 // New builds what answers the calls of route. It checks what only the mode can
 // check, such as a folder that must be there, and starts nothing. A handler that
-// holds something is an io.Closer, to be closed when no call uses it any more.
+// holds something is an io.Closer, to be closed when no call uses it any more. A handler
+// around another one has Unwrap() http.Handler.
 func New(route *schema.Route, d Deps) (http.Handler, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
@@ -24,7 +25,7 @@ func New(route *schema.Route, d Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("route %s: %w", route.Name, err)
 	}
 	if route.Compress {
-		handler = compressed{handler}
+		return newCompressed(handler)
 	}
 	return handler, nil
 }
@@ -92,7 +93,7 @@ func patience(w http.ResponseWriter, wait time.Duration) time.Time {
 	if wait <= 0 {
 		return time.Time{}
 	}
-	if q, ok := w.(queueWaiter); ok {
+	if q, ok := face[queueWaiter](w); ok {
 		wait -= q.Waited() // for a place in the route
 	}
 	return time.Now().Add(wait)

@@ -15,7 +15,7 @@ import (
 // for the log and are never written. A call of gRPC gets a status of gRPC instead.
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	f := failure.Of(err)
-	if s, ok := w.(errorSetter); ok {
+	if s, ok := face[errorSetter](w); ok {
 		s.SetError(f)
 	}
 	if f.Kind == failure.Gone {
@@ -27,7 +27,7 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	answer := answerTo(f.Kind)
 	detail := f.Detail
-	if client, ok := w.(localTeller); ok && f.Local != "" && client.Local() {
+	if client, ok := face[localTeller](w); ok && f.Local != "" && client.Local() {
 		detail += ": " + f.Local
 	}
 	body, _ := json.Marshal(problem{ // strings and numbers: it cannot fail

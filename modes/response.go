@@ -187,7 +187,7 @@ func (h *head) noteReason(w http.ResponseWriter) {
 	if h.reason == "" {
 		return
 	}
-	if access, ok := w.(reasonSetter); ok {
+	if access, ok := face[reasonSetter](w); ok {
 		access.SetReason(h.reason)
 	}
 }

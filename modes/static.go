@@ -286,7 +286,7 @@ func hidden(clean string) bool {
 // wherever the folder stands.
 func (f *file) redirect(w http.ResponseWriter, r *http.Request) string {
 	var sent string
-	if p, ok := w.(pathTeller); ok {
+	if p, ok := face[pathTeller](w); ok {
 		sent = p.SentPath() // with the prefix that was stripped
 	} else {
 		sent = r.URL.EscapedPath()

@@ -55,7 +55,7 @@ func (x *exchange) switchProtocols(c *conn) error {
 		return goneError{err}
 	}
 	t := tunnel{down: down, up: c.Conn, touch: func() {}, webSocket: strings.EqualFold(h.upgrade, "websocket")}
-	if clock, ok := x.w.(toucher); ok {
+	if clock, ok := face[toucher](x.w); ok {
 		t.touch = clock.Touch
 	}
 	if to, ok := face[farewells](x.w); ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -119,7 +120,7 @@ func (d *daemon) leave(old *routes.Table, handlers []io.Closer, retire func(cont
 	_ = old.Drain(ctx) // those who do not end now end with watchdogd
 	closeAll(handlers)
 	for _, h := range handlers {
-		if p, ok := h.(printer); ok {
+		if p := printing(h); p != nil {
 			d.supervisor.Detach(p.Output())
 		}
 	}
@@ -212,17 +213,27 @@ func fetchKeys(entries []routes.Entry) error {
 	return errors.Join(errs...)
 }
 
-// printer is a handler whose programs print, though nobody supervises them.
+// printer is a handler whose programs print and are not supervised.
 type printer interface{ Output() *supervisor.Output }
+
+// printing returns the printer among h and the handlers in it, or nil.
+func printing(h any) printer {
+	for {
+		if p, ok := h.(printer); ok {
+			return p
+		}
+		around, ok := h.(interface{ Unwrap() http.Handler })
+		if !ok {
+			return nil
+		}
+		h = around.Unwrap()
+	}
+}
 
 // attach has logs show what the programs of the forking routes print.
 func (d *daemon) attach(entries []routes.Entry) {
 	for _, e := range entries {
-		h := e.Handler
-		if g, ok := h.(*gate); ok {
-			h = g.Handler
-		}
-		if p, ok := h.(printer); ok {
+		if p := printing(e.Handler); p != nil {
 			d.supervisor.Attach(p.Output())
 		}
 	}

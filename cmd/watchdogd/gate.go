@@ -38,3 +38,6 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.Handler.ServeHTTP(w, r)
 }
+
+// Unwrap returns the handler that answers the calls.
+func (g *gate) Unwrap() http.Handler { return g.Handler }

@@ -634,10 +634,19 @@ func TestCallSendsABodyFromStandardInput(t *testing.T) {
 
 // What the programs of a forking route print is in logs.
 func TestLogsOfForkingRoutes(t *testing.T) {
-	d := serveFile(t, "server: {listen: \"LISTEN\"}\nroutes: [{name: talk, mode: streaming, shell: true, fprocess: 'echo spoken >&2'}]\n").waitListening()
-	d.get("/talk")
-	if out, errOut, status := d.command("logs", "talk"); status != 0 || !strings.Contains(out, "spoken") {
-		t.Errorf("%d %q %q", status, out, errOut)
+	d := serveFile(t, `server: {listen: "LISTEN"}
+services: [{name: base, fprocess: sleep 600}]
+defaults: {mode: streaming, shell: true, fprocess: 'echo spoken >&2'}
+routes:
+  - name: plain
+  - {name: compressed, compress: true}
+  - {name: dependent, compress: true, depends_on: [base]}
+`).waitListening()
+	for _, route := range []string{"plain", "compressed", "dependent"} {
+		d.get("/" + route)
+		if out, errOut, status := d.command("logs", route); status != 0 || !strings.Contains(out, "spoken") {
+			t.Errorf("logs %s: got status %d, %q, %q, want the line of its program", route, status, out, errOut)
+		}
 	}
 }
 
