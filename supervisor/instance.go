@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type Instance struct {
 	said     chan struct{} // closed when a line matched the readiness probe's
 	replace  chan string   // why; buffered by one
 	retiring atomic.Bool
+	six      atomic.Bool // it listens on ::1, and not on 127.0.0.1
 
 	copies struct { // of its output into the log
 		wg    sync.WaitGroup
@@ -70,7 +72,36 @@ func (i *Instance) PID() int { return i.child.PID() }
 func (i *Instance) Port() int { return i.port }
 
 // Upstream is where it listens, with Spec.Listens.
-func (i *Instance) Upstream() schema.Endpoint { return i.upstream }
+func (i *Instance) Upstream() schema.Endpoint {
+	u := i.upstream
+	if i.six.Load() {
+		u.Address = net.JoinHostPort("::1", strconv.Itoa(i.port))
+		u.Host = u.Address
+	}
+	return u
+}
+
+// otherLoopback has Upstream be the other loopback address from now on, where a port of
+// the instance's own was chosen: servers that listen on localhost may mean either.
+func (i *Instance) otherLoopback() {
+	if i.recipe.Listens && i.recipe.port == portChosen && i.upstream.Address == net.JoinHostPort("127.0.0.1", strconv.Itoa(i.port)) {
+		i.six.Store(!i.six.Load())
+	}
+}
+
+// findLoopback finds out which loopback address an instance listens on that is ready
+// though nobody has asked there.
+func (i *Instance) findLoopback(ctx context.Context) {
+	for range 2 {
+		u := i.Upstream()
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, u.Network, u.Address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		i.otherLoopback() // the second time it is as before
+	}
+}
 
 // Conn is the other end of the child's stdin and stdout, with Spec.Socketpair; nil
 // otherwise. It is closed at the end of the life; when the child ended by itself, not

@@ -457,6 +457,9 @@ func (i *Instance) watchReady(ctx context.Context) error {
 			return errPort // whom the probe found is not our child
 		}
 	}
+	if r.Listens && (r.ready == nil || !r.ready.asksOwn()) {
+		i.findLoopback(ctx)
+	}
 	if i.becomes(Starting, Ready, "") {
 		close(i.up)
 	}

@@ -104,6 +104,12 @@ func become_(words []string) int {
 			time.Sleep(d)
 		}
 		return serve()
+	case "serve6": // an HTTP server on $PORT of ::1 alone, if $HOST is as it is set
+		if os.Getenv("HOST") != "127.0.0.1" {
+			return 1
+		}
+		_ = http.ListenAndServe("[::1]:"+os.Getenv("PORT"), http.NotFoundHandler())
+		return 1
 	case "loser": // says its port, and listens on it when FILE is there
 		fmt.Println(os.Getenv("PORT"))
 		for {

@@ -82,7 +82,11 @@ func (p *probe) untilReady(ctx context.Context, i *Instance) error {
 		if time.Since(began) > quickFor {
 			wait = min(wait*3/2, max(slowPause, firstPause))
 		}
+		if p.asksOwn() {
+			i.otherLoopback()
+		}
 		if !pause(ctx, wait) {
+			i.six.Store(false)
 			return fmt.Errorf("%s: %w", p.name(i), err)
 		}
 	}
@@ -125,7 +129,7 @@ func (p *probe) ask(ctx context.Context, i *Instance) error {
 func (p *probe) address(i *Instance) (network, address string) {
 	network, address = "tcp", p.TCP.Expand(i.vars())
 	if p.TCP == "${PORT}" {
-		if u := i.upstream; i.recipe.Listens {
+		if u := i.Upstream(); i.recipe.Listens {
 			network, address = u.Network, u.Address
 		} else {
 			address = net.JoinHostPort("127.0.0.1", address)
@@ -143,7 +147,7 @@ func (p *probe) address(i *Instance) (network, address string) {
 func (p *probe) get(ctx context.Context, i *Instance, target string) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	if strings.HasPrefix(target, "/") {
-		u := i.upstream
+		u := i.Upstream()
 		if !i.recipe.Listens {
 			return errors.New("a path needs an upstream")
 		}

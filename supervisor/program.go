@@ -210,6 +210,9 @@ func (p *Program) command(v schema.Vars, below, above []string) (command, error)
 		env.set("USER", p.account.Username)
 		env.set("LOGNAME", p.account.Username)
 	}
+	if slices.ContainsFunc(slices.Concat(below, above), func(kv string) bool { return strings.HasPrefix(kv, "PORT=") }) && env.get("HOST") == "" {
+		env.set("HOST", "127.0.0.1") // where its calls come from
+	}
 	env.add(below)
 	env.add(p.files)
 	for _, n := range p.own {
