@@ -71,6 +71,9 @@ func (e *environ) with(more []string, mark string) []string {
 // passed over, as is the word export. A value may stand in single quotes, which keep
 // all as it is, or double quotes, in which \n, \t, \", \\ and \$ are what they are in
 // a shell; without quotes it ends at a # that follows a space.
+//
+// It is not godotenv's: that adds 0.09 ms to the start of watchdogd and of each shim, its
+// errors have no line, and it expands $NAME, which a password may contain.
 func readEnvFile(file string) ([]string, error) {
 	data, err := schema.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
