@@ -159,6 +159,9 @@ func (d *decoder) lookup(n *yaml.Node, key string, depth int) (k, v *yaml.Node) 
 	if depth > 0 {
 		d.visited++
 	}
+	if depth > 20 || d.visited > maxVisited {
+		return nil, nil
+	}
 	if n.Kind == yaml.SequenceNode && depth > 0 {
 		for _, m := range n.Content {
 			if k, v := d.lookup(m, key, depth+1); k != nil {
@@ -166,7 +169,7 @@ func (d *decoder) lookup(n *yaml.Node, key string, depth int) (k, v *yaml.Node) 
 			}
 		}
 	}
-	if n.Kind != yaml.MappingNode || depth > 20 || d.visited > maxVisited {
+	if n.Kind != yaml.MappingNode {
 		return nil, nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
