@@ -1,7 +1,6 @@
 package modes
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/telemetry"
@@ -62,10 +59,6 @@ const unattended = 20 * time.Millisecond
 // overtime is how long a call whose leader has ended waits for others that hold its
 // output.
 const overtime = time.Second
-
-// bodyPause is how long a call waits for a small body before it starts the program. One
-// that is there already, as nearly all are, then never needs the program to wait.
-const bodyPause = 5 * time.Millisecond
 
 // start starts the program of a call, to print to out once run is called. After an
 // error in remains the caller's; after that it is taken care of by end.
@@ -154,59 +147,6 @@ func (c *forked) attend() {
 func (c *forked) beginReading() {
 	c.logged = make(chan struct{})
 	c.f.left.Go(c.readStderr)
-}
-
-// openStdin gives the program's standard input: the file of a large body, or a pipe
-// that holds all of a small one or is fed; nil for none.
-func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error) {
-	in := c.in
-	switch {
-	case in.held != nil && in.held.file != nil:
-		return in.held.file, in.held.rewind()
-	case in.held != nil && in.held.size == 0, in.held == nil && in.live == nil:
-		return nil, nil
-	}
-	read, write, err := pipe2()
-	if err != nil {
-		return nil, pipeFailure(err)
-	}
-	_ = syscall.SetNonblock(write, true) // of a new pipe
-	file := its.add(os.NewFile(uintptr(read), "stdin"))
-	if in.held != nil {
-		return file, c.fill(write, in.held.mem)
-	}
-	if n := in.content.length; n > 0 && n <= bufferSize && in.live.has(n) {
-		buf := getBuffer()
-		defer putBuffer(buf)
-		if _, err := io.ReadFull(in.live, (*buf)[:n]); err != nil {
-			_ = unix.Close(write) // nobody reads
-			return file, err
-		}
-		return file, c.fill(write, (*buf)[:n])
-	}
-	c.stdin = c.feed(os.NewFile(uintptr(write), "stdin"), in.live, in.live)
-	if in.content.length < 0 || in.content.length > bufferSize {
-		return file, nil
-	}
-	select {
-	case <-c.stdin.done:
-		return file, c.stdin.err
-	case <-ctx.Done():
-		return file, context.Cause(ctx)
-	case <-time.After(bodyPause):
-		return file, nil
-	}
-}
-
-// fill writes a body to the pipe of standard input before anybody reads it. What the pipe
-// does not hold is fed.
-func (c *forked) fill(pipe int, body []byte) error {
-	n, err := unix.Write(pipe, body)
-	if err == nil && n == len(body) {
-		return unix.Close(pipe)
-	}
-	c.stdin = c.feed(os.NewFile(uintptr(pipe), "stdin"), bytes.NewReader(bytes.Clone(body[max(n, 0):])), nil)
-	return nil
 }
 
 // setDeadlines says until when output is read. It cannot fail: the files are pipes.
@@ -469,157 +409,4 @@ func (c *forked) swept(keep bool) {
 	if !keep {
 		c.in.close()
 	}
-}
-
-// feeder writes a program's standard input to a pipe. A program that does not want
-// more of it is no error: what is left of an upload is then read and dropped, so that
-// its sender comes to read the answer.
-type feeder struct {
-	pipe   *os.File
-	upload *upload       // nil: what is fed is in memory
-	failed func(error)   // called when reading ended with an error
-	done   chan struct{} // closed when nothing more is read
-	err    error         // of reading; set before done is closed
-}
-
-// feed writes from to pipe. When from, which is u if that is not nil, cannot be read the
-// call is cut short.
-func (c *forked) feed(pipe *os.File, from io.Reader, u *upload) *feeder {
-	s := &feeder{pipe: pipe, upload: u, failed: c.cutShort, done: make(chan struct{})}
-	go s.run(from)
-	return s
-}
-
-func (s *feeder) run(from io.Reader) {
-	defer close(s.done)
-	buf := getBuffer()
-	defer putBuffer(buf)
-	wanted := true
-	for {
-		n, err := from.Read(*buf)
-		if wanted && n > 0 {
-			if _, err := s.pipe.Write((*buf)[:n]); err != nil {
-				wanted = false
-				if s.upload == nil {
-					return
-				}
-			}
-		}
-		switch err {
-		case nil:
-		case io.EOF:
-			_ = s.pipe.Close() // a pipe keeps nothing back
-			return
-		default:
-			if err != errStopped {
-				s.err = err
-				s.failed(err)
-			}
-			return
-		}
-	}
-}
-
-// stop ends the feeding wherever it waits, and returns when it has ended.
-func (s *feeder) stop() {
-	_ = s.pipe.Close() // perhaps a second time
-	if s.upload != nil {
-		s.upload.stop(s.done)
-	}
-	<-s.done
-}
-
-// pipeEnds are descriptors that are closed together.
-type pipeEnds []*os.File
-
-func (e *pipeEnds) add(f *os.File) *os.File {
-	*e = append(*e, f)
-	return f
-}
-
-// close has a pointer as its receiver so that a defer closes what is added after it.
-func (e *pipeEnds) close() {
-	for _, f := range *e {
-		_ = f.Close() // nothing was written that could be lost
-	}
-}
-
-// outputPipe makes a pipe that a program writes: we wait for it in the poller, the
-// program's end blocks.
-func outputPipe(ours, its *pipeEnds) (read, write *os.File, err error) {
-	r, w, err := pipe2()
-	if err != nil {
-		return nil, nil, pipeFailure(err)
-	}
-	_ = syscall.SetNonblock(r, true) // of a new pipe
-	return ours.add(os.NewFile(uintptr(r), "output")), its.add(os.NewFile(uintptr(w), "output")), nil
-}
-
-// readEnd is the reading end of a pipe.
-type readEnd struct {
-	file *os.File
-	raw  syscall.RawConn
-	try  func(fd uintptr) bool // read, kept so that reading costs no memory
-
-	p   []byte // of try
-	n   int
-	err error
-}
-
-func (r *readEnd) open() (err error) {
-	r.raw, err = r.file.SyscallConn()
-	r.try = func(fd uintptr) bool {
-		for {
-			if r.n, r.err = syscall.Read(int(fd), r.p); r.err != syscall.EINTR {
-				return true
-			}
-		}
-	}
-	return err
-}
-
-// read reads. Unless it is to wait it returns errNotYet when nothing is there.
-func (r *readEnd) read(p []byte, wait bool) (n int, err error) {
-	if wait {
-		return r.file.Read(p)
-	}
-	r.p = p
-	err = r.raw.Read(r.try)
-	switch {
-	case err != nil: // closed, or its deadline has passed
-		return 0, err
-	case r.err == syscall.EAGAIN:
-		return 0, errNotYet
-	case r.err != nil:
-		return 0, r.err
-	case r.n == 0:
-		return 0, io.EOF
-	}
-	return r.n, nil
-}
-
-// outputHeld reports whether somebody has the writing end of a pipe.
-func outputHeld(read *os.File) bool { return events(read)&unix.POLLHUP == 0 }
-
-// nothingIn reports whether the end of file is all that is left in a pipe.
-func nothingIn(read *os.File) bool { return events(read) == unix.POLLHUP }
-
-// events gives what poll(2) says of a file now; POLLHUP for one that is closed.
-func events(file *os.File) int16 {
-	var now int16 = unix.POLLHUP
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return now
-	}
-	_ = conn.Control(func(fd uintptr) { // as of a closed one
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(p, 0); err == nil {
-			now = p[0].Revents
-		}
-	})
-	return now
-}
-
-func pipeFailure(err error) error {
-	return &failure.Error{Kind: failure.StartFailed, Detail: "the program could not be started", Cause: os.NewSyscallError("make a pipe", err)}
 }
