@@ -7,14 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/event"
@@ -164,10 +161,6 @@ func (c *burning) acquire(deadline time.Time) (*supervisor.Instance, error) {
 	return instance, err
 }
 
-// uselessError says that a worker could not be given the request at all, so that
-// another may.
-type uselessError struct{ error }
-
 // use has one worker answer the call, and sees to it that the worker is replaced if
 // it must not answer another.
 func (c *burning) use(instance *supervisor.Instance, first []byte) error {
@@ -212,32 +205,6 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 		return endedWorker(err, instance.Ending())
 	}
 	return err
-}
-
-// endedWorker is err, which says that the worker ended with the call in its hands.
-func endedWorker(err error, how string) error {
-	e, ok := errors.AsType[*failure.Error](err)
-	if !ok || e.Kind != failure.BadUpstream {
-		return err
-	}
-	ended := *e
-	ended.Detail, ended.Cause = "the worker ended during this call: "+how, err
-	return &ended
-}
-
-// part sees to it that nobody is given the instance any more, and returns when that is
-// so. One that has ended by itself, or does so in a moment where that may be, is left to
-// the policy of restart, and part reports true.
-func part(instance *supervisor.Instance, reason string, mayEnd bool) bool {
-	if mayEnd && instance.Suspect(context.Background()) {
-		return true
-	}
-	instance.Replace(reason)
-	select {
-	case <-instance.Done():
-	case <-time.After(time.Second): // the supervisor is busy; the next one finds the same fault
-	}
-	return false
 }
 
 // limit is until when a call that is over may still keep its worker. When it ran out
@@ -478,25 +445,6 @@ func (c *burning) tooBig() error {
 		Detail: fmt.Sprintf("the worker's response is larger than limits.response, which is %d bytes", c.a.route.Limits.Response)}
 }
 
-// broken is a worker that does not keep to the protocol. The cause may hold what it
-// printed, and is for the log.
-func broken(what string, cause error) error {
-	return &failure.Error{Kind: failure.BadUpstream, Detail: what, Cause: cause, Plain: plainBroken(cause)}
-}
-
-// plainBroken is what package http and the system say of such a worker.
-func plainBroken(cause error) string {
-	switch {
-	case cause == nil:
-		return ""
-	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF), errors.Is(cause, syscall.ECONNRESET):
-		return io.ErrUnexpectedEOF.Error()
-	case errors.Is(cause, syscall.EPIPE):
-		return "write |1: broken pipe"
-	}
-	return "malformed HTTP response"
-}
-
 // afterFault is what is wrong with a worker that has answered, or nil.
 func (c *burning) afterFault(w *worker) error {
 	switch {
@@ -508,78 +456,4 @@ func (c *burning) afterFault(w *worker) error {
 		return errors.New("it answered without reading the whole request")
 	}
 	return nil
-}
-
-// worker is the connection to one life of a worker.
-type worker struct {
-	*conn
-	settled time.Time // until then its last answer may go on
-}
-
-// workerSettling is how long a worker that answered without a body has no next request:
-// one that knows nothing of HEAD or 204 prints a body behind it. It is shorter than
-// settling is, because the worker is the only one, and on the other end of a socketpair.
-const workerSettling = 50 * time.Millisecond
-
-func newWorker(nc net.Conn) *worker {
-	c, err := newConn(nc)
-	if err != nil {
-		return &worker{}
-	}
-	c.release()
-	return &worker{conn: c}
-}
-
-// Close does nothing: the socket is the supervisor's, who closes it when no call reads
-// from it any more. A worker's last answer may end with its life.
-func (w *worker) Close() error { return nil }
-
-// settle waits until the worker's last answer is over, and returns why it was not.
-func (w *worker) settle() error {
-	if !time.Now().Before(w.settled) {
-		return nil
-	}
-	if err := w.SetReadDeadline(w.settled); err != nil {
-		return errClosed
-	}
-	n, err := w.Conn.Read(w.buf)
-	switch {
-	case n > 0:
-		return strayOutput(w.buf[:n])
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return w.SetReadDeadline(time.Time{})
-	case err == io.EOF:
-		return errClosed
-	}
-	return fmt.Errorf("its socket failed: %w", err)
-}
-
-func strayOutput(p []byte) error {
-	return fmt.Errorf("it printed what belongs to no answer: %s", quoted(string(p)))
-}
-
-// idleFault is why a worker that should be waiting for a request is not, or nil.
-func (w *worker) idleFault() error {
-	n, err := w.readNow(w.buf)
-	switch {
-	case n > 0:
-		return strayOutput(w.buf[:n])
-	case err == errNotYet:
-		return nil
-	case err == io.EOF:
-		return errClosed
-	}
-	return fmt.Errorf("its socket failed: %w", err)
-}
-
-var errClosed = errors.New("it closed its output")
-
-// unread reports whether the worker has left bytes of its request unread. They would
-// be the beginning of its next one.
-func (w *worker) unread() bool {
-	left := 0
-	if err := w.raw.Control(func(fd uintptr) { left = unreadBytes(int(fd)) }); err != nil {
-		return true // the socket is closed
-	}
-	return left > 0
 }

@@ -13,7 +13,7 @@
 //
 //   - http (http.go) passes calls to an HTTP server, supervised or run elsewhere, by an
 //     HTTP/1.1 client of its own (client.go and what it names) or over HTTP/2 (h2c.go).
-//   - streaming and serializing start a program for each call (fork.go, forked.go).
+//   - streaming and serializing start a program for each call (forking.go, run.go).
 //   - afterburn has calls answered by workers that stay, one at a time each.
 //   - static answers from a folder.
 //
