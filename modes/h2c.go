@@ -170,7 +170,7 @@ func (c *call) passHTTP2(res *http.Response) error {
 	announce(header, slices.Collect(maps.Keys(announced)))
 	c.upload.last(c.r)
 	c.begun = true
-	if w, ok := c.w.(concluder); ok && isGRPC(c.r) {
+	if w, ok := face[concluder](c.w); ok && isGRPC(c.r) {
 		w.Concludes()
 	}
 	c.w.WriteHeader(res.StatusCode)

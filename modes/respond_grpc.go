@@ -41,7 +41,7 @@ func respondGRPC(w http.ResponseWriter, f *failure.Error) {
 
 // endGRPC ends a response of gRPC that has begun with the status of f in its trailer.
 func endGRPC(w http.ResponseWriter, f *failure.Error) {
-	if c, ok := w.(concluder); ok {
+	if c, ok := face[concluder](w); ok {
 		c.Concluded()
 	}
 	h := w.Header()
