@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -132,7 +132,7 @@ func (c *forked) run(ctx context.Context) {
 // leader's end.
 func (c *forked) attend() {
 	defer close(c.attended)
-	defer telemetry.LastWords(c.f.log)
+	defer logwriter.LastWords(c.f.log)
 	if c.stderr != nil && c.logged == nil {
 		c.beginReading()
 	}
@@ -311,7 +311,7 @@ func (c *forked) mixing() bool { return c.stderr != nil && c.f.route.Stderr == "
 func (c *forked) readStderr() {
 	defer close(c.logged)
 	defer c.stderr.Close()
-	defer telemetry.LastWords(c.f.log)
+	defer logwriter.LastWords(c.f.log)
 	if !c.mixing() {
 		c.f.output.Copy(c.child.PID(), "stderr", c.stderr)
 		if outputHeld(c.stderr) { // though the group is gone, or its time is up
@@ -383,7 +383,7 @@ func (c *forked) end(keep bool) error {
 // the leader has ended get it once more: a shell that was about to start a program, with
 // signals blocked as dash does, dies of its own and leaves one that has had none.
 func (c *forked) stop() {
-	defer telemetry.LastWords(c.f.log)
+	defer logwriter.LastWords(c.f.log)
 	until := time.Now().Add(c.f.route.Stop.Grace.D())
 	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -89,7 +89,7 @@ func seconds(d time.Duration) float64 { return float64(d.Round(time.Microsecond)
 // JSONLines writes the same lines as LogLines does by a slog.JSONHandler to out, whose
 // level is info at least, byte for byte. It costs a fraction: a failed call's line, and
 // one with text that must be escaped, are left to slog.
-func JSONLines(out *telemetry.Writer) func(Line) {
+func JSONLines(out *logwriter.Writer) func(Line) {
 	slow := LogLines(slog.New(slog.NewJSONHandler(out, nil)))
 	return func(l Line) {
 		var room [512]byte

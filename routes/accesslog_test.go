@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 )
 
 // written gives what both ways make of a line.
 func written(l Line) (fast, slow string) {
 	var a, b bytes.Buffer
-	JSONLines(telemetry.NewWriter(&a))(l)
+	JSONLines(logwriter.New(&a))(l)
 	LogLines(slog.New(slog.NewJSONHandler(&b, nil)))(l)
 	return a.String(), b.String()
 }
@@ -59,14 +59,14 @@ var usual = Line{
 }
 
 func TestAnAccessLineAllocatesNothing(t *testing.T) {
-	write := JSONLines(telemetry.NewWriter(io.Discard))
+	write := JSONLines(logwriter.New(io.Discard))
 	if n := testing.AllocsPerRun(100, func() { write(usual) }); n > 0 && !racing {
 		t.Errorf("%v allocations", n)
 	}
 }
 
 func BenchmarkAccessLine(b *testing.B) {
-	out := telemetry.NewWriter(io.Discard)
+	out := logwriter.New(io.Discard)
 	ctx, stop := context.WithCancel(b.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = out.Run(ctx) })

@@ -7,7 +7,8 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -32,8 +33,8 @@ func passing(method string) func() {
 	live := &Live{Respond: respond}
 	live.Swap(NewTable([]Entry{e}, Options{
 		Log:     slog.New(slog.NewJSONHandler(io.Discard, nil)),
-		Access:  JSONLines(telemetry.NewWriter(io.Discard)),
-		Metrics: telemetry.NewMetrics(telemetry.Options{RouteLabel: true}),
+		Access:  JSONLines(logwriter.New(io.Discard)),
+		Metrics: metrics.New(metrics.Options{RouteLabel: true}),
 		Respond: respond,
 		Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	}))

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 )
 
 // call is one request on its way, from its head to its end: begin, arm, admit,
@@ -281,24 +281,24 @@ func (c *call) countFailure(f *failure.Error) {
 }
 
 // rejection gives the reason of watchdogd_rejected_total, for kinds that are refusals.
-func rejection(k failure.Kind) (telemetry.Reason, bool) {
+func rejection(k failure.Kind) (metrics.Reason, bool) {
 	switch k {
 	case failure.RateLimited:
-		return telemetry.OverRate, true
+		return metrics.OverRate, true
 	case failure.Full:
-		return telemetry.Full, true
+		return metrics.Full, true
 	case failure.QueueTimeout:
-		return telemetry.QueueTimeout, true
+		return metrics.QueueTimeout, true
 	case failure.BodyTooLarge:
-		return telemetry.TooLarge, true
+		return metrics.TooLarge, true
 	case failure.Unauthorized, failure.Forbidden:
-		return telemetry.Unauthorized, true
+		return metrics.Unauthorized, true
 	case failure.NotReady:
-		return telemetry.NotReady, true
+		return metrics.NotReady, true
 	case failure.CrashLoop:
-		return telemetry.CrashLoop, true
+		return metrics.CrashLoop, true
 	case failure.Draining:
-		return telemetry.Draining, true
+		return metrics.Draining, true
 	}
 	return 0, false
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -143,6 +143,6 @@ func (t *Table) probed() *route {
 		return nil
 	}
 	probe := *rt
-	probe.count, probe.auth, probe.rate, probe.place = new(telemetry.Route), nil, nil, newPlace(schema.Limits{})
+	probe.count, probe.auth, probe.rate, probe.place = new(metrics.Route), nil, nil, newPlace(schema.Limits{})
 	return &probe
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -276,7 +276,7 @@ func (silentLine) watched() bool    { return false }
 func (silentLine) String() string   { return "" }
 
 func TestNoPlaceIsLostWhenCallersLeaveInTheMomentTheyAreCalled(t *testing.T) {
-	m := telemetry.NewMetrics(telemetry.Options{})
+	m := metrics.New(metrics.Options{})
 	rt := newRoute(&schema.Route{Name: "a", Limits: schema.Limits{Inflight: 2, Queue: 1000}}, nil, m)
 	done := make(chan error, 400)
 	for i := range 400 {

@@ -20,7 +20,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -44,7 +44,7 @@ const patience = 30 * time.Second
 type front struct {
 	t       *testing.T
 	live    *Live
-	metrics *telemetry.Metrics
+	metrics *metrics.Registry
 	options Options
 	address string
 	server  *http1.Server
@@ -59,7 +59,7 @@ func serve(t *testing.T, entries ...Entry) *front {
 
 func serveWith(t *testing.T, config schema.Server, entries ...Entry) *front {
 	t.Helper()
-	f := &front{t: t, log: &logbook{}, metrics: telemetry.NewMetrics(telemetry.Options{RouteLabel: true})}
+	f := &front{t: t, log: &logbook{}, metrics: metrics.New(metrics.Options{RouteLabel: true})}
 	log := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	f.options = Options{Log: log, Access: LogLines(log), Metrics: f.metrics, Respond: respond, Trusted: config.TrustedProxies}
 	f.live = &Live{Respond: respond, Health: Health{

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -27,7 +27,7 @@ func TestRoutingARequestCostsInProportionToItsBytes(t *testing.T) {
 	}
 	live := &Live{Respond: respond}
 	live.Swap(NewTable(entries, Options{
-		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics(telemetry.Options{RouteLabel: true}), Respond: respond,
+		Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(metrics.Options{RouteLabel: true}), Respond: respond,
 		Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 	}))
 	path := func(part string) func(int) (string, http.Header) {

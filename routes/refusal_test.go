@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -20,7 +20,7 @@ import (
 func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
 	logged := &logbook{}
 	log := slog.New(slog.NewJSONHandler(logged, nil))
-	metrics := telemetry.NewMetrics(telemetry.Options{RouteLabel: true})
+	metrics := metrics.New(metrics.Options{RouteLabel: true})
 	respond := func(w http.ResponseWriter, _ *http.Request, err error) {
 		f := failure.Of(err)
 		status := map[failure.Kind]int{failure.Malformed: 400, failure.HeaderTooLarge: 431}[f.Kind]

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -34,13 +34,13 @@ type route struct {
 
 	auth    *Auth
 	handler http.Handler
-	count   *telemetry.Route
+	count   *metrics.Route
 }
 
 // header is one that a request must have.
 type header struct{ key, value string }
 
-func newRoute(s *schema.Route, h http.Handler, m *telemetry.Metrics) *route {
+func newRoute(s *schema.Route, h http.Handler, m *metrics.Registry) *route {
 	rt := &route{
 		name:     s.Name,
 		prefix:   strings.TrimSuffix(s.Path, "/"),

@@ -26,7 +26,7 @@ import (
 	"sync/atomic"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -42,7 +42,7 @@ type Entry struct {
 type Options struct {
 	Log     *slog.Logger
 	Access  func(Line) // is told of each call that is over; nil for none. Called by many goroutines
-	Metrics *telemetry.Metrics
+	Metrics *metrics.Registry
 	Trusted []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
 	Probes  Probes
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -21,7 +21,7 @@ func tableOf(routes ...schema.Route) *Table {
 		}
 		entries = append(entries, Entry{Route: &routes[i], Handler: http.NotFoundHandler()})
 	}
-	return NewTable(entries, Options{Metrics: telemetry.NewMetrics(telemetry.Options{RouteLabel: true})})
+	return NewTable(entries, Options{Metrics: metrics.New(metrics.Options{RouteLabel: true})})
 }
 
 func TestTheLongestPrefixAtASegmentBorderWins(t *testing.T) {

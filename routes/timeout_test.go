@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -157,7 +157,7 @@ func TestTheClock(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rt := newRoute(&schema.Route{Name: "a", Timeouts: tc.times}, nil, telemetry.NewMetrics(telemetry.Options{}))
+				rt := newRoute(&schema.Route{Name: "a", Timeouts: tc.times}, nil, metrics.New(metrics.Options{}))
 				c := &call{}
 				c.begin(&Table{}, rt, context.Background(), silentLine{})
 				c.arm(nil)

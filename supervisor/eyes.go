@@ -9,7 +9,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 )
 
 // eyes watch folders for all processes of a Supervisor, by one inotify instance: a user
@@ -82,7 +82,7 @@ func (y *eyes) remove(w *watch) {
 
 // run gives each change to those who watch its folder, until the instance is closed.
 func (y *eyes) run(events *fsnotify.Watcher, log *slog.Logger) {
-	defer telemetry.LastWords(log)
+	defer logwriter.LastWords(log)
 	for {
 		select {
 		case e, ok := <-events.Events:

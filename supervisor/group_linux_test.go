@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -468,13 +468,13 @@ func (hostTB) Fatal(a ...any)  { fmt.Println(a...); os.Exit(1) }
 // is written in batches.
 func panics() {
 	stderr := &counted{}
-	out := telemetry.NewWriter(stderr)
+	out := logwriter.New(stderr)
 	go func() { _ = out.Run(context.Background()) }()
 	for before := int64(-1); before != stderr.writes.Load(); {
 		before = stderr.writes.Load()
 		fmt.Fprintln(out, "until lines are gathered")
 	}
-	log := slog.New(telemetry.FlushedBy(slog.NewTextHandler(out, nil), out.Flush))
+	log := slog.New(logwriter.FlushedBy(slog.NewTextHandler(out, nil), out.Flush))
 	sup := New(Options{Log: log, Ended: func(string, Exit) {
 		log.Info("the last line before it")
 		panic("of the test")

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 )
 
 // A program that is killed with KILL cannot end its children itself. The parent-death
@@ -40,7 +40,7 @@ const (
 // guard keeps a guard from the first child on until ctx ends. As PID 1 none is needed:
 // with it the kernel ends all others. A program whose main does not call Shim has none.
 func guard(ctx context.Context, log *slog.Logger) {
-	defer telemetry.LastWords(log)
+	defer logwriter.LastWords(log)
 	if os.Getpid() == 1 || !kernel.shim.Load() {
 		return
 	}

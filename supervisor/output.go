@@ -11,7 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 )
 
 // Output takes what children of one name print, line by line, into the log, and keeps
@@ -97,7 +97,7 @@ func (o *Output) Copy(pid int, stream string, r io.Reader) {
 
 // copy is Copy. Each line is like head, and is shown to seen, when there is one.
 func (o *Output) copy(head Line, r io.Reader, seen func([]byte)) {
-	defer telemetry.LastWords(o.log)
+	defer logwriter.LastWords(o.log)
 	in := input{r: r, most: o.printing.longest()}
 	if f, ok := r.(syscall.Conn); ok {
 		in.conn, _ = f.SyscallConn() // without one, Read does
@@ -259,7 +259,7 @@ func (o *Output) put(l Line) {
 
 // logAll logs the queue until it is empty. It is the only part that waits for the log.
 func (o *Output) logAll(done chan struct{}) {
-	defer telemetry.LastWords(o.log)
+	defer logwriter.LastWords(o.log)
 	var spare []Line
 	for {
 		o.mu.Lock()

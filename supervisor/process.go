@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -87,7 +87,7 @@ func (p *Process) run() {
 	defer close(p.gone)
 	defer p.slotwg.Wait()
 	defer p.watchFiles() // none, when the process leaves
-	defer telemetry.LastWords(p.log)
+	defer logwriter.LastWords(p.log)
 	p.mu.Lock()
 	warm := p.recipe.Warm > 0
 	p.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 )
 
 // This is what is done about processes that are our children though we did not start
@@ -38,7 +38,7 @@ const (
 // over, until ctx ends. It hears of an end at most once in reapPause: a program that
 // forks for each call would otherwise be interrupted by each of its children.
 func reapOrphans(ctx context.Context, log *slog.Logger) {
-	defer telemetry.LastWords(log)
+	defer logwriter.LastWords(log)
 	ended := make(chan os.Signal, 1)
 	defer signal.Stop(ended)
 	for looks := 0; ; {

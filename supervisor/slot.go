@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 )
 
 // slot is a place for one instance at a time.
@@ -41,7 +41,7 @@ func (s *slot) serves() bool { return s.state == Ready || s.state == Unready }
 // run leads a slot from one life to the next, until it is to leave.
 func (s *slot) run() {
 	defer s.p.drop(s)
-	defer telemetry.LastWords(s.p.log)
+	defer logwriter.LastWords(s.p.log)
 	for s.awaitDependencies() && s.afterwards(s.live()) {
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -167,7 +167,7 @@ func (p *Process) startWarm(r *recipe) {
 	p.change()
 	p.mu.Unlock()
 	p.slotwg.Go(func() {
-		defer telemetry.LastWords(p.log)
+		defer logwriter.LastWords(p.log)
 		select {
 		case <-w.taken:
 			return

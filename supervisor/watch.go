@@ -16,7 +16,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 )
 
 // watch sees the files that match patterns change.
@@ -248,7 +248,7 @@ func (w *watch) matches(file string) bool {
 }
 
 func (w *watch) run(changed func(file string)) {
-	defer telemetry.LastWords(w.log)
+	defer logwriter.LastWords(w.log)
 	var file string
 	var first time.Time
 	quiet := time.NewTimer(0)

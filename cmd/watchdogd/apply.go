@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
@@ -62,7 +62,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 	d.warnOfTemporary(cfg)
 	if old != nil {
 		d.leaving.Go(func() {
-			defer telemetry.LastWords(d.log)
+			defer logwriter.LastWords(d.log)
 			d.leave(old, former, retire)
 		})
 	}
@@ -114,7 +114,7 @@ func (d *daemon) leave(old *routes.Table, handlers []io.Closer, retire func(cont
 	var retired sync.WaitGroup
 	defer retired.Wait()
 	retired.Go(func() {
-		defer telemetry.LastWords(d.log)
+		defer logwriter.LastWords(d.log)
 		retire(ctx)
 	})
 	_ = old.Drain(ctx) // those who do not end now end with watchdogd

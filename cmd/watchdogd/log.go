@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
@@ -19,8 +19,8 @@ import (
 // configuration, until the daemon ends.
 type logbook struct {
 	*slog.Logger
-	out    *telemetry.Writer
-	stdout *telemetry.Writer // nil but in the classic format
+	out    *logwriter.Writer
+	stdout *logwriter.Writer // nil but in the classic format
 	level  *slog.LevelVar
 	format string // text, json or classic
 }
@@ -28,7 +28,7 @@ type logbook struct {
 // newLogbook begins a log to stderr in the format of cfg: auto is text where that is a
 // terminal, and JSON otherwise; classic has lines for stdout too.
 func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
-	b := &logbook{out: telemetry.NewWriter(forTerminal(stderr)), level: new(slog.LevelVar), format: cfg.Format}
+	b := &logbook{out: logwriter.New(forTerminal(stderr)), level: new(slog.LevelVar), format: cfg.Format}
 	b.level.Set(levelOf(cfg))
 	if b.format == "auto" {
 		b.format = "json"
@@ -41,12 +41,12 @@ func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
 	case "text":
 		handler = slog.NewTextHandler(b.out, &slog.HandlerOptions{Level: b.level, ReplaceAttr: shortTime})
 	case "classic":
-		b.stdout = telemetry.NewWriter(forTerminal(stdout))
+		b.stdout = logwriter.New(forTerminal(stdout))
 		handler = &classicHandler{out: b.out, level: b.level}
 	default:
 		handler = slog.NewJSONHandler(b.out, &slog.HandlerOptions{Level: b.level})
 	}
-	b.Logger = slog.New(telemetry.FlushedBy(handler, b.Flush))
+	b.Logger = slog.New(logwriter.FlushedBy(handler, b.Flush))
 	b.out.Lost = b.lost
 	if b.stdout != nil {
 		b.stdout.Lost = b.lost

@@ -5,7 +5,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -23,7 +23,7 @@ func (d *daemon) writeProcesses(w io.Writer) {
 		return
 	}
 	family := func(name, kind, help string, each func(s supervisor.Status, sample func(labels string, value float64))) {
-		telemetry.Family(w, name, kind, help)
+		metrics.Family(w, name, kind, help)
 		for _, s := range all {
 			each(s, func(labels string, value float64) {
 				fmt.Fprintf(w, "%s{process=%q%s} %v\n", name, s.Name, labels, value)

@@ -13,7 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/internal/telemetry"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
@@ -87,7 +88,7 @@ func serve(parent context.Context, from *source) error {
 	defer askHurry()
 
 	d := &daemon{source: from, log: log, book: book, health: cfg.Health, reloads: make(chan reloadRequest, 1)}
-	d.metrics = telemetry.NewMetrics(telemetry.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
+	d.metrics = metrics.New(metrics.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
 	d.metrics.AddCollector(d.writeProcesses)
 	d.supervisor = supervisor.New(supervisor.Options{Log: log, Printing: book.printing(cfg), Ended: func(name string, exit supervisor.Exit) {
@@ -137,7 +138,7 @@ func serve(parent context.Context, from *source) error {
 		done := make(chan struct{})
 		group.Add(func() error {
 			defer close(done)
-			defer telemetry.LastWords(log)
+			defer logwriter.LastWords(log)
 			if err := actor(ctx); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
@@ -168,7 +169,7 @@ type daemon struct {
 	source     *source
 	log        *slog.Logger
 	book       *logbook
-	metrics    *telemetry.Metrics
+	metrics    *metrics.Registry
 	supervisor *supervisor.Supervisor
 	live       *routes.Live
 	front      *front

@@ -1,4 +1,6 @@
-package telemetry
+// Package logwriter gathers log lines and writes many of them at once, and keeps them
+// when the program panics.
+package logwriter
 
 import (
 	"bytes"
@@ -16,7 +18,7 @@ import (
 // away and come back. Before Run and after it, Write passes each line on at once, so that
 // nothing is lost at either end of a program's life:
 //
-//	w := telemetry.NewWriter(os.Stderr)
+//	w := logwriter.New(os.Stderr)
 //	log := slog.New(slog.NewJSONHandler(w, nil))
 //	defer w.Flush()          // in main: also for a panic; elsewhere LastWords
 //	g.Add(func() error { return w.Run(ctx) }, ...)
@@ -46,8 +48,8 @@ const (
 	flushBound  = 2 * time.Second       // how long the end of the program waits for an output that does not move
 )
 
-// NewWriter gives a Writer to out. It has nothing to be closed.
-func NewWriter(out io.Writer) *Writer {
+// New returns a Writer to out. It has nothing to be closed.
+func New(out io.Writer) *Writer {
 	return &Writer{out: out, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 }
 

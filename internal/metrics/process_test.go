@@ -1,4 +1,4 @@
-package telemetry
+package metrics
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 func TestProgramTellsOfItselfAsPrometheusClientDoes(t *testing.T) {
 	var out bytes.Buffer
-	NewMetrics(Options{}).WritePrometheus(&out)
+	New(Options{}).WritePrometheus(&out)
 	values := map[string]float64{}
 	for line := range strings.Lines(out.String()) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && !strings.HasPrefix(line, "#") {

@@ -1,4 +1,4 @@
-package telemetry
+package metrics
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 )
 
 // scrape reads the exposition of m.
-func scrape(t *testing.T, m *Metrics) *exposition {
+func scrape(t *testing.T, m *Registry) *exposition {
 	t.Helper()
 	var out bytes.Buffer
 	m.WritePrometheus(&out)
@@ -33,7 +33,7 @@ func (e *exposition) want(t *testing.T, want map[string]float64) {
 }
 
 func TestEachFamilyOfTheDesignIsThereWithItsTypeAndLabels(t *testing.T) {
-	m := NewMetrics(Options{Version: `1.2 "x"`, Revision: "abc", RouteLabel: true})
+	m := New(Options{Version: `1.2 "x"`, Revision: "abc", RouteLabel: true})
 	m.AddDropped(func() uint64 { return 3 })
 	m.AddDropped(func() uint64 { return 4 })
 	r := m.Route("api")
@@ -82,7 +82,7 @@ func TestEachFamilyOfTheDesignIsThereWithItsTypeAndLabels(t *testing.T) {
 }
 
 func TestFromTheEnvironmentTheSeriesAreThoseOfOfWatchdog(t *testing.T) {
-	m := NewMetrics(Options{})
+	m := New(Options{})
 	m.Route("") // as each table does
 	scrape(t, m).want(t, map[string]float64{`http_requests_in_flight{}`: 0})
 	r := m.Route("fn")
@@ -108,7 +108,7 @@ func TestFromTheEnvironmentTheSeriesAreThoseOfOfWatchdog(t *testing.T) {
 }
 
 func TestAnInventedMethodIsUnknown(t *testing.T) {
-	m := NewMetrics(Options{RouteLabel: true})
+	m := New(Options{RouteLabel: true})
 	for i := range 100 {
 		r := m.Route("a")
 		r.Begin()
@@ -123,7 +123,7 @@ func TestAnInventedMethodIsUnknown(t *testing.T) {
 }
 
 func TestEachReasonAndEachTimeoutHasItsSeries(t *testing.T) {
-	m := NewMetrics(Options{RouteLabel: true})
+	m := New(Options{RouteLabel: true})
 	r := m.Route("a")
 	want := map[string]float64{}
 	for why, label := range map[Reason]string{OverRate: "rate", Full: "full", QueueTimeout: "queue", TooLarge: "body",
@@ -141,7 +141,7 @@ func TestEachReasonAndEachTimeoutHasItsSeries(t *testing.T) {
 }
 
 func TestRoutesAreKeptByNameAndForgottenWithIt(t *testing.T) {
-	m := NewMetrics(Options{RouteLabel: true})
+	m := New(Options{RouteLabel: true})
 	a, none := m.Route("a"), m.Route("")
 	for _, r := range []*Route{a, none} {
 		r.Begin()
@@ -164,7 +164,7 @@ func TestRoutesAreKeptByNameAndForgottenWithIt(t *testing.T) {
 }
 
 func TestCountingAndScrapingAtOnce(t *testing.T) {
-	m := NewMetrics(Options{RouteLabel: true})
+	m := New(Options{RouteLabel: true})
 	var counting sync.WaitGroup
 	for i := range 8 {
 		counting.Go(func() {
@@ -191,7 +191,7 @@ func TestCountingAndScrapingAtOnce(t *testing.T) {
 }
 
 func TestCollectorsWriteWholeFamiliesAfterOurs(t *testing.T) {
-	m := NewMetrics(Options{})
+	m := New(Options{})
 	m.AddCollector(func(w io.Writer) {
 		Family(w, "watchdogd_process_instances", "gauge", "how many")
 		fmt.Fprintf(w, "watchdogd_process_instances{process=%q} 2\n", "api")
@@ -209,7 +209,7 @@ func TestCollectorsWriteWholeFamiliesAfterOurs(t *testing.T) {
 }
 
 func TestCountingAllocatesNothing(t *testing.T) {
-	r := NewMetrics(Options{RouteLabel: true}).Route("a")
+	r := New(Options{RouteLabel: true}).Route("a")
 	count := func() {
 		r.Begin()
 		r.Waited(time.Second)

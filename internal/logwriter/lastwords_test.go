@@ -1,4 +1,4 @@
-package telemetry
+package logwriter
 
 import (
 	"log/slog"

@@ -1,19 +1,19 @@
-// Package telemetry is what watchdogd says about itself: counters and histograms
-// in Prometheus's text format, and the writer that gathers log lines.
+// Package metrics counts what watchdogd does, and writes the counters and histograms
+// in Prometheus's text format.
 //
-//	m := telemetry.NewMetrics(telemetry.Options{Version: "1.2.0", RouteLabel: true})
+//	m := metrics.New(metrics.Options{Version: "1.2.0", RouteLabel: true})
 //	api := m.Route("api")                    // once, when the table is built
 //	api.Begin()                              // on each call: no lookup by label
 //	api.End("GET", 200, 3*time.Millisecond)
 //	m.WritePrometheus(w)
 //
-// A Metrics lives as long as the program. A Route is kept as long as its name is
+// A Registry lives as long as the program. A Route is kept as long as its name is
 // in the configuration, so that its counters survive a reload.
 //
 // The few things that are counted are counted here and by no library: those there
 // are cost start-up time or write to the program's stderr as soon as they are linked
 // in, also in `watchdogd version` and in front of every child that is started.
-package telemetry
+package metrics
 
 import (
 	"bufio"
@@ -27,8 +27,8 @@ import (
 	"sync/atomic"
 )
 
-// Metrics is everything that is counted. Its methods may be called from anywhere.
-type Metrics struct {
+// Registry is everything that is counted. Its methods may be called from anywhere.
+type Registry struct {
 	opt      Options
 	reloaded atomic.Bool
 
@@ -47,9 +47,9 @@ type Options struct {
 	RouteLabel bool
 }
 
-// NewMetrics gives a Metrics without routes.
-func NewMetrics(o Options) *Metrics {
-	m := &Metrics{opt: o, routes: map[string]*Route{}}
+// New returns a Registry without routes.
+func New(o Options) *Registry {
+	m := &Registry{opt: o, routes: map[string]*Route{}}
 	m.reloaded.Store(true)
 	return m
 }
@@ -57,7 +57,7 @@ func NewMetrics(o Options) *Metrics {
 // Route gives the counters of the route called name: the same ones at each call,
 // until Keep forgets them. The empty name is that of calls which no route takes.
 // Where series bear no route there is one for all.
-func (m *Metrics) Route(name string) *Route {
+func (m *Registry) Route(name string) *Route {
 	if !m.opt.RouteLabel {
 		name = ""
 	}
@@ -74,7 +74,7 @@ func (m *Metrics) Route(name string) *Route {
 // Keep forgets every route but those called names and the one without a name:
 // their series are gone from the next exposition on, and calls that are still under way in
 // them are not counted any more.
-func (m *Metrics) Keep(names []string) {
+func (m *Registry) Keep(names []string) {
 	keep := map[string]bool{"": true}
 	for _, n := range names {
 		keep[n] = true
@@ -90,31 +90,31 @@ func (m *Metrics) Keep(names []string) {
 
 // AddCollector has write called at the end of each exposition. It writes whole
 // families of series in Prometheus's text format, each opened by Family.
-func (m *Metrics) AddCollector(write func(io.Writer)) {
+func (m *Registry) AddCollector(write func(io.Writer)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.collectors = append(m.collectors, write)
 }
 
 // AddDropped makes what count gives a part of watchdogd_log_lines_dropped_total.
-func (m *Metrics) AddDropped(count func() uint64) {
+func (m *Registry) AddDropped(count func() uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dropped = append(m.dropped, count)
 }
 
 // Reloaded says whether the newest attempt to apply a configuration succeeded.
-func (m *Metrics) Reloaded(ok bool) { m.reloaded.Store(ok) }
+func (m *Registry) Reloaded(ok bool) { m.reloaded.Store(ok) }
 
 // ServeHTTP answers with the exposition.
-func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (m *Registry) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	m.WritePrometheus(w)
 }
 
 // WritePrometheus writes all series in Prometheus's text format, each family in
 // one piece. An error of out ends it: who scrapes sees a short answer.
-func (m *Metrics) WritePrometheus(out io.Writer) {
+func (m *Registry) WritePrometheus(out io.Writer) {
 	m.mu.Lock()
 	routes := make([]*Route, 0, len(m.routes))
 	for _, r := range m.routes {
@@ -171,7 +171,7 @@ func Family(w io.Writer, name, kind, help string) {
 }
 
 // writeGauge writes one value for each route. It is there from the start, as 0.
-func (m *Metrics) writeGauge(w io.Writer, name, help string, routes []*Route, value func(*Route) int64) {
+func (m *Registry) writeGauge(w io.Writer, name, help string, routes []*Route, value func(*Route) int64) {
 	Family(w, name, "gauge", help)
 	for _, r := range routes {
 		if r.name != "" {

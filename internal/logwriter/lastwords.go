@@ -1,4 +1,4 @@
-package telemetry
+package logwriter
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 // is one of FlushedBy. The panic goes on.
 //
 //	go func() {
-//		defer telemetry.LastWords(log)
+//		defer logwriter.LastWords(log)
 //		...
 //	}()
 func LastWords(log *slog.Logger) {

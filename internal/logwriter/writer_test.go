@@ -1,4 +1,4 @@
-package telemetry
+package logwriter
 
 import (
 	"bytes"
@@ -59,7 +59,7 @@ func run(w *Writer) (end func() error) {
 func TestALineIsWrittenWithin100Milliseconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{}
-		w := NewWriter(out)
+		w := New(out)
 		end := run(w)
 		synctest.Wait()
 		for i := range 3 {
@@ -85,7 +85,7 @@ func TestALineIsWrittenWithin100Milliseconds(t *testing.T) {
 
 func TestNothingIsLostBeforeRunAndAtItsEndAndAfterIt(t *testing.T) {
 	out := &sink{}
-	w := NewWriter(out)
+	w := New(out)
 	want := ""
 	log := func(line string) {
 		want += line + "\n"
@@ -117,7 +117,7 @@ func TestNothingIsLostBeforeRunAndAtItsEndAndAfterIt(t *testing.T) {
 func TestFlushWritesWhatIsGathered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{}
-		w := NewWriter(out)
+		w := New(out)
 		end := run(w)
 		synctest.Wait()
 		fmt.Fprintln(w, "the last words before a panic")
@@ -133,7 +133,7 @@ func TestFlushWritesWhatIsGathered(t *testing.T) {
 
 func TestLinesOfManyStayWholeAndEachOnesInOrder(t *testing.T) {
 	out := &sink{}
-	w := NewWriter(out)
+	w := New(out)
 	end := run(w)
 	var writers sync.WaitGroup
 	for i := range 8 {
@@ -169,7 +169,7 @@ func TestLinesOfManyStayWholeAndEachOnesInOrder(t *testing.T) {
 func TestAnOutputThatDoesNotMoveHoldsNobodyUpAndWhatIsLostIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newStuck()
-		w := NewWriter(out)
+		w := New(out)
 		end := run(w)
 		synctest.Wait()
 		line := []byte(strings.Repeat("x", 1023) + "\n")
@@ -200,7 +200,7 @@ func TestAnOutputThatDoesNotMoveHoldsNobodyUpAndWhatIsLostIsCounted(t *testing.T
 func TestWhatWasDroppedIsToldWhenTheOutputMovesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newStuck()
-		w := NewWriter(out)
+		w := New(out)
 		w.Lost = func(lines uint64) { fmt.Fprintf(w, "lost %d\n", lines) }
 		end := run(w)
 		synctest.Wait()
@@ -224,7 +224,7 @@ func TestWhatWasDroppedIsToldWhenTheOutputMovesAgain(t *testing.T) {
 func TestTheEndIsNotHeldUpByAnOutputThatDoesNotMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newStuck()
-		w := NewWriter(out)
+		w := New(out)
 		end := run(w)
 		synctest.Wait()
 		fmt.Fprintln(w, "unread")
@@ -240,7 +240,7 @@ func TestTheEndIsNotHeldUpByAnOutputThatDoesNotMove(t *testing.T) {
 	})
 	// Flush waits for a lock, which the bubble takes for something that moves.
 	out := newStuck()
-	w := NewWriter(out)
+	w := New(out)
 	done := make(chan error, 1)
 	go func() { _, err := w.Write([]byte("x\n")); done <- err }()
 	<-out.in
@@ -267,7 +267,7 @@ func (g *gone) Write(p []byte) (int, error) {
 func TestLinesThatCannotBeWrittenAreCountedAndReportedOnceTheyCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &gone{}
-		w := NewWriter(out)
+		w := New(out)
 		w.Lost = func(lines uint64) { fmt.Fprintf(w, "lost %d\n", lines) }
 		end := run(w)
 		synctest.Wait()
@@ -296,7 +296,7 @@ func TestLinesThatCannotBeWrittenAreCountedAndReportedOnceTheyCan(t *testing.T) 
 
 func TestALineThatIsTooLongIsDropped(t *testing.T) {
 	out := &sink{}
-	w := NewWriter(out)
+	w := New(out)
 	end := run(w)
 	waitRunning(t, w)
 	_, _ = w.Write(make([]byte, longestLine+1))
@@ -325,7 +325,7 @@ func waitRunning(t *testing.T, w *Writer) {
 }
 
 func TestWritingAllocatesNothingOnceItHasRoom(t *testing.T) {
-	w := NewWriter(&sink{})
+	w := New(&sink{})
 	w.running = true
 	w.batch = make([]byte, 0, writerRoom)
 	line := []byte("a line\n")
@@ -337,7 +337,7 @@ func TestWritingAllocatesNothingOnceItHasRoom(t *testing.T) {
 func TestAnOutputThatIsStuckIsWaitedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newStuck()
-		w := NewWriter(out)
+		w := New(out)
 		w.running = true // as if Run ran
 		_, _ = w.Write([]byte("a line\n"))
 		began := time.Now()
