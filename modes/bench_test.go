@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/server"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -32,7 +32,7 @@ func newHop(tb testing.TB, request, body string, content int) *hop {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &http1.Server{Handler: h, Log: slog.New(slog.DiscardHandler)}
+	s := &server.Server{Handler: h, Log: slog.New(slog.DiscardHandler)}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
 	client, err := net.Dial("tcp", l.Addr().String())

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/server"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -56,14 +56,14 @@ func proxyTo(t *testing.T, upstream string, change ...func(*schema.Route)) strin
 func serve(t *testing.T, h http.Handler) string {
 	t.Helper()
 	l := listen(t)
-	s := &http1.Server{
+	s := &server.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx, cancel := context.WithCancelCause(r.Context())
 			defer cancel(nil)
 			defer watch(w, cancel)()
 			h.ServeHTTP(w, r.WithContext(ctx))
 		}),
-		Refuse: func(w http.ResponseWriter, _ *http.Request, err *http1.Refusal) {
+		Refuse: func(w http.ResponseWriter, _ *http.Request, err *server.Refusal) {
 			http.Error(w, err.Detail, http.StatusBadRequest)
 		},
 		Log: slog.New(slog.DiscardHandler),

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/server"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -153,7 +153,7 @@ func BenchmarkHead(b *testing.B) {
 				b.Fatal(err)
 			}
 			fl := listen(b)
-			s := &http1.Server{Handler: h, Log: slog.New(slog.DiscardHandler)}
+			s := &server.Server{Handler: h, Log: slog.New(slog.DiscardHandler)}
 			served := make(chan struct{})
 			go func() { defer close(served); _ = s.Serve(fl) }()
 			defer func() {

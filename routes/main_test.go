@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/server"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -47,7 +47,7 @@ type front struct {
 	metrics *metrics.Registry
 	options Options
 	address string
-	server  *http1.Server
+	server  *server.Server
 	log     *logbook
 }
 

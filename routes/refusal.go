@@ -4,12 +4,12 @@ import (
 	"net/http"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/server"
 )
 
 // refuse answers what is no request that could be routed: in the words of all other
 // failures, counted and logged like them.
-func (l *Live) refuse(w http.ResponseWriter, r *http.Request, why *http1.Refusal) {
+func (l *Live) refuse(w http.ResponseWriter, r *http.Request, why *server.Refusal) {
 	f := &failure.Error{Kind: failure.Malformed, Detail: why.Detail}
 	if why.TooLarge {
 		f.Kind = failure.HeaderTooLarge

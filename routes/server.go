@@ -3,7 +3,7 @@ package routes
 import (
 	"log/slog"
 
-	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/server"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -14,8 +14,8 @@ import (
 //	err := server.Serve(listener)             // or tls.NewListener(listener, server.TLSConfig)
 //
 // What is no request is refused by l.
-func NewServer(s schema.Server, l *Live, log *slog.Logger) *http1.Server {
-	return &http1.Server{
+func NewServer(s schema.Server, l *Live, log *slog.Logger) *server.Server {
+	return &server.Server{
 		Handler:   l,
 		Refuse:    l.refuse,
 		Header:    s.Timeouts.Header.D(),

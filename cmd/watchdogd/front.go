@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/internal/http1"
+	http1 "github.com/watchdogd/watchdogd/internal/http1/server"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 )

@@ -1,9 +1,16 @@
+// Package http1 is the grammar of HTTP/1.1 (RFC 9112) and 1.0: what the two ends of a
+// connection, in http1/server and http1/client, read and write. Each rule that decides
+// where a message ends, which fields it has and which of them are forwarded stands here
+// once, so that no two readers of ours take the same bytes for different messages.
 package http1
 
 import (
 	"bytes"
 	"strings"
 )
+
+// MaxFields is how many fields a head may have, and a trailer: each costs more memory than its bytes.
+const MaxFields = 1000
 
 // ValidName reports whether s is a token (RFC 9110, 5.6.2), as names of fields and
 // methods are.
@@ -100,8 +107,8 @@ func HeadEnd(p []byte, seen int) int {
 	return 0
 }
 
-// hasToken reports whether a list of tokens (RFC 9110, 5.6.1) has one, in any case.
-func hasToken(values []string, token string) bool {
+// HasToken reports whether a list of tokens (RFC 9110, 5.6.1) has one, in any case.
+func HasToken(values []string, token string) bool {
 	for _, value := range values {
 		if strings.EqualFold(value, token) {
 			return true

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,35 +11,35 @@ import (
 // has at most 253 (RFC 1035, 2.3.4).
 const MaxHost = 255
 
-// checkTarget reports why a request's target is none of the four forms that RFC 9112, 3.2
+// CheckTarget reports why a request's target is none of the four forms that RFC 9112, 3.2
 // knows, or nil. It is a matter of more than order: what one reader takes for a path,
 // another takes for an authority.
-func checkTarget(method, target string) error {
+func CheckTarget(method, target string) error {
 	if strings.IndexByte(target, '#') >= 0 {
-		return malformed("the request's target has a fragment (#)")
+		return errors.New("the request's target has a fragment (#)")
 	}
 	switch {
 	case method == http.MethodConnect:
 		_, port, _ := strings.Cut(target[strings.IndexByte(target, ']')+1:], ":")
 		if !ValidHost(target) || port == "" {
-			return malformed("the target of CONNECT is not host:port")
+			return errors.New("the target of CONNECT is not host:port")
 		}
 	case target[0] == '/':
 	case target == "*":
 		if method != http.MethodOptions {
-			return malformed("the target * is for OPTIONS only")
+			return errors.New("the target * is for OPTIONS only")
 		}
 	default:
 		scheme, rest, _ := strings.Cut(target, "://")
 		if !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-			return malformed("the request's target is neither a path nor an http or https URL")
+			return errors.New("the request's target is neither a path nor an http or https URL")
 		}
 		authority := rest
 		if i := strings.IndexAny(rest, "/?"); i >= 0 {
 			authority = rest[:i]
 		}
 		if authority == "" || !ValidHost(authority) {
-			return malformed("the authority of the request's target is not host or host:port")
+			return errors.New("the authority of the request's target is not host or host:port")
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // response is the http.ResponseWriter of a request. It is also an http.Flusher,
@@ -95,7 +97,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	if status < 100 || status > 999 {
-		panic("http1: no status: " + strconv.Itoa(status))
+		panic("http1: not a valid status: " + strconv.Itoa(status))
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
 		w.inform(status)
@@ -137,7 +139,7 @@ func (w *response) appendStatus(status int) {
 // decide says how the body ends, as far as the header tells.
 func (w *response) decide() {
 	if values := w.header["Content-Length"]; len(values) > 0 {
-		if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 && len(values) == 1 && Digits(values[0]) {
+		if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 && len(values) == 1 && http1.Digits(values[0]) {
 			w.length = n
 		}
 	}
@@ -161,11 +163,11 @@ func (w *response) appendHeader() {
 		case "Transfer-Encoding":
 			continue
 		case "Connection":
-			if hasToken(values, "close") {
+			if http1.HasToken(values, "close") {
 				w.close = true
 				continue
 			}
-			if w.status != http.StatusSwitchingProtocols && hasToken(values, "keep-alive") {
+			if w.status != http.StatusSwitchingProtocols && http1.HasToken(values, "keep-alive") {
 				continue // that is for us to say
 			}
 		case "Trailer":
@@ -174,7 +176,7 @@ func (w *response) appendHeader() {
 		case "Date":
 			dated = true
 		}
-		if !ValidName(name) {
+		if !http1.ValidName(name) {
 			w.trailed = w.trailed || strings.HasPrefix(name, http.TrailerPrefix)
 			continue
 		}
@@ -194,7 +196,7 @@ func (w *response) appendField(name, value string) {
 	w.out = append(w.out, ": "...)
 	at := len(w.out)
 	w.out = append(w.out, value...)
-	if !ValidValue(value) { // no value becomes another field
+	if !http1.ValidValue(value) { // no value becomes another field
 		for i := at; i < len(w.out); i++ {
 			if b := w.out[i]; b < ' ' && b != '\t' || b == 0x7f {
 				w.out[i] = ' '
@@ -210,7 +212,7 @@ func (w *response) announce(values []string) {
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
 			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
-			if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" && ValidName(name) && !seen[name] && len(seen) < MaxFields {
+			if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" && http1.ValidName(name) && !seen[name] && len(seen) < http1.MaxFields {
 				seen[name] = true // or the field would be sent as often as it is named
 				w.trailer, w.trailed = append(w.trailer, name), true
 				w.appendField("Trailer", name)
@@ -428,7 +430,7 @@ func (w *response) inform(status int) {
 	}
 	w.appendStatus(status)
 	for name, values := range w.header {
-		if name != "Content-Length" && name != "Transfer-Encoding" && ValidName(name) {
+		if name != "Content-Length" && name != "Transfer-Encoding" && http1.ValidName(name) {
 			for _, value := range values {
 				w.appendField(name, value)
 			}
@@ -475,7 +477,7 @@ func (w *response) appendTrailer() {
 		}
 	}
 	for name, values := range w.header {
-		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && ValidName(name) {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && http1.ValidName(name) {
 			for _, value := range values {
 				w.appendField(name, value)
 			}

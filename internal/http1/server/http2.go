@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"crypto/tls"
@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // http2 is net/http's server, for the connections that speak HTTP/2. They are
@@ -107,18 +109,21 @@ func (s *Server) checkStream(r *http.Request) error {
 	switch {
 	case size > s.maxHeader():
 		return tooLarge
-	case fields > MaxFields, len(r.Trailer) > MaxFields:
+	case fields > http1.MaxFields, len(r.Trailer) > http1.MaxFields:
 		return tooManyFields
-	case !ValidTarget(r.RequestURI):
+	case !http1.ValidTarget(r.RequestURI):
 		return malformed("the :path has a character that it may not have")
 	case r.Method != http.MethodConnect && r.RequestURI[0] != '/' && r.RequestURI != "*":
 		return malformed("the :path is not a path") // RFC 9113, 8.3.1
-	case !ValidHost(r.Host):
+	case !http1.ValidHost(r.Host):
 		return malformed("the :authority is not host or host:port")
 	case len(hosts) > 1 || len(hosts) == 1 && !strings.EqualFold(hosts[0], r.Host):
 		return malformed("the Host header is not the :authority")
 	}
-	return checkTarget(r.Method, r.RequestURI)
+	if err := http1.CheckTarget(r.Method, r.RequestURI); err != nil {
+		return malformed(err.Error())
+	}
+	return nil
 }
 
 // headSize is what the head of r would be over HTTP/1.1, about, and how many fields it has.

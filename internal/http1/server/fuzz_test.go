@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // script is a connection whose caller has said all, and closed his half.
@@ -66,7 +68,7 @@ func FuzzHead(f *testing.F) {
 		f.Add(head)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		end := HeadEnd([]byte(raw), 0)
+		end := http1.HeadEnd([]byte(raw), 0)
 		if end == 0 {
 			return
 		}
@@ -119,11 +121,11 @@ func FuzzHead(f *testing.F) {
 	})
 }
 
-// headEnd is HeadEnd as if each byte came alone.
+// headEnd is http1.HeadEnd as if each byte came alone.
 func headEnd(s string) int {
 	p := []byte(s)
 	for i := range p {
-		if end := HeadEnd(p[:i+1], i); end > 0 {
+		if end := http1.HeadEnd(p[:i+1], i); end > 0 {
 			return end
 		}
 	}
@@ -191,7 +193,7 @@ func FuzzResponse(f *testing.F) {
 	f.Add("GET", uint16(200), []byte("LwWr"), "Content-Length", "5")
 	f.Add("GET", uint16(200), []byte("wrWpf"), "Connection", "keep-alive")
 	f.Fuzz(func(t *testing.T, method string, status uint16, steps []byte, name, value string) {
-		if !ValidName(method) || method == "CONNECT" || len(steps) > 100 {
+		if !http1.ValidName(method) || method == "CONNECT" || len(steps) > 100 {
 			return
 		}
 		status = 200 + status%800
@@ -279,7 +281,7 @@ func FuzzResponse(f *testing.F) {
 			}
 		}
 		for key := range maps.Keys(res.Trailer) {
-			if key != "Last" && (name != "Trailer" || !ValidName(key)) && key != strings.TrimPrefix(name, http.TrailerPrefix) {
+			if key != "Last" && (name != "Trailer" || !http1.ValidName(key)) && key != strings.TrimPrefix(name, http.TrailerPrefix) {
 				t.Fatalf("%q: its trailer has %s", out, key)
 			}
 		}

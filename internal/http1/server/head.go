@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // parse makes c.request of a head. It is strict: two readers who guess differently
@@ -19,7 +21,7 @@ func (c *conn) parse(head string) error {
 	method, line, ok := strings.Cut(line, " ")
 	target, version, ok2 := strings.Cut(line, " ")
 	switch {
-	case !ok || !ok2 || !ValidName(method) || !ValidTarget(target):
+	case !ok || !ok2 || !http1.ValidName(method) || !http1.ValidTarget(target):
 		return malformed("the request line is malformed")
 	case version == "HTTP/1.0":
 		r.ProtoMinor, r.Proto = 0, version
@@ -30,7 +32,7 @@ func (c *conn) parse(head string) error {
 
 	f := framing{length: -1}
 	lines := strings.Count(rest, "\n")
-	if lines > MaxFields+1 { // the last one is empty
+	if lines > http1.MaxFields+1 { // the last one is empty
 		return tooManyFields
 	}
 	values := make([]string, lines)
@@ -42,11 +44,11 @@ func (c *conn) parse(head string) error {
 			break
 		}
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !ValidName(name) {
+		if !ok || !http1.ValidName(name) {
 			return malformed("a header field's name is malformed")
 		}
 		value = strings.Trim(value, " \t")
-		if !ValidValue(value) {
+		if !http1.ValidValue(value) {
 			return malformed("the value of " + name + " has a character that it may not have")
 		}
 		name = textproto.CanonicalMIMEHeaderKey(name)
@@ -72,14 +74,14 @@ type framing struct {
 	chunked bool
 	hosts   int
 	host    string
-	hop     Hop
+	hop     http1.Hop
 }
 
 func (f *framing) take(name, value string) error {
 	switch name {
 	case "Content-Length":
 		n, err := strconv.ParseInt(value, 10, 64)
-		if f.length >= 0 || err != nil || !Digits(value) {
+		if f.length >= 0 || err != nil || !http1.Digits(value) {
 			return malformed("Content-Length is malformed, or there are two")
 		}
 		f.length = n
@@ -93,7 +95,7 @@ func (f *framing) take(name, value string) error {
 		f.hosts++
 	case "Connection":
 		if !f.hop.Add(value) {
-			return malformed(fmt.Sprintf("Connection has more than %d options", MaxOptions))
+			return malformed(fmt.Sprintf("Connection has more than %d options", http1.MaxOptions))
 		}
 	}
 	return nil
@@ -112,7 +114,7 @@ func (c *conn) complete(f framing, loose bool) error {
 		return malformed("missing required Host header")
 	case f.hosts > 1:
 		return malformed("there are several Host headers")
-	case !ValidHost(f.host):
+	case !http1.ValidHost(f.host):
 		return malformed("the Host header is malformed")
 	}
 	r.Host = f.host
@@ -143,7 +145,7 @@ func (c *conn) complete(f framing, loose bool) error {
 		c.body.reset(noBody, 0)
 	}
 	if expect := c.header["Expect"]; expect != nil && !old {
-		c.body.expect = hasToken(expect, "100-continue") && c.body.state != noBody
+		c.body.expect = http1.HasToken(expect, "100-continue") && c.body.state != noBody
 	}
 	if r.Host == "" { // then it matters which of our addresses was reached
 		*r = *r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, c.nc.LocalAddr()))
@@ -158,8 +160,8 @@ func (c *conn) address() error {
 	r := &c.request
 	target := r.RequestURI
 	c.url = url.URL{}
-	if err := checkTarget(r.Method, target); err != nil {
-		return err
+	if err := http1.CheckTarget(r.Method, target); err != nil {
+		return malformed(err.Error())
 	}
 	path, query, asked := strings.Cut(target, "?")
 	if target[0] == '/' && plainPath(path) {
@@ -217,7 +219,7 @@ func (c *conn) announced() error {
 			if c.request.Trailer == nil {
 				c.request.Trailer = http.Header{}
 			}
-			if c.request.Trailer[name] = nil; len(c.request.Trailer) > MaxFields {
+			if c.request.Trailer[name] = nil; len(c.request.Trailer) > http1.MaxFields {
 				return tooManyFields
 			}
 		}

@@ -1,7 +1,7 @@
-// Package http1 is the server side of HTTP/1.1 (RFC 9112) and 1.0 for handlers that
-// pass bytes on: net/http's interfaces, with less between them and the socket.
+// Package server is the server side of HTTP/1.1 (RFC 9112) and 1.0 for handlers that
+// forward bytes: net/http's interfaces, with less between them and the socket.
 //
-//	server := &http1.Server{Handler: h, Refuse: refuse, MaxHeader: 1 << 20, Header: 10 * time.Second}
+//	server := &server.Server{Handler: h, Refuse: refuse, MaxHeader: 1 << 20, Header: 10 * time.Second}
 //	err := server.Serve(listener) // until Shutdown or Close
 //
 // What is different from net/http's server:
@@ -17,7 +17,7 @@
 //     and no longer. Its context is the background: cancelling is the handler's business.
 //
 // HTTP/2, by prior knowledge or as TLS negotiated it, is net/http's.
-package http1
+package server
 
 import (
 	"context"
@@ -31,6 +31,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // Server serves connections. Set its fields before the first Serve. Durations of 0
@@ -65,18 +67,15 @@ type Server struct {
 
 // Refusal is why something is no request that can be served.
 type Refusal struct {
-	TooLarge bool   // the head is over MaxHeader or has more than MaxFields fields; else it is malformed
+	TooLarge bool   // the head is over MaxHeader or has more than http1.MaxFields fields; else it is malformed
 	Detail   string // a clause for the caller
 }
 
 func (r *Refusal) Error() string { return r.Detail }
 
-// MaxFields is how many fields a head may have, and a trailer: each costs more memory than its bytes.
-const MaxFields = 1000
-
 var (
 	tooLarge      = &Refusal{TooLarge: true, Detail: "the request's head is larger than server.max_header"}
-	tooManyFields = &Refusal{TooLarge: true, Detail: "the request's head has more than " + strconv.Itoa(MaxFields) + " fields"}
+	tooManyFields = &Refusal{TooLarge: true, Detail: "the request's head has more than " + strconv.Itoa(http1.MaxFields) + " fields"}
 )
 
 // Serve serves the connections of l, which speak TLS if they are of package tls, until l

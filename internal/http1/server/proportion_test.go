@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // shapes are ways to fill so many bytes of a connection. Each is something of which one
@@ -61,7 +63,7 @@ func numbered(n int, format string) string {
 func cost(raw string, step int) (bytes, objects, reads int) {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		hop := HopOf(r.Header)
+		hop := http1.HopOf(r.Header)
 		for name := range r.Header {
 			_ = hop.Ends(name)
 		}

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package http1
+package server
 
 import (
 	"errors"

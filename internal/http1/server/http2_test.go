@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 
 	wire "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // overHTTP2 sends a head without a body over a connection of its own, and returns the
@@ -106,7 +108,7 @@ func TestOverHTTP2ATargetOrAnAuthorityThatIsNoneIsRefused(t *testing.T) {
 
 func TestOverHTTP2MoreFieldsThanMaxAreRefused(t *testing.T) {
 	f := serve(t, func(w http.ResponseWriter, r *http.Request) {})
-	for n, want := range map[int]string{MaxFields: "200", MaxFields + 1: "431"} {
+	for n, want := range map[int]string{http1.MaxFields: "200", http1.MaxFields + 1: "431"} {
 		fields := []string{":method: GET", ":scheme: http", ":authority: x", ":path: /"}
 		for i := range n {
 			fields = append(fields, fmt.Sprintf("a%d: b", i))

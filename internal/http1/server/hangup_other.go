@@ -1,6 +1,6 @@
 //go:build !linux
 
-package http1
+package server
 
 import "syscall"
 

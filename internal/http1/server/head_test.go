@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // badHeads are refused. Each lacks its last end of line, and the empty line.
@@ -247,13 +249,13 @@ func TestMoreFieldsThanMaxAreRefusedInAHeadAndATrailer(t *testing.T) {
 		}
 		return s
 	}
-	f.dial("GET / HTTP/1.1\r\nHost: x\r\n"+fields(MaxFields-1)+"\r\n").want(200, "GET / ")
+	f.dial("GET / HTTP/1.1\r\nHost: x\r\n"+fields(http1.MaxFields-1)+"\r\n").want(200, "GET / ")
 	const post = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
-	f.dial(post+"\r\n0\r\n"+fields(MaxFields)+"\r\n").want(200, "POST / ")
-	f.dial(post+"\r\n0\r\n"+fields(MaxFields+1)+"\r\n").want(400, "the trailer is too long")
+	f.dial(post+"\r\n0\r\n"+fields(http1.MaxFields)+"\r\n").want(200, "POST / ")
+	f.dial(post+"\r\n0\r\n"+fields(http1.MaxFields+1)+"\r\n").want(400, "the trailer is too long")
 	for name, raw := range map[string]string{
-		"fields":         "GET / HTTP/1.1\r\nHost: x\r\n" + fields(MaxFields) + "\r\n",
-		"trailer's name": post + "Trailer: a" + strings.ReplaceAll(fields(MaxFields), ": b\r\n", ", ") + "z\r\n\r\n0\r\n\r\n",
+		"fields":         "GET / HTTP/1.1\r\nHost: x\r\n" + fields(http1.MaxFields) + "\r\n",
+		"trailer's name": post + "Trailer: a" + strings.ReplaceAll(fields(http1.MaxFields), ": b\r\n", ", ") + "z\r\n\r\n0\r\n\r\n",
 	} {
 		if all := f.exchange(raw); !strings.HasPrefix(all, "HTTP/1.1 431 ") || !strings.HasSuffix(all, "has more than 1000 fields") {
 			t.Errorf("one %s too many: got %q, want a 431 that names the bound", name, all)
@@ -288,4 +290,11 @@ func TestASlowHeadIsCut(t *testing.T) {
 	eventually(t, "several times of a head", func() bool { return f.server.now() > int64(4*short) })
 	c.send(get)
 	c.want(200, "GET / ")
+}
+
+func TestARequestWithTooManyConnectionOptionsIsRefused(t *testing.T) {
+	all := serve(t, hello).exchange("GET / HTTP/1.1\r\nHost: x\r\nConnection: " + strings.Repeat("q,", http1.MaxOptions+1) + "\r\n\r\n")
+	if want := "HTTP/1.1 400 "; !strings.HasPrefix(all, want) {
+		t.Errorf("a request with more options: got %q, want %s", all, want)
+	}
 }

@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"bytes"
@@ -199,7 +199,7 @@ func TestAStatusThatIsNoneIsTheHandlersFault(t *testing.T) {
 	if all := f.exchange(get); all != "" {
 		t.Errorf("%q", all)
 	}
-	eventually(t, "it is logged", func() bool { return strings.Contains(f.log.String(), "no status: 99") })
+	eventually(t, "it is logged", func() bool { return strings.Contains(f.log.String(), "not a valid status: 99") })
 }
 
 func TestAFileOrASocketIsSentByReadFrom(t *testing.T) {

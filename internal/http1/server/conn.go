@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"crypto/tls"
@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // conn is one connection and its goroutine. Requests on it come one after the other,
@@ -141,7 +143,7 @@ func (c *conn) serve() {
 func (c *conn) handshake(t *tls.Conn) (handedOver bool) {
 	_ = t.SetDeadline(c.deadline(c.server.Header))
 	if err := t.Handshake(); err != nil {
-		if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok && plain.Conn != nil && ValidName(string(plain.RecordHeader[:3])) {
+		if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok && plain.Conn != nil && http1.ValidName(string(plain.RecordHeader[:3])) {
 			c.server.mu.Lock()
 			c.nc = plain.Conn
 			c.server.mu.Unlock()
@@ -201,7 +203,7 @@ func (c *conn) readHead() (string, error) {
 		if c.first && c.tls == nil && len(p) > 0 && p[0] == 0x16 { // a TLS record (RFC 8446, 5.1)
 			return "", &Refusal{Detail: "the client speaks TLS, and this address does not"}
 		}
-		if end := HeadEnd(p, seen); end > 0 {
+		if end := http1.HeadEnd(p, seen); end > 0 {
 			if end > c.server.maxHeader() {
 				return "", tooLarge
 			}

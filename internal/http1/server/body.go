@@ -1,4 +1,4 @@
-package http1
+package server
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // body is the body of a request, as its handler reads it. One goroutine reads it at a
@@ -187,7 +189,7 @@ func (b *body) end() {
 func (b *body) take(line string) error {
 	switch b.state {
 	case inSize:
-		n, ok := ChunkSize([]byte(line))
+		n, ok := http1.ChunkSize([]byte(line))
 		if !ok {
 			return errors.New("a chunk's size is malformed")
 		}
@@ -209,12 +211,12 @@ func (b *body) take(line string) error {
 			return nil
 		}
 		b.size += len(line)
-		if b.fields++; b.size > mostTrailer || b.fields > MaxFields {
+		if b.fields++; b.size > mostTrailer || b.fields > http1.MaxFields {
 			return errors.New("the trailer is too long")
 		}
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if !ok || !ValidName(name) || !ValidValue(value) {
+		if !ok || !http1.ValidName(name) || !http1.ValidValue(value) {
 			return errors.New("the trailer is malformed")
 		}
 		name = textproto.CanonicalMIMEHeaderKey(name)
