@@ -14,9 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -56,9 +58,9 @@ func newAfterburn(route *schema.Route, d Deps) (http.Handler, error) {
 }
 
 func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &burning{a: a, w: w, r: r, upload: newUpload(w, r), request: newSpill(0), response: newSpill(int64(a.route.Limits.Response))}
-	defer c.request.giveBack()
-	defer c.response.giveBack()
+	c := &burning{a: a, w: w, r: r, upload: newUpload(w, r), request: spill.New(0), response: spill.New(int64(a.route.Limits.Response))}
+	defer c.request.Free()
+	defer c.response.Free()
 	err := c.read()
 	if err == nil {
 		err = c.run()
@@ -93,8 +95,8 @@ type burning struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	upload   *upload
-	request  *spill // its body
-	response *spill // its body
+	request  *spill.Body // its body
+	response *spill.Body // its body
 	head     head
 	body     body
 	begun    bool   // the head is on its way to the caller
@@ -109,7 +111,7 @@ func (c *burning) read() error {
 	if c.upload == nil {
 		return nil
 	}
-	return c.upload.until(c.r.Context(), func() error { return c.request.fill(c.upload) })
+	return c.upload.until(c.r.Context(), func() error { return c.request.Fill(c.upload) })
 }
 
 // mostWorkers is how many workers a call tries that turn out to be of no use before
@@ -122,8 +124,9 @@ func (c *burning) run() error {
 	if err != nil {
 		return err
 	}
-	if c.request.file == nil {
-		first = append(first, c.request.mem...)
+	body, held := c.request.Memory()
+	if held {
+		first = append(first, body...)
 	}
 	deadline := patience(c.w, c.a.route.Timeouts.Queue.D())
 	for n := 1; ; n++ {
@@ -266,7 +269,7 @@ func (c *burning) exchange(w *worker, first []byte) error {
 			return broken("the worker's response ended early or broke its framing", err)
 		}
 		if _, err := c.response.Write(p); err != nil {
-			if err == errTooLong {
+			if err == spill.ErrTooLong {
 				return c.tooBig()
 			}
 			return err
@@ -281,7 +284,7 @@ const inline = 64 << 10
 // write writes the request: the head and all of the body that is in memory at once.
 // After it stop is called, which ends what is still being written.
 func (c *burning) write(w *worker, first []byte) (stop func(), err error) {
-	if c.request.file == nil && len(first) <= inline {
+	if _, whole := c.request.Memory(); whole && len(first) <= inline {
 		n, err := w.Write(first)
 		if err != nil && n == 0 && c.r.Context().Err() == nil {
 			return nil, uselessError{fmt.Errorf("it does not read: %w", err)}
@@ -308,13 +311,13 @@ func (c *burning) write(w *worker, first []byte) (stop func(), err error) {
 
 // writeAll writes first and, when the body is in a file, the body behind it.
 func (c *burning) writeAll(w io.Writer, first []byte) error {
-	if c.request.file == nil {
+	if _, whole := c.request.Memory(); whole {
 		_, err := w.Write(first)
 		return err
 	}
-	buf := getBuffer()
-	defer putBuffer(buf)
-	body := c.request.section(0, c.request.size)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
+	body := c.request.Section(0, c.request.Size())
 	for b := append((*buf)[:0], first...); ; b = (*buf)[:0] {
 		n, err := body.Read(b[len(b):cap(b)])
 		if _, err := w.Write(b[:len(b)+n]); err != nil {
@@ -345,7 +348,7 @@ func (c *burning) appendHead(b []byte) ([]byte, error) {
 		b = append(b, "User-Agent: "+agent+crlf...)
 	}
 	b = append(b, "Content-Length: "...)
-	b = strconv.AppendInt(b, c.request.size, 10)
+	b = strconv.AppendInt(b, c.request.Size(), 10)
 	b = append(b, crlf...)
 	hop := http1.HopOf(r.Header)
 	names := make([]string, 0, len(r.Header))
@@ -422,7 +425,7 @@ func (c *burning) send() error {
 	h.writeTo(c.w.Header())
 	h.noteReason(c.w)
 	if !h.bodiless(c.r.Method) {
-		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.size, 10)}
+		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.Size(), 10)}
 	}
 	c.upload.last(c.r)
 	c.begun = true
@@ -432,7 +435,7 @@ func (c *burning) send() error {
 	c.w.WriteHeader(h.status)
 	var err error
 	if !h.bodiless(c.r.Method) {
-		err = c.response.copyTo(c.w, c.response.size)
+		err = c.response.CopyTo(c.w, c.response.Size())
 	}
 	if done() && err == nil {
 		err = context.Cause(c.r.Context()) // what the server still holds will not leave

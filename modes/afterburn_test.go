@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -286,9 +287,9 @@ func FuzzWorkersResponse(f *testing.F) {
 		route := &schema.Route{Name: "f"}
 		route.Limits.Response = 1 << 10
 		recorder := httptest.NewRecorder()
-		c := &burning{a: &afterburn{route: route, log: slog.New(slog.DiscardHandler)}, w: recorder, r: r, request: newSpill(0), response: newSpill(1 << 10)}
-		defer c.request.giveBack()
-		defer c.response.giveBack()
+		c := &burning{a: &afterburn{route: route, log: slog.New(slog.DiscardHandler)}, w: recorder, r: r, request: spill.New(0), response: spill.New(1 << 10)}
+		defer c.request.Free()
+		defer c.response.Free()
 		first, err := c.appendHead(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -302,8 +303,8 @@ func FuzzWorkersResponse(f *testing.F) {
 		if err == nil && !c.begun {
 			err = c.send()
 		}
-		if c.response.size > 1<<10 {
-			t.Errorf("%d bytes are kept", c.response.size)
+		if c.response.Size() > 1<<10 {
+			t.Errorf("%d bytes are kept", c.response.Size())
 		}
 		if err == nil && (recorder.Code < 200 || recorder.Code > 999) {
 			t.Errorf("status %d", recorder.Code)

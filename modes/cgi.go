@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
@@ -129,4 +130,4 @@ func (h *cgiHead) bodiless(method string) bool {
 }
 
 // maxCGIHead is the size above which a header block is none.
-const maxCGIHead = bufferSize
+const maxCGIHead = buffers.Size

@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
 // sayCGI serves a program that prints text, in which a shell's printf reads \n, by
@@ -281,8 +282,8 @@ func FuzzHeaderBlock(f *testing.F) {
 	f.Add([]byte("Content-Type: a\nContent-Length: 3\nConnection: close, x\nX: 1\n\nabcdef"), 20)
 	f.Fuzz(func(t *testing.T, text []byte, piece int) {
 		read := func(piece int) (string, error) {
-			to := &collected{body: newSpill(0)}
-			defer to.body.giveBack()
+			to := &collected{body: spill.New(0)}
+			defer to.body.Free()
 			p := newPrinted("cgi", to)
 			for rest := text; len(rest) > 0; {
 				n := min(piece, len(rest))
@@ -308,7 +309,7 @@ func FuzzHeaderBlock(f *testing.F) {
 					}
 				}
 			}
-			return fmt.Sprint(h.status, h.length, h.header, string(to.body.mem)), nil
+			return fmt.Sprint(h.status, h.length, h.header, string(to.body.First(spill.InMemory))), nil
 		}
 		whole, err := read(max(len(text), 1))
 		pieces, pieceErr := read(max(piece%64, 1))

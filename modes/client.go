@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
@@ -461,12 +462,12 @@ func (c *conn) broken() bool {
 
 // borrow and release take a buffer and give it back: an idle connection has none.
 func (c *conn) borrow() {
-	c.pooled = getBuffer()
+	c.pooled = buffers.Get()
 	c.buf = *c.pooled
 }
 
 func (c *conn) release() {
-	putBuffer(c.pooled)
+	buffers.Put(c.pooled)
 	c.pooled, c.buf, c.r, c.w = nil, nil, 0, 0
 }
 

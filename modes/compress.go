@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
+	"github.com/watchdogd/watchdogd/internal/buffers"
 )
 
 // compressed compresses the responses of a handler by zstd or gzip, for clients that
@@ -118,8 +119,8 @@ func (w *compressor) ReadFrom(src io.Reader) (int64, error) {
 	if to, ok := w.ResponseWriter.(io.ReaderFrom); ok && w.encoder == nil {
 		return to.ReadFrom(src)
 	}
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
 	return io.CopyBuffer(flushing{w}, struct{ io.Reader }{src}, *buf)
 }
 

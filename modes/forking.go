@@ -17,8 +17,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -195,9 +197,9 @@ func (f *forking) report(pid int, e *failure.Error) {
 type input struct {
 	vars    []string
 	content content
-	live    *upload // standard input as it comes
-	held    *spill  // or as a whole; neither is none
-	remove  func()  // takes the directory of a form away
+	live    *upload     // standard input as it comes
+	held    *spill.Body // or as a whole; neither is none
+	remove  func()      // takes the directory of a form away
 
 	idempotent bool // the request may be answered twice
 	cold       bool // no process started ahead is to be given it
@@ -207,7 +209,7 @@ type input struct {
 func (in *input) size() int64 {
 	switch {
 	case in.held != nil:
-		return in.held.size
+		return in.held.Size()
 	case in.live != nil:
 		return in.content.length
 	}
@@ -217,7 +219,7 @@ func (in *input) size() int64 {
 // close takes away what was there for the program alone.
 func (in *input) close() {
 	if in.held != nil {
-		in.held.giveBack()
+		in.held.Free()
 		in.held = nil
 	}
 	if in.remove != nil {
@@ -251,9 +253,9 @@ func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) 
 				return err
 			})
 		case whole:
-			in.held = newSpill(0)
-			err := u.until(r.Context(), func() error { return in.held.fill(u) })
-			in.content.length = in.held.size
+			in.held = spill.New(0)
+			err := u.until(r.Context(), func() error { return in.held.Fill(u) })
+			in.content.length = in.held.Size()
 			return err
 		}
 		in.live = u
@@ -285,7 +287,7 @@ func (in *input) marshal(r *http.Request, u *upload, f *forking) (err error) {
 		})
 	}
 	if err == nil && f.environ.kind != "classic" {
-		in.content = content{typ: "application/json", length: in.held.size, made: true}
+		in.content = content{typ: "application/json", length: in.held.Size(), made: true}
 	}
 	return err
 }
@@ -294,14 +296,14 @@ func (in *input) marshal(r *http.Request, u *upload, f *forking) (err error) {
 func (in *input) form(u *upload, boundary string, f *forking) (vars []string, err error) {
 	if f.route.Form == "json" {
 		if in.held, err = jsonForm(u, boundary); err == nil {
-			in.content = content{typ: "application/json", length: in.held.size, made: true}
+			in.content = content{typ: "application/json", length: in.held.Size(), made: true}
 		}
 	} else {
 		vars, in.remove, err = filesForm(u, boundary, f.owner)
 		in.content = content{made: true}
 	}
 	if err == nil {
-		_, _ = io.CopyN(io.Discard, u, bufferSize) // the end of the body behind the form's; without it the connection ends
+		_, _ = io.CopyN(io.Discard, u, buffers.Size) // the end of the body behind the form's; without it the connection ends
 	}
 	return vars, err
 }

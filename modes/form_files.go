@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -25,7 +27,7 @@ import (
 func filesForm(body io.Reader, boundary string, owner *fileOwner) (vars []string, remove func(), err error) {
 	dir, err := supervisor.TempDir()
 	if err != nil {
-		return nil, nil, noRoom(err)
+		return nil, nil, spill.NoRoom(err)
 	}
 	defer func() {
 		if err != nil {
@@ -78,8 +80,8 @@ func (f *formFiles) add(p formPart, content io.Reader) error {
 	if p.file {
 		value.limit = 0
 	}
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
 	if _, err := io.CopyBuffer(io.MultiWriter(onlyWriter{file}, value), content, *buf); err != nil {
 		return storing(err)
 	}
@@ -168,7 +170,7 @@ func (t taken) next(name string, nth func(n int) string) string {
 // itself stay what they are.
 func storing(err error) error {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return noRoom(err)
+		return spill.NoRoom(err)
 	}
 	return err
 }

@@ -6,6 +6,9 @@ import (
 	"io"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
 // jsonForm makes a form into one JSON object:
@@ -15,7 +18,7 @@ import (
 // Names stand in the order in which they first came, and the parts of a name in
 // theirs. A file has "text" when it is UTF-8, else "base64"; a field that is not
 // UTF-8 has "base64" in place of "value". The caller gives the spill back.
-func jsonForm(body io.Reader, boundary string) (*spill, error) {
+func jsonForm(body io.Reader, boundary string) (*spill.Body, error) {
 	type stored struct {
 		formPart
 		offset, size int64
@@ -23,15 +26,15 @@ func jsonForm(body io.Reader, boundary string) (*spill, error) {
 	}
 	var names []string
 	byName := map[string][]stored{}
-	raw := newSpill(0)
-	defer raw.giveBack()
+	raw := spill.New(0)
+	defer raw.Free()
 	err := parts(body, boundary, func(p formPart, content io.Reader) error {
-		s := stored{formPart: p, offset: raw.size}
+		s := stored{formPart: p, offset: raw.Size()}
 		text := &utf8Checker{r: content}
-		if err := raw.fill(text); err != nil {
+		if err := raw.Fill(text); err != nil {
 			return err
 		}
-		s.size, s.text = raw.size-s.offset, text.valid()
+		s.size, s.text = raw.Size()-s.offset, text.valid()
 		if _, there := byName[p.name]; !there {
 			names = append(names, p.name)
 		}
@@ -42,7 +45,7 @@ func jsonForm(body io.Reader, boundary string) (*spill, error) {
 		return nil, err
 	}
 
-	object := newSpill(0)
+	object := spill.New(0)
 	out := &jsonWriter{w: object}
 	defer out.close()
 	out.raw("{")
@@ -69,10 +72,10 @@ func jsonForm(body io.Reader, boundary string) (*spill, error) {
 			}
 			if s.text {
 				out.raw(`"` + key + `":"`)
-				out.text(raw.section(s.offset, s.size))
+				out.text(raw.Section(s.offset, s.size))
 			} else {
 				out.raw(`"base64":"`)
-				out.base64(raw.section(s.offset, s.size))
+				out.base64(raw.Section(s.offset, s.size))
 			}
 			out.raw(`"}`)
 		}
@@ -80,7 +83,7 @@ func jsonForm(body io.Reader, boundary string) (*spill, error) {
 	}
 	out.raw("}\n")
 	if out.flush(); out.err != nil {
-		object.giveBack()
+		object.Free()
 		return nil, out.err
 	}
 	return object, nil
@@ -96,7 +99,7 @@ type jsonWriter struct {
 
 func (j *jsonWriter) Write(p []byte) (int, error) {
 	if j.buf == nil {
-		j.buf = getBuffer()
+		j.buf = buffers.Get()
 	}
 	total := len(p)
 	for len(p) > 0 && j.err == nil {
@@ -119,7 +122,7 @@ func (j *jsonWriter) flush() {
 
 func (j *jsonWriter) close() {
 	if j.buf != nil {
-		putBuffer(j.buf)
+		buffers.Put(j.buf)
 	}
 }
 
@@ -166,8 +169,8 @@ func (j *jsonWriter) base64(r io.Reader) {
 }
 
 func (j *jsonWriter) each(r io.Reader, do func(p []byte)) {
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
 	for j.err == nil {
 		n, err := r.Read(*buf)
 		do((*buf)[:n])

@@ -185,7 +185,7 @@ func TestWhatIsKeptOfAFormsHeadsHasABound(t *testing.T) {
 			"json": func(r io.Reader) error {
 				object, err := jsonForm(r, "b")
 				if err == nil {
-					object.giveBack()
+					object.Free()
 				}
 				return err
 			},
@@ -208,10 +208,10 @@ func TestWhatIsKeptOfAFormsHeadsHasABound(t *testing.T) {
 	}
 	// The content of a part is not its head.
 	object, err := jsonForm(strings.NewReader(strings.Replace(formHead(2, func(int) string { return disposition("a") }), "x\r\n", strings.Repeat("x", 3<<20)+"\r\n", 1)), "b")
-	if err != nil || object.size < 3<<20 {
+	if err != nil || object.Size() < 3<<20 {
 		t.Errorf("a content of 3 MiB: got %v", err)
 	}
-	object.giveBack()
+	object.Free()
 }
 
 // counting counts what is read through it.
@@ -237,10 +237,10 @@ func FuzzForm(f *testing.F) {
 		text = append(append(text, "\r\n--b\r\nContent-Disposition: form-data; name=\""+name+"\"\r\n\r\nx\r\n--b--\r\n"...), tail...)
 		object, err := jsonForm(bytes.NewReader(text), "b")
 		if err == nil {
-			if all, _ := io.ReadAll(object.section(0, object.size)); !json.Valid(all) {
+			if all, _ := io.ReadAll(object.Section(0, object.Size())); !json.Valid(all) {
 				t.Errorf("no JSON: %q", all)
 			}
-			object.giveBack()
+			object.Free()
 		} else if e, ok := errors.AsType[*failure.Error](err); !ok || e.Kind != failure.Malformed && e.Kind != failure.BodyTooLarge {
 			t.Error(err)
 		}

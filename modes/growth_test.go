@@ -45,7 +45,7 @@ func TestAFormCostsInProportionToItsBytes(t *testing.T) {
 		for name, read := range map[string]func(r io.Reader){
 			"json": func(r io.Reader) {
 				if object, err := jsonForm(r, "b"); err == nil {
-					object.giveBack()
+					object.Free()
 				}
 			},
 			"files": func(r io.Reader) {

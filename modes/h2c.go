@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
@@ -129,8 +130,8 @@ func (c *call) http2Request(ctx context.Context, up *upstream, to string, body *
 	}
 	switch {
 	case c.held != nil:
-		out.Body, out.ContentLength = body, c.held.size
-		body.section = c.held.section(0, c.held.size)
+		out.Body, out.ContentLength = body, c.held.Size()
+		body.section = c.held.Section(0, c.held.Size())
 	case c.upload != nil:
 		out.Body, out.Trailer = body, r.Trailer
 	}
@@ -191,8 +192,8 @@ func (c *call) passHTTP2(res *http.Response) error {
 // of gRPC want it.
 func (c *call) copyHTTP2(res *http.Response) error {
 	control := http.NewResponseController(c.w)
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
 	wait := res.ContentLength == 0 || c.r.Method == http.MethodHead
 	for {
 		if !wait {

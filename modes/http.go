@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -106,9 +107,9 @@ type call struct {
 	*proxy
 	w        http.ResponseWriter
 	r        *http.Request
-	upload   *upload   // the caller's body, or nil
-	held     *spill    // the same, read before it is sent
-	patience time.Time // the end of timeouts.queue; zero = never
+	upload   *upload     // the caller's body, or nil
+	held     *spill.Body // the same, read before it is sent
+	patience time.Time   // the end of timeouts.queue; zero = never
 
 	x     *exchange   // nil until there is a connection, and over HTTP/2
 	stop  func() bool // ends what has x interrupted; nil where ender does
@@ -126,8 +127,8 @@ type call struct {
 
 func (c *call) run() error {
 	if c.route.BufferBody && c.upload != nil {
-		c.held = newSpill(0) // limits.body is held by routes
-		err := c.upload.until(c.r.Context(), func() error { return c.held.fill(c.upload) })
+		c.held = spill.New(0) // limits.body is held by routes
+		err := c.upload.until(c.r.Context(), func() error { return c.held.Fill(c.upload) })
 		if c.cause = endOf(c.r.Context()); err != nil {
 			return err
 		}
@@ -419,7 +420,7 @@ func (c *call) end() {
 		c.x.end(c.stop == nil || c.stop())
 	}
 	if c.held != nil {
-		c.held.giveBack()
+		c.held.Free()
 	}
 }
 

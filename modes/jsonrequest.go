@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
 // jsonRequest reads a request into the one JSON object that a program of a route with
@@ -15,7 +17,7 @@ import (
 //
 // The names are in their canonical form. The method, the path and the Host are in the
 // variables only. body is nil where there is none.
-func jsonRequest(header http.Header, body io.Reader) (*spill, error) {
+func jsonRequest(header http.Header, body io.Reader) (*spill.Body, error) {
 	head, err := json.Marshal(header)
 	if err != nil {
 		return nil, err
@@ -23,7 +25,7 @@ func jsonRequest(header http.Header, body io.Reader) (*spill, error) {
 	if body == nil {
 		body = strings.NewReader("")
 	}
-	object := newSpill(0)
+	object := spill.New(0)
 	out := &jsonWriter{w: object}
 	defer out.close()
 	out.raw(`{"header":`)
@@ -32,7 +34,7 @@ func jsonRequest(header http.Header, body io.Reader) (*spill, error) {
 	out.base64(body)
 	out.raw(`"}}`)
 	if out.flush(); out.err != nil {
-		object.giveBack()
+		object.Free()
 		return nil, out.err
 	}
 	return object, nil

@@ -98,3 +98,10 @@ func patience(w http.ResponseWriter, wait time.Duration) time.Time {
 	}
 	return time.Now().Add(wait)
 }
+
+// Spills reports whether calls of route may need temporary files: a body that is held as a
+// whole, or the files of a form.
+func Spills(route *schema.Route) bool {
+	return route.Mode == schema.Serializing || route.Mode == schema.Afterburn ||
+		route.BufferBody || route.Form != "" || route.Request == "json"
+}

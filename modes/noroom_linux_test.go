@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,15 +67,15 @@ func TestNoRoomForATemporaryFileIs507(t *testing.T) {
 		if resp, text = s.do(t, "POST", "/echo", strings.NewReader("x")); text != "x" {
 			t.Errorf("afterburn, a small body after that: got %d %s, want x", resp.StatusCode, text)
 		}
-		if err := CheckTemporary(); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), why) {
-			t.Errorf("CheckTemporary: got %v, want %s: %s", err, dir, why)
+		if err := spill.Check(); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), why) {
+			t.Errorf("Check: got %v, want %s: %s", err, dir, why)
 		}
 		if left, _ := os.ReadDir(dir); len(left) > 0 {
 			t.Errorf("%s: got %v left", dir, left)
 		}
 	}
 	t.Setenv("TMPDIR", t.TempDir())
-	if err := CheckTemporary(); err != nil {
-		t.Errorf("CheckTemporary: got %v, want none", err)
+	if err := spill.Check(); err != nil {
+		t.Errorf("Check: got %v, want none", err)
 	}
 }

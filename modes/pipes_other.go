@@ -3,8 +3,6 @@
 package modes
 
 import (
-	"errors"
-	"os"
 	"syscall"
 )
 
@@ -19,6 +17,3 @@ func pipe2() (read, write int, err error) {
 	}
 	return fds[0], fds[1], err
 }
-
-// nameless makes a file that never has a name, where the system can.
-func nameless(string) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
 // printed is what a program prints on its way to becoming a response: with
@@ -20,7 +21,7 @@ type printed struct {
 	block []byte   // of the head: what is not yet a whole line
 	size  int      // of the head: its whole lines so far
 	began bool
-	early *spill // standard error that came before the head was complete
+	early *spill.Body // standard error that came before the head was complete
 }
 
 // destination is what a mode makes of a program's output. Its methods are called one
@@ -96,7 +97,7 @@ func (p *printed) errors(b []byte) error {
 		return p.to.flush()
 	}
 	if p.early == nil {
-		p.early = newSpill(0)
+		p.early = spill.New(0)
 	}
 	_, err := p.early.Write(b)
 	return err
@@ -132,7 +133,7 @@ func (p *printed) begin(first []byte) error {
 	p.began = true
 	err := p.to.begin(p.head, first)
 	if p.early != nil && err == nil {
-		err = p.early.copyTo(writerTo{p.to}, p.early.size)
+		err = p.early.CopyTo(writerTo{p.to}, p.early.Size())
 	}
 	p.close()
 	return err
@@ -156,7 +157,7 @@ func (p *printed) stated() bool {
 // close gives back what was kept. It is called when nobody prints any more.
 func (p *printed) close() {
 	if p.early != nil {
-		p.early.giveBack()
+		p.early.Free()
 		p.early = nil
 	}
 }

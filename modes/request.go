@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
 // request is one call's request as it goes to an HTTP/1.1 upstream. It outlives an
@@ -19,12 +21,12 @@ import (
 // is still in out.
 type request struct {
 	r       *http.Request
-	length  int64     // of the body; -1 = chunked
-	body    io.Reader // nil = none
-	held    *spill    // the whole body, when it was read beforehand
-	upgrade string    // the protocols that the caller would switch to
-	expect  bool      // the body waits for 100 Continue
-	splice  bool      // the body may pass without anybody seeing its progress
+	length  int64       // of the body; -1 = chunked
+	body    io.Reader   // nil = none
+	held    *spill.Body // the whole body, when it was read beforehand
+	upgrade string      // the protocols that the caller would switch to
+	expect  bool        // the body waits for 100 Continue
+	splice  bool        // the body may pass without anybody seeing its progress
 
 	pooled *[]byte
 	out    []byte // the head, and behind it the first bytes of the body
@@ -41,12 +43,12 @@ const leastRoom = 4 << 10
 // prepare makes q the request that r asks for, with target in the request line and
 // held, if there is one, as its body. It fails when r cannot be written without
 // becoming something else on the way.
-func (q *request) prepare(r *http.Request, body *upload, held *spill, target, authority string) error {
-	*q = request{r: r, held: held, pooled: getBuffer()}
+func (q *request) prepare(r *http.Request, body *upload, held *spill.Body, target, authority string) error {
+	*q = request{r: r, held: held, pooled: buffers.Get()}
 	q.out = (*q.pooled)[:0]
 	switch {
 	case held != nil:
-		q.length = held.size
+		q.length = held.Size()
 	case body != nil:
 		q.length, q.body = max(r.ContentLength, -1), body
 	}
@@ -132,7 +134,7 @@ func (q *request) appendField(name, value string) {
 // release gives the buffer back.
 func (q *request) release() {
 	if q.pooled != nil {
-		putBuffer(q.pooled)
+		buffers.Put(q.pooled)
 	}
 	*q = request{}
 }
@@ -148,7 +150,7 @@ func (q *request) rewind() {
 	q.out, q.begun, q.past = q.out[:q.head], false, false
 	q.left, q.ended = q.length, q.length == 0
 	if q.held != nil {
-		q.body = q.held.section(0, q.held.size)
+		q.body = q.held.Section(0, q.held.Size())
 	}
 }
 

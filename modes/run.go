@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
@@ -242,8 +243,8 @@ func programEnded(exit supervisor.Exit) string {
 // passOutput passes standard output on until its end, or a deadline. What was printed is
 // sent when nothing more is there: of most programs all of it at once.
 func (c *forked) passOutput() error {
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
 	if err := c.stdout.open(); err != nil {
 		return err
 	}
@@ -319,8 +320,8 @@ func (c *forked) readStderr() {
 		}
 		return
 	}
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
 	for {
 		n, err := c.stderr.Read(*buf)
 		if err != nil || c.out.errors((*buf)[:n]) != nil {

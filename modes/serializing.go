@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -28,13 +29,13 @@ func newSerializing(route *schema.Route, d Deps) (http.Handler, error) {
 
 func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u := newUpload(w, r)
-	whole := &collected{body: newSpill(int64(s.route.Limits.Response)), limit: s.route.Limits.Response, method: r.Method}
-	defer whole.body.giveBack()
+	whole := &collected{body: spill.New(int64(s.route.Limits.Response)), limit: s.route.Limits.Response, method: r.Method}
+	defer whole.body.Free()
 	if pid, err := s.call(w, r, u, true, s.printed(whole), nil); err != nil {
 		e := outcome(r.Context(), s.route.Name, err)
 		s.report(pid, e)
 		if e.Kind == failure.ExitFailed {
-			e.Output = whole.body.first(inMemory)
+			e.Output = whole.body.First(spill.InMemory)
 		}
 		s.fail(w, r, u, e)
 		return
@@ -48,7 +49,7 @@ func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // collected is a response that is held until it is complete.
 type collected struct {
 	head   *cgiHead // nil in raw
-	body   *spill
+	body   *spill.Body
 	limit  schema.Size
 	method string // of the request
 }
@@ -60,7 +61,7 @@ func (t *collected) begin(h *cgiHead, _ []byte) error {
 
 func (t *collected) write(p []byte) error {
 	_, err := t.body.Write(p)
-	if errors.Is(err, errTooLong) {
+	if errors.Is(err, spill.ErrTooLong) {
 		err = &failure.Error{Kind: failure.ResponseTooBig,
 			Detail: fmt.Sprintf("the program's output is larger than limits.response, which is %d bytes", t.limit)}
 	}
@@ -72,7 +73,7 @@ func (t *collected) flush() error { return nil }
 // end compares the body with what the program said of it. What is more than it has
 // announced is not sent, as in streaming.
 func (t *collected) end() error {
-	if t.head != nil && !t.head.bodiless(t.method) && t.body.size < t.head.length {
+	if t.head != nil && !t.head.bodiless(t.method) && t.body.Size() < t.head.length {
 		return errShort
 	}
 	return nil
@@ -81,10 +82,10 @@ func (t *collected) end() error {
 // send sends the response. Nothing waits for a caller who does not take it longer
 // than the call may last.
 func (t *collected) send(w http.ResponseWriter, r *http.Request, f *forking) error {
-	status, length := http.StatusOK, t.body.size
+	status, length := http.StatusOK, t.body.Size()
 	header := w.Header()
 	if t.head == nil {
-		header["Content-Type"] = f.contentType(r, t.body.first(512))
+		header["Content-Type"] = f.contentType(r, t.body.First(512))
 	} else {
 		status = t.head.status
 		t.head.write(header, f.contentType(r, nil))
@@ -103,7 +104,7 @@ func (t *collected) send(w http.ResponseWriter, r *http.Request, f *forking) err
 	w.WriteHeader(status)
 	var err error
 	if r.Method != http.MethodHead {
-		err = t.body.copyTo(w, length)
+		err = t.body.CopyTo(w, length)
 	}
 	if done() && err == nil {
 		err = context.Cause(r.Context()) // what the server still holds will not leave

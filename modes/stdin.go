@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,10 +21,12 @@ const bodyPause = 5 * time.Millisecond
 func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error) {
 	in := c.in
 	switch {
-	case in.held != nil && in.held.file != nil:
-		return in.held.file, in.held.rewind()
-	case in.held != nil && in.held.size == 0, in.held == nil && in.live == nil:
+	case in.held == nil && in.live == nil, in.held != nil && in.held.Size() == 0:
 		return nil, nil
+	case in.held != nil:
+		if file, err := in.held.File(); file != nil {
+			return file, err
+		}
 	}
 	read, write, err := pipe2()
 	if err != nil {
@@ -32,11 +35,12 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 	_ = syscall.SetNonblock(write, true) // of a new pipe
 	file := its.add(os.NewFile(uintptr(read), "stdin"))
 	if in.held != nil {
-		return file, c.fill(write, in.held.mem)
+		body, _ := in.held.Memory()
+		return file, c.fill(write, body)
 	}
-	if n := in.content.length; n > 0 && n <= bufferSize && in.live.has(n) {
-		buf := getBuffer()
-		defer putBuffer(buf)
+	if n := in.content.length; n > 0 && n <= buffers.Size && in.live.has(n) {
+		buf := buffers.Get()
+		defer buffers.Put(buf)
 		if _, err := io.ReadFull(in.live, (*buf)[:n]); err != nil {
 			_ = unix.Close(write) // nobody reads
 			return file, err
@@ -44,7 +48,7 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 		return file, c.fill(write, (*buf)[:n])
 	}
 	c.stdin = c.feed(os.NewFile(uintptr(write), "stdin"), in.live, in.live)
-	if in.content.length < 0 || in.content.length > bufferSize {
+	if in.content.length < 0 || in.content.length > buffers.Size {
 		return file, nil
 	}
 	select {
@@ -89,8 +93,8 @@ func (c *forked) feed(pipe *os.File, from io.Reader, u *upload) *feeder {
 
 func (s *feeder) run(from io.Reader) {
 	defer close(s.done)
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.Get()
+	defer buffers.Put(buf)
 	wanted := true
 	for {
 		n, err := from.Read(*buf)

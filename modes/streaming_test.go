@@ -17,12 +17,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
 func TestStreamingEchoesBodiesOfAnySize(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nfprocess: cat\ncontent_type: text/x")
-	for _, size := range []int{0, 1, 100, bufferSize - 1, bufferSize, bufferSize + 1, 64 << 10, 64<<10 + 1, 3 << 20} {
+	for _, size := range []int{0, 1, 100, buffers.Size - 1, buffers.Size, buffers.Size + 1, 64 << 10, 64<<10 + 1, 3 << 20} {
 		for _, chunked := range []bool{false, true} {
 			want := make([]byte, size)
 			rand.Read(want)
@@ -388,7 +390,7 @@ func TestOutputEndsWithTheProgramAndNotByTheClock(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := h.(streaming).forking
-		in := &input{held: newSpill(0)}
+		in := &input{held: spill.New(0)}
 		if _, err := in.held.Write([]byte("hello")); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/buffers"
 )
 
 // switchProtocols answers 101 to a caller who asked for it, and then carries what both
@@ -223,7 +225,7 @@ func (s *source) next() ([]byte, error) {
 }
 
 func (s *source) tryRead(fd uintptr) bool {
-	s.buf = getBuffer()
+	s.buf = buffers.Get()
 	s.n, s.err = readFD(fd, *s.buf)
 	if s.err == errNotYet {
 		s.release()
@@ -234,7 +236,7 @@ func (s *source) tryRead(fd uintptr) bool {
 
 func (s *source) release() {
 	if s.buf != nil {
-		putBuffer(s.buf)
+		buffers.Put(s.buf)
 		s.buf = nil
 	}
 }

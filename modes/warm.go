@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -27,8 +29,8 @@ import (
 // the pipes, in which the kernel says after the process's end how much is unread.
 type adopted struct {
 	*supervisor.WarmChild
-	given int    // bytes of variables and body; -1 when more than is kept
-	body  *spill // a copy of it, for another process; nil when in has it
+	given int         // bytes of variables and body; -1 when more than is kept
+	body  *spill.Body // a copy of it, for another process; nil when in has it
 }
 
 // errUntouched is a call that its process has read nothing of.
@@ -51,7 +53,7 @@ func (c *forked) adopt() bool {
 	}
 	c.ahead = &adopted{WarmChild: w}
 	switch size := in.size(); {
-	case size < 0 || size > bufferSize || len(block) > bufferSize:
+	case size < 0 || size > buffers.Size || len(block) > buffers.Size:
 		w.LetGo()
 		c.ahead.given = -1
 	default:
@@ -66,12 +68,12 @@ func (c *forked) adopt() bool {
 	c.child, c.stdout.file, c.stderr = w.Child, w.Stdout, w.Stderr
 	switch {
 	case in.live != nil && c.ahead.given >= 0:
-		c.ahead.body = newSpill(0)
+		c.ahead.body = spill.New(0)
 		c.stdin = c.feed(w.Stdin, io.TeeReader(in.live, c.ahead.body), in.live)
 	case in.live != nil:
 		c.stdin = c.feed(w.Stdin, in.live, in.live)
-	case in.held != nil && in.held.size > 0:
-		c.stdin = c.feed(w.Stdin, in.held.section(0, in.held.size), nil)
+	case in.held != nil && in.held.Size() > 0:
+		c.stdin = c.feed(w.Stdin, in.held.Section(0, in.held.Size()), nil)
 	default:
 		_ = w.Stdin.Close() // nothing was written
 	}
@@ -120,7 +122,7 @@ func (c *forked) untouched() bool {
 		case <-c.stdin.done:
 		case <-c.cut:
 		}
-		if c.reason() != nil || a.body.size != in.content.length {
+		if c.reason() != nil || a.body.Size() != in.content.length {
 			return false
 		}
 		in.live, in.held, a.body = nil, a.body, nil
@@ -133,7 +135,7 @@ func (c *forked) untouched() bool {
 func (a *adopted) close() {
 	a.LetGo()
 	if a.body != nil {
-		a.body.giveBack()
+		a.body.Free()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/buffers"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,7 +22,7 @@ func TestACallWhoseWarmProcessEndedBeforeItReadAnythingIsForked(t *testing.T) {
 		{"a body", "POST", "hello", true},
 		{"no body, idempotent", "GET", "", true},
 		{"no body, and it may have run", "POST", "", false},
-		{"a body that is not kept", "POST", strings.Repeat("x", bufferSize+1), false},
+		{"a body that is not kept", "POST", strings.Repeat("x", buffers.Size+1), false},
 	} {
 		for _, mode := range []string{"streaming", "serializing"} {
 			t.Run(c.what+", "+mode, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/watchdogd/watchdogd/internal/logwriter"
+	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
@@ -99,7 +100,7 @@ func (d *daemon) warnOfTemporary(cfg *schema.Config) {
 	if len(names) == 0 {
 		return
 	}
-	if err := modes.CheckTemporary(); err != nil {
+	if err := spill.Check(); err != nil {
 		d.log.Warn("large bodies of some routes will be answered with 507", "routes", strings.Join(names, ","), "error", err.Error())
 	}
 }
