@@ -44,6 +44,14 @@ type static struct {
 	held  int // bytes of files: their cost
 }
 
+// mostRanges is how many parts of a file one request may ask for. Each costs the client
+// four bytes and watchdogd a head of 150; the whole file is sent to those that ask for more,
+// as RFC 9110, 14.2 has it.
+const mostRanges = 100
+
+// mostPath is the length of a path above which no file is looked for: PATH_MAX of Linux.
+const mostPath = 4096
+
 func newStatic(route *schema.Route, d Deps) (http.Handler, error) {
 	s := &static{route: route, compat: d.Compat, respond: Responder(d.Errors, route), now: time.Now, files: map[fileKey]*file{}}
 	if _, err := s.folder(); err != nil {
@@ -97,6 +105,9 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.fail(w, r, &failure.Error{Kind: failure.Method, Allow: "GET, HEAD", Detail: "a file is only read"})
 		return
+	}
+	if strings.Count(r.Header.Get("Range"), ",") >= mostRanges {
+		delete(r.Header, "Range")
 	}
 	name := r.URL.Path
 	key := fileKey{cleaned(name), accepted(r.Header["Accept-Encoding"])}
@@ -201,7 +212,7 @@ func open(root *os.Root, urlPath string, accepts encodings) (*file, error) {
 		return nil, missing
 	}
 	clean := path.Clean("/" + urlPath)[1:]
-	if hidden(clean) {
+	if len(clean) > mostPath || hidden(clean) {
 		return nil, missing
 	}
 	if clean == "" {

@@ -200,6 +200,31 @@ func TestStaticRangesAndConditions(t *testing.T) {
 	}
 }
 
+func TestStaticSendsTheWholeFileToThoseWhoAskForTooManyParts(t *testing.T) {
+	big := strings.Repeat("0123456789", 10000)
+	f := newFolder(t, map[string]string{"a.txt": "0123456789", "big": big})
+	for name, whole := range map[string]string{"/a.txt": "0123456789", "/big": big} {
+		for range 2 {
+			f.want(f.ask("GET", name, "Range", "bytes=0-0"+strings.Repeat(",", mostRanges)), 200, whole)
+			f.want(f.ask("GET", name, "Range", "bytes=0-0"+strings.Repeat(",1-1", mostRanges)), 200, whole)
+		}
+	}
+	f.want(f.ask("GET", "/big", "Range", "bytes=0-0"+strings.Repeat(",1-1", mostRanges-1)), 206, "")
+}
+
+// Segments of a path that no file can have are not taken apart.
+func TestStaticLooksForNoFileWithALongPath(t *testing.T) {
+	f := newFolder(t, map[string]string{"a/b": "x"})
+	f.want(f.ask("GET", "/a/"+strings.Repeat("../a/", 10_000)+"b"), 200, "x")
+	target := strings.Repeat("/a", 400_000)
+	f.mode.respond = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(404) }
+	r := httptest.NewRequest("GET", target, nil)
+	w := httptest.NewRecorder()
+	if got, _ := allocated(func() { f.mode.ServeHTTP(w, r) }); w.Code != 404 || got > uint64(4*len(target)) {
+		t.Errorf("got %d with %d bytes allocated for a path of %d, want 404 with at most %d", w.Code, got, len(target), 4*len(target))
+	}
+}
+
 func TestStaticSendsCompressedNeighbours(t *testing.T) {
 	f := newFolder(t, map[string]string{"a.js": "plain", "a.js.gz": "GZ", "a.js.br": "BR"})
 	for range 2 {
