@@ -128,7 +128,7 @@ func (l *loader) checkNoPort(p *Process, it item, is use) {
 		why = "only routes in mode http have a port"
 	}
 	refuse := func(t Text, keys ...string) {
-		if t.uses("PORT") {
+		if t.Uses("PORT") {
 			l.wrong(l.at(it, keys...), "${PORT} is not available: "+why, "write the number, or use an environment variable with another name")
 		}
 	}
@@ -181,7 +181,7 @@ func (l *loader) checkProbe(p *Probe, it item, key string, is use) {
 	vars := Vars{Port: 1, Name: "name"}
 	if p.TCP != "" && p.TCP != "${PORT}" {
 		if port := string(p.TCP); strings.Trim(port, "0123456789") == "" {
-			p.TCP = Text("127.0.0.1:" + port)
+			p.TCP = Text(":" + port)
 		}
 		if err := checkAddress(p.TCP.Expand(vars)); err != nil {
 			l.wrong(l.at(it, key, "tcp"), err.Error(), "")

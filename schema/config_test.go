@@ -220,7 +220,7 @@ func TestShortFormsEqualLongForms(t *testing.T) {
 		"depends_on: b":                    "depends_on: {b: ready}",
 		"depends_on: [b, c]":               "depends_on: {b: ready, c: ready}",
 		"ready: tcp":                       "ready: {tcp: '${PORT}'}",
-		"ready: {tcp: 9000}":               "ready: {tcp: '127.0.0.1:9000'}",
+		"ready: {tcp: 9000}":               "ready: {tcp: ':9000'}",
 		"env_file: /dev/null":              "env_file: [/dev/null]",
 		"timeouts: {exec: 90}":             "timeouts: {exec: 1m30s}",
 		"limits: {body: 64KiB}":            "limits: {body: 65536}",

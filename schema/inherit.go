@@ -125,7 +125,7 @@ func (l *loader) withoutPort(it item, p *Process, is use) {
 		p.Live = fresh.Live
 	}
 	for name, value := range p.Env {
-		if value.uses("PORT") && l.at(it, "env", name).it.node == l.defaults.node {
+		if value.Uses("PORT") && l.at(it, "env", name).it.node == l.defaults.node {
 			delete(p.Env, name)
 		}
 	}

@@ -227,8 +227,8 @@ func (t Text) Expand(v Vars) string {
 	}
 }
 
-// uses reports whether the text contains ${name}.
-func (t Text) uses(name string) bool {
+// Uses reports whether the text contains ${name}.
+func (t Text) Uses(name string) bool {
 	s := string(t)
 	for {
 		i := strings.IndexByte(s, '$')

@@ -152,7 +152,7 @@ func FuzzExpand(f *testing.F) {
 			case "NAME":
 				without.Port, without.Number = 1, 1
 			}
-			if uses := Text(text).uses(name); uses != (Text(text).Expand(with) != Text(text).Expand(without)) {
+			if uses := Text(text).Uses(name); uses != (Text(text).Expand(with) != Text(text).Expand(without)) {
 				t.Errorf("%q uses %s: %v", text, name, uses)
 			}
 		}

@@ -235,7 +235,7 @@ services:
 	if b.FProcess.Words[0] != "own" || b.Timeouts.Exec.String() != "9s" || b.Timeouts.Idle.String() != "2s" || b.Timeouts.Start.String() != "3s" ||
 		!maps.Equal(b.Env, map[string]Text{"A": "a", "B": "own", "C": "c"}) || !maps.Equal(b.Headers, map[string]string{"X-A": "a", "X-B": "b"}) ||
 		b.Methods != nil || b.Restart.Policy != "always" || b.Restart.Max.String() != "1m" || b.Replicas.Min != 2 || b.Replicas.Max != 4 ||
-		b.Ready.HTTP != "" || b.Ready.TCP != "127.0.0.1:9000" || b.Ready.Interval.String() != "2s" || b.Compress ||
+		b.Ready.HTTP != "" || b.Ready.TCP != ":9000" || b.Ready.Interval.String() != "2s" || b.Compress ||
 		b.DependsOn["redis"] != "started" || b.DependsOn["other"] != "ready" || b.RLimits["nofile"] != 10 || b.Upstream.String() != "127.0.0.1:${PORT}" {
 		t.Errorf("b is %+v", b)
 	}

@@ -52,7 +52,7 @@ func (u Upstream) Empty() bool { return u == Upstream{} }
 func (u Upstream) String() string { return string(u.written) }
 
 // Varies reports whether two instances can have different upstreams.
-func (u Upstream) Varies() bool { return u.written.uses("PORT") || u.written.uses("INSTANCE") }
+func (u Upstream) Varies() bool { return u.written.Uses("PORT") || u.written.Uses("INSTANCE") }
 
 // At returns where the instance with these variables listens.
 func (u Upstream) At(v Vars) Endpoint {
@@ -84,7 +84,7 @@ func ParseUpstream(text Text) (Upstream, error) {
 			path = rest
 		}
 		u.Network, u.socket = "unix", Text(path)
-		if u.socket.uses("PORT") {
+		if u.socket.Uses("PORT") {
 			u.PortFrom = PortChosen
 		}
 		if err := checkSocket(u.socket.Expand(anInstance)); err != nil {
@@ -152,9 +152,9 @@ func (u *Upstream) server(authority string, scheme bool) error {
 	}
 	u.PortFrom = PortFixed
 	switch {
-	case u.port.uses("PORT") || u.host.uses("PORT"):
+	case u.port.Uses("PORT") || u.host.Uses("PORT"):
 		u.PortFrom = PortChosen
-	case u.port.uses("INSTANCE"):
+	case u.port.Uses("INSTANCE"):
 		u.PortFrom = PortInstance
 	}
 	return nil

@@ -36,7 +36,8 @@ type Instance struct {
 	said     chan struct{} // closed when a line matched the readiness probe's
 	replace  chan string   // why; buffered by one
 	retiring atomic.Bool
-	six      atomic.Bool // it listens on ::1, and not on 127.0.0.1
+	either   bool        // it may listen on ::1 in the place of 127.0.0.1
+	six      atomic.Bool // it does
 
 	copies struct { // of its output into the log
 		wg    sync.WaitGroup
@@ -81,12 +82,22 @@ func (i *Instance) Upstream() schema.Endpoint {
 	return u
 }
 
-// otherLoopback has Upstream be the other loopback address from now on, where a port of
-// the instance's own was chosen: servers that listen on localhost may mean either.
+// otherLoopback has Upstream be the other loopback address from now on, if i may listen
+// there: servers that listen on localhost may mean either.
 func (i *Instance) otherLoopback() {
-	if i.recipe.Listens && i.recipe.port == portChosen && i.upstream.Address == net.JoinHostPort("127.0.0.1", strconv.Itoa(i.port)) {
+	if i.either {
 		i.six.Store(!i.six.Load())
 	}
+}
+
+// eitherLoopback reports whether i, which has not started yet, may be looked for on ::1
+// although its upstream is on 127.0.0.1: nobody else listens at that port there.
+func (i *Instance) eitherLoopback() bool {
+	host, port, err := portOf(i.upstream.Address)
+	if err != nil || port != i.port || host != "127.0.0.1" && host != "localhost" {
+		return false
+	}
+	return i.recipe.port == portChosen || taken("::1", port) == nil
 }
 
 // findLoopback finds out which loopback address an instance listens on that is ready

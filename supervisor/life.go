@@ -166,6 +166,7 @@ func (s *slot) begin() (*Instance, error) {
 	}
 	if r.Listens {
 		i.upstream = r.Upstream.At(i.vars())
+		i.either = i.eitherLoopback()
 		removeStale(i.upstream)
 	}
 	below, above := i.environ()

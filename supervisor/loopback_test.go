@@ -2,26 +2,62 @@ package supervisor
 
 import (
 	"net"
+	"strconv"
 	"testing"
-	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
 )
 
-func TestAServerOnTheOtherLoopbackIsReady(t *testing.T) {
-	l, err := net.Listen("tcp", "[::1]:0")
+// listen6 listens on a port of ::1, or skips the test.
+func listen6(t *testing.T, port int) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(port)))
 	if err != nil {
 		t.Skip("this machine has no IPv6 loopback: ", err)
 	}
-	_ = l.Close()
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func TestAServerOnTheOtherLoopbackIsReady(t *testing.T) {
+	_ = listen6(t, 0).Close()
 	t.Setenv("HOST", "")
-	s := newStack(t, server(t, "api", "serve6"))
-	i := s.acquire("api")
+	fixed := strconv.Itoa(freePort(t))
+	for name, at := range map[string]string{
+		"a port that is chosen":      "http://127.0.0.1:${PORT}",
+		"a chosen port of localhost": "http://localhost:${PORT}",
+		"a fixed port":               "http://127.0.0.1:" + fixed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := server(t, "api", "serve6")
+			spec.Upstream = upstream(t, at)
+			s := newStack(t, spec)
+			i := s.acquire("api")
+			defer i.Release()
+			if host, _, _ := net.SplitHostPort(i.Upstream().Address); host != "::1" {
+				t.Errorf("got upstream %s, want ::1", i.Upstream().Address)
+			}
+			if err := dial(t.Context(), "tcp", i.Upstream().Address); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestAnotherServerOnTheOtherLoopbackIsNotTakenForOurs(t *testing.T) {
+	port := listen6(t, 0).Addr().(*net.TCPAddr).Port
+	spec := server(t, "api", "serve 200ms")
+	spec.Upstream = upstream(t, "http://127.0.0.1:"+strconv.Itoa(port))
+	i := newStack(t, spec).acquire("api")
 	defer i.Release()
-	if host, _, _ := net.SplitHostPort(i.Upstream().Address); host != "::1" {
-		t.Errorf("got upstream %s, want ::1", i.Upstream().Address)
+	if host, _, _ := net.SplitHostPort(i.Upstream().Address); host != "127.0.0.1" {
+		t.Errorf("got upstream %s, want 127.0.0.1", i.Upstream().Address)
 	}
-	c, err := net.DialTimeout("tcp", i.Upstream().Address, 10*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = c.Close()
+}
+
+func TestAServiceOnTheOtherLoopbackIsReady(t *testing.T) {
+	port := listen6(t, 0).Addr().(*net.TCPAddr).Port
+	spec := service(t, "db", "sleep")
+	spec.Process.Ready = schema.Probe{TCP: schema.Text(":" + strconv.Itoa(port))}
+	newStack(t, spec).awaitState("db", Ready)
 }

@@ -115,14 +115,28 @@ func (p *probe) ask(ctx context.Context, i *Instance) error {
 		return p.get(ctx, i, p.HTTP.Expand(i.vars()))
 	}
 	network, address := p.address(i)
+	err := dial(ctx, network, address)
+	if port, here := strings.CutPrefix(address, "127.0.0.1:"); err != nil && here && p.anyLoopback(i) && dial(ctx, "tcp", "[::1]:"+port) == nil {
+		return nil
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err // name says whom we dialed
+	}
+	return err
+}
+
+// dial reports whether something listens on address.
+func dial(ctx context.Context, network, address string) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err != nil {
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			return op.Err // name says whom we dialed
-		}
 		return err
 	}
 	return conn.Close()
+}
+
+// anyLoopback reports whether a tcp probe names a port of this host and no address.
+func (p *probe) anyLoopback(i *Instance) bool {
+	return strings.HasPrefix(string(p.TCP), ":") || p.TCP == "${PORT}" && !i.recipe.Listens
 }
 
 // address is where a tcp probe connects to.

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -85,7 +84,7 @@ func prepare(s Spec) (*recipe, error) {
 			r.Upstream = ownPort
 		}
 		r.chooseRule()
-	} else if r.uses("${PORT}") {
+	} else if r.uses("PORT") {
 		r.port = portChosen
 	}
 	r.together()
@@ -115,7 +114,7 @@ func (r *recipe) together() {
 		// Two of a service at once may both want what one has: a port, a file, a shard.
 		// They run at once only where a port tells them apart, or where there are several
 		// that nothing tells apart.
-		r.overlap = r.uses("${PORT}") || p.Replicas.Max > 1 && !r.uses("${INSTANCE}")
+		r.overlap = r.uses("PORT") || p.Replicas.Max > 1 && !r.uses("INSTANCE")
 		r.several = true
 	}
 }
@@ -165,15 +164,15 @@ func (r *recipe) chooseRule() {
 			return
 		}
 	}
-	if r.uses("${PORT}") {
+	if r.uses("PORT") {
 		r.port = portChosen // for something else than its upstream
 	}
 }
 
-// uses reports whether what stands for variable is in a text of the process.
-func (r *recipe) uses(variable string) bool {
+// uses reports whether a variable of instances is in a text of the process.
+func (r *recipe) uses(name string) bool {
 	p := &r.Process
-	in := func(t schema.Text) bool { return strings.Contains(string(t), variable) }
+	in := func(t schema.Text) bool { return t.Uses(name) }
 	if slices.ContainsFunc(p.FProcess.Words, in) || in(p.FProcess.Line) || in(p.Dir) || !r.Listens && (in(p.Ready.TCP) || in(p.Live.TCP)) {
 		return true
 	}
