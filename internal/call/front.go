@@ -1,0 +1,141 @@
+package call
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+)
+
+// Begin starts c for a request of the server of w, whose context is parent; x becomes the
+// context of the call. c may have been used before. A call that began is ended by End.
+func (c *Call) Begin(parent context.Context, x *Context, w http.ResponseWriter) {
+	c.ID, c.Route, c.Prefix, c.SentPath, c.Stripped = "", "", "", "", false
+	c.local, c.instance, c.reason, c.untimed, c.waited = nil, "", "", false, 0
+	c.began, c.timed = time.Now(), false
+	c.touched.Store(0)
+	c.body.reset()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.w, c.own = w, false
+	c.stopped, c.over, c.sent, c.failed, c.failedAt, c.cutShort = false, false, false, nil, time.Time{}, false
+	c.onEnd, c.taken, c.farewell = nil, nil, nil
+	c.upgraded, c.events, c.ending, c.whole, c.concludes, c.concluded = false, false, false, false, false, false
+	x.Context, c.cancel = context.WithCancelCause(parent)
+	x.call.Store(c)
+	c.ctx = x
+	if parent.Done() != nil {
+		c.detach = context.AfterFunc(parent, func() { c.stopIn(x, context.Cause(parent), true) })
+	}
+}
+
+// stopIn is Stop while x is the context of the call. Of the server it is ignored once
+// reading the body was stopped: some servers take that for the client's leaving.
+func (c *Call) stopIn(x context.Context, why error, server bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == x && !(server && c.body.isStopped()) {
+		c.stopOnce(why)
+	}
+}
+
+// Context returns the context of the call.
+func (c *Call) Context() context.Context { return c.ctx }
+
+// Began is when the call began.
+func (c *Call) Began() time.Time { return c.began }
+
+// Head notes that the head of the response is being sent.
+func (c *Call) Head() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent = true
+}
+
+// Streams notes that the response, whose head is sent, is an event stream.
+func (c *Call) Streams() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = true
+	if c.ending && !c.stopped {
+		c.endStream()
+	}
+}
+
+// KeepTouched has Touch note the time.
+func (c *Call) KeepTouched() { c.timed = true }
+
+// Touched is when something last moved, since Began.
+func (c *Call) Touched() time.Duration { return time.Duration(c.touched.Load()) }
+
+// FailedAt is when Fail was first called; the zero time is not yet.
+func (c *Call) FailedAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failedAt
+}
+
+// State is how far a call has come.
+type State struct {
+	Failed   *failure.Error // why it was stopped, or answered with a failure
+	Stopped  bool
+	CutShort bool // stopped by us after the head of the response was sent, and not concluded
+	Whole    bool // an event stream that was ended, and is complete
+}
+
+// State returns how far the call has come.
+func (c *Call) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state()
+}
+
+func (c *Call) state() State {
+	return State{Failed: c.failed, Stopped: c.stopped, CutShort: c.cutShort && !c.concluded, Whole: c.whole && !c.cutShort}
+}
+
+// End ends a call whose handler has returned, and returns how far it had come and the cause
+// of its context's end, nil if that had not ended. Nothing stops it any more.
+func (c *Call) End() (State, error) {
+	if c.detach != nil {
+		c.detach()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cause := context.Cause(c.ctx)
+	c.over, c.onEnd, c.farewell, c.taken = true, nil, nil, nil
+	s := c.state()
+	c.cancel(nil)
+	if x, ok := c.ctx.(*Context); ok {
+		x.call.Store(nil)
+	}
+	c.ctx, c.cancel, c.detach, c.w, c.local = nil, nil, nil, nil, nil
+	c.body.reset()
+	return s, cause
+}
+
+// Enter returns the call of r. Where the server of w has made none it begins one, and returns
+// r in its context. The handler calls Leave before it returns.
+func Enter(w http.ResponseWriter, r *http.Request) (*Call, *http.Request) {
+	if c, ok := r.Context().Value(key{}).(*Call); ok {
+		return c, r
+	}
+	c := new(Call)
+	c.Begin(r.Context(), new(Context), w)
+	c.own = true
+	c.ID = r.Header.Get("X-Request-Id")
+	c.SentPath = r.URL.EscapedPath()
+	in := r.WithContext(c.ctx)
+	c.Receive(r, in, Limits{})
+	return c, in
+}
+
+// Leave ends a call that Enter has begun.
+func (c *Call) Leave() {
+	if c.own {
+		c.own = false
+		_, _ = c.End() // nobody counts it
+	}
+}
