@@ -114,6 +114,8 @@ type daemonUnderTest struct {
 	base string    // http://127.0.0.1:PORT
 	uid  uint32    // of the user that runs it, where that is not the test's
 	out  io.Writer // its standard output; nil is nowhere
+	tty  *os.File  // its controlling terminal, if it has one
+	sh   string    // the shell command that starts it as "$@"; empty starts it directly
 
 	mu    sync.Mutex
 	log   bytes.Buffer
@@ -151,6 +153,9 @@ func (d *daemonUnderTest) start(args, env []string) {
 	if d.uid != 0 {
 		d.cmd = exec.Command(selfForAll(t), args...)
 	}
+	if d.sh != "" {
+		d.cmd = exec.Command("sh", append([]string{"-c", d.sh, "sh", self(t)}, args...)...)
+	}
 	if d.name != "" {
 		d.cmd.Args[0] = d.name
 	}
@@ -163,6 +168,10 @@ func (d *daemonUnderTest) start(args, env []string) {
 	}
 	d.cmd.Stdout = d.out
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if d.tty != nil {
+		d.cmd.Stdin = d.tty
+		d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	}
 	if d.uid != 0 {
 		d.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: d.uid, Gid: d.uid}
 	}

@@ -6,19 +6,26 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 )
 
 // signals acts on the signals of the process: the first of stopSignals starts a drain,
-// the next one cuts it short, and HUP reloads. None of the three funcs blocks.
+// the next one cuts it short, and HUP reloads, or drains when the terminal was closed.
+// None of the three funcs blocks.
 type signals struct {
 	log    *slog.Logger
 	stop   context.CancelCauseFunc
 	hurry  context.CancelFunc
 	reload func()
 
-	ch chan os.Signal
+	ch       chan os.Signal
+	terminal *os.File // the controlling terminal; nil without one, and under nohup
+
+	asked     time.Time // when the drain was asked for
+	hurried   bool
+	hup, lost time.Time // the last HUP; the end of the terminal
 }
 
 // stopSignals are the signals by which a terminal, an orchestrator or the STOPSIGNAL of a
@@ -30,23 +37,19 @@ var stopSignals = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
 // had before. Their default is to end a process at once.
 var strangeSignals = []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2}
 
-// catch starts to listen. What comes before Run is kept for it.
+// catch starts to catch signals and keeps those that arrive before Run. They stay caught
+// until the process exits: a late one must not change its exit status.
 func (s *signals) catch() {
 	s.ch = make(chan os.Signal, 8) // more than can be sent before Run reads
+	nohup := signal.Ignored(syscall.SIGHUP)
 	signal.Notify(s.ch, slices.Concat(stopSignals, strangeSignals, []os.Signal{syscall.SIGHUP})...)
-	if !hasTerminal() {
+	s.terminal = openTerminal()
+	if s.terminal == nil {
 		signal.Notify(s.ch, syscall.SIGWINCH) // the STOPSIGNAL of Apache's image; a terminal sends it when it is resized
+	} else if nohup {
+		_ = s.terminal.Close() // nothing was read
+		s.terminal = nil
 	}
-}
-
-// hasTerminal reports whether a terminal controls this process.
-func hasTerminal() bool {
-	tty, err := os.Open("/dev/tty")
-	if err != nil {
-		return false
-	}
-	_ = tty.Close() // nothing was written
-	return true
 }
 
 // surviveBrokenPipes has a write to a pipe without a reader fail, instead of ending the
@@ -68,6 +71,8 @@ func signalName(s os.Signal) string {
 		return "SIGINT"
 	case syscall.SIGQUIT:
 		return "SIGQUIT"
+	case syscall.SIGHUP:
+		return "SIGHUP"
 	case syscall.SIGWINCH:
 		return "SIGWINCH"
 	case syscall.SIGUSR1:
@@ -82,28 +87,66 @@ func signalName(s os.Signal) string {
 // timeout(1) signal both the group and the process.
 const echo = 200 * time.Millisecond
 
+// hangupWindow is the time between the end of a terminal and the HUP that belongs to it,
+// whichever comes first: the kernel sends one to the leader of the session, and a shell
+// passes it on to its jobs. A HUP at any other time was sent to reload.
+const hangupWindow = 2 * time.Second
+
 // Run acts on signals until ctx ends.
 func (s *signals) Run(ctx context.Context) error {
-	defer signal.Stop(s.ch)
-	var asked time.Time
+	lost := make(chan struct{})
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	if s.terminal != nil {
+		watching.Go(func() { untilHungUp(ctx, s.terminal, lost) })
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-lost:
+			lost = nil
+			s.lost = time.Now()
+			s.closing(s.lost)
 		case sig := <-s.ch:
-			switch {
-			case sig == syscall.SIGHUP:
-				s.reload()
-			case slices.Contains(strangeSignals, sig):
-				s.log.Warn("signal ignored", "signal", signalName(sig), "why", "TERM, INT and QUIT stop watchdogd and HUP reloads it; if an image sends this to stop it, set STOPSIGNAL SIGTERM")
-			case !asked.IsZero() && time.Since(asked) < echo:
-			case !asked.IsZero():
-				s.log.Warn("asked again to stop: cutting off what is left", "signal", signalName(sig))
-				s.hurry()
-			default:
-				asked = time.Now()
-				s.stop(stopSignal{sig})
-			}
+			s.act(sig, time.Now())
 		}
 	}
+}
+
+// act acts on one signal.
+func (s *signals) act(sig os.Signal, now time.Time) {
+	switch {
+	case sig == syscall.SIGHUP:
+		s.hup = now
+		if s.terminal != nil && s.lost.IsZero() && hungUp(s.terminal) {
+			s.lost = now
+		}
+		if !s.closing(now) {
+			s.reload()
+		}
+	case slices.Contains(strangeSignals, sig):
+		s.log.Warn("signal ignored", "signal", signalName(sig), "why", "TERM, INT and QUIT stop watchdogd and HUP reloads it; if an image sends this to stop it, set STOPSIGNAL SIGTERM")
+	case s.asked.IsZero():
+		s.asked = now
+		s.stop(stopSignal{sig})
+	case now.Sub(s.asked) >= echo && !s.hurried:
+		s.hurried = true
+		s.log.Warn("asked again to stop: cutting off what is left", "signal", signalName(sig))
+		s.hurry()
+	}
+}
+
+// closing reports whether the last HUP came from the end of the terminal, and then starts
+// the drain. Without such a HUP watchdogd stays: it was disowned, or its shell ended and
+// left it in the background.
+func (s *signals) closing(now time.Time) bool {
+	if s.lost.IsZero() || s.hup.IsZero() || s.hup.Sub(s.lost).Abs() >= hangupWindow {
+		return false
+	}
+	if s.asked.IsZero() {
+		s.asked = now
+		s.stop(stopSignal{syscall.SIGHUP})
+	}
+	return true
 }

@@ -181,7 +181,7 @@ func TestOutputsThatAreClosedOrFullDisturbNothing(t *testing.T) {
 func TestQuitDrainsAndStrangeSignalsAreIgnored(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGWINCH} {
 		t.Run(signalName(sig), func(t *testing.T) {
-			if sig == syscall.SIGWINCH && hasTerminal() {
+			if sig == syscall.SIGWINCH && openTerminal() != nil {
 				t.Skip("this test runs on a terminal, where WINCH says that it was resized")
 			}
 			d := serveFile(t, oneServer).waitListening()
@@ -223,4 +223,22 @@ func TestAbortDumpsAllStacks(t *testing.T) {
 		}
 	}
 	waitGone(t, child)
+}
+
+// As from a person who presses Ctrl-C until the prompt is back.
+func TestSignalsUntilTheEndChangeNoExitStatus(t *testing.T) {
+	d := serveFile(t, oneServer).waitListening()
+	d.pid("/app")
+	for d.cmd.Process.Signal(syscall.SIGTERM) == nil {
+		select {
+		case <-d.ended:
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if status := d.wait(); status != 0 {
+		t.Errorf("got exit status %d, want 0", status)
+	}
+	if got := strings.Count(d.logged(), "asked again"); got > 1 {
+		t.Errorf("got %d lines of a second signal, want 1 at most", got)
+	}
 }

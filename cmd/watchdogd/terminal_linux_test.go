@@ -100,3 +100,61 @@ services:
 		t.Errorf("validate: got %q on a terminal", got)
 	}
 }
+
+// onTerminalServer serves one program with a controlling terminal, whose master it returns.
+func onTerminalServer(t *testing.T, sh string) (*daemonUnderTest, *os.File) {
+	t.Helper()
+	master, terminal := pty(t)
+	d := &daemonUnderTest{t: t, file: filepath.Join(t.TempDir(), "watchdog.yaml"), base: "http://" + freeAddress(t), tty: terminal, sh: sh}
+	d.write(oneServer)
+	d.start([]string{"-c", d.file}, nil)
+	d.waitListening()
+	_ = terminal.Close() // watchdogd has its own
+	return d, master
+}
+
+func TestClosingTheTerminalEndsAForegroundRun(t *testing.T) {
+	for name, sh := range map[string]string{"the leader of the session": "", "under a shell": `"$@"; exit $?`} {
+		t.Run(name, func(t *testing.T) {
+			d, master := onTerminalServer(t, sh)
+			child := d.pid("/app")
+			answer, release := d.slow()
+			_ = master.Close() // as a terminal's window does
+			d.waitLog("draining")
+			release()
+			if got := <-answer; got.status != 200 || got.body != "done" {
+				t.Errorf("the request in flight: got %d %q, want 200 done", got.status, got.body)
+			}
+			status := d.wait()
+			if sh == "" && status != 0 {
+				t.Errorf("got exit status %d, want 0", status)
+			}
+			if !strings.Contains(d.logged(), "SIGHUP") || !strings.Contains(d.logged(), `"msg":"stopped"`) {
+				t.Errorf("got the log\n%s\nwant a stop by SIGHUP", d.logged())
+			}
+			if !gone(child) {
+				t.Errorf("process %d was left behind", child)
+			}
+		})
+	}
+}
+
+func TestAHangupThatWasSentReloadsOnATerminalToo(t *testing.T) {
+	d, _ := onTerminalServer(t, "")
+	child := d.pid("/app")
+	d.signal(unix.SIGHUP)
+	d.waitLog("reloaded")
+	if got := d.pid("/app"); got != child {
+		t.Errorf("got process %d, want still %d", got, child)
+	}
+}
+
+func TestUnderNohupTheEndOfTheTerminalChangesNothing(t *testing.T) {
+	d, master := onTerminalServer(t, `exec nohup "$@"`)
+	child := d.pid("/app")
+	_ = master.Close()
+	d.waitLog("reloaded") // the hangup has arrived
+	if got := d.pid("/app"); got != child {
+		t.Errorf("got process %d, want still %d", got, child)
+	}
+}
