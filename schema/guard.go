@@ -42,8 +42,9 @@ func (r *Route) Beneath(wide *Route) bool {
 	return len(r.Path) > len(wide.Path) && strings.HasPrefix(r.Path, prefix+"/")
 }
 
-// Around says of each route which paths it refuses because they would lead around the
-// guard of another.
+// Around returns a sentence for each route that refuses paths because they would lead
+// around another route's control of access: auth, methods or cross_origin. Those that
+// would lead around tighter limits are refused too, and not worth a sentence.
 func (c *Config) Around() []string {
 	var said []string
 	for i := range c.Routes {
@@ -51,7 +52,7 @@ func (c *Config) Around() []string {
 		for j := range c.Routes {
 			r := &c.Routes[j]
 			guard := r.Guard(wide)
-			if !r.Beneath(wide) || guard == "" {
+			if !r.Beneath(wide) || guard == "" || strings.HasPrefix(guard, "limits.") {
 				continue
 			}
 			status := "400"

@@ -19,6 +19,7 @@ func TestARouteThatRefusesPathsAroundAGuardIsNamed(t *testing.T) {
 			[]Route{{Name: "admin", Path: "/pub/admin", Methods: Strings{"GET"}}, {Name: "files", Path: "/pub", Mode: Static}},
 			[]string{"route files: paths that lead to /pub/admin only when they are cleaned or decoded, such as /./pub/admin, are answered 404, because route admin has methods of its own"},
 		},
+		"limits alone":       {[]Route{{Name: "web", Path: "/"}, {Name: "admin", Path: "/admin", Limits: Limits{Body: 100, Inflight: 2}}}, nil},
 		"another host":       {[]Route{{Name: "web", Path: "/", Host: "a"}, {Name: "admin", Path: "/admin", Host: "b", Methods: Strings{"GET"}}}, nil},
 		"not a segment":      {[]Route{{Name: "web", Path: "/ad"}, {Name: "admin", Path: "/admin", Methods: Strings{"GET"}}}, nil},
 		"the wider is tight": {[]Route{{Name: "web", Path: "/", Limits: Limits{Body: 10}}, {Name: "admin", Path: "/admin", Limits: Limits{Body: 100}}}, nil},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -353,14 +354,52 @@ func commandOf(t *testing.T, program string, env []string, args ...string) (stdo
 	return out.String(), errOut.String(), 0
 }
 
+// freeAddress is an address of this machine that is the test's to listen on.
 func freeAddress(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
+}
+
+// freePort returns a port that no one else is given until the test ends: a socket that is
+// bound to it and does not listen keeps it from all who ask for any port, and not from
+// those who ask for this one with SO_REUSEADDR, as servers do.
+func freePort(t *testing.T) int {
+	t.Helper()
+	if runtime.GOOS != "linux" { // where such a socket keeps servers away too
+		return someFreePort(t)
+	}
+	syscall.ForkLock.RLock()
+	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return someFreePort(t) // without IPv6
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) }) // nothing was sent
+	name, err := syscall.Sockaddr(nil), errors.Join(
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 0),
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1),
+		syscall.Bind(fd, new(syscall.SockaddrInet6)))
+	if err == nil {
+		name, err = syscall.Getsockname(fd)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name.(*syscall.SockaddrInet6).Port
+}
+
+// someFreePort returns a port that was free a moment ago.
+func someFreePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return l.Addr().String()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 // shortDir is a directory whose path leaves room for a socket's name (unix(7): 108 bytes).

@@ -42,7 +42,7 @@ func httpMode() []scenario {
 			}
 		}},
 		{says: "the path of the upstream comes before that of the request", do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d/base", w.upstream))
 			w.waitPort(w.upstream)
 			if s := w.get("/x?y").code(200).seen(); s.URI != "/base/x?y" {
@@ -50,7 +50,7 @@ func httpMode() []scenario {
 			}
 		}},
 		{says: "a slash at the end of the upstream does not double the one of the path", ours: true, do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d/", w.upstream))
 			if s := w.get("/x?y").code(200).seen(); s.URI != "/x?y" {
 				w.Errorf("arrived as %s", s.URI)
@@ -136,7 +136,7 @@ func httpMode() []scenario {
 			internal(w.serve().get("/garbage").is(500, ""))
 		}},
 		{says: "an upstream that does not listen is 500", ours: true, do: func(w *watchdog) {
-			w.start("mode=http", "fprocess=sleep 1000", fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", w.bench.port(w.T)), "exec_timeout=400ms")
+			w.start("mode=http", "fprocess=sleep 1000", fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", freePort(w.T)), "exec_timeout=400ms")
 			if a := w.get("/x"); a.status != 500 && a.status != 504 {
 				w.Errorf("%v", a)
 			} else {
@@ -241,7 +241,7 @@ func httpMode() []scenario {
 			c.until("ping")
 		}},
 		{says: "the base path holds for streams and upgrades too", ours: true, do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d/base", w.upstream))
 			if s := w.get("/x?y", "Accept: text/event-stream").code(200).seen(); s.URI != "/base/x?y" {
 				w.Errorf("arrived as %s", s.URI)
@@ -270,13 +270,13 @@ func httpMode() []scenario {
 			w.start("mode=http", "fprocess=sleep 1000", "http_upstream_url=http://"+l.Addr().String()).get("/").is(200, "other")
 		}},
 		{says: "the function's environment is the watchdog's", do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", "GREETING=hello", fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", w.upstream),
 				"fprocess="+w.script("echo greeting=$GREETING fprocess=${fprocess:+there} >&2; exec "+w.function("upstream")))
 			w.line(clock + "stderr: greeting=hello fprocess=there")
 		}},
 		{says: "the function's input is a pipe that stays open", do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", w.upstream),
 				"fprocess="+w.script("[ -p /dev/stdin ] && echo the input is a pipe; exec "+w.function("upstream")))
 			w.prints(clock + "stdout: the input is a pipe")

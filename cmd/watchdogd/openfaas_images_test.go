@@ -173,7 +173,7 @@ func afterburn() []scenario {
 // images: programs as real images have them, in every mode.
 func images() []scenario {
 	function := func(w *watchdog, command string, env ...string) {
-		w.upstream = w.bench.port(w.T)
+		w.upstream = freePort(w.T)
 		w.start(append([]string{"mode=http", "fprocess=" + command, fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", w.upstream), fmt.Sprintf("FUNCTION_PORT=%d", w.upstream)}, env...)...)
 		if !w.bench.ours { // there, calls do not wait for a function that starts
 			w.waitPort(w.upstream)

@@ -869,7 +869,7 @@ func ending() []scenario {
 			})
 		}},
 		scenario{says: "the function of a wrapper script is signalled too", ours: true, do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", w.upstream), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream),
 				"UPSTREAM_ON_TERM=say", "fprocess="+w.script(w.function("upstream")+"; exit $?"))
 			w.get("/teapot").code(418)
@@ -956,7 +956,7 @@ func ending() []scenario {
 			w.dead(pid)
 		}},
 		scenario{says: "requests wait for a function that starts", ours: true, do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			gate := filepath.Join(w.dir, "up")
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream),
 				fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", w.upstream), "UPSTREAM_AFTER="+gate)
@@ -968,7 +968,7 @@ func ending() []scenario {
 			c.answer("GET").is(418, "short and stout")
 		}},
 		scenario{says: "requests wait no longer than exec_timeout for a function that starts", ours: true, do: func(w *watchdog) {
-			w.start("mode=http", "fprocess=sleep 1000", fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", w.bench.port(w.T)), "exec_timeout=300ms")
+			w.start("mode=http", "fprocess=sleep 1000", fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", freePort(w.T)), "exec_timeout=300ms")
 			if a := w.get("/x"); a.status != 500 && a.status != 503 && a.status != 504 {
 				w.Errorf("%v", a)
 			}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"flag"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,13 +87,10 @@ type bench struct {
 	ours bool    // it is the one of this repository
 	is   dialect // of another
 	env  []string
-
-	mu   sync.Mutex
-	next int // port
 }
 
 func openBench(t *testing.T) *bench {
-	b := &bench{path: *watchdogFlag, next: 10000 + os.Getpid()%1000*20}
+	b := &bench{path: *watchdogFlag}
 	if b.path == "" {
 		b.path, b.ours, b.env = self(t), true, []string{
 			"WATCHDOGD_TEST_AS=watchdogd",
@@ -146,25 +141,6 @@ func (b *bench) hold(t *testing.T, s scenario) {
 	w := newWatchdog(t, b)
 	w.classic = s.of == classic
 	s.do(w)
-}
-
-// port gives a free port, from below those that the kernel gives to connections.
-func (b *bench) port(t *testing.T) int {
-	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for range 10000 {
-		b.next++
-		if b.next >= 32000 {
-			b.next = 10000
-		}
-		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", b.next)); err == nil {
-			_ = l.Close()
-			return b.next
-		}
-	}
-	t.Fatal("no free port from 10000 to 32000")
-	return 0
 }
 
 // soon bounds every wait for what must happen.

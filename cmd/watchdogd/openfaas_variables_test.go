@@ -191,18 +191,18 @@ func variables() []scenario {
 			w.serve("upstream_url=http://127.0.0.1:1").get("/teapot").is(418, "short and stout")
 		}},
 		{says: "upstream_url is an alias", do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("upstream_url=http://127.0.0.1:%d", w.upstream))
 			w.waitPort(w.upstream)
 			w.get("/teapot").is(418, "short and stout")
 		}},
 		{says: "an upstream without a scheme is http", ours: true, do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=127.0.0.1:%d", w.upstream))
 			w.get("/teapot").is(418, "short and stout")
 		}},
 		{says: "an upstream that is named without a scheme is http", ours: true, do: func(w *watchdog) {
-			w.upstream = w.bench.port(w.T)
+			w.upstream = freePort(w.T)
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("upstream_url=localhost:%d", w.upstream))
 			w.get("/teapot").is(418, "short and stout")
 		}},

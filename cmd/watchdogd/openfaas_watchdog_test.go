@@ -43,9 +43,9 @@ type watchdog struct {
 }
 
 func newWatchdog(t *testing.T, b *bench) *watchdog {
-	w := &watchdog{T: t, bench: b, path: b.path, dir: shortDir(t), port: b.port(t), metrics: 8081}
+	w := &watchdog{T: t, bench: b, path: b.path, dir: shortDir(t), port: freePort(t), metrics: 8081}
 	if b.ours {
-		w.metrics = b.port(t)
+		w.metrics = freePort(t)
 	}
 	w.mark = fmt.Sprintf("SCENARIO=%d.%d", os.Getpid(), w.port)
 	w.log, w.out = newPrinted(), newPrinted()
@@ -179,7 +179,7 @@ func (w *watchdog) file(name, text string) string {
 // serve starts it in mode http before the upstream of openfaas_function_test.go.
 func (w *watchdog) serve(env ...string) *watchdog {
 	w.Helper()
-	w.upstream = w.bench.port(w.T)
+	w.upstream = freePort(w.T)
 	w.start(append([]string{
 		"mode=http", "fprocess=" + w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream),
 		fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", w.upstream),

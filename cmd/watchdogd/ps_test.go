@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -74,50 +77,35 @@ routes:
 	}
 }
 
-// However the stack ends, who follows its lines is told, and that is no failure.
+// However the stack ends, a command that follows its lines says so, and that is no failure.
 func TestLogsThatFollowEndWithTheStack(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		d := serveFile(t, steered).waitListening()
 		d.pid("/app")
-		type result struct {
-			out, errOut string
-			status      int
-		}
-		ended := make(chan result, 1)
-		go func() {
-			out, errOut, status := d.command("logs", "-f")
-			ended <- result{out, errOut, status}
-		}()
-		d.waitFollowed()
-		d.signal(sig)
-		select {
-		case r := <-ended:
-			if r.status != 0 || !strings.Contains(r.errOut, "the stack has ended") || strings.Contains(r.errOut, "EOF") || !strings.Contains(r.out, "listening on") {
-				t.Errorf("%v: got status %d, %q, %q, want 0 and a sentence", sig, r.status, r.errOut, r.out)
-			}
-		case <-time.After(patience):
-			t.Fatalf("%v: logs -f did not end", sig)
-		}
-	}
-}
-
-// waitFollowed waits until a second connection to the admin socket is there: a command's.
-func (d *daemonUnderTest) waitFollowed() {
-	d.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		table, err := os.ReadFile("/proc/net/unix")
+		logs := exec.Command(self(t), "logs", "-f", "-c", d.file)
+		logs.Env = d.cmd.Env
+		var errOut bytes.Buffer
+		logs.Stderr = &errOut
+		out, err := logs.StdoutPipe()
 		if err != nil {
-			d.t.Skip("the system does not list its sockets")
+			t.Fatal(err)
 		}
-		name := filepath.Base(filepath.Dir(d.file))
-		if strings.Count(string(table), "/"+name+"-") > 1 {
-			return
+		if err := logs.Start(); err != nil {
+			t.Fatal(err)
 		}
-		if time.Now().After(deadline) {
-			d.t.Fatal("nobody follows")
+		unbound := time.AfterFunc(patience, func() { _ = logs.Process.Kill() }) // so that Wait returns
+		lines := bufio.NewScanner(out)
+		lines.Scan() // it follows
+		if !strings.Contains(lines.Text(), "listening on") {
+			t.Errorf("%v: got the line %q, want what the server printed", sig, lines.Text())
 		}
-		time.Sleep(5 * time.Millisecond)
+		d.signal(sig)
+		for lines.Scan() {
+		}
+		err = logs.Wait()
+		if err != nil || !unbound.Stop() || !strings.Contains(errOut.String(), "the stack has ended") || strings.Contains(errOut.String(), "EOF") {
+			t.Errorf("%v: got %v and %q, want status 0 and a sentence", sig, err, errOut.String())
+		}
 	}
 }
 

@@ -31,8 +31,8 @@ file it reads the environment variables of an OpenFaaS image (fprocess, mode, ..
 the name fwatchdog it reads nothing else.
 
 The first TERM, INT or QUIT drains: requests in flight are answered, then the processes are
-stopped. The second cuts off what is left. HUP reads the file again. ABRT ends the program
-with a stack dump.`,
+stopped. The second cuts off what is left. HUP reads the file again. Closing the terminal
+drains, too, unless watchdogd was started with nohup. ABRT ends the program with a stack dump.`,
 		Example: `  watchdogd                          serve ./watchdog.yaml
   watchdogd -c shop.yaml             serve another file
   watchdogd run --only api,redis     only these, and what they depend on
