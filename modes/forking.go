@@ -23,6 +23,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // forking is what streaming and serializing have in common: a program that is
@@ -33,9 +34,9 @@ import (
 // are the forking's, and Close waits for them.
 type forking struct {
 	route   *schema.Route
-	program atomic.Pointer[supervisor.Program] // nil where it was not there yet
-	warm    *supervisor.Process                // has processes started ahead; nil without them
-	output  *supervisor.Output
+	program atomic.Pointer[child.Program] // nil where it was not there yet
+	warm    *supervisor.Process           // has processes started ahead; nil without them
+	output  *child.Output
 	log     *slog.Logger
 	environ environ
 	owner   *fileOwner // of a form's files
@@ -47,13 +48,13 @@ type forking struct {
 }
 
 func newForking(route *schema.Route, d Deps) (*forking, error) {
-	program, err := supervisor.NewProgram(route.Name, &route.Process)
+	program, err := child.NewProgram(route.Name, &route.Process)
 	if err != nil && !d.Compat.MissingAllowed {
 		return nil, err
 	}
 	f := &forking{
 		route:   route,
-		output:  supervisor.NewOutput(d.Log, route.Name, d.Printing),
+		output:  child.NewOutput(d.Log, "route", route.Name, d.Printing),
 		log:     d.Log.With("route", route.Name),
 		environ: newEnviron(route),
 		stop:    unix.SignalNum("SIG" + string(route.Stop.Signal)),
@@ -76,11 +77,11 @@ func newForking(route *schema.Route, d Deps) (*forking, error) {
 }
 
 // begin starts the program of one call.
-func (f *forking) begin(o supervisor.StartOptions) (*supervisor.Child, error) {
+func (f *forking) begin(o child.StartOptions) (*child.Child, error) {
 	program := f.program.Load()
 	if program == nil {
 		var err error
-		if program, err = supervisor.NewProgram(f.route.Name, &f.route.Process); err != nil {
+		if program, err = child.NewProgram(f.route.Name, &f.route.Process); err != nil {
 			return nil, err
 		}
 		f.program.Store(program)
@@ -97,7 +98,7 @@ func (f *forking) printed(to destination) *printed {
 }
 
 // Output is what the programs print to standard error, and its last lines.
-func (f *forking) Output() *supervisor.Output { return f.output }
+func (f *forking) Output() *child.Output { return f.output }
 
 // Close returns when nothing is left of any call.
 func (f *forking) Close() error {

@@ -13,7 +13,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/spill"
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // filesForm makes a form into files in a directory of its own, mode 0700, that
@@ -25,7 +25,7 @@ import (
 // path, nothing for a file input left blank. The second part of the same name is
 // FORM_name_2, and so on.
 func filesForm(body io.Reader, boundary string, owner *fileOwner) (vars []string, remove func(), err error) {
-	dir, err := supervisor.TempDir()
+	dir, err := child.TempDir()
 	if err != nil {
 		return nil, nil, spill.NoRoom(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // asProgram in the environment makes the test binary one of the programs that the
@@ -30,7 +30,7 @@ func programs(name string) func() {
 }
 
 func TestMain(m *testing.M) {
-	if supervisor.Shim() {
+	if child.Shim() {
 		return
 	}
 	if name, ok := os.LookupEnv(asProgram); ok {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // New builds what answers the calls of route. It checks what only the mode can
@@ -54,7 +55,7 @@ type Deps struct {
 	Compat  schema.Compat       // the zero value is watchdogd's own ways
 
 	// Of the forking modes.
-	Printing supervisor.Printing // of what programs print that is no response
+	Printing child.Printing      // of what programs print that is no response
 	Forking  func(*http.Request) // is told of each call before its program is started; may be nil
 	Echo     io.Writer           // also gets what programs print as their responses; may be nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // forked is the process of one call, with its pipes and the goroutines at them. start
@@ -32,7 +32,7 @@ type forked struct {
 	w      http.ResponseWriter
 	in     *input
 	out    *printed
-	child  *supervisor.Child
+	child  *child.Child
 	ahead  *adopted // the child, if it was started ahead
 	stdin  *feeder  // nil when the program was given all of it before it began
 	vars   *feeder  // of the variables that a process started ahead is slow to read
@@ -80,7 +80,7 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 		}
 	}()
 
-	o := supervisor.StartOptions{Env: in.vars}
+	o := child.StartOptions{Env: in.vars}
 	if c.stdout.file, o.Stdout, err = outputPipe(&ours, &its); err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ func (c *forked) pass() error {
 }
 
 // programEnded is a sentence on how a program ended.
-func programEnded(exit supervisor.Exit) string {
+func programEnded(exit child.Exit) string {
 	if exit.Signal != 0 {
 		return "the program was " + exit.String()
 	}
@@ -271,7 +271,7 @@ func (c *forked) passOutput() error {
 }
 
 // plainExit is how package os says that a process failed.
-func plainExit(exit supervisor.Exit) string {
+func plainExit(exit child.Exit) string {
 	switch {
 	case exit.Signal == 0:
 		return exit.String()
@@ -397,7 +397,7 @@ func (c *forked) stop() {
 // sweep ends those who had left the group. It reads the process table, and so is for
 // calls that ended before their program, or left somebody who holds their output.
 func (c *forked) sweep() {
-	if n := c.child.Sweep(); n > 0 {
+	if n := c.child.Sweep(context.Background(), syscall.SIGKILL); n > 0 {
 		c.f.log.Info("orphans swept", "pid", c.child.PID(), "processes", n)
 	}
 }

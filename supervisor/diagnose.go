@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/sleep"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // Here the facts are gathered of which why.go makes sentences: while an instance starts,
@@ -61,12 +62,12 @@ func (i *Instance) lookAround(ctx context.Context) {
 	var before []string
 	var cpu time.Duration
 	began := time.Now()
-	for wait := lookPause; pause(ctx, wait); {
+	for wait := lookPause; sleep.For(ctx, wait); {
 		if time.Since(began) > busyFor {
 			wait = min(wait*2, maxLookPause)
 		}
 		f.Listens = i.listens(f.Upstream)
-		spent := usage(i.child.PID(), i.origin).cpu
+		spent := i.child.Usage().CPU
 		idle := spent-cpu <= time.Duration(float64(wait)*idleShare) || time.Since(began) > busyFor
 		if len(f.Listens) > 0 && slices.Equal(f.Listens, before) && idle {
 			i.sayStuck(f.diagnose())
@@ -103,7 +104,7 @@ func (i *Instance) whyStuck() string {
 // asked to; none when that is among them.
 func (i *Instance) listens(asked string) []string {
 	var at []string
-	for _, address := range listeners(i.child.PID(), i.origin) {
+	for _, address := range listeners(i.child) {
 		if sameListener(address, asked) {
 			return nil
 		}
@@ -139,19 +140,19 @@ func debugPort(address string) bool {
 // left notes, before it is swept, what the life left running whose child has ended by
 // itself with 0.
 func (i *Instance) left() {
-	if !i.child.exit.OK() || i.child.exit.At.Sub(i.began) > soon {
+	if !i.child.Exit().OK() || i.child.Exit().At.Sub(i.began) > soon {
 		return
 	}
-	i.behind = i.leftovers()
+	i.behind = i.child.Leftovers()
 }
 
 // why is the diagnosis of a life whose child has ended by itself.
-func (i *Instance) why(e Exit) diagnosis {
+func (i *Instance) why(e child.Exit) diagnosis {
 	f := i.facts()
 	f.Exit, f.Uptime, f.Behind = &e, e.At.Sub(i.began), i.behind
-	f.CRLF = crlfScript(script(&f, i.path, i.dir))
+	f.CRLF = child.CRLF(script(&f, i.path, i.dir))
 	if !e.OK() && !e.OutOfMemory && !fromOutside(e.Signal) {
-		f.Printed = i.p.output.telling(i.child.PID(), !f.Served)
+		f.Printed = tellingOf(i.p.output.Lines(), i.child.PID(), !f.Served)
 	}
 	return f.diagnose()
 }
@@ -162,11 +163,11 @@ func fromOutside(s syscall.Signal) bool {
 	return slices.Contains([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT}, s)
 }
 
-// telling is the line that says best why process pid failed: on its standard error, and
+// tellingOf is the line that says best why process pid failed: on its standard error, and
 // where that is silent, with stdout, on its standard output.
-func (o *Output) telling(pid int, stdout bool) string {
+func tellingOf(lines []child.Line, pid int, stdout bool) string {
 	var err, out []string
-	for _, l := range o.Lines() {
+	for _, l := range lines {
 		switch {
 		case l.PID != pid:
 		case l.Stream == "stderr":
@@ -230,21 +231,4 @@ func script(f *facts, file, dir string) string {
 		return words[0]
 	}
 	return filepath.Join(dir, words[0])
-}
-
-// crlfScript returns file when it is a script whose first line ends with CRLF; the kernel
-// takes the CR for a part of the interpreter's name.
-func crlfScript(file string) string {
-	f, err := os.Open(file)
-	if file == "" || err != nil {
-		return ""
-	}
-	defer f.Close()
-	head := make([]byte, 256)
-	n, _ := f.Read(head) // what is there is enough
-	line, _, whole := strings.Cut(string(head[:n]), "\n")
-	if whole && strings.HasPrefix(line, "#!") && strings.HasSuffix(line, "\r") {
-		return file
-	}
-	return ""
 }

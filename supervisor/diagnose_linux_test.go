@@ -1,19 +1,19 @@
 package supervisor
 
 import (
+	"bufio"
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
 )
 
 type localClient bool
@@ -92,7 +92,7 @@ func TestADaemonIsKnownWithoutItsMark(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if alive(atoi(t, string(data))) {
+			if testprogram.Alive(testprogram.Atoi(t, string(data))) {
 				t.Error("got a daemon that runs on, want it to be gone")
 			}
 		})
@@ -118,34 +118,26 @@ func TestAddressesOfTheKernelsTables(t *testing.T) {
 }
 
 func TestListenersAreFound(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	p := program(t, "serve")
+	p.Env["PORT"] = "0"
+	prog, err := child.NewProgram("api", p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	found := listeners(os.Getpid(), newOrigin("none"))
-	for _, address := range found {
-		if address == l.Addr().String() {
-			return
-		}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Errorf("got %v, want %v among them", found, l.Addr())
-}
-
-func TestWhatTheSchemaNamesCanBeDone(t *testing.T) {
-	for _, name := range schema.SignalNames() {
-		if got := signalName(signalOf(name)); got != "SIG"+name {
-			t.Errorf("got %s for the signal %s", got, name)
-		}
+	defer r.Close()
+	_ = r.SetReadDeadline(time.Now().Add(bound))
+	c, err := prog.Start(child.StartOptions{Owner: child.NewOwner(), Stdout: w})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, name := range schema.LimitNames() {
-		if _, err := rlimits(map[string]schema.Size{name: 1}); err != nil {
-			t.Errorf("got %v for the limit %s, want none", err, name)
-		}
-	}
-	for _, r := range resources {
-		if !slices.Contains(schema.LimitNames(), r.name) {
-			t.Errorf("the limit %s cannot be written in a file", r.name)
-		}
+	defer c.Kill()
+	testprogram.ReadLine(t, bufio.NewReader(r)) // it listens
+	if found := listeners(c); len(found) != 1 || !strings.HasPrefix(found[0], "127.0.0.1:") {
+		t.Errorf("got %v, want one address on the loopback", found)
 	}
 }

@@ -19,6 +19,8 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
 )
 
 func TestADescendantThatLeftTheGroupIsSwept(t *testing.T) {
@@ -26,116 +28,16 @@ func TestADescendantThatLeftTheGroupIsSwept(t *testing.T) {
 		spec := service(t, "daemon", "orphan "+how)
 		spec.Process.Stop.Grace = schema.Duration(10 * time.Millisecond)
 		s := newStack(t, spec)
-		f := newFollower()
-		p := s.Process("daemon")
-		text := ""
-		if lines := p.output.follow(f); len(lines) > 0 {
-			text = lines[0].Text
-		} else {
-			text = (<-f.lines).Text
-		}
-		p.output.unfollow(f)
-		orphan := atoi(t, text)
-		if !alive(orphan) {
+		orphan := testprogram.Atoi(t, s.firstLines("daemon", 1)[0])
+		if !testprogram.Alive(orphan) {
 			t.Fatalf("%s: %d is not there", how, orphan)
 		}
 		if err := s.Supervisor.Stop(context.Background(), "daemon"); err != nil {
 			t.Fatal(err)
 		}
-		if alive(orphan) {
+		if testprogram.Alive(orphan) {
 			t.Errorf("%s: %d is alive", how, orphan)
 		}
-	}
-}
-
-func TestWhoLeftTheGroupAndTheOutputOfACallIsSweptWhenItIsOver(t *testing.T) {
-	newStack(t)
-	p := program(t, "")
-	p.Shell = true
-	p.FProcess = schema.Command{Line: "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!; read line"}
-	prog, err := NewProgram("test", p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdin, hold, err := pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stdin.Close()
-	defer hold.Close()
-	r, w, err := pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	_ = r.SetReadDeadline(time.Now().Add(bound))
-	c, err := prog.Start(StartOptions{Stdin: stdin, Stdout: w})
-	w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	daemon := atoi(t, readLine(t, bufio.NewReader(r)))
-	if kernel.sweepCalls(); !alive(daemon) {
-		t.Error("it was swept while the call was under way")
-	}
-	c.Kill()
-	ctx, cancel := context.WithTimeout(context.Background(), bound)
-	defer cancel()
-	if !awaitEnd(ctx, daemon) {
-		t.Error("it is alive after the call's end")
-	}
-}
-
-func TestNoZombieOfAGroupIsLeft(t *testing.T) {
-	p := program(t, "")
-	p.Shell = true
-	p.FProcess = schema.Command{Line: "for i in 1 2 3 4 5 6 7 8; do (sleep 1000 & sleep 1000) & done; echo up; wait"}
-	prog, err := NewProgram("test", p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 20 {
-		r, w, err := pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := prog.Start(StartOptions{Stdout: w})
-		w.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = r.SetReadDeadline(time.Now().Add(bound))
-		readLine(t, bufio.NewReader(r))
-		c.Kill()
-		r.Close()
-		for _, e := range readTable() {
-			if e.pgrp == c.PID() && e.ppid == os.Getpid() {
-				t.Errorf("%d is left, state %c", e.pid, e.state)
-			}
-		}
-	}
-}
-
-// One whose shell had signals blocked while it started him, or that was about to set
-// its own, has had none though he was there.
-func TestTheYoungOfAGroupGetItsSignalAgain(t *testing.T) {
-	for try := 1; ; try++ {
-		c, out := start(t, "teacher")
-		deaf := atoi(t, readLine(t, out))
-		e, _ := readEntry(deaf, make([]byte, 1024))
-		m := missed{since: now()}
-		began := time.Now()
-		exit := c.Stop(syscall.SIGTERM, bound)
-		if !m.by(e.born) && try < 5 {
-			continue // the machine is so slow that he is not young any more
-		}
-		if exit.Signal != syscall.SIGTERM || time.Since(began) >= bound {
-			t.Errorf("%v after %v", exit, time.Since(began))
-		}
-		if got := readLine(t, out); got != "bye" {
-			t.Errorf("%q", got)
-		}
-		return
 	}
 }
 
@@ -144,18 +46,9 @@ func TestADescendantThatHidesItsEnvironmentIsSweptAtTheEnd(t *testing.T) {
 	spec.Process.Shell = true
 	spec.Process.FProcess = schema.Command{Line: "setsid env -i sh -c 'echo $$$$; exec sleep 1000' & wait"}
 	s := newStack(t, spec)
-	f := newFollower()
-	p := s.Process("daemon")
-	text := ""
-	if lines := p.output.follow(f); len(lines) > 0 {
-		text = lines[0].Text
-	} else {
-		text = (<-f.lines).Text
-	}
-	p.output.unfollow(f)
-	hidden := atoi(t, text)
+	hidden := testprogram.Atoi(t, s.firstLines("daemon", 1)[0])
 	s.stop()
-	if alive(hidden) {
+	if testprogram.Alive(hidden) {
 		t.Errorf("%d is alive", hidden)
 	}
 }
@@ -188,14 +81,14 @@ func host(t *testing.T, what string, attr *syscall.SysProcAttr) (*exec.Cmd, *buf
 
 func TestChildrenDieWithAKilledSupervisor(t *testing.T) {
 	c, out := host(t, "family", nil)
-	pid := atoi(t, readLine(t, out))
-	if !alive(pid) {
+	pid := testprogram.Atoi(t, testprogram.ReadLine(t, out))
+	if !testprogram.Alive(pid) {
 		t.Fatal("the child is not there")
 	}
 	_ = c.Process.Kill()
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	if !awaitEnd(ctx, pid) {
+	if !testprogram.AwaitEnd(ctx, pid) {
 		t.Errorf("%d lives on", pid)
 	}
 }
@@ -204,14 +97,14 @@ func TestNobodyIsLeftOfAKilledSupervisor(t *testing.T) {
 	c, out := host(t, "clan", nil)
 	pids := map[string]int{}
 	for range 4 {
-		what, pid, ok := strings.Cut(readLine(t, out), " ")
+		what, pid, ok := strings.Cut(testprogram.ReadLine(t, out), " ")
 		if !ok { // the forked call's prints its number alone
 			what, pid = "call", what
 		}
-		pids[what] = atoi(t, pid)
+		pids[what] = testprogram.Atoi(t, pid)
 	}
 	for what, pid := range pids {
-		if !alive(pid) {
+		if !testprogram.Alive(pid) {
 			t.Fatalf("%s: %d is not there", what, pid)
 		}
 	}
@@ -222,7 +115,7 @@ func TestNobodyIsLeftOfAKilledSupervisor(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	for what, pid := range pids {
-		if !awaitEnd(ctx, pid) {
+		if !testprogram.AwaitEnd(ctx, pid) {
 			t.Errorf("%s: %d lives on", what, pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
@@ -242,7 +135,7 @@ func TestAGuardThatIsKilledIsStartedAgainAndHoldsNothing(t *testing.T) {
 	}
 	second := awaitGuard(t, first)
 	s.stop()
-	if alive(second) {
+	if testprogram.Alive(second) {
 		t.Error("the guard outlives what it guards")
 	}
 }
@@ -261,17 +154,14 @@ func awaitGuard(t *testing.T, not int) int {
 
 // guardOf gives the guard of a program when it ignores signals, or 0.
 func guardOf(parent int) int {
-	for _, e := range readTable() {
-		if e.ppid != parent {
-			continue
-		}
-		argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", e.pid))
-		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.pid))
+	for _, pid := range testprogram.Children(parent) {
+		argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		_, ignored, _ := strings.Cut(string(status), "SigIgn:\t")
 		ignored, _, _ = strings.Cut(ignored, "\n")
 		mask, _ := strconv.ParseUint(ignored, 16, 64)
-		if strings.HasPrefix(string(argv), guardName) && mask&(1<<(syscall.SIGTERM-1)) != 0 {
-			return e.pid
+		if strings.HasPrefix(string(argv), "watchdogd: guard") && mask&(1<<(syscall.SIGTERM-1)) != 0 {
+			return pid
 		}
 	}
 	return 0
@@ -285,7 +175,7 @@ func TestAsPID1OrphansAreReapedAndNoStatusIsStolen(t *testing.T) {
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
 	_, out := host(t, "init", attr)
-	switch got := readLine(t, out); {
+	switch got := testprogram.ReadLine(t, out); {
 	case strings.HasPrefix(got, "skip"):
 		t.Skip(got)
 	case got != "ok":
@@ -298,12 +188,12 @@ func TestAThousandProcessesNeedFewThreads(t *testing.T) {
 		t.Skip("1000 processes are many")
 	}
 	_, out := host(t, "thousand", nil)
-	words := strings.Fields(readLine(t, out))
+	words := strings.Fields(testprogram.ReadLine(t, out))
 	if len(words) != 3 {
 		t.Fatal(words)
 	}
 	t.Logf("1000 processes: started in %s, %s threads, left in %s", words[0], words[1], words[2])
-	if n := atoi(t, words[1]); n > 16 {
+	if n := testprogram.Atoi(t, words[1]); n > 16 {
 		t.Errorf("%d threads", n)
 	}
 }
@@ -358,9 +248,9 @@ func hosts(what string) int {
 		for _, l := range lines {
 			fmt.Println(l.Name, l.Text)
 		}
-		prog, err := NewProgram("call", ptr(of("call", "orphan setsid").Process))
+		prog, err := child.NewProgram("call", ptr(of("call", "orphan setsid").Process))
 		if err == nil {
-			_, err = prog.Start(StartOptions{Stdout: os.Stdout})
+			_, err = prog.Start(child.StartOptions{Stdout: os.Stdout})
 		}
 		if err != nil {
 			fmt.Println(err)
@@ -407,7 +297,7 @@ func hostInit(sup *Supervisor, begin func(...Spec), await func(func([]Status) bo
 	litter.Process.Restart.GiveUp.Exits = 0
 	begin(litter)
 	self, _ := os.Executable()
-	prog, err := NewProgram("x", ptr(of("x", "exit 0").Process))
+	prog, err := child.NewProgram("x", ptr(of("x", "exit 0").Process))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -421,13 +311,13 @@ func hostInit(sup *Supervisor, begin func(...Spec), await func(func([]Status) bo
 			fmt.Printf("os/exec was given %d, not %d\n", got, code)
 			return 1
 		}
-		child, err := prog.Start(StartOptions{Env: []string{"BE=exit " + strconv.Itoa(code)}})
+		forked, err := prog.Start(child.StartOptions{Env: []string{"BE=exit " + strconv.Itoa(code)}})
 		if err != nil {
 			fmt.Println(err)
 			return 1
 		}
-		exit, _ := child.Wait(context.Background())
-		child.Kill()
+		exit, _ := forked.Wait(context.Background())
+		forked.Kill()
 		if exit.Code != code {
 			fmt.Printf("a Child was given %v, not %d\n", exit, code)
 			return 1
@@ -443,12 +333,7 @@ func hostInit(sup *Supervisor, begin func(...Spec), await func(func([]Status) bo
 		return 1
 	}
 	await(func([]Status) bool {
-		for _, e := range census.take() {
-			if e.pid != 1 {
-				return false
-			}
-		}
-		return true
+		return len(testprogram.PIDs()) == 1
 	})
 	end()
 	fmt.Println("ok")
@@ -475,7 +360,7 @@ func panics() {
 		fmt.Fprintln(out, "until lines are gathered")
 	}
 	log := slog.New(logwriter.FlushedBy(slog.NewTextHandler(out, nil), out.Flush))
-	sup := New(Options{Log: log, Ended: func(string, Exit) {
+	sup := New(Options{Log: log, Ended: func(string, child.Exit) {
 		log.Info("the last line before it")
 		panic("of the test")
 	}})
@@ -497,16 +382,17 @@ func (c *counted) Write(p []byte) (int, error) {
 }
 
 func TestAPanicLosesNothingOfTheLog(t *testing.T) {
-	c, r := start(t, "host panic")
-	said, err := io.ReadAll(r)
-	if err != nil {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), "BE=host panic")
+	said, err := c.CombinedOutput()
+	if c.ProcessState == nil {
 		t.Fatal(err)
 	}
 	lines, panicked, ok := strings.Cut(string(said), "panic: of the test")
 	if !ok || !strings.Contains(lines, "state=crash-loop") || !strings.Contains(lines, "the last line before it") || !strings.Contains(panicked, "panics.func") {
 		t.Errorf("%s", said)
 	}
-	if exit, err := c.Wait(t.Context()); err != nil || exit.Code != 2 {
-		t.Errorf("%v, %v", exit, err)
+	if got := c.ProcessState.ExitCode(); got != 2 {
+		t.Errorf("got exit status %d, want 2", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // Instance is one life of one instance of a process, from the start of its child to
@@ -24,12 +25,10 @@ type Instance struct {
 	upstream schema.Endpoint
 	conn     net.Conn
 	stdin    *os.File // of Spec.OpenStdin
-	child    *Child
+	child    *child.Child
 	began    time.Time
-	mark     string
-	path     string // of its program
-	dir      string // its folder; empty is ours
-	origin   *origin
+	path     string        // of its program
+	dir      string        // its folder; empty is ours
 	behind   []string      // the programs that it left running, when its child ended by itself
 	done     chan struct{} // the life is over for callers
 	up       chan struct{} // closed when it is ready for the first time

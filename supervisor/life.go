@@ -14,7 +14,9 @@ import (
 	"github.com/oklog/run"
 
 	"github.com/watchdogd/watchdogd/internal/event"
+	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // live is one life: it starts a child, watches over it, and returns when nobody of it is
@@ -26,7 +28,7 @@ func (s *slot) live() ending {
 		return ending{outcome: askedFor}
 	}
 	if err != nil {
-		return ending{outcome: unborn, exit: Exit{Code: 127, At: time.Now()}, why: err.Error()}
+		return ending{outcome: unborn, exit: child.Exit{Code: 127, At: time.Now()}, why: err.Error()}
 	}
 
 	var g run.Group
@@ -72,7 +74,7 @@ func (s *slot) live() ending {
 // ending is how a life ended.
 type ending struct {
 	outcome outcome
-	exit    Exit
+	exit    child.Exit
 	why     string
 	uptime  time.Duration
 	printed string // what the program said of why; empty when nothing
@@ -81,10 +83,10 @@ type ending struct {
 
 // ending says how this life ended, for the reason why, and gives its port back.
 func (i *Instance) ending(why error) ending {
-	e := ending{exit: Exit{Code: -1, At: time.Now()}}
+	e := ending{exit: child.Exit{Code: -1, At: time.Now()}}
 	select {
 	case <-i.child.Done():
-		e.exit = i.child.exit
+		e.exit = i.child.Exit()
 	default: // the kernel holds it
 	}
 	e.why, e.uptime = e.exit.String(), e.exit.At.Sub(i.began)
@@ -134,7 +136,7 @@ func (s *slot) begin() (*Instance, error) {
 	r := s.recipe
 	p.mu.Unlock()
 	i := &Instance{
-		p: p, slot: s, recipe: r, number: s.number, mark: p.sup.mark(),
+		p: p, slot: s, recipe: r, number: s.number,
 		done: make(chan struct{}), up: make(chan struct{}), said: make(chan struct{}), replace: make(chan string, 1),
 	}
 	var err error
@@ -170,7 +172,7 @@ func (s *slot) begin() (*Instance, error) {
 		removeStale(i.upstream)
 	}
 	below, above := i.environ()
-	command, err := r.program.command(i.vars(), below, above)
+	command, err := r.program.Command(i.vars(), below, above)
 	if err == nil {
 		err = i.start(&command)
 	}
@@ -205,7 +207,7 @@ func (i *Instance) environ() (below, above []string) {
 }
 
 // start begins the child and the reading of its output.
-func (i *Instance) start(command *command) (err error) {
+func (i *Instance) start(command *child.Command) (err error) {
 	var files [3]*os.File
 	var ours []*os.File
 	defer func() {
@@ -245,24 +247,20 @@ func (i *Instance) start(command *command) (err error) {
 		return err
 	}
 	files[2], ours = w, append(ours, r)
-	o := StartOptions{Stdin: files[0], Stdout: files[1], Stderr: files[2]}
+	o := child.StartOptions{Command: command, Owner: i.p.sup.owner, Stdin: files[0], Stdout: files[1], Stderr: files[2]}
 	if i.recipe.Socketpair {
 		o.Stdout = o.Stdin
 	}
-	i.began, i.path, i.dir = time.Now(), command.path, command.dir
-	i.origin = newOrigin(i.mark)
-	if !i.recipe.Process.Shell {
-		i.origin.file = command.path
-	}
-	if i.child, err = i.recipe.program.start(command, o, markName+"="+i.mark, true); err != nil {
+	i.began, i.path, i.dir = time.Now(), command.Path(), command.Dir()
+	if i.child, err = i.recipe.program.Start(o); err != nil {
 		return err
 	}
 	i.copies.files = ours
 	seen := i.lookout()
 	streams := []string{"stdout", "stderr"}
 	for n, f := range ours {
-		head := Line{Name: i.p.name, Instance: i.number, PID: i.child.PID(), Stream: streams[len(streams)-len(ours)+n]}
-		i.copies.wg.Go(func() { i.p.output.copy(head, f, seen) })
+		stream := streams[len(streams)-len(ours)+n]
+		i.copies.wg.Go(func() { i.p.output.CopyInstance(i.number, i.child.PID(), stream, f, seen) })
 	}
 	return nil
 }
@@ -304,7 +302,7 @@ func (i *Instance) over(why string, cut bool) {
 		i.how = "stopped by watchdogd (" + why + ")"
 		select {
 		case <-i.child.Done():
-			i.how = i.child.exit.String()
+			i.how = i.child.Exit().String()
 		default:
 		}
 		close(i.done)
@@ -355,11 +353,11 @@ func (i *Instance) stop(why error) bool {
 		case <-ctx.Done():
 		}
 	})
-	i.child.stop(ctx, signalOf(string(stop.Signal)))
+	i.child.StopUntil(ctx, child.SignalOf(string(stop.Signal)))
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		i.sayKilled(stop)
 	}
-	i.sweep(ctx, signalOf(string(stop.Signal)))
+	i.sweep(ctx, child.SignalOf(string(stop.Signal)))
 	cancel()
 	hurry.Wait()
 	return i.gone()
@@ -378,7 +376,7 @@ func (i *Instance) gone() bool {
 
 // sweep ends those of the life who had left its group.
 func (i *Instance) sweep(ctx context.Context, sig syscall.Signal) {
-	if n := i.origin.sweep(ctx, sig); n > 0 {
+	if n := i.child.Sweep(ctx, sig); n > 0 {
 		i.p.log.LogAttrs(ctx, slog.LevelInfo, "orphans swept", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.Int("processes", n))
 	}
 }
@@ -454,7 +452,7 @@ func (i *Instance) watchReady(ctx context.Context) error {
 			}
 			return fmt.Errorf("%w within %v (timeouts.start): %w", errLate, r.Start, err)
 		}
-		if r.port == portChosen && foreign(i.port, i.child.PID(), i.mark) {
+		if r.port == portChosen && foreign(i.port, i.child) {
 			return errPort // whom the probe found is not our child
 		}
 	}
@@ -469,7 +467,7 @@ func (i *Instance) watchReady(ctx context.Context) error {
 		return nil
 	}
 	failures := 0
-	for pause(ctx, r.ready.Interval.D()) {
+	for sleep.For(ctx, r.ready.Interval.D()) {
 		err := r.ready.ask(ctx, i)
 		switch {
 		case ctx.Err() != nil:
@@ -509,7 +507,7 @@ func (i *Instance) watchLive(ctx context.Context) error {
 	if interval <= 0 {
 		interval = 10 * time.Second
 	}
-	for pause(ctx, interval) {
+	for sleep.For(ctx, interval) {
 		err := l.ask(ctx, i)
 		switch {
 		case ctx.Err() != nil:
@@ -550,7 +548,7 @@ func (i *Instance) watchAge(ctx context.Context) error {
 		case <-old:
 			why = fmt.Sprintf("recycle: it is %v old", c.Age.D())
 		case <-look:
-			if rss := usage(i.child.PID(), i.origin).rss; rss > int64(c.Memory) {
+			if rss := i.child.Usage().RSS; rss > int64(c.Memory) {
 				why = fmt.Sprintf("recycle: it has %d bytes of memory, more than %d", rss, c.Memory)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // quietPorts is a range that the kernel chooses no port from by itself.
@@ -40,27 +42,21 @@ func holder(port int) string {
 	return strings.TrimSpace(fmt.Sprintf("process %d %s", pid, name))
 }
 
-// foreign reports whether somebody else listens on port than the life called mark, whose
-// child is leader. Of what it cannot see it thinks well, and of one that was started
-// after the child: it may listen in the child's place, as a container's proxy does.
-func foreign(port, leader int, mark string) bool {
+// foreign reports whether a process listens on port that is not of the life of c. A listener
+// whose owner cannot be read, or that started after the child (such as a container's port
+// proxy), is accepted.
+func foreign(port int, c *child.Child) bool {
 	inode := listener(port)
 	if inode == "" {
 		return false
 	}
-	for _, e := range census.take().descendants(leader) {
-		if holders(inode, strconv.Itoa(e.pid)) != 0 {
+	for _, pid := range c.Processes() {
+		if holders(inode, strconv.Itoa(pid)) != 0 {
 			return false
 		}
 	}
 	pid := holders(inode, "[0-9]*")
-	if pid == 0 || markOf(pid) == mark {
-		return false
-	}
-	buf := make([]byte, 1024)
-	theirs, ok := readEntry(pid, buf)
-	ours, there := readEntry(leader, buf)
-	return ok && there && theirs.born < ours.born
+	return pid != 0 && c.Predates(pid)
 }
 
 // holders gives a process among those that pattern names that has the socket open, or 0.
@@ -107,16 +103,16 @@ func listenerIn(file string, port int) string {
 	return ""
 }
 
-// listeners is where the processes of a life listen: its child's group and descendants,
+// listeners is where the processes of the life of c listen: its group and descendants,
 // and those that left it. TCP addresses are host:port, sockets paths.
-func listeners(leader int, o *origin) []string {
-	sockets := listening(leader)
+func listeners(c *child.Child) []string {
+	sockets := listening(c.PID())
 	if len(sockets) == 0 {
 		return nil
 	}
 	var at []string
-	for _, e := range o.all(census.read(), leader) {
-		for _, inode := range socketsOf(e.pid) {
+	for _, pid := range c.Processes() {
+		for _, inode := range socketsOf(pid) {
 			if address, ok := sockets[inode]; ok {
 				at = append(at, address)
 			}

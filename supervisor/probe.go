@@ -12,13 +12,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // probe asks one thing of an instance.
 type probe struct {
 	schema.Probe
-	program *Program // exec
+	program *child.Program // exec
 }
 
 // newProbe prepares p, which is not empty, for the process called name.
@@ -34,7 +36,7 @@ func newProbe(name string, p schema.Probe, of *schema.Process) (*probe, error) {
 		asks := *of
 		asks.FProcess = p.Exec
 		asks.Shell = len(p.Exec.Words) == 0
-		if pr.program, err = NewProgram(name, &asks); err != nil {
+		if pr.program, err = child.NewProgram(name, &asks); err != nil {
 			return nil, fmt.Errorf("exec probe: %w", err)
 		}
 	}
@@ -85,7 +87,7 @@ func (p *probe) untilReady(ctx context.Context, i *Instance) error {
 		if p.asksOwn() {
 			i.otherLoopback()
 		}
-		if !pause(ctx, wait) {
+		if !sleep.For(ctx, wait) {
 			i.six.Store(false)
 			return fmt.Errorf("%s: %w", p.name(i), err)
 		}
@@ -197,16 +199,16 @@ func (p *probe) get(ctx context.Context, i *Instance, target string) error {
 // run starts the probe's program with the instance's environment. Exit status 0 is yes.
 func (p *probe) run(ctx context.Context, i *Instance) error {
 	below, above := i.environ()
-	command, err := p.program.command(i.vars(), below, above)
+	command, err := p.program.Command(i.vars(), below, above)
 	if err != nil {
 		return err
 	}
-	child, err := p.program.start(&command, StartOptions{}, markName+"="+i.mark, false)
+	c, err := p.program.Start(child.StartOptions{Command: &command, Beside: i.child})
 	if err != nil {
 		return err
 	}
-	defer child.Kill()
-	exit, err := child.Wait(ctx)
+	defer c.Kill()
+	exit, err := c.Wait(ctx)
 	if err != nil {
 		return errors.New("it did not end in time")
 	}

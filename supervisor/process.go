@@ -10,6 +10,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // Process is one supervised process: as many instances of one program as are needed,
@@ -22,7 +23,7 @@ type Process struct {
 	kind   Kind
 	sup    *Supervisor
 	log    *slog.Logger
-	output *Output
+	output *child.Output
 	wake   chan struct{} // run has something to decide
 	gone   chan struct{} // run has returned: nobody is left
 	slotwg sync.WaitGroup
@@ -65,7 +66,7 @@ const (
 type lastExit struct {
 	why     string
 	printed string // what the program said of why, which may be private
-	exit    Exit
+	exit    child.Exit
 	at      time.Time
 }
 
@@ -75,7 +76,7 @@ func newProcess(sup *Supervisor, r *recipe) *Process {
 	return &Process{
 		name: r.Name, kind: r.Kind, sup: sup, recipe: r,
 		log:    sup.log.With(slog.String(string(r.Kind), r.Name)),
-		output: newOutput(sup.log, r.Kind, r.Name, sup.opt.Printing),
+		output: child.NewOutput(sup.log, string(r.Kind), r.Name, sup.opt.Printing),
 		wake:   make(chan struct{}, 1),
 		gone:   make(chan struct{}),
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 const ms = schema.Duration(time.Millisecond)
@@ -324,7 +325,7 @@ func TestOneThatLostItsPortIsToldFromOneThatCrashed(t *testing.T) {
 	var port string
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	err := s.Follow(ctx, 0, []string{"api"}, func(l Line) error { port = l.Text; return io.EOF })
+	err := s.Follow(ctx, 0, []string{"api"}, func(l child.Line) error { port = l.Text; return io.EOF })
 	if err != io.EOF {
 		t.Fatal(err)
 	}
@@ -815,7 +816,7 @@ func TestUser(t *testing.T) {
 	}
 }
 
-func text(lines []Line) string {
+func text(lines []child.Line) string {
 	var all []string
 	for _, l := range lines {
 		all = append(all, l.Text)

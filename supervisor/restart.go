@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // outcome is why a life ended.
@@ -43,7 +44,7 @@ const maxPorts = 5
 // The pause doubles from min to max with each end in a row, and all is forgotten when a
 // life lasted reset. give_up.exits ends within give_up.within are a crash loop, which is
 // left when a life lasts reset. What we asked for counts for nothing.
-func next(r schema.Restart, h history, o outcome, exit Exit, uptime time.Duration, now time.Time, random func(time.Duration) time.Duration) (decision, history) {
+func next(r schema.Restart, h history, o outcome, exit child.Exit, uptime time.Duration, now time.Time, random func(time.Duration) time.Duration) (decision, history) {
 	if o == askedFor {
 		return decision{State: Waiting}, h
 	}

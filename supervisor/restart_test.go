@@ -7,7 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 func defaults() schema.Restart {
@@ -26,12 +28,12 @@ func TestThePauseDoublesFromMinToMaxAndIsForgottenAfterReset(t *testing.T) {
 	var h history
 	var d decision
 	for _, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second} {
-		d, h = next(r, h, endedItself, Exit{Code: 1}, time.Second, now, longest)
+		d, h = next(r, h, endedItself, child.Exit{Code: 1}, time.Second, now, longest)
 		if d.State != Backoff || d.Pause != want {
 			t.Errorf("got %s %v, want %v", d.State, d.Pause, want)
 		}
 	}
-	d, _ = next(r, h, endedItself, Exit{Code: 1}, time.Minute, now, longest)
+	d, _ = next(r, h, endedItself, child.Exit{Code: 1}, time.Minute, now, longest)
 	if d.Pause != 250*time.Millisecond {
 		t.Errorf("after a life of reset: %v", d.Pause)
 	}
@@ -41,24 +43,24 @@ func TestPolicies(t *testing.T) {
 	for _, c := range []struct {
 		policy  string
 		outcome outcome
-		exit    Exit
+		exit    child.Exit
 		want    State
 	}{
-		{"always", endedItself, Exit{}, Backoff},
-		{"always", endedItself, Exit{Code: 1}, Backoff},
-		{"on-failure", endedItself, Exit{}, Exited},
-		{"on-failure", endedItself, Exit{Code: 1}, Backoff},
-		{"on-failure", endedItself, Exit{Code: -1, Signal: 9}, Backoff},
-		{"on-failure", unwell, Exit{}, Backoff},
-		{"on-failure", lateStart, Exit{}, Backoff},
-		{"on-failure", unborn, Exit{}, Backoff},
-		{"never", endedItself, Exit{}, Exited},
-		{"never", endedItself, Exit{Code: 1}, Exited},
-		{"never", unwell, Exit{}, Exited},
-		{"never", portLost, Exit{Code: 1}, Waiting},
-		{"never", askedFor, Exit{}, Waiting},
-		{"always", askedFor, Exit{}, Waiting},
-		{"always", portLost, Exit{Code: 1}, Waiting},
+		{"always", endedItself, child.Exit{}, Backoff},
+		{"always", endedItself, child.Exit{Code: 1}, Backoff},
+		{"on-failure", endedItself, child.Exit{}, Exited},
+		{"on-failure", endedItself, child.Exit{Code: 1}, Backoff},
+		{"on-failure", endedItself, child.Exit{Code: -1, Signal: 9}, Backoff},
+		{"on-failure", unwell, child.Exit{}, Backoff},
+		{"on-failure", lateStart, child.Exit{}, Backoff},
+		{"on-failure", unborn, child.Exit{}, Backoff},
+		{"never", endedItself, child.Exit{}, Exited},
+		{"never", endedItself, child.Exit{Code: 1}, Exited},
+		{"never", unwell, child.Exit{}, Exited},
+		{"never", portLost, child.Exit{Code: 1}, Waiting},
+		{"never", askedFor, child.Exit{}, Waiting},
+		{"always", askedFor, child.Exit{}, Waiting},
+		{"always", portLost, child.Exit{Code: 1}, Waiting},
 	} {
 		r := defaults()
 		r.Policy = c.policy
@@ -77,16 +79,16 @@ func TestTooManyEndsAreACrashLoopUntilALifeLasts(t *testing.T) {
 		if n > 0 && d.State != Backoff {
 			t.Fatalf("crash loop after %d ends", n)
 		}
-		d, h = next(r, h, endedItself, Exit{}, 0, now, longest)
+		d, h = next(r, h, endedItself, child.Exit{}, 0, now, longest)
 	}
 	if d.State != CrashLoop || d.Pause != 30*time.Second {
 		t.Fatalf("after 5 ends: %+v", d)
 	}
-	d, h = next(r, h, endedItself, Exit{}, time.Second, now.Add(time.Hour), longest)
+	d, h = next(r, h, endedItself, child.Exit{}, time.Second, now.Add(time.Hour), longest)
 	if d.State != CrashLoop {
 		t.Errorf("an hour later it is forgotten though no life lasted: %+v", d)
 	}
-	d, _ = next(r, h, endedItself, Exit{}, time.Minute, now.Add(2*time.Hour), longest)
+	d, _ = next(r, h, endedItself, child.Exit{}, time.Minute, now.Add(2*time.Hour), longest)
 	if d.State != Backoff {
 		t.Errorf("after a life of reset: %+v", d)
 	}
@@ -97,7 +99,7 @@ func TestWhatWeAskedForIsNoEnd(t *testing.T) {
 	var h history
 	var d decision
 	for range 100 {
-		if d, h = next(r, h, askedFor, Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting || d.Pause != 0 {
+		if d, h = next(r, h, askedFor, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting || d.Pause != 0 {
 			t.Fatalf("%+v", d)
 		}
 	}
@@ -108,11 +110,11 @@ func TestPortsLostAgainAndAgainCount(t *testing.T) {
 	var h history
 	var d decision
 	for range maxPorts {
-		if d, h = next(r, h, portLost, Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting {
+		if d, h = next(r, h, portLost, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting {
 			t.Fatalf("%+v", d)
 		}
 	}
-	if d, _ = next(r, h, portLost, Exit{Code: 1}, 0, time.Now(), longest); d.State != Backoff {
+	if d, _ = next(r, h, portLost, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Backoff {
 		t.Fatalf("%+v", d)
 	}
 }
@@ -135,7 +137,7 @@ func TestPropertiesOfThePolicy(t *testing.T) {
 		for range 200 {
 			now = now.Add(time.Duration(rnd.Int64N(int64(10 * time.Second))))
 			o := outcome(rnd.IntN(int(portLost) + 1))
-			exit := Exit{Code: rnd.IntN(2)}
+			exit := child.Exit{Code: rnd.IntN(2)}
 			uptime := time.Duration(rnd.Int64N(int64(2 * r.Reset.D())))
 			d, after := next(r, h, o, exit, uptime, now, func(d time.Duration) time.Duration { return time.Duration(rnd.Int64N(int64(d) + 1)) })
 			counts := o != askedFor && (o != portLost || h.Ports >= maxPorts)
@@ -178,11 +180,11 @@ func TestACrashingProcessIsStartedEverMoreSlowly(t *testing.T) {
 		for {
 			starts++
 			up := time.Now()
-			if !pause(ctx, 10*time.Millisecond) { // its life
+			if !sleep.For(ctx, 10*time.Millisecond) { // its life
 				break
 			}
-			d, h = next(r, h, endedItself, Exit{Code: 1}, time.Since(up), time.Now(), longest)
-			if !pause(ctx, d.Pause) {
+			d, h = next(r, h, endedItself, child.Exit{Code: 1}, time.Since(up), time.Now(), longest)
+			if !sleep.For(ctx, d.Pause) {
 				break
 			}
 		}

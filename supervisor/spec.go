@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // Kind says whether a process answers a route.
@@ -45,7 +46,7 @@ func (s Spec) Equal(o Spec) bool { return reflect.DeepEqual(s, o) }
 // recipe is a Spec with all looked up that can be before an instance starts.
 type recipe struct {
 	Spec
-	program *Program
+	program *child.Program
 	ready   *probe // nil: ready when started
 	live    *probe // nil: never asked
 	port    portRule
@@ -66,7 +67,7 @@ func prepare(s Spec) (*recipe, error) {
 	p := &r.Process
 	fail := func(err error) (*recipe, error) { return nil, fmt.Errorf("%s %s: %w", s.Kind, s.Name, err) }
 	var err error
-	if r.program, err = NewProgram(s.Name, p); err != nil {
+	if r.program, err = child.NewProgram(s.Name, p); err != nil {
 		return fail(err)
 	}
 	if !p.Ready.Empty() {
@@ -199,7 +200,7 @@ func (r *recipe) difference(o *recipe) string {
 		{"dir", a.Dir == b.Dir},
 		{"env", reflect.DeepEqual(a.Env, b.Env)},
 		{"env_file", slices.Equal(a.EnvFile, b.EnvFile)},
-		{"the contents of env_file", slices.Equal(r.program.files, o.program.files)},
+		{"the contents of env_file", r.program.SameFiles(o.program)},
 		{"user", a.User == b.User},
 		{"umask", a.Umask == b.Umask},
 		{"rlimits", reflect.DeepEqual(a.RLimits, b.RLimits)},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // Status is how one process stands: an element of what ps --json prints.
@@ -41,7 +42,7 @@ type InstanceStatus struct {
 
 // Status gives how each process of the last Reconcile stands, in the order of its specs,
 // and then those that were removed from the configuration and are not gone yet.
-func (s *Supervisor) Status() []Status { return s.statuses(usages()) }
+func (s *Supervisor) Status() []Status { return s.statuses(child.Usages()) }
 
 // Standing is Status of the last Reconcile without what needs a look at other processes:
 // which of them are used by whom, and what they use.
@@ -50,7 +51,7 @@ func (s *Supervisor) Standing() []Status {
 	return slices.DeleteFunc(all, func(st Status) bool { return st.Removed })
 }
 
-func (s *Supervisor) statuses(usage func(pid int, o *origin) use) []Status {
+func (s *Supervisor) statuses(usage func(*child.Child) child.Usage) []Status {
 	s.mu.Lock()
 	ps, kept := slices.Clone(s.order), len(s.order)
 	for _, p := range s.all {
@@ -81,23 +82,19 @@ func (s *Supervisor) statuses(usage func(pid int, o *origin) use) []Status {
 }
 
 // Status gives how the process stands.
-func (p *Process) Status() Status { return p.status(usages()) }
+func (p *Process) Status() Status { return p.status(child.Usages()) }
 
 // Standing is Status without the use of memory and CPU.
 func (p *Process) Standing() Status { return p.status(nil) }
 
 // status gives how the process stands; without usage, what it uses is left out.
-func (p *Process) status(usage func(pid int, o *origin) use) Status {
+func (p *Process) status(usage func(*child.Child) child.Usage) Status {
 	st, lives := p.standing()
 	for n := range st.Instances {
 		in, l := &st.Instances[n], lives[n]
-		if usage != nil && in.PID != 0 {
-			var o *origin
-			if l.instance != nil {
-				o = l.instance.origin
-			}
-			u := usage(in.PID, o)
-			in.RSS, in.CPUSeconds = u.rss, u.cpu.Seconds()
+		if usage != nil && l.child != nil {
+			u := usage(l.child)
+			in.RSS, in.CPUSeconds = u.RSS, u.CPU.Seconds()
 		}
 		if l.instance == nil {
 			continue
@@ -114,7 +111,8 @@ func (p *Process) status(usage func(pid int, o *origin) use) Status {
 
 // waiting is an instance and how long it may still wait for its calls.
 type waiting struct {
-	instance *Instance
+	child    *child.Child // nil between lives
+	instance *Instance    // nil for a process started ahead
 	until    time.Time
 }
 
@@ -134,7 +132,7 @@ func (p *Process) standing() (st Status, lives []waiting) {
 	}
 	for n, w := range p.pool.waiting {
 		st.Instances = append(st.Instances, InstanceStatus{Number: n, PID: w.PID(), State: Ready, Uptime: now.Sub(w.began).Seconds()})
-		lives = append(lives, waiting{})
+		lives = append(lives, waiting{child: w.Child})
 	}
 	slots := slices.Clone(p.slots)
 	slices.SortStableFunc(slots, func(a, b *slot) int { return a.number - b.number })
@@ -143,7 +141,7 @@ func (p *Process) standing() (st Status, lives []waiting) {
 		if l := s.life; l != nil {
 			in.PID, in.Port, in.Inflight = l.child.PID(), l.port, l.calls
 			in.Uptime = now.Sub(l.began).Seconds()
-			of = waiting{l, l.until}
+			of = waiting{l.child, l, l.until}
 		}
 		if s.state == Backoff || s.state == CrashLoop {
 			if at := s.next; st.NextStart == nil || at.Before(*st.NextStart) {
@@ -160,10 +158,4 @@ func (p *Process) standing() (st Status, lives []waiting) {
 		st.Reason = why
 	}
 	return st, lives
-}
-
-// use is what a process and its descendants use.
-type use struct {
-	rss int64
-	cpu time.Duration
 }

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/sleep"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // Supervisor is a set of processes that are kept running. Reconcile says which; Run
@@ -20,8 +21,7 @@ type Supervisor struct {
 	log   *slog.Logger
 	ports ports
 	files eyes
-	marks string // what all marks of lives begin with
-	lives atomic.Uint64
+	owner *child.Owner
 	hurry chan struct{} // closed: no more waiting for calls, nor for grace
 
 	mu      sync.Mutex
@@ -31,7 +31,7 @@ type Supervisor struct {
 	all     []*Process          // whoever is not gone, those that are to retire among them
 	hurried bool
 
-	attached map[string]*Output // of processes that are not supervised
+	attached map[string]*child.Output // of processes that are not supervised
 }
 
 type phase uint8
@@ -47,9 +47,9 @@ type Options struct {
 	Log *slog.Logger // nil is slog.Default()
 	// Ended is called when a process with then: exit ended and is not started again, or
 	// only seldom (a crash loop), with how it ended. It must return soon.
-	Ended func(name string, exit Exit)
+	Ended func(name string, exit child.Exit)
 	// Printing is what becomes of what the processes print.
-	Printing Printing
+	Printing child.Printing
 }
 
 // ErrStopped is what is refused after Run's context has ended.
@@ -57,8 +57,7 @@ var ErrStopped = errors.New("the supervisor has been stopped")
 
 // New gives a Supervisor of nothing. It starts nothing.
 func New(opt Options) *Supervisor {
-	s := &Supervisor{opt: opt, log: opt.Log, hurry: make(chan struct{}), byName: map[string]*Process{}, attached: map[string]*Output{}}
-	s.marks = fmt.Sprintf("%s%08x.", ourMark(), rand.Uint32())
+	s := &Supervisor{opt: opt, log: opt.Log, owner: child.NewOwner(), hurry: make(chan struct{}), byName: map[string]*Process{}, attached: map[string]*child.Output{}}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -76,10 +75,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 
-	reap, stop := context.WithCancel(context.Background())
-	var reaper sync.WaitGroup
-	reaper.Go(func() { reapOrphans(reap, s.log) })
-	reaper.Go(func() { guard(reap, s.log) })
+	tending, stop := context.WithCancel(context.Background())
+	var tender sync.WaitGroup
+	tender.Go(func() { child.Tend(tending, s.log) })
 
 	<-ctx.Done()
 	s.mu.Lock()
@@ -91,9 +89,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	said := time.AfterFunc(sayAfter, func() { s.sayWaiting(all) })
 	s.halt(cut, all, nil)
 	said.Stop()
-	sweepAll(s.marks)
+	s.owner.SweepAll()
 	stop()
-	reaper.Wait()
+	tender.Wait()
 	return nil
 }
 
@@ -375,7 +373,7 @@ func (p *Process) retire(ctx context.Context, pending func(name string) int) {
 	p.mu.Unlock()
 	drained, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	for pending(p.name) > p.held() && pause(drained, pendingPause) {
+	for pending(p.name) > p.held() && sleep.For(drained, pendingPause) {
 	}
 	p.halt(drained)
 }

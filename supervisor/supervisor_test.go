@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,32 +15,16 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
 )
-
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // stack is a running supervisor.
 type stack struct {
 	*Supervisor
 	t     testing.TB
-	log   *buffer
-	ended chan Exit
+	log   *testprogram.Buffer
+	ended chan child.Exit
 	stop  func()
 
 	reloading sync.Mutex
@@ -50,10 +33,10 @@ type stack struct {
 // newStack runs a supervisor until the end of the test.
 func newStack(t testing.TB, specs ...Spec) *stack {
 	t.Helper()
-	s := &stack{t: t, log: &buffer{}, ended: make(chan Exit, 100)}
+	s := &stack{t: t, log: &testprogram.Buffer{}, ended: make(chan child.Exit, 100)}
 	s.Supervisor = New(Options{
 		Log:   slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Ended: func(_ string, e Exit) { s.ended <- e },
+		Ended: func(_ string, e child.Exit) { s.ended <- e },
 	})
 	if _, err := s.Reconcile(specs); err != nil {
 		t.Fatal(err)
@@ -92,6 +75,23 @@ func server(t testing.TB, name, be string) Spec {
 
 func service(t testing.TB, name, be string) Spec {
 	return Spec{Name: name, Kind: Service, Process: *program(t, be), Start: bound}
+}
+
+// firstLines waits for the first n lines that the process called name prints.
+func (s *stack) firstLines(name string, n int) (lines []string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	err := s.Follow(ctx, 0, []string{name}, func(l child.Line) error {
+		if lines = append(lines, l.Text); len(lines) == n {
+			return io.EOF
+		}
+		return nil
+	})
+	if err != io.EOF {
+		s.t.Fatalf("got %d lines of %s, %v, want %d", len(lines), name, err, n)
+	}
+	return lines
 }
 
 // get calls name, and gives what it answers: "NAME INSTANCE PID".
@@ -191,23 +191,14 @@ func TestStoppingLeavesNobody(t *testing.T) {
 	s.awaitState("api", Ready)
 	st := s.awaitState("tree", Ready)
 	var pids []int
-	for len(pids) < 5 { // as they are printed
-		pids = nil
-		for _, l := range s.Process("tree").output.Lines() {
-			pids = append(pids, atoi(t, l.Text))
-		}
-		if len(pids) < 5 {
-			f := newFollower()
-			s.Process("tree").output.follow(f)
-			<-f.lines
-			s.Process("tree").output.unfollow(f)
-		}
+	for _, text := range s.firstLines("tree", 5) {
+		pids = append(pids, testprogram.Atoi(t, text))
 	}
 	spec := s.Process("tree").recipe
 	spec.Process.Stop.Grace = schema.Duration(10 * time.Millisecond)
 	s.stop()
 	for _, pid := range append(pids, st.Instances[0].PID) {
-		if alive(pid) {
+		if testprogram.Alive(pid) {
 			t.Errorf("%d is alive", pid)
 		}
 	}

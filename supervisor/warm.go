@@ -9,6 +9,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // WarmEnv is the variable that tells a program that was started ahead on which
@@ -17,9 +18,9 @@ import (
 const WarmEnv = "WATCHDOG_ENV_FD"
 
 // WarmChild is a process that was started before its request, and is used for one. Its
-// taker owns it as one that Program.Start gave, and closes the files by Close.
+// taker owns it as one that child.Program.Start returned, and closes the files by Close.
 type WarmChild struct {
-	*Child
+	*child.Child
 	Stdin  *os.File // what is written here is its stdin
 	Stdout *os.File // what it prints is read here
 	Stderr *os.File // nil with Spec.OneOutput
@@ -159,7 +160,7 @@ func (p *Process) runWarm() {
 func (p *Process) startWarm(r *recipe) {
 	w, err := newWarm(r)
 	if err != nil {
-		p.lostWarm(err.Error(), unborn, Exit{Code: 127, At: time.Now()}, 0)
+		p.lostWarm(err.Error(), unborn, child.Exit{Code: 127, At: time.Now()}, 0)
 		return
 	}
 	p.mu.Lock()
@@ -187,12 +188,12 @@ func (p *Process) startWarm(r *recipe) {
 		}
 		w.Close()
 		w.Kill()
-		p.lostWarm(w.exit.String(), endedItself, w.exit, time.Since(w.began))
+		p.lostWarm(w.Exit().String(), endedItself, w.Exit(), time.Since(w.began))
 	})
 }
 
 // lostWarm is called when a process could not be started, or ended while it waited.
-func (p *Process) lostWarm(why string, o outcome, exit Exit, uptime time.Duration) {
+func (p *Process) lostWarm(why string, o outcome, exit child.Exit, uptime time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	policy := p.recipe.Process.Restart
@@ -210,7 +211,7 @@ func (p *Process) lostWarm(why string, o outcome, exit Exit, uptime time.Duratio
 
 // newWarm starts a process with pipes as its stdin, stdout, stderr and descriptor 3.
 func newWarm(r *recipe) (_ *WarmChild, err error) {
-	command, err := r.program.command(schema.Vars{Name: r.Name}, nil, []string{WarmEnv + "=3"})
+	command, err := r.program.Command(schema.Vars{Name: r.Name}, nil, []string{WarmEnv + "=3"})
 	if err != nil {
 		return nil, err
 	}
@@ -240,11 +241,11 @@ func newWarm(r *recipe) (_ *WarmChild, err error) {
 			return nil, err
 		}
 	}
-	o := StartOptions{Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], Extra: theirs[3:]}
+	o := child.StartOptions{Command: &command, Long: true, Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2], Extra: theirs[3:]}
 	if r.OneOutput {
 		o.Stderr = o.Stdout
 	}
-	w.Child, err = r.program.start(&command, o, callMark(), true)
+	w.Child, err = r.program.Start(o)
 	if err != nil {
 		return nil, err
 	}

@@ -325,7 +325,7 @@ func (w *watch) warn(err error) {
 // run only.
 func (p *Process) watchFiles() {
 	p.mu.Lock()
-	patterns, dir := p.recipe.Process.Watch, p.recipe.program.plain.dir
+	patterns, dir := p.recipe.Process.Watch, p.recipe.program.Dir()
 	if p.wish == toLeave {
 		patterns = nil
 		p.forgetChanges()

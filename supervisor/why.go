@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // facts is what is known of a life that does not work, or that ended. Gathering them is
@@ -21,11 +23,11 @@ type facts struct {
 	Upstream string   // where it is to listen: host:port, or the path of a socket
 	Served   bool     // it was ready; of a worker: it was given a call
 
-	Exit    *Exit // how it ended; nil while it runs
+	Exit    *child.Exit // how it ended; nil while it runs
 	Uptime  time.Duration
 	Listens []string // the addresses on which it listens, without Upstream
 	Behind  []string // the programs of the processes that it left running
-	CRLF    string   // the script whose first line ends with CRLF
+	CRLF    string   // what child.CRLF says of the program
 	Printed string   // the last line of its standard error that says something
 }
 
@@ -63,16 +65,11 @@ func (f *facts) diagnose() diagnosis {
 	case e.OK():
 		return diagnosis{What: e.String()}
 	case (e.Code == 126 || e.Code == 127) && f.CRLF != "":
-		return diagnosis{What: e.String() + ": " + crlf(f.CRLF), Certain: true}
+		return diagnosis{What: e.String() + ": " + f.CRLF, Certain: true}
 	case e.Code == 127 && f.Shell:
 		return diagnosis{What: e.String() + " (the shell did not find the program)", Printed: f.Printed}
 	}
 	return diagnosis{What: f.Exit.String(), Printed: f.Printed}
-}
-
-// crlf is what to do about a script that was written on Windows.
-func crlf(script string) string {
-	return fmt.Sprintf(`the first line of %s ends with CRLF, as Windows writes lines: remove it (sed -i 's/\r$//' %s)`, script, script)
 }
 
 // elsewhere is what to do about a server that listens where it is not asked.
@@ -135,7 +132,7 @@ func (f *facts) background() string {
 		return s + "remove the & from the command"
 	}
 	for _, name := range append(words, f.Behind...) {
-		if how, ok := foreground[programName(name)]; ok {
+		if how, ok := foreground[child.ProgramName(name)]; ok {
 			return s + how
 		}
 	}
@@ -145,13 +142,6 @@ func (f *facts) background() string {
 // ampersand is the & of a shell that starts a command in the background, and no part of
 // && or of a redirect.
 var ampersand = regexp.MustCompile(`(^|[^&>\\])&([^&>]|$)`)
-
-// programName is the name of a program without its folder and version: nginx of
-// /usr/sbin/nginx, php-fpm of php-fpm8.2.
-func programName(word string) string {
-	name := strings.TrimRight(path.Base(word), "0123456789.")
-	return strings.TrimSuffix(name, "-")
-}
 
 // foreground is how programs that go to the background are kept from it.
 var foreground = map[string]string{

@@ -7,10 +7,12 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 func TestFactsAreASentence(t *testing.T) {
-	ended := func(code int) *Exit { return &Exit{Code: code} }
+	ended := func(code int) *child.Exit { return &child.Exit{Code: code} }
 	for name, c := range map[string]struct {
 		facts   facts
 		want    string
@@ -45,10 +47,10 @@ func TestFactsAreASentence(t *testing.T) {
 			"exit status 0: an afterburn worker answers one request after the other on its standard output; a program that answers one and ends is mode: streaming", false},
 		"it fails":                 {facts{Server: true, Exit: ended(3)}, "exit status 3", false},
 		"it fails, and says why":   {facts{Server: true, Exit: ended(1), Printed: "no such table"}, "exit status 1: no such table", false},
-		"it is killed":             {facts{Exit: &Exit{Code: -1, Signal: syscall.SIGSEGV}}, "killed by SIGSEGV", false},
+		"it is killed":             {facts{Exit: &child.Exit{Code: -1, Signal: syscall.SIGSEGV}}, "killed by SIGSEGV", false},
 		"the shell finds nothing":  {facts{Shell: true, Exit: ended(127), Printed: "x: not found"}, "exit status 127 (the shell did not find the program): x: not found", false},
-		"a script has CRLF":        {facts{Exit: ended(127), CRLF: "/a/run.sh"}, "exit status 127: the first line of /a/run.sh ends with CRLF, as Windows writes lines: remove it (sed -i 's/\\r$//' /a/run.sh)", true},
-		"a script has CRLF, or so": {facts{Exit: ended(1), CRLF: "/a/run.sh"}, "exit status 1", false},
+		"a script has CRLF":        {facts{Exit: ended(127), CRLF: "the first line of /a/run.sh ends with CRLF"}, "exit status 127: the first line of /a/run.sh ends with CRLF", true},
+		"a script has CRLF, or so": {facts{Exit: ended(1), CRLF: "the first line of /a/run.sh ends with CRLF"}, "exit status 1", false},
 		"nginx goes to the background": {
 			facts{Words: []string{"nginx", "-c", "x"}, Server: true, Served: true, Exit: ended(0), Behind: []string{"nginx"}},
 			"went to the background: add -g 'daemon off;'", true},

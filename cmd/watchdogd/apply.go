@@ -16,6 +16,7 @@ import (
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // apply makes cfg what runs: processes, then handlers, then a table that is swapped
@@ -215,7 +216,7 @@ func fetchKeys(entries []routes.Entry) error {
 }
 
 // printer is a handler whose programs print and are not supervised.
-type printer interface{ Output() *supervisor.Output }
+type printer interface{ Output() *child.Output }
 
 // printing returns the printer among h and the handlers in it, or nil.
 func printing(h any) printer {

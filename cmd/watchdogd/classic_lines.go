@@ -17,7 +17,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // classicHandler is the slog.Handler of "format: classic": the lines of Go's package log,
@@ -304,7 +304,7 @@ func (c *classicLines) forking(r *http.Request) {
 }
 
 // printed writes a line of a process to our own stream of the same name.
-func (c *classicLines) printed(l *supervisor.Line) {
+func (c *classicLines) printed(l *child.Line) {
 	text := l.Text + "\n"
 	if c.log.Prefix {
 		text = l.Time.Format(classicTime) + l.Stream + ": " + text

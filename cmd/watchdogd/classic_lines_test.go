@@ -15,7 +15,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // stamp begins each line of the classic format.
@@ -121,8 +121,8 @@ func TestLinesOfProcessesGoToOurOwnStreams(t *testing.T) {
 	for _, prefix := range []bool{true, false} {
 		var stdout, stderr bytes.Buffer
 		c := classicLines{stdout: &stdout, stderr: &stderr, log: schema.Log{Prefix: prefix}}
-		c.printed(&supervisor.Line{Time: at, Stream: "stdout", Text: `{"a": "\x1b"}`})
-		c.printed(&supervisor.Line{Time: at, Stream: "stderr", Text: "oops"})
+		c.printed(&child.Line{Time: at, Stream: "stdout", Text: `{"a": "\x1b"}`})
+		c.printed(&child.Line{Time: at, Stream: "stderr", Text: "oops"})
 		wantOut, wantErr := `{"a": "\x1b"}`+"\n", "oops\n"
 		if prefix {
 			wantOut, wantErr = "2026/01/02 03:04:05 stdout: "+wantOut, "2026/01/02 03:04:05 stderr: "+wantErr

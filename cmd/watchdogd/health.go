@@ -10,6 +10,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // ready says why the stack should get no calls or, with a name, why that route or
@@ -79,7 +80,7 @@ func asMeant(s supervisor.Status) bool {
 	case supervisor.Ready, supervisor.Idle, supervisor.CrashLoop:
 		return true
 	case supervisor.Exited:
-		return s.LastExit == supervisor.Exit{}.String()
+		return s.LastExit == child.Exit{}.String()
 	}
 	return false
 }

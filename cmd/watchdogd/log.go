@@ -12,7 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // logbook is where the daemon's log goes, and in which format: that of the first
@@ -73,10 +73,10 @@ func (b *logbook) access(cfg *schema.Config) func(routes.Line) {
 }
 
 // printing gives what becomes of the lines that processes print.
-func (b *logbook) printing(cfg *schema.Config) supervisor.Printing {
-	p := supervisor.Printing{Longest: int(min(cfg.Log.Line, supervisor.MostLine))}
+func (b *logbook) printing(cfg *schema.Config) child.Printing {
+	p := child.Printing{Longest: int(min(cfg.Log.Line, child.MostLine))}
 	if cfg.Log.Line == 0 {
-		p.Longest = supervisor.MostLine
+		p.Longest = child.MostLine
 	}
 	if b.format == "classic" {
 		p.Write = b.classicLines(cfg).printed

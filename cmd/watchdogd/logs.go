@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/watchdogd/watchdogd/schema"
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 func logsCommand(from *source) *cobra.Command {
@@ -27,7 +27,7 @@ func logsCommand(from *source) *cobra.Command {
   watchdogd logs -f api redis    of two, and what they print from now on`,
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with each line as it is printed")
-	cmd.Flags().VarP(countFlag{&lines, supervisor.MostLines}, "lines", "n", "how many of the last lines; 0 is all that are kept")
+	cmd.Flags().VarP(countFlag{&lines, child.MostLines}, "lines", "n", "how many of the last lines; 0 is all that are kept")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "a JSON object a line, as docs/cli.md describes it")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		running, err := stack(from, cmd.ErrOrStderr())
@@ -75,7 +75,7 @@ func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
 		if asJSON {
 			_, err = w.Write(text)
 		} else {
-			var l supervisor.Line
+			var l child.Line
 			if err := json.Unmarshal(text, &l); err != nil {
 				return fmt.Errorf("read a line: %w", err)
 			}
@@ -91,7 +91,7 @@ func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
 func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	names := query["name"]
-	n, err := schema.ParseCount(or(query.Get("lines"), "0"), 0, supervisor.MostLines)
+	n, err := schema.ParseCount(or(query.Get("lines"), "0"), 0, child.MostLines)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("lines %w", err))
 		return
@@ -113,7 +113,7 @@ func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) {
 	}
 	control := http.NewResponseController(w)
 	_ = control.Flush() // the asker learns that the stream has begun; if he went away, Follow ends
-	_ = d.supervisor.Follow(r.Context(), n, names, func(l supervisor.Line) error {
+	_ = d.supervisor.Follow(r.Context(), n, names, func(l child.Line) error {
 		if err := out.Encode(l); err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // The exit statuses, as docs/cli.md lists them.
@@ -30,7 +30,7 @@ const (
 )
 
 func main() {
-	if supervisor.Shim() { // this process is a child on its way to its program
+	if child.Shim() { // this process is a child on its way to its program
 		return
 	}
 	os.Exit(execute(os.Args, os.Stdin, os.Stdout, os.Stderr))

@@ -21,7 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // patience bounds every wait for something that must happen: long enough for a
@@ -30,7 +30,7 @@ const patience = time.Minute
 
 // The test binary is also watchdogd, and the programs that it runs.
 func TestMain(m *testing.M) {
-	if supervisor.Shim() {
+	if child.Shim() {
 		return
 	}
 	switch role := os.Getenv("WATCHDOGD_TEST_AS"); role {

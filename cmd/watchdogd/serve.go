@@ -19,6 +19,7 @@ import (
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 func runCommand(from *source) *cobra.Command {
@@ -91,7 +92,7 @@ func serve(parent context.Context, from *source) error {
 	d.metrics = metrics.New(metrics.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
 	d.metrics.AddCollector(d.writeProcesses)
-	d.supervisor = supervisor.New(supervisor.Options{Log: log, Printing: book.printing(cfg), Ended: func(name string, exit supervisor.Exit) {
+	d.supervisor = supervisor.New(supervisor.Options{Log: log, Printing: book.printing(cfg), Ended: func(name string, exit child.Exit) {
 		d.draining.Store(true)
 		askStop(culprit(cfg, name, exit))
 		if d.serves(name) {
@@ -190,7 +191,7 @@ func (d *daemon) serves(name string) bool {
 }
 
 // culprit returns the stop that the exit of a process causes, with "then: exit".
-func culprit(cfg *schema.Config, name string, exit supervisor.Exit) exitStatus {
+func culprit(cfg *schema.Config, name string, exit child.Exit) exitStatus {
 	why := named(cfg, `its restart has "then: exit"`, "the container stops with it; set restart=always or restart=on-failure to restart it instead")
 	return exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s exited (%s) and %s", name, exit, why)}
 }

@@ -1,0 +1,86 @@
+//go:build !linux
+
+package child
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/sleep"
+)
+
+// fork starts the program as the leader of a group of its own. Where there is no
+// parent-death signal, only the guard ends it when watchdogd is killed.
+func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential, s identity) (*Child, error) {
+	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Credential: cred}
+	return bear(path, argv, attr, s)
+}
+
+// bear starts the leader of a group.
+func bear(path string, argv []string, attr *syscall.ProcAttr, s identity) (*Child, error) {
+	c := &Child{mark: s.mark, origin: s.origin, done: make(chan struct{})}
+	err := kernel.start(born{mark: s.mark, long: s.long}, func() (pid int, err error) {
+		c.pid, err = syscall.ForkExec(path, argv, attr)
+		return c.pid, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Done()
+	return c, nil
+}
+
+// watch waits for the leader's end; without pidfds, in a thread.
+func (c *Child) watch() {
+	var ws syscall.WaitStatus
+	_, err := syscall.Wait4(c.pid, &ws, 0, nil)
+	for err == syscall.EINTR {
+		_, err = syscall.Wait4(c.pid, &ws, 0, nil)
+	}
+	e := exitOf(ws)
+	if err != nil {
+		e = Exit{Code: -1, At: time.Now()}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended(e, false)
+}
+
+// look reports whether the leader has ended: watch knows.
+func (c *Child) look() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
+
+func reapLeader(int) {}
+
+// awaitGroup waits until nobody of the group is left, and reports false when ctx ended
+// before that.
+func awaitGroup(ctx context.Context, pgid int, _ *missed) bool {
+	for syscall.Kill(-pgid, 0) != syscall.ESRCH {
+		if !sleep.For(ctx, 5*time.Millisecond) {
+			return false
+		}
+	}
+	return true
+}
+
+func exitOf(ws syscall.WaitStatus) Exit {
+	e := Exit{Code: ws.ExitStatus(), At: time.Now()}
+	if ws.Signaled() {
+		e.Code, e.Signal, e.Core = -1, ws.Signal(), ws.CoreDump()
+	}
+	return e
+}
+
+func now() uint64 { return 0 }
+
+type ledger struct{}
+
+func newLedger() *ledger { return &ledger{} }
+
+type account struct{}
+
+func (c *Child) explain(e Exit) Exit { return e }

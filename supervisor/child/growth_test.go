@@ -1,0 +1,64 @@
+package child
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// allocated is the number of bytes and of pieces of memory that do takes.
+func allocated(do func()) (bytes, pieces uint64) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc, after.Mallocs - before.Mallocs
+}
+
+// What programs print, and what an env_file holds, costs no more than in proportion to its
+// bytes.
+func TestTextCostsInProportionToBytes(t *testing.T) {
+	env := func(text string) func() {
+		return func() { _, _ = parseEnvFile("f", text) } // mistakes cost, too
+	}
+	output := func(text string) func() {
+		return func() {
+			o := NewOutput(slog.New(slog.DiscardHandler), "route", "a", Printing{Write: func(*Line) {}})
+			o.Copy(1, "stdout", io.MultiReader(strings.NewReader(text)))
+		}
+	}
+	for what, make := range map[string]func(n int) func(){
+		"variables": func(n int) func() {
+			var b strings.Builder
+			for i := range n / 20 {
+				fmt.Fprintf(&b, "export V%d='x y' # z\n", i)
+			}
+			return env(b.String())
+		},
+		"one variable":   func(n int) func() { return env("A=" + strings.Repeat("x", n)) },
+		"escapes":        func(n int) func() { return env(`A="` + strings.Repeat(`\n`, n/2) + `"`) },
+		"comments":       func(n int) func() { return env(strings.Repeat("# x\n", n/4)) },
+		"empty lines":    func(n int) func() { return env(strings.Repeat("\n", n)) },
+		"no quote's end": func(n int) func() { return env(`A="` + strings.Repeat("x", n)) },
+		"lines":          func(n int) func() { return output(strings.Repeat("a line\n", n/7)) },
+		"one line":       func(n int) func() { return output(strings.Repeat("x", n)) },
+		"characters":     func(n int) func() { return output(strings.Repeat("\U0001f600", n/4)) },
+		"broken bytes":   func(n int) func() { return output(strings.Repeat("\x80", n)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			make(1000)() // what is made once
+			const n = 100_000
+			bytes, pieces := allocated(make(n))
+			bytes, pieces = bytes+256<<10, pieces+20 // buffers and rings, which grow to a bound
+			for _, times := range []int{2, 10} {
+				moreBytes, morePieces := allocated(make(times * n))
+				if most := uint64(times) * 3 / 2; moreBytes > most*bytes || morePieces > most*pieces {
+					t.Errorf("%d times the bytes: got %d bytes in %d pieces after %d in %d, want at most %d times as many", times, moreBytes, morePieces, bytes, pieces, most)
+				}
+			}
+		})
+	}
+}

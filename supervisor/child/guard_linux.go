@@ -1,0 +1,82 @@
+package child
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// guardProgram is ourselves, also after the file has been replaced.
+func guardProgram() (string, error) { return "/proc/self/exe", nil }
+
+// becomeAlone closes what was open without close-on-exec when watchdogd was started,
+// such as the listeners of a socket activation, and then takes a name that is not
+// watchdogd's. Nothing is opened by package os, before or here: its poller would be
+// closed with the rest, or stay.
+func becomeAlone() {
+	closeOthers()
+	if fd, err := unix.Open("/proc/self/comm", unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil { // without /proc it is called exe
+		_, _ = unix.Write(fd, []byte("watchdogd-guard")) // as above
+		_ = unix.Close(fd)                               // was written at once
+	}
+}
+
+// keepInherited keeps descriptors above 2, which whoever started this program left open,
+// from its children: a lock, a socket or a pipe that they held would never be released.
+// It is called before anything else is opened that a child is meant to have.
+func keepInherited() {
+	if unix.CloseRange(3, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	dir, err := os.ReadDir("/proc/self/fd") // before Linux 5.11
+	if err != nil {
+		for fd := 3; fd < 1024; fd++ {
+			unix.CloseOnExec(fd)
+		}
+		return
+	}
+	for _, entry := range dir {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
+func closeOthers() {
+	if unix.CloseRange(3, 1<<31-1, 0) == nil {
+		return
+	}
+	for fd := 3; fd < 1024; fd++ { // before Linux 5.9
+		_ = unix.Close(fd) // nearly all are not open
+	}
+}
+
+// markedPause is how long the killed may take to be gone before the next look.
+const markedPause = 10 * time.Millisecond
+
+// killMarked kills all whose mark begins so, again and again until there is nobody:
+// they may be forking.
+func killMarked(mark string) {
+	for limit := time.Now().Add(sweepBound); time.Now().Before(limit); time.Sleep(markedPause) {
+		dir, err := os.Open("/proc")
+		if err != nil {
+			return
+		}
+		names, _ := dir.Readdirnames(-1) // what could be read is what there is
+		dir.Close()
+		found := false
+		for _, name := range names {
+			if pid, err := strconv.Atoi(name); err == nil && pid > 1 && strings.HasPrefix(markOf(pid), mark) {
+				found = true
+				_ = syscall.Kill(pid, syscall.SIGKILL) // gone is as good
+			}
+		}
+		if !found {
+			return
+		}
+	}
+}
