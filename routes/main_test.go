@@ -20,6 +20,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1/server"
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -68,7 +69,7 @@ func serveWith(t *testing.T, config schema.Server, entries ...Entry) *front {
 	}}
 	f.live.Swap(NewTable(entries, f.options))
 	f.server = NewServer(config, f.live, log)
-	l, err := Listen("127.0.0.1:0")
+	l, err := listen.Open("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

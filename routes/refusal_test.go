@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -31,7 +32,7 @@ func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
 	}
 	live := &Live{Respond: respond}
 	live.Swap(NewTable(nil, Options{Log: log, Access: LogLines(log), Metrics: metrics, Respond: respond}))
-	l, err := Listen("127.0.0.1:0")
+	l, err := listen.Open("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -19,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -118,14 +121,14 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writePair(t, cert, key, "one.test")
-	c, err := LoadCertificate(cert, key)
+	c, err := listen.LoadCertificate(cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Proto+" "+r.Header.Get("X-Forwarded-Proto"))
 	}))
-	l, err := Listen("127.0.0.1:0")
+	l, err := listen.Open("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +173,7 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 	if name, _ := ask("http/1.1"); name != "two.test" {
 		t.Errorf("after a reload: %s", name)
 	}
-	if _, err := LoadCertificate(filepath.Join(dir, "none"), key); err == nil {
+	if _, err := listen.LoadCertificate(filepath.Join(dir, "none"), key); err == nil {
 		t.Error("a certificate that is not there")
 	}
 }
@@ -221,4 +224,41 @@ func TestACallerWhoStopsReadingIsUnderIdle(t *testing.T) {
 		t.Fatal("the handler still writes")
 	}
 	f.loggedTimeout("idle", true)
+}
+
+func TestAUnixListenerServes(t *testing.T) {
+	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.Header["X-Forwarded-For"])
+	}))
+	dir, err := os.MkdirTemp("", "routes") // short enough for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	l, err := listen.Open("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.server.Serve(l) }()
+	defer func() { f.server.Close(); <-done }()
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+	defer tr.CloseIdleConnections()
+	resp, err := tr.RoundTrip(f.request("GET", "/a", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, 100)
+	n, _ := resp.Body.Read(body)
+	resp.Body.Close()
+	if string(body[:n]) != "[127.0.0.1]" {
+		t.Errorf("X-Forwarded-For is %q", body[:n])
+	}
+	if line := f.log.request(t); line["peer"] != nil {
+		t.Errorf("peer is %v", line["peer"])
+	}
 }

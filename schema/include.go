@@ -14,6 +14,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"gopkg.in/yaml.v3"
 
+	"github.com/watchdogd/watchdogd/internal/regular"
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
@@ -146,7 +147,7 @@ func (l *loader) included(at *yaml.Node, main *source, file string) {
 			return
 		}
 	}
-	data, err := ReadFile(file)
+	data, err := regular.ReadFile(file)
 	if err != nil {
 		l.problem(at, fmt.Sprintf("cannot read %s: %v", shown(main, file), err), "")
 		return

@@ -10,13 +10,15 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/internal/regular"
 )
 
 // Load reads a configuration file and all that it includes. Variables are looked up
 // by env; nil is the process's own environment. The error is Problems when the
 // content is wrong, else it wraps the system's error.
 func Load(file string, env func(string) (string, bool)) (*Config, error) {
-	data, err := ReadFile(file)
+	data, err := regular.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration %s: %w", file, err)
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/regular"
 )
 
 // write puts files into a new folder and gives its path.
@@ -66,7 +68,7 @@ func TestOnlyRegularFilesOfABoundedSizeAreRead(t *testing.T) {
 	if err := os.WriteFile(large, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(large, MaxFile+1); err != nil {
+	if err := os.Truncate(large, regular.MaxFile+1); err != nil {
 		t.Fatal(err)
 	}
 	link := filepath.Join(dir, "link")
@@ -81,7 +83,7 @@ func TestOnlyRegularFilesOfABoundedSizeAreRead(t *testing.T) {
 		large:       "it is larger than 16 MiB",
 		dir:         "it is a directory, not a file",
 	} {
-		if _, err := ReadFile(file); err == nil || err.Error() != want {
+		if _, err := regular.ReadFile(file); err == nil || err.Error() != want {
 			t.Errorf("ReadFile(%s): got %v, want %s", file, err, want)
 		}
 		if _, err := Load(file, nothing); err == nil || err.Error() != fmt.Sprintf("read configuration %s: %s", file, want) {
@@ -93,11 +95,11 @@ func TestOnlyRegularFilesOfABoundedSizeAreRead(t *testing.T) {
 			t.Errorf("include: [%s]: got %v, want %s", file, err, want)
 		}
 	}
-	if err := os.Truncate(large, MaxFile); err != nil {
+	if err := os.Truncate(large, regular.MaxFile); err != nil {
 		t.Fatal(err)
 	}
-	if data, err := ReadFile(large); err != nil || len(data) != MaxFile {
-		t.Errorf("ReadFile of %d bytes: got %d, %v", MaxFile, len(data), err)
+	if data, err := regular.ReadFile(large); err != nil || len(data) != regular.MaxFile {
+		t.Errorf("ReadFile of %d bytes: got %d, %v", regular.MaxFile, len(data), err)
 	}
 }
 

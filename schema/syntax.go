@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/internal/regular"
 )
 
 // source is one file: its text and its place.
@@ -25,8 +27,8 @@ type source struct {
 // hundred megabytes whatever its bytes; ten thousand written-out routes are a
 // tenth of them.
 const (
-	maxFile   = 16 << 20 // bytes of one file
-	maxValues = 1 << 20  // keys and values of one file, counted by their punctuation
+	maxFile   = regular.MaxFile // bytes of one file
+	maxValues = 1 << 20         // keys and values of one file, counted by their punctuation
 )
 
 // parse parses the text into the document's node. It fails with one problem: a YAML

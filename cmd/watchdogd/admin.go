@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -43,7 +43,7 @@ func openSide(cfg *schema.Config, d *daemon) (*side, error) {
 	s := &side{log: d.log}
 	metrics := sideServer{
 		what:    "metrics",
-		listen:  func() (net.Listener, error) { return routes.Listen(cfg.Metrics.Listen) },
+		listen:  func() (net.Listener, error) { return listen.Open(cfg.Metrics.Listen) },
 		spare:   func(error) bool { return cfg.Metrics.Optional },
 		without: "no metrics: " + named(cfg, "metrics.listen", "metrics_port") + " moves them",
 		handler: lazily(d.metricsHandler),
@@ -300,7 +300,7 @@ func listenAdmin(cfg *schema.Config) (net.Listener, error) {
 		return listenSocket(path)
 	}
 	if cfg.Admin.Listen != "" {
-		return routes.Listen(cfg.Admin.Listen)
+		return listen.Open(cfg.Admin.Listen)
 	}
 	var failures []error
 	for _, dir := range append(ownFolders(), "") {
@@ -331,7 +331,7 @@ func listenSocket(path string) (net.Listener, error) {
 			return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
 		}
 	}
-	return routes.ListenPrivate(path)
+	return listen.OpenPrivate(path)
 }
 
 // spareDir is a folder for the admin socket whose name no other user could foresee: one

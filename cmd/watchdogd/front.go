@@ -13,6 +13,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/event"
 	http1 "github.com/watchdogd/watchdogd/internal/http1/server"
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -29,7 +30,7 @@ const sayAfter = time.Second
 type front struct {
 	d           *daemon
 	server      *http1.Server
-	certificate *routes.Certificate // nil without TLS
+	certificate *listen.Certificate // nil without TLS
 	lost        context.Context     // ends when nobody is left to serve: the drain has no delay
 	hurry       context.Context     // ends when what is left is to be cut
 
@@ -47,7 +48,7 @@ func openFront(cfg *schema.Config, d *daemon, lost, hurry context.Context) (*fro
 	f := &front{d: d, lost: lost, hurry: hurry, listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
 	f.server = routes.NewServer(cfg.Server, d.live, d.log)
 	if files := cfg.Server.TLS; files.Cert != "" {
-		certificate, err := routes.LoadCertificate(files.Cert, files.Key)
+		certificate, err := listen.LoadCertificate(files.Cert, files.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -86,7 +87,7 @@ func (f *front) prepare(cfg schema.Server) (listeners, error) {
 		if open {
 			continue
 		}
-		opened, err := routes.Listen(address)
+		opened, err := listen.Open(address)
 		if err != nil {
 			l.abandon()
 			return listeners{}, err

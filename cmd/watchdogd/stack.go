@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/regular"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -261,7 +262,7 @@ func socketsIn(dir string) (paths []string) {
 // listeningSockets are the paths of what may be admin sockets of any user and environment,
 // as far as the system lists them: Linux does, in /proc/net/unix.
 func listeningSockets() (paths []string) {
-	table, err := schema.ReadFile("/proc/net/unix")
+	table, err := regular.ReadFile("/proc/net/unix")
 	if err != nil {
 		return nil
 	}

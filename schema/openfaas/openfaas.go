@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/regular"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -260,7 +261,7 @@ func (v *variables) auth(r *schema.Route) {
 	name, _ := v.get("OPENFAAS_NAME")
 	namespace, _ := v.get("OPENFAAS_NAMESPACE")
 	if namespace == "" {
-		if data, err := schema.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
+		if data, err := regular.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
 			namespace = strings.TrimSpace(string(data))
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/internal/regular"
 )
 
 // environ is an environment in which each variable stands once.
@@ -75,7 +75,7 @@ func (e *environ) with(more []string, mark string) []string {
 // It is not godotenv's: that adds 0.09 ms to the start of watchdogd and of each shim, its
 // errors have no line, and it expands $NAME, which a password may contain.
 func readEnvFile(file string) ([]string, error) {
-	data, err := schema.ReadFile(file)
+	data, err := regular.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("env_file %s is not there: create it or correct env_file: %w", file, err)
 	}

@@ -1,11 +1,11 @@
-package routes
+package listen
 
 import (
 	"crypto/tls"
 	"fmt"
 	"sync/atomic"
 
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/internal/regular"
 )
 
 // Certificate is the server's certificate and key, which can be read again while
@@ -26,11 +26,11 @@ func LoadCertificate(cert, key string) (*Certificate, error) {
 
 // Reload reads the files again. After an error the certificate is the one before.
 func (c *Certificate) Reload() error {
-	cert, err := schema.ReadFile(c.cert)
+	cert, err := regular.ReadFile(c.cert)
 	if err != nil {
 		return fmt.Errorf("read the certificate %s: %w", c.cert, err)
 	}
-	key, err := schema.ReadFile(c.key)
+	key, err := regular.ReadFile(c.key)
 	if err != nil {
 		return fmt.Errorf("read the key %s of the certificate: %w", c.key, err)
 	}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package routes
+package listen
 
 import (
 	"fmt"

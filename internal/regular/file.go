@@ -1,4 +1,5 @@
-package schema
+// Package regular reads whole files that must be regular ones.
+package regular
 
 import (
 	"errors"
@@ -11,7 +12,7 @@ import (
 
 // MaxFile is the size in bytes of the largest file that is read whole: the
 // configuration and what it includes, an env_file, a certificate and its key.
-const MaxFile = maxFile
+const MaxFile = 16 << 20
 
 // ReadFile reads a file that the configuration or the command line names. It must be a
 // regular file, or a link to one, of at most MaxFile bytes: a pipe would wait for a

@@ -1,4 +1,6 @@
-package routes
+// Package listen opens the sockets that watchdogd itself serves, reports who holds one that is
+// taken, and keeps the certificate of TLS.
+package listen
 
 import (
 	"context"
@@ -12,10 +14,10 @@ import (
 	"time"
 )
 
-// Listen opens a listener for host:port, or for unix:/path, where a socket that
-// nobody serves any more is replaced. A port or socket that is taken is an error that
+// Open opens a listener for host:port, or for unix:/path, where a socket that
+// no program serves any more is replaced. A port or socket that is taken is an error that
 // names the holder, if the system tells. Closing it removes the socket.
-func Listen(address string) (net.Listener, error) {
+func Open(address string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		return listenUnix(path, listenOpen)
 	}
@@ -31,9 +33,9 @@ func Listen(address string) (net.Listener, error) {
 	return nil, fmt.Errorf("listen on %s: %w", address, err)
 }
 
-// ListenPrivate is Listen for the socket at path, of mode 0600: on Linux from its
+// OpenPrivate is Open for the socket at path, of mode 0600: on Linux from its
 // first moment, elsewhere from the next.
-func ListenPrivate(path string) (net.Listener, error) {
+func OpenPrivate(path string) (net.Listener, error) {
 	if strings.HasPrefix(path, "@") {
 		return nil, fmt.Errorf("listen on unix:%s: an abstract socket has no mode and is open to every user; choose a path", path)
 	}

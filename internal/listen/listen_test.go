@@ -1,10 +1,8 @@
-package routes
+package listen
 
 import (
-	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,12 +11,12 @@ import (
 )
 
 func TestAPortInUseIsAnErrorThatNamesTheHolder(t *testing.T) {
-	first, err := Listen("127.0.0.1:0")
+	first, err := Open("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	_, err = Listen(first.Addr().String())
+	_, err = Open(first.Addr().String())
 	if err == nil {
 		t.Fatal("a port was taken twice")
 	}
@@ -36,7 +34,7 @@ func TestAPortInUseIsAnErrorThatNamesTheHolder(t *testing.T) {
 // socket is a path that is short enough for a socket's.
 func socket(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "routes")
+	dir, err := os.MkdirTemp("", "listen")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +51,11 @@ func TestASocketThatNobodyServesIsReplacedAndOneThatIsServedIsNot(t *testing.T) 
 	left.SetUnlinkOnClose(false)
 	left.Close() // as after a kill -9
 
-	l, err := Listen("unix:" + path)
+	l, err := Open("unix:" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Listen("unix:" + path)
+	_, err = Open("unix:" + path)
 	if err == nil || !strings.Contains(err.Error(), "another program serves this socket") {
 		t.Errorf("taken twice: %v", err)
 	}
@@ -76,8 +74,8 @@ func TestAFileThatIsNoSocketIsNotReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, listen := range map[string]func(string) (net.Listener, error){
-		"Listen":        func(p string) (net.Listener, error) { return Listen("unix:" + p) },
-		"ListenPrivate": ListenPrivate,
+		"Open":        func(p string) (net.Listener, error) { return Open("unix:" + p) },
+		"OpenPrivate": OpenPrivate,
 	} {
 		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "no socket stands there") {
 			t.Errorf("%s: %v", name, err)
@@ -90,7 +88,7 @@ func TestAFileThatIsNoSocketIsNotReplaced(t *testing.T) {
 
 func TestAPrivateSocketIsOfMode0600(t *testing.T) {
 	path := socket(t)
-	l, err := ListenPrivate(path)
+	l, err := OpenPrivate(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,39 +97,7 @@ func TestAPrivateSocketIsOfMode0600(t *testing.T) {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
 	l.Close()
-	if _, err := ListenPrivate("@abstract"); err == nil || !strings.Contains(err.Error(), "choose a path") {
+	if _, err := OpenPrivate("@abstract"); err == nil || !strings.Contains(err.Error(), "choose a path") {
 		t.Errorf("a socket without a mode: %v", err)
-	}
-}
-
-func TestAUnixListenerServes(t *testing.T) {
-	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = fmt.Fprint(w, r.Header["X-Forwarded-For"])
-	}))
-	path := socket(t)
-	l, err := Listen("unix:" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- f.server.Serve(l) }()
-	defer func() { f.server.Close(); <-done }()
-	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}}
-	defer tr.CloseIdleConnections()
-	resp, err := tr.RoundTrip(f.request("GET", "/a", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := make([]byte, 100)
-	n, _ := resp.Body.Read(body)
-	resp.Body.Close()
-	if string(body[:n]) != "[127.0.0.1]" {
-		t.Errorf("X-Forwarded-For is %q", body[:n])
-	}
-	if line := f.log.request(t); line["peer"] != nil {
-		t.Errorf("peer is %v", line["peer"])
 	}
 }

@@ -1,4 +1,4 @@
-package routes
+package listen
 
 import (
 	"bufio"
