@@ -121,8 +121,8 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writePair(t, cert, key, "one.test")
-	c, err := listen.LoadCertificate(cert, key)
-	if err != nil {
+	c := listen.NewCertificate(cert, key)
+	if err := c.Load(); err != nil {
 		t.Fatal(err)
 	}
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
@@ -160,21 +160,21 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 	if err := os.WriteFile(cert, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Reload(); err == nil || !strings.Contains(err.Error(), cert) {
+	if err := c.Load(); err == nil || !strings.Contains(err.Error(), cert) {
 		t.Errorf("nonsense was read: %v", err)
 	}
 	if name, _ := ask("http/1.1"); name != "one.test" {
 		t.Errorf("after a reload that failed: %s", name)
 	}
 	writePair(t, cert, key, "two.test")
-	if err := c.Reload(); err != nil {
+	if err := c.Load(); err != nil {
 		t.Fatal(err)
 	}
 	if name, _ := ask("http/1.1"); name != "two.test" {
 		t.Errorf("after a reload: %s", name)
 	}
-	if _, err := listen.LoadCertificate(filepath.Join(dir, "none"), key); err == nil {
-		t.Error("a certificate that is not there")
+	if err := listen.NewCertificate(filepath.Join(dir, "none"), key).Load(); err == nil {
+		t.Error("got no error for a certificate that does not exist")
 	}
 }
 

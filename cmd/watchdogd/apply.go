@@ -22,7 +22,9 @@ import (
 // apply makes cfg what runs: processes, then handlers, then a table that is swapped
 // in whole. The first start and every reload are this one function. All that can
 // fail happens before the swap, and when it fails nothing has changed.
-func (d *daemon) apply(cfg *schema.Config) error {
+// opened returns what cfg listens on: opened already at the start, and by front.prepare at
+// a reload.
+func (d *daemon) apply(cfg *schema.Config, opened func(schema.Server) (listeners, error)) error {
 	next, entries, closers, err := d.prepare(cfg)
 	if err != nil {
 		return err
@@ -31,7 +33,7 @@ func (d *daemon) apply(cfg *schema.Config) error {
 		closeAll(closers)
 		return err
 	}
-	listeners, err := d.front.prepare(cfg.Server)
+	listeners, err := opened(cfg.Server)
 	if err != nil {
 		closeAll(closers)
 		return err

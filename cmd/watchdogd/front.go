@@ -43,30 +43,19 @@ type front struct {
 	cut int // calls that the drain cut off; read it after Run
 }
 
-// openFront opens the listeners of cfg and serves nothing yet.
-func openFront(cfg *schema.Config, d *daemon, lost, hurry context.Context) (*front, error) {
+// openFront opens the listeners of cfg, which the first apply adopts, and serves nothing yet.
+func openFront(cfg *schema.Config, d *daemon, lost, hurry context.Context) (*front, listeners, error) {
 	f := &front{d: d, lost: lost, hurry: hurry, listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
 	f.server = routes.NewServer(cfg.Server, d.live, d.log)
 	if files := cfg.Server.TLS; files.Cert != "" {
-		certificate, err := listen.LoadCertificate(files.Cert, files.Key)
-		if err != nil {
-			return nil, err
-		}
-		f.certificate, f.server.TLSConfig = certificate, certificate.Config()
+		f.certificate = listen.NewCertificate(files.Cert, files.Key)
+		f.server.TLSConfig = f.certificate.Config()
 	}
 	opened, err := f.prepare(cfg.Server)
 	if err != nil {
-		return nil, err
+		return nil, listeners{}, err
 	}
-	f.listeners = opened.fresh
-	return f, nil
-}
-
-// close gives the listeners back, for a start that failed.
-func (f *front) close() {
-	for _, l := range f.listeners {
-		_ = l.Close() // nothing is served yet
-	}
+	return f, opened, nil
 }
 
 // listeners are what a new configuration listens on.
@@ -76,7 +65,7 @@ type listeners struct {
 }
 
 // prepare opens those addresses of cfg that are not open yet: all of them, or none.
-// The certificate is read again.
+// The certificate is read, at a reload once more.
 func (f *front) prepare(cfg schema.Server) (listeners, error) {
 	l := listeners{map[string]bool{}, map[string]net.Listener{}}
 	for _, address := range cfg.Listen {
@@ -95,7 +84,7 @@ func (f *front) prepare(cfg schema.Server) (listeners, error) {
 		l.fresh[address] = opened
 	}
 	if f.certificate != nil {
-		if err := f.certificate.Reload(); err != nil {
+		if err := f.certificate.Load(); err != nil {
 			l.abandon()
 			return listeners{}, err
 		}

@@ -73,7 +73,7 @@ func (d *daemon) reloadOnce(dry bool) reloadReply {
 		changes, err = d.plan(was, cfg)
 		notes := needRestart(was, cfg)
 		if err == nil && !dry {
-			err = d.apply(cfg)
+			err = d.apply(cfg, d.front.prepare)
 		}
 		if err == nil && !dry {
 			d.metrics.Reloaded(true)

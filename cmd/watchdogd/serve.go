@@ -114,21 +114,22 @@ func serve(parent context.Context, from *source) error {
 	caught.catch()
 
 	// A port in use is found before any process is started.
-	d.front, err = openFront(cfg, d, lost, hurry)
+	var opened listeners
+	d.front, opened, err = openFront(cfg, d, lost, hurry)
 	if err != nil {
 		return failed(ofPort(cfg, err))
 	}
 	side, err := openSide(cfg, d)
 	if err != nil {
-		d.front.close()
+		opened.abandon()
 		return failed(err)
 	}
-	err = d.apply(cfg)
+	err = d.apply(cfg, func(schema.Server) (listeners, error) { return opened, nil })
 	if err == nil {
 		err = d.lock()
 	}
 	if err != nil {
-		d.front.close()
+		opened.abandon() // nothing is served yet
 		side.close()
 		return failed(err)
 	}

@@ -15,17 +15,13 @@ type Certificate struct {
 	current   atomic.Pointer[tls.Certificate]
 }
 
-// LoadCertificate reads two PEM files.
-func LoadCertificate(cert, key string) (*Certificate, error) {
-	c := &Certificate{cert: cert, key: key}
-	if err := c.Reload(); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
+// NewCertificate returns the certificate of two PEM files. Load reads them, before the
+// first connection.
+func NewCertificate(cert, key string) *Certificate { return &Certificate{cert: cert, key: key} }
 
-// Reload reads the files again. After an error the certificate is the one before.
-func (c *Certificate) Reload() error {
+// Load reads the files, for the first time or again. After an error the certificate is
+// the one before.
+func (c *Certificate) Load() error {
 	cert, err := regular.ReadFile(c.cert)
 	if err != nil {
 		return fmt.Errorf("read the certificate %s: %w", c.cert, err)
