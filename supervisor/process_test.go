@@ -124,10 +124,11 @@ func TestOneThatIsUnreadyGetsNoCallsUntilItIsReadyAgain(t *testing.T) {
 // calls
 
 func TestCallsWaitInOrder(t *testing.T) {
-	spec := server(t, "api", "serve 100ms")
+	spec := server(t, "api", "serve")
 	spec.Capacity = 1
 	s := newStack(t, spec)
 	p := s.Process("api")
+	before := s.acquire("api") // the others wait behind it
 	var mu sync.Mutex
 	var order []int
 	var calls sync.WaitGroup
@@ -143,13 +144,16 @@ func TestCallsWaitInOrder(t *testing.T) {
 			mu.Unlock()
 			i.Release()
 		})
-		for p.Status().Queued <= n { // in line before the next comes
-			time.Sleep(time.Millisecond)
+		for limit := time.Now().Add(bound); p.Status().Queued <= n; time.Sleep(time.Millisecond) { // in line before the next comes
+			if time.Now().After(limit) {
+				t.Fatalf("got %d calls in line, want %d", p.Status().Queued, n+1)
+			}
 		}
 	}
+	before.Release()
 	calls.Wait()
 	if fmt.Sprint(order) != "[0 1 2 3 4]" {
-		t.Error(order)
+		t.Errorf("got the order %v, want 0 to 4", order)
 	}
 }
 
@@ -466,8 +470,11 @@ func TestRecycleByCallsAgeAndMemory(t *testing.T) {
 	s := newStack(t, calls, age, memory)
 	for _, c := range []struct{ name, path string }{{"calls", "/"}, {"age", "/"}, {"memory", "/grow"}} {
 		before := s.mustGet(c.name, c.path)
-		var after string
-		for after = before; after == before; {
+		limit := time.Now().Add(bound)
+		for after := before; after == before; {
+			if time.Now().After(limit) {
+				t.Fatalf("%s: got the same instance for %s, want a new one", c.name, bound)
+			}
 			var err error
 			if after, err = s.getAgain(c.name, "/"); err != nil {
 				t.Fatal(c.name, err)
@@ -750,8 +757,12 @@ func TestAChangedFileRestarts(t *testing.T) {
 		if err := os.WriteFile(file, []byte("x"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		var after string
-		for after = before; after == before; {
+		limit := time.Now().Add(bound)
+		after := before
+		for after == before {
+			if time.Now().After(limit) {
+				t.Fatalf("%s: got the same instance for %s, want a new one", file, bound)
+			}
 			var err error
 			if after, err = s.getAgain("api", "/"); err != nil {
 				t.Fatal(err)
