@@ -212,6 +212,3 @@ func (p *prefix) Write(b []byte) (int, error) {
 	p.b = append(p.b, b[:min(len(b), p.limit-len(p.b))]...)
 	return len(b), nil
 }
-
-// onlyWriter hides all that a writer can do besides.
-type onlyWriter struct{ io.Writer }

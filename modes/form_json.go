@@ -1,10 +1,14 @@
 package modes
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strconv"
+	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
@@ -15,212 +19,172 @@ import (
 //
 //	{"name": [{"value": ".."}, {"filename": "..", "type": "..", "size": n, "text": ".."}], ...}
 //
-// Names stand in the order in which they first came, and the parts of a name in
-// theirs. A file has "text" when it is UTF-8, else "base64"; a field that is not
-// UTF-8 has "base64" in place of "value". The caller gives the spill back.
+// Names stand in the order in which they first came, and the parts of a name in theirs. A
+// file has "text" when it is UTF-8, else "base64"; a field that is not UTF-8 has "base64" in
+// place of "value". The caller frees the body.
 func jsonForm(body io.Reader, boundary string) (*spill.Body, error) {
-	type stored struct {
-		formPart
-		offset, size int64
-		text         bool
-	}
-	var names []string
-	byName := map[string][]stored{}
-	raw := spill.New(0)
-	defer raw.Free()
-	err := parts(body, boundary, func(p formPart, content io.Reader) error {
-		s := stored{formPart: p, offset: raw.Size()}
-		text := &utf8Checker{r: content}
-		if err := raw.Fill(text); err != nil {
-			return err
-		}
-		s.size, s.text = raw.Size()-s.offset, text.valid()
-		if _, there := byName[p.name]; !there {
-			names = append(names, p.name)
-		}
-		byName[p.name] = append(byName[p.name], s)
-		return nil
-	})
-	if err != nil {
+	f := jsonParts{byName: map[string][]jsonPart{}, contents: spill.New(0)}
+	defer f.contents.Free()
+	if err := parts(body, boundary, f.add); err != nil {
 		return nil, err
 	}
+	return jsonText(f.write)
+}
 
-	object := spill.New(0)
-	out := &jsonWriter{w: object}
-	defer out.close()
+// jsonParts are the parts of a form, in one body one after the other.
+type jsonParts struct {
+	names    []string // in the order in which they first came
+	byName   map[string][]jsonPart
+	contents *spill.Body
+}
+
+// jsonPart is one of them.
+type jsonPart struct {
+	formPart
+	offset, size int64 // of its content
+}
+
+// add stores one part.
+func (f *jsonParts) add(p formPart, content io.Reader) error {
+	offset := f.contents.Size()
+	if err := f.contents.Fill(content); err != nil {
+		return err
+	}
+	if _, there := f.byName[p.name]; !there {
+		f.names = append(f.names, p.name)
+	}
+	f.byName[p.name] = append(f.byName[p.name], jsonPart{p, offset, f.contents.Size() - offset})
+	return nil
+}
+
+// write writes the object.
+func (f *jsonParts) write(out *jsonWriter) error {
 	out.raw("{")
-	for i, name := range names {
+	for i, name := range f.names {
 		if i > 0 {
 			out.raw(",")
 		}
 		out.string(name)
 		out.raw(":[")
-		for j, s := range byName[name] {
+		for j, p := range f.byName[name] {
 			if j > 0 {
 				out.raw(",")
 			}
-			key := "text"
-			if s.file {
-				out.raw(`{"filename":`)
-				out.string(s.filename)
-				out.raw(`,"type":`)
-				out.string(s.typ)
-				out.raw(`,"size":` + strconv.FormatInt(s.size, 10) + `,`)
-			} else {
-				key = "value"
-				out.raw("{")
+			if err := f.writePart(out, p); err != nil {
+				return err
 			}
-			if s.text {
-				out.raw(`"` + key + `":"`)
-				out.text(raw.Section(s.offset, s.size))
-			} else {
-				out.raw(`"base64":"`)
-				out.base64(raw.Section(s.offset, s.size))
-			}
-			out.raw(`"}`)
 		}
 		out.raw("]")
 	}
 	out.raw("}\n")
-	if out.flush(); out.err != nil {
-		object.Free()
-		return nil, out.err
-	}
-	return object, nil
+	return nil
 }
 
-// jsonWriter writes the pieces of a JSON text; the first error stays.
-type jsonWriter struct {
-	w   io.Writer
-	buf *[]byte
-	n   int
-	err error
+func (f *jsonParts) writePart(out *jsonWriter, p jsonPart) error {
+	key := "value"
+	out.raw("{")
+	if p.file {
+		key = "text"
+		out.raw(`"filename":`)
+		out.string(p.filename)
+		out.raw(`,"type":`)
+		out.string(p.typ)
+		out.raw(`,"size":` + strconv.FormatInt(p.size, 10) + `,`)
+	}
+	write := out.text
+	if !isText(f.contents.Section(p.offset, p.size)) {
+		key, write = "base64", out.base64
+	}
+	out.raw(`"` + key + `":"`)
+	if err := write(f.contents.Section(p.offset, p.size)); err != nil {
+		return err
+	}
+	out.raw(`"}`)
+	return nil
 }
 
-func (j *jsonWriter) Write(p []byte) (int, error) {
-	if j.buf == nil {
-		j.buf = buffers.Get()
-	}
-	total := len(p)
-	for len(p) > 0 && j.err == nil {
-		if j.n == len(*j.buf) {
-			j.flush()
+// isText reports whether all of r is UTF-8.
+func isText(r io.Reader) bool {
+	for in := bufio.NewReader(r); ; {
+		c, size, err := in.ReadRune()
+		if err != nil {
+			return err == io.EOF
 		}
-		n := copy((*j.buf)[j.n:], p)
-		j.n += n
-		p = p[n:]
-	}
-	return total, j.err
-}
-
-func (j *jsonWriter) flush() {
-	if j.err == nil && j.n > 0 {
-		_, j.err = j.w.Write((*j.buf)[:j.n])
-	}
-	j.n = 0
-}
-
-func (j *jsonWriter) close() {
-	if j.buf != nil {
-		buffers.Put(j.buf)
+		if c == utf8.RuneError && size == 1 {
+			return false
+		}
 	}
 }
 
-func (j *jsonWriter) raw(s string) { _, _ = io.WriteString(j, s) } // err stays in j
+// jsonText returns what write writes. The caller frees it.
+func jsonText(write func(*jsonWriter) error) (*spill.Body, error) {
+	body := spill.New(0)
+	out := &jsonWriter{bufio.NewWriter(body)}
+	err := write(out)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		body.Free()
+		return nil, err
+	}
+	return body, nil
+}
+
+// jsonWriter writes the pieces of a JSON text. An error of writing is Flush's, too.
+type jsonWriter struct{ *bufio.Writer }
+
+func (j *jsonWriter) raw(s string) { _, _ = j.WriteString(s) }
 
 func (j *jsonWriter) string(s string) {
 	b, _ := json.Marshal(s) // a string is always JSON
-	_, _ = j.Write(b)       // as above
+	_, _ = j.Write(b)
 }
 
-// text writes what r holds, which is UTF-8, as the inside of a JSON string. Only
-// ASCII is escaped, so that a piece may end anywhere.
-func (j *jsonWriter) text(r io.Reader) {
-	const hex = "0123456789abcdef"
-	j.each(r, func(p []byte) {
-		from := 0
-		for i, c := range p {
-			if c >= ' ' && c != '"' && c != '\\' && c != 0x7f {
-				continue
-			}
-			_, _ = j.Write(p[from:i]) // err stays in j, here and below
-			from = i + 1
-			switch c {
-			case '"', '\\':
-				_, _ = j.Write([]byte{'\\', c})
-			case '\n':
-				j.raw(`\n`)
-			case '\r':
-				j.raw(`\r`)
-			case '\t':
-				j.raw(`\t`)
-			default:
-				_, _ = j.Write([]byte{'\\', 'u', '0', '0', hex[c>>4], hex[c&15]})
-			}
-		}
-		_, _ = j.Write(p[from:])
-	})
-}
+// text writes what r holds, which is UTF-8, as the inside of a JSON string.
+func (j *jsonWriter) text(r io.Reader) error { return pass(escaped{j}, r) }
 
-func (j *jsonWriter) base64(r io.Reader) {
+// base64 writes what r holds as the inside of a JSON string.
+func (j *jsonWriter) base64(r io.Reader) error {
 	encoder := base64.NewEncoder(base64.StdEncoding, j)
-	j.each(r, func(p []byte) { _, _ = encoder.Write(p) }) // err stays in j
-	_ = encoder.Close()                                   // as above
+	if err := pass(encoder, r); err != nil {
+		return err
+	}
+	return encoder.Close()
 }
 
-func (j *jsonWriter) each(r io.Reader, do func(p []byte)) {
+// pass copies r to w.
+func pass(w io.Writer, r io.Reader) error {
 	buf := buffers.Get()
 	defer buffers.Put(buf)
-	for j.err == nil {
-		n, err := r.Read(*buf)
-		do((*buf)[:n])
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			j.err = err
-		}
-	}
+	_, err := io.CopyBuffer(onlyWriter{w}, onlyReader{r}, *buf)
+	return err
 }
 
-// utf8Checker learns whether what is read through it is UTF-8.
-type utf8Checker struct {
-	r    io.Reader
-	rest []byte // the beginning of a character
-	bad  bool
-}
+// escaped is the inside of a JSON string. Only ASCII is escaped, so that a piece of text may
+// end anywhere.
+type escaped struct{ w io.Writer }
 
-func (u *utf8Checker) Read(p []byte) (int, error) {
-	n, err := u.r.Read(p)
-	if !u.bad {
-		u.check(p[:n])
+func (e escaped) Write(p []byte) (int, error) {
+	if _, err := jsonEscapes().WriteString(e.w, string(p)); err != nil {
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
 }
 
-func (u *utf8Checker) check(p []byte) {
-	for len(u.rest) > 0 && len(p) > 0 {
-		u.rest = append(u.rest, p[0])
-		p = p[1:]
-		if utf8.FullRune(u.rest) {
-			if !utf8.Valid(u.rest) {
-				u.bad = true
-				return
-			}
-			u.rest = u.rest[:0]
+// jsonEscapes writes the inside of a JSON string.
+var jsonEscapes = sync.OnceValue(func() *strings.Replacer {
+	pairs := []string{`"`, `\"`, `\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "\x7f", `\u007f`}
+	for c := range ' ' {
+		if !strings.ContainsRune("\n\r\t", c) {
+			pairs = append(pairs, string(c), fmt.Sprintf(`\u%04x`, c))
 		}
 	}
-	tail := len(p)
-	for back := 1; back < utf8.UTFMax && back <= len(p); back++ {
-		if utf8.RuneStart(p[len(p)-back]) {
-			if !utf8.FullRune(p[len(p)-back:]) {
-				tail = len(p) - back
-			}
-			break
-		}
-	}
-	u.bad = !utf8.Valid(p[:tail])
-	u.rest = append(u.rest, p[tail:]...)
-}
+	return strings.NewReplacer(pairs...)
+})
 
-func (u *utf8Checker) valid() bool { return !u.bad && len(u.rest) == 0 }
+// onlyWriter and onlyReader hide all that a writer and a reader can do besides.
+type (
+	onlyWriter struct{ io.Writer }
+	onlyReader struct{ io.Reader }
+)

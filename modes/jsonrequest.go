@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/spill"
 )
@@ -22,20 +21,16 @@ func jsonRequest(header http.Header, body io.Reader) (*spill.Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	if body == nil {
-		body = strings.NewReader("")
-	}
-	object := spill.New(0)
-	out := &jsonWriter{w: object}
-	defer out.close()
-	out.raw(`{"header":`)
-	_, _ = out.Write(head) // err stays in out
-	out.raw(`,"body":{"raw":"`)
-	out.base64(body)
-	out.raw(`"}}`)
-	if out.flush(); out.err != nil {
-		object.Free()
-		return nil, out.err
-	}
-	return object, nil
+	return jsonText(func(out *jsonWriter) error {
+		out.raw(`{"header":`)
+		_, _ = out.Write(head) // Flush has the error
+		out.raw(`,"body":{"raw":"`)
+		if body != nil {
+			if err := out.base64(body); err != nil {
+				return err
+			}
+		}
+		out.raw(`"}}`)
+		return nil
+	})
 }
