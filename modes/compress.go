@@ -54,9 +54,6 @@ func (c *compressed) serve(w http.ResponseWriter, r *http.Request) {
 	below.cut = false
 }
 
-// Unwrap returns the handler whose responses are compressed.
-func (c *compressed) Unwrap() http.Handler { return c.next }
-
 // Close closes the handler.
 func (c *compressed) Close() error {
 	if closer, ok := c.next.(io.Closer); ok {

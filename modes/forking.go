@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,8 +43,9 @@ type forking struct {
 	owner   *fileOwner // of a form's files
 	stop    syscall.Signal
 	respond func(http.ResponseWriter, *http.Request, error)
-	told    func(*http.Request) // Deps.Forking; may be nil
-	echo    io.Writer           // Deps.Echo; may be nil
+	told    func(*http.Request)         // Deps.Forking; may be nil
+	echo    io.Writer                   // Deps.Echo; may be nil
+	await   func(context.Context) error // Deps.Await; may be nil
 	left    sync.WaitGroup
 }
 
@@ -61,6 +63,7 @@ func newForking(route *schema.Route, d Deps) (*forking, error) {
 		respond: Responder(d.Errors, route),
 		told:    d.Forking,
 		echo:    d.Echo,
+		await:   d.Await,
 	}
 	if f.program.Store(program); err != nil {
 		// There each call finds out for itself, and so the program may come later.
@@ -110,6 +113,9 @@ func (f *forking) Close() error {
 // The pid is that of its process, or 0. ready, if it is not nil, is called with each
 // process before it is read from.
 func (f *forking) call(w http.ResponseWriter, r *http.Request, u *upload, whole bool, out *printed, ready func(*forked)) (pid int, err error) {
+	if err := f.awaited(r.Context()); err != nil {
+		return 0, err
+	}
 	in, err := f.input(r, u, whole)
 	if err != nil {
 		return 0, err
@@ -128,6 +134,24 @@ func (f *forking) call(w http.ResponseWriter, r *http.Request, u *upload, whole 
 			return c.child.PID(), err
 		}
 	}
+}
+
+// awaited returns when what the route depends on is ready, and waits at most for
+// timeouts.queue.
+func (f *forking) awaited(ctx context.Context) error {
+	if f.await == nil {
+		return nil
+	}
+	if wait := f.route.Timeouts.Queue.D(); wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	if err := f.await(ctx); err != nil {
+		return &failure.Error{Kind: failure.NotReady, State: string(supervisor.Waiting), RetryAfter: time.Second,
+			Detail: f.route.Name + " cannot answer: " + err.Error()}
+	}
+	return nil
 }
 
 // fail answers a call whose head was not sent.

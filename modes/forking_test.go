@@ -1,6 +1,8 @@
 package modes
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -78,6 +80,23 @@ func TestFailureOfAProgramIsToldInBareWordsToo(t *testing.T) {
 		}
 		if e := <-failures; e.Plain != c.plain || string(e.Output) != c.output {
 			t.Errorf("%s: %q, %q", c.program, e.Plain, e.Output)
+		}
+	}
+}
+
+func TestACallWaitsForDependenciesAtMostForTheQueue(t *testing.T) {
+	for _, mode := range []string{"streaming", "serializing"} {
+		s := &site{dir: t.TempDir(), log: &logBook{}}
+		s.serve(t, routeOf(t, s.dir, "mode: "+mode+"\nfprocess: touch started\ntimeouts: {queue: 10ms}"), Deps{
+			Await: func(ctx context.Context) error {
+				<-ctx.Done()
+				return errors.New("base is not ready")
+			},
+		})
+		resp, body := s.do(t, "POST", "/", strings.NewReader("x"))
+		wantProblem(t, resp, body, 503, "not-ready", "base is not ready")
+		if _, err := os.Stat(filepath.Join(s.dir, "started")); err == nil {
+			t.Errorf("%s: the program was started, want none before its dependency is ready", mode)
 		}
 	}
 }

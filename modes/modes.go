@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,8 +16,7 @@ import (
 
 // New builds what answers the calls of route. It checks what only the mode can
 // check, such as a folder that must be there, and starts nothing. A handler that
-// holds something is an io.Closer, to be closed when no call uses it any more. A handler
-// around another one has Unwrap() http.Handler.
+// holds something is an io.Closer, to be closed when no call uses it any more.
 func New(route *schema.Route, d Deps) (http.Handler, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
@@ -29,6 +29,18 @@ func New(route *schema.Route, d Deps) (http.Handler, error) {
 		return newCompressed(handler)
 	}
 	return handler, nil
+}
+
+// Output returns what the programs of a handler of New print to standard error, or nil
+// where the supervisor has their output, or there are none.
+func Output(handler any) *child.Output {
+	if c, ok := handler.(*compressed); ok {
+		handler = c.next
+	}
+	if p, ok := handler.(interface{ Output() *child.Output }); ok {
+		return p.Output()
+	}
+	return nil
 }
 
 func newMode(route *schema.Route, d Deps) (http.Handler, error) {
@@ -58,6 +70,8 @@ type Deps struct {
 	Printing child.Printing      // of what programs print that is no response
 	Forking  func(*http.Request) // is told of each call before its program is started; may be nil
 	Echo     io.Writer           // also gets what programs print as their responses; may be nil
+	// Await waits, within a call, until what the route depends on is ready; nil for none.
+	Await func(ctx context.Context) error
 }
 
 // The optional faces of the http.ResponseWriter that routes gives to a mode. They

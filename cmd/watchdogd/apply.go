@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
-	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // apply makes cfg what runs: processes, then handlers, then a table that is swapped
@@ -124,8 +122,8 @@ func (d *daemon) leave(old *routes.Table, handlers []io.Closer, retire func(cont
 	_ = old.Drain(ctx) // those who do not end now end with watchdogd
 	closeAll(handlers)
 	for _, h := range handlers {
-		if p := printing(h); p != nil {
-			d.supervisor.Detach(p.Output())
+		if output := modes.Output(h); output != nil {
+			d.supervisor.Detach(output)
 		}
 	}
 }
@@ -182,6 +180,9 @@ func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.E
 		} else if r.Supervised() || r.Warm > 0 {
 			continue
 		}
+		if r.Forks() && len(r.DependsOn) > 0 {
+			deps.Await = func(ctx context.Context) error { return d.supervisor.Await(ctx, r.DependsOn) }
+		}
 		h, err := modes.New(r, deps)
 		if err != nil {
 			errs = append(errs, err)
@@ -189,9 +190,6 @@ func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.E
 		}
 		if c, ok := h.(io.Closer); ok {
 			closers = append(closers, c)
-		}
-		if r.Forks() && len(r.DependsOn) > 0 {
-			h = &gate{Handler: h, supervisor: d.supervisor, route: r}
 		}
 		auth := routes.NewAuth(r, d.log)
 		if auth != nil {
@@ -217,28 +215,11 @@ func fetchKeys(entries []routes.Entry) error {
 	return errors.Join(errs...)
 }
 
-// printer is a handler whose programs print and are not supervised.
-type printer interface{ Output() *child.Output }
-
-// printing returns the printer among h and the handlers in it, or nil.
-func printing(h any) printer {
-	for {
-		if p, ok := h.(printer); ok {
-			return p
-		}
-		around, ok := h.(interface{ Unwrap() http.Handler })
-		if !ok {
-			return nil
-		}
-		h = around.Unwrap()
-	}
-}
-
 // attach has logs show what the programs of the forking routes print.
 func (d *daemon) attach(entries []routes.Entry) {
 	for _, e := range entries {
-		if p := printing(e.Handler); p != nil {
-			d.supervisor.Attach(p.Output())
+		if output := modes.Output(e.Handler); output != nil {
+			d.supervisor.Attach(output)
 		}
 	}
 }
