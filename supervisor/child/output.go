@@ -71,11 +71,12 @@ const MostLine = 1 << 20
 const MostLines = 1000
 
 const (
-	maxLine  = 64 << 10  // a longer line is cut into pieces, where nothing else is said
-	maxQueue = 1 << 20   // bytes that wait for a slow log; the last line may go beyond
-	lineCost = 160       // bytes that a waiting line takes besides its text
-	maxRing  = 128 << 10 // bytes of last lines
-	maxLast  = MostLines // last lines
+	maxLine   = 64 << 10  // a longer line is cut into pieces, where nothing else is said
+	maxQueue  = 1 << 20   // bytes that wait for a slow log; the last line may go beyond
+	lineCost  = 160       // bytes that a waiting line takes besides its text
+	keptQueue = 16        // lines for which an empty queue keeps its memory: a process that prints now and then needs no more
+	maxRing   = 128 << 10 // bytes of last lines
+	maxLast   = MostLines // last lines
 )
 
 // NewOutput returns the output of the process called name, into log as p says. In the log
@@ -268,7 +269,9 @@ func (o *Output) logAll(done chan struct{}) {
 		lines, dropped := o.queue, o.dropped
 		o.queue, o.queued, o.dropped = spare[:0], 0, 0
 		if len(lines) == 0 && dropped == 0 {
-			o.queue, o.logging = nil, nil
+			if o.logging = nil; cap(lines) > keptQueue {
+				o.queue = nil
+			}
 			o.mu.Unlock()
 			close(done)
 			return
