@@ -114,7 +114,7 @@ func (s *side) Run(ctx context.Context) error {
 	defer serving.Wait()
 	ended := make(chan error, len(s.servers))
 	for _, one := range s.servers {
-		server := &http.Server{Handler: one.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+		server := &http.Server{Handler: one.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: sideHeader}
 		serving.Go(func() {
 			if err := server.Serve(one.listener); !errors.Is(err, http.ErrServerClosed) {
 				ended <- fmt.Errorf("%s: %w", one.what, err)
@@ -130,10 +130,30 @@ func (s *side) Run(ctx context.Context) error {
 	}
 }
 
+// sideHeader is how large a head the admin API and the metrics take. A client can make
+// net/http keep thirty times as much for it, and metrics are often reachable from outside.
+const sideHeader = 32 << 10
+
 func (d *daemon) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", d.metrics)
-	return mux
+	return unrebound(mux)
+}
+
+// unrebound refuses what a browser sends over loopback to a name that is not this
+// machine's: a page of another site that has its own name resolved to 127.0.0.1 (DNS
+// rebinding) may read the response. An address is not a name that a site can have.
+func unrebound(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		// A page can hide some of what fromBrowser looks for, and not this field.
+		browser := fromBrowser(r.Header) || r.Header["Accept-Language"] != nil
+		if local != nil && isLoopback(local.String()) && browser && !isLoopback(r.Host) && !isAddress(r.Host) {
+			refuse(w, http.StatusForbidden, errors.New("a browser asked for the metrics of this machine by another name; use localhost or an address"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // adminHandler is the admin API: what the commands ps, logs, start, stop, restart,
@@ -214,12 +234,19 @@ func fromBrowser(header http.Header) bool {
 }
 
 func isLoopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
+	host := hostOf(hostport)
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func isAddress(hostport string) bool { return net.ParseIP(hostOf(hostport)) != nil }
+
+// hostOf returns what precedes the port, if there is one.
+func hostOf(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
 }
 
 // info is who serves an admin socket.

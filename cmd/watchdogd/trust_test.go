@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -298,5 +300,70 @@ func TestTheAdminAPIOverTCPAnswersNoBrowser(t *testing.T) {
 	}
 	if status := ask("t", "host", "GET", http.Header{"Authorization": {"Bearer t"}}); status != 200 || passed["Authorization"] != nil {
 		t.Errorf("with the token: got %d, and passed on %v, want 200 and no token", status, passed)
+	}
+}
+
+// A page whose name was made to resolve to this machine must not read its metrics.
+func TestTheMetricsAnswerNoReboundPage(t *testing.T) {
+	h := unrebound(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	firefox, prometheus := http.Header{"Accept-Language": {"en"}, "User-Agent": {"Prometheus/3"}}, http.Header{"User-Agent": {"Prometheus/3"}}
+	chrome := http.Header{"User-Agent": {"Mozilla/5.0"}}
+	for _, c := range []struct {
+		local, host string
+		header      http.Header
+		want        int
+	}{
+		{"127.0.0.1:8081", "rebound.example:8081", chrome, 403},
+		{"127.0.0.1:8081", "rebound.example:8081", firefox, 403},
+		{"[::1]:8081", "127.0.0.1.example", chrome, 403},
+		{"127.0.0.1:8081", "localhost:8081", chrome, 200},
+		{"127.0.0.1:8081", "127.0.0.1:8081", chrome, 200},
+		{"127.0.0.1:8081", "[::1]", chrome, 200},
+		{"127.0.0.1:8081", "host.docker.internal:8081", prometheus, 200},
+		{"192.0.2.1:8081", "metrics.example:8081", chrome, 200},
+	} {
+		r := httptest.NewRequest("GET", "http://"+c.host+"/metrics", nil)
+		r.Header = c.header
+		local, err := net.ResolveTCPAddr("tcp", c.local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
+		if w.Code != c.want {
+			t.Errorf("%s asked at %s with %v: got %d, want %d", c.host, c.local, c.header, w.Code, c.want)
+		}
+	}
+}
+
+// net/http keeps far more than its bytes of a head of many fields.
+func TestTheMetricsTakeNoLargeHead(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &side{log: slog.New(slog.DiscardHandler), servers: []sideServer{{what: "metrics", listener: l, handler: http.NotFoundHandler()}}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	for _, c := range []struct{ size, want int }{{sideHeader / 2, 404}, {2 * sideHeader, 431}} {
+		r, err := http.NewRequest("GET", "http://"+l.Addr().String()+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X", strings.Repeat("x", c.size))
+		transport := &http.Transport{DisableKeepAlives: true}
+		response, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != c.want {
+			t.Errorf("a head of %d bytes: got %d, want %d", c.size, response.StatusCode, c.want)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
