@@ -68,7 +68,7 @@ func TestTextCostsInProportionToBytes(t *testing.T) {
 func TestAnEmptyLineHasABoundedCost(t *testing.T) {
 	const buffers, each = 4 << 20, 250 // the queue, which grows to its bound; a channel and a goroutine
 	for _, n := range []int{10_000, 100_000, 1_000_000} {
-		o := NewOutput(slog.New(slog.DiscardHandler), "a", Printing{Write: func(*Line) {}})
+		o := NewOutput(slog.New(slog.DiscardHandler), "route", "a", Printing{Write: func(*Line) {}})
 		r := io.MultiReader(strings.NewReader(strings.Repeat("\n", n)))
 		bytes, _ := allocated(func() { o.Copy(1, "stdout", r) })
 		if most := uint64(buffers + each*n); bytes > most {

@@ -119,6 +119,8 @@ func (s *Server) checkStream(r *http.Request) error {
 		return malformed("the :authority is not host or host:port")
 	case len(hosts) > 1 || len(hosts) == 1 && !strings.EqualFold(hosts[0], r.Host):
 		return malformed("the Host header is not the :authority")
+	case len(r.Header["Content-Length"]) > 1: // net/http takes the first
+		return malformed("there is more than one Content-Length")
 	}
 	if err := http1.CheckTarget(r.Method, r.RequestURI); err != nil {
 		return malformed(err.Error())

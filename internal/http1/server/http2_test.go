@@ -118,3 +118,16 @@ func TestOverHTTP2MoreFieldsThanMaxAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestOverHTTP2TwoLengthsAreRefused(t *testing.T) {
+	f := serve(t, func(w http.ResponseWriter, r *http.Request) {})
+	head := []string{":method: GET", ":scheme: http", ":authority: x", ":path: /", "content-length: 0"}
+	for _, c := range []struct {
+		more []string
+		want string
+	}{{nil, "200"}, {[]string{"content-length: 0"}, "400"}, {[]string{"content-length: 1"}, "400"}} {
+		if got := f.overHTTP2(append(head[:5:5], c.more...)...); got != c.want {
+			t.Errorf("beside a Content-Length, %q: got %s, want %s", c.more, got, c.want)
+		}
+	}
+}
