@@ -87,7 +87,7 @@ var hexDigits = func() (t [256]int8) {
 	return t
 }()
 
-// HeadEnd gives the length of the head that p begins with, with the empty line, or 0
+// HeadEnd returns the length of the head that p begins with, with the empty line, or 0
 // while it is not all there; in the first seen bytes there is no end. Lines may end in
 // a bare LF.
 func HeadEnd(p []byte, seen int) int {
@@ -105,19 +105,4 @@ func HeadEnd(p []byte, seen int) int {
 		}
 	}
 	return 0
-}
-
-// HasToken reports whether a list of tokens (RFC 9110, 5.6.1) has one, in any case.
-func HasToken(values []string, token string) bool {
-	for _, value := range values {
-		if strings.EqualFold(value, token) {
-			return true
-		}
-		for element := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(strings.Trim(element, " \t"), token) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -11,9 +11,9 @@ import (
 // has at most 253 (RFC 1035, 2.3.4).
 const MaxHost = 255
 
-// CheckTarget reports why a request's target is none of the four forms that RFC 9112, 3.2
-// knows, or nil. It is a matter of more than order: what one reader takes for a path,
-// another takes for an authority.
+// CheckTarget reports why a request's target is not one of the four forms of RFC 9112, 3.2,
+// or nil. It is a matter of more than order: what one reader takes for a path, another takes
+// for an authority.
 func CheckTarget(method, target string) error {
 	if strings.IndexByte(target, '#') >= 0 {
 		return errors.New("the request's target has a fragment (#)")

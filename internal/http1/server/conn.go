@@ -34,6 +34,7 @@ type conn struct {
 	buf  []byte // nil while idle
 	r, w int    // buf[r:w] is read and not yet used
 
+	head     http1.Request
 	request  http.Request
 	header   http.Header
 	url      url.URL
@@ -309,7 +310,8 @@ func (c *conn) refuse(why *Refusal) {
 	c.limit()
 	c.request = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, URL: &url.URL{},
 		Body: http.NoBody, RemoteAddr: c.remote, TLS: c.tls, Close: true}
-	c.body.reset(noBody, 0)
+	c.body.None()
+	c.body.begin(0)
 	c.response.begin()
 	c.server.Refuse(&c.response, &c.request, why)
 	c.become(ending)
@@ -346,11 +348,13 @@ func (c *conn) finish() bool {
 	return c.become(idle) && (!c.server.leaving.Load() || c.readable())
 }
 
-// cleared gives h without its fields, or another in its place when it had so many
+// mostFields is how many fields a head may have and its memory be kept.
+const mostFields = 32
+
+// cleared returns h without its fields, or another in its place when it had so many
 // that they would cost memory for long.
 func cleared(h http.Header) http.Header {
-	const most = 32
-	if len(h) > most {
+	if len(h) > mostFields {
 		return http.Header{}
 	}
 	clear(h)
@@ -413,6 +417,7 @@ func (c *conn) socket() syscall.RawConn {
 type room struct {
 	buf               [4 << 10]byte
 	request, response http.Header // empty
+	fields            []http1.Field
 }
 
 var rooms = sync.Pool{New: func() any { return &room{request: http.Header{}, response: http.Header{}} }}
@@ -422,7 +427,7 @@ func (c *conn) take() {
 	if c.buf == nil {
 		c.room = rooms.Get().(*room)
 		c.buf, c.r, c.w = c.room.buf[:], 0, 0
-		c.header, c.response.header = c.room.request, c.room.response
+		c.header, c.response.header, c.head.Fields = c.room.request, c.room.response, c.room.fields
 	}
 }
 
@@ -436,6 +441,11 @@ func (c *conn) shrink() {
 
 func (c *conn) release() {
 	c.room.request, c.room.response = cleared(c.header), cleared(c.response.header)
+	c.room.fields = nil
+	if cap(c.head.Fields) <= mostFields {
+		clear(c.head.Fields[:cap(c.head.Fields)])
+		c.room.fields = c.head.Fields[:0]
+	}
 	rooms.Put(c.room)
 	c.room, c.buf, c.r, c.w = nil, nil, 0, 0
 	c.header, c.response.header = nil, nil
@@ -492,7 +502,7 @@ func (c *conn) tryRead(fd uintptr) bool {
 
 // forget lets go of the last request: what is idle holds no head.
 func (c *conn) forget() {
-	c.request, c.url = http.Request{}, url.URL{}
+	c.head, c.request, c.url, c.body.Trailer = http1.Request{}, http.Request{}, url.URL{}, nil
 }
 
 // more reads behind what is in the buffer, and makes room for it.

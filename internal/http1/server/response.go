@@ -118,11 +118,9 @@ func (w *response) WriteHeader(status int) {
 	if w.framed == undecided {
 		w.head = len(w.out)
 	} else {
-		w.out = append(w.out, crlf...)
+		w.out = append(w.out, http1.CRLF...)
 	}
 }
-
-const crlf = "\r\n"
 
 func (w *response) appendStatus(status int) {
 	if status == http.StatusOK {
@@ -133,7 +131,7 @@ func (w *response) appendStatus(status int) {
 	w.out = strconv.AppendInt(w.out, int64(status), 10)
 	w.out = append(w.out, ' ')
 	w.out = append(w.out, http.StatusText(status)...)
-	w.out = append(w.out, crlf...)
+	w.out = append(w.out, http1.CRLF...)
 }
 
 // decide says how the body ends, as far as the header tells.
@@ -187,23 +185,22 @@ func (w *response) appendHeader() {
 	if !dated {
 		w.out = append(w.out, "Date: "...)
 		w.out = append(w.out, now()...)
-		w.out = append(w.out, crlf...)
+		w.out = append(w.out, http1.CRLF...)
 	}
 }
 
+// appendField appends a field. No value becomes another field.
 func (w *response) appendField(name, value string) {
-	w.out = append(w.out, name...)
-	w.out = append(w.out, ": "...)
-	at := len(w.out)
-	w.out = append(w.out, value...)
-	if !http1.ValidValue(value) { // no value becomes another field
-		for i := at; i < len(w.out); i++ {
-			if b := w.out[i]; b < ' ' && b != '\t' || b == 0x7f {
-				w.out[i] = ' '
+	if !http1.ValidValue(value) {
+		clean := []byte(value)
+		for i := range clean {
+			if !http1.ValidValue(value[i : i+1]) {
+				clean[i] = ' '
 			}
 		}
+		value = string(clean)
 	}
-	w.out = append(w.out, crlf...)
+	w.out = http1.AppendField(w.out, name, value)
 }
 
 // announce notes which fields follow the body.
@@ -212,7 +209,7 @@ func (w *response) announce(values []string) {
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
 			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
-			if name != "Content-Length" && name != "Transfer-Encoding" && name != "Trailer" && http1.ValidName(name) && !seen[name] && len(seen) < http1.MaxFields {
+			if !http1.FramingTrailer(name) && http1.ValidName(name) && !seen[name] && len(seen) < http1.MaxFields {
 				seen[name] = true // or the field would be sent as often as it is named
 				w.trailer, w.trailed = append(w.trailer, name), true
 				w.appendField("Trailer", name)
@@ -241,7 +238,7 @@ func (w *response) frame(length int64) {
 		w.framed, w.length = bySize, length
 		line = append(room[:0], "Content-Length: "...)
 		line = strconv.AppendInt(line, length, 10)
-		line = append(line, crlf...)
+		line = append(line, http1.CRLF...)
 		if w.c.request.ProtoMinor == 0 && !w.close {
 			line = append(line, "Connection: keep-alive\r\n"...)
 		}
@@ -255,17 +252,17 @@ func (w *response) frame(length int64) {
 		w.framed = byChunks
 		line = append(room[:0], "Transfer-Encoding: chunked\r\n"...)
 	}
-	line = append(line, crlf...)
+	line = append(line, http1.CRLF...)
 	body := len(w.out) - w.head
 	if w.framed == byChunks && body > 0 {
 		line = strconv.AppendInt(line, int64(body), 16)
-		line = append(line, crlf...)
+		line = append(line, http1.CRLF...)
 	}
 	w.out = append(w.out, line...) // room for it, and then the body behind it
 	copy(w.out[w.head+len(line):], w.out[w.head:w.head+body])
 	copy(w.out[w.head:], line)
 	if w.framed == byChunks && body > 0 {
-		w.out = append(w.out, crlf...)
+		w.out = append(w.out, http1.CRLF...)
 	}
 }
 
@@ -332,9 +329,9 @@ func (w *response) append(p []byte) error {
 	if len(w.out)+len(p)+chunkEnds <= cap(w.out) {
 		if w.framed == byChunks {
 			w.out = strconv.AppendInt(w.out, int64(len(p)), 16)
-			w.out = append(w.out, crlf...)
+			w.out = append(w.out, http1.CRLF...)
 			w.out = append(w.out, p...)
-			w.out = append(w.out, crlf...)
+			w.out = append(w.out, http1.CRLF...)
 		} else {
 			w.out = append(w.out, p...)
 		}
@@ -343,8 +340,8 @@ func (w *response) append(p []byte) error {
 	w.pieces = w.vector[:0]
 	if w.framed == byChunks {
 		w.out = strconv.AppendInt(w.out, int64(len(p)), 16)
-		w.out = append(w.out, crlf...)
-		w.pieces = append(w.pieces, w.out, p, crlfBytes)
+		w.out = append(w.out, http1.CRLF...)
+		w.pieces = append(w.pieces, w.out, p, crlf)
 	} else {
 		if len(w.out) > 0 {
 			w.pieces = append(w.pieces, w.out)
@@ -358,7 +355,7 @@ func (w *response) append(p []byte) error {
 	return err
 }
 
-var crlfBytes = []byte(crlf)
+var crlf = []byte(http1.CRLF)
 
 // send sends what waits.
 func (w *response) send() error {
@@ -436,7 +433,7 @@ func (w *response) inform(status int) {
 			}
 		}
 	}
-	w.out = append(w.out, crlf...)
+	w.out = append(w.out, http1.CRLF...)
 	_ = w.send() // the final response meets the same error
 }
 
@@ -463,7 +460,7 @@ func (w *response) finish() error {
 	case byChunks:
 		w.out = append(w.out, "0\r\n"...)
 		w.appendTrailer()
-		w.out = append(w.out, crlf...)
+		w.out = append(w.out, http1.CRLF...)
 	}
 	return w.send()
 }
