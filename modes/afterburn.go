@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -97,8 +97,8 @@ type burning struct {
 	upload   *upload
 	request  *spill.Body // its body
 	response *spill.Body // its body
-	head     head
-	body     body
+	head     http1.Response
+	body     client.Body
 	begun    bool   // the head is on its way to the caller
 	unsent   error  // why the worker was not sent all of the request
 	instance string // NAME/NUMBER
@@ -168,12 +168,12 @@ func (c *burning) acquire(deadline time.Time) (*supervisor.Instance, error) {
 // it must not answer another.
 func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	w, ok := instance.Keep(func() io.Closer { return newWorker(instance.Conn()) }).(*worker)
-	if !ok || w.conn == nil {
+	if !ok || w.Conn == nil {
 		part(instance, "its socket cannot be used", false)
 		return uselessError{errors.New("its socket cannot be used")}
 	}
-	w.borrow()
-	defer w.release()
+	w.Borrow()
+	defer w.Release()
 	fault := w.idleFault()
 	if fault == nil {
 		fault = w.settle()
@@ -196,12 +196,12 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 		fault = err
 	}
 	if fault == nil {
-		fault, mayEnd = c.afterFault(w), c.head.close
+		fault, mayEnd = c.afterFault(w), c.head.Closes()
 	}
 	if e, ok := errors.AsType[*failure.Error](fault); ok && (e.Kind == failure.ResponseTooBig || e.Kind == failure.NoRoom) {
 		mayEnd = false
 	}
-	if c.head.bodiless(c.r.Method) {
+	if c.head.Bodiless(c.r.Method) {
 		w.settled = time.Now().Add(workerSettling)
 	}
 	if fault != nil && part(instance, fault.Error(), mayEnd) {
@@ -234,34 +234,34 @@ func (c *burning) exchange(w *worker, first []byte) error {
 		defer t.Stop()
 	}
 	for {
-		if err := w.readHead(&c.head); err != nil {
+		if err := w.ReadHead(&c.head); err != nil {
 			return broken("the worker did not answer with an HTTP response", err)
 		}
 		c.a.spoke.Store(true)
-		if c.head.status >= 200 {
+		if c.head.Status >= 200 {
 			break
 		}
-		if c.head.status == http.StatusSwitchingProtocols {
+		if c.head.Status == http.StatusSwitchingProtocols {
 			return broken("the worker wants to switch protocols", nil)
 		}
 	}
 	h := &c.head
-	if !h.bodiless(c.r.Method) && h.length < 0 && !h.chunked && !h.close {
+	if !h.Bodiless(c.r.Method) && h.Length < 0 && !h.Chunked && !h.Closes() {
 		return broken("the worker's response says neither its length nor that it ends with the connection", nil)
 	}
-	if limit := int64(c.a.route.Limits.Response); limit > 0 && h.length > limit && !h.bodiless(c.r.Method) {
+	if limit := int64(c.a.route.Limits.Response); limit > 0 && h.Length > limit && !h.Bodiless(c.r.Method) {
 		return c.tooBig()
 	}
 	method := c.r.Method
-	if method == http.MethodHead && h.length > 0 && w.r < w.w {
+	if method == http.MethodHead && h.Length > 0 && len(w.Unread()) > 0 {
 		method = http.MethodGet // a worker that knows nothing of HEAD has sent the body too
 	}
-	c.body.start(w.conn, h, method)
-	if c.eventStream() {
+	c.body.Start(w.Conn, h, method)
+	if http1.EventStream(h.Get("Content-Type")) {
 		return c.passEvents()
 	}
 	for {
-		p, err := c.body.next(true)
+		p, err := c.body.Next(true)
 		if err == io.EOF {
 			return nil
 		}
@@ -343,13 +343,13 @@ func (c *burning) appendHead(b []byte) ([]byte, error) {
 	if !http1.ValidName(r.Method) || !http1.ValidTarget(uri) {
 		return nil, malformed("the method or the path has a character that it may not have")
 	}
-	b = append(b, r.Method+" "+uri+" HTTP/1.1\r\nHost: "+r.Host+crlf...)
+	b = append(b, r.Method+" "+uri+" HTTP/1.1\r\nHost: "+r.Host+http1.CRLF...)
 	if agent := r.Header.Get("User-Agent"); agent != "" {
-		b = append(b, "User-Agent: "+agent+crlf...)
+		b = append(b, "User-Agent: "+agent+http1.CRLF...)
 	}
 	b = append(b, "Content-Length: "...)
 	b = strconv.AppendInt(b, c.request.Size(), 10)
-	b = append(b, crlf...)
+	b = append(b, http1.CRLF...)
 	hop := http1.HopOf(r.Header)
 	names := make([]string, 0, len(r.Header))
 	for name := range r.Header {
@@ -367,22 +367,10 @@ func (c *burning) appendHead(b []byte) ([]byte, error) {
 			if !http1.ValidValue(value) {
 				return nil, malformed("the header field " + name + " has a character that it may not have")
 			}
-			b = append(b, name+": "+value+crlf...)
+			b = append(b, name+": "+value+http1.CRLF...)
 		}
 	}
-	return append(b, crlf...), nil
-}
-
-// eventStream reports whether the response is one whose end nobody waits for.
-func (c *burning) eventStream() bool {
-	for _, f := range c.head.fields {
-		if f.name == "Content-Type" {
-			kind, _, _ := strings.Cut(f.value, ";")
-			kind = strings.ToLower(strings.TrimSpace(kind))
-			return kind == "text/event-stream" || kind == "application/x-ndjson"
-		}
-	}
-	return false
+	return append(b, http1.CRLF...), nil
 }
 
 // passEvents passes the response on as it comes.
@@ -396,14 +384,14 @@ func (c *burning) passEvents() error {
 		_ = control.SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
 	})
 	defer done()
-	c.head.writeTo(c.w.Header())
-	c.head.noteReason(c.w)
-	c.w.WriteHeader(c.head.status)
+	c.head.Forward(c.w.Header())
+	noteReason(c.w, c.head.Reason)
+	c.w.WriteHeader(c.head.Status)
 	if err := control.Flush(); err != nil {
 		return gone(err)
 	}
 	for {
-		p, err := c.body.next(true)
+		p, err := c.body.Next(true)
 		if err == io.EOF {
 			return c.r.Context().Err()
 		}
@@ -422,9 +410,9 @@ func (c *burning) passEvents() error {
 // send sends the response that was held.
 func (c *burning) send() error {
 	h := &c.head
-	h.writeTo(c.w.Header())
-	h.noteReason(c.w)
-	if !h.bodiless(c.r.Method) {
+	h.Forward(c.w.Header())
+	noteReason(c.w, h.Reason)
+	if !h.Bodiless(c.r.Method) {
 		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.Size(), 10)}
 	}
 	c.upload.last(c.r)
@@ -432,9 +420,9 @@ func (c *burning) send() error {
 	done := atEnd(c.r.Context(), func() {
 		_ = http.NewResponseController(c.w).SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
 	})
-	c.w.WriteHeader(h.status)
+	c.w.WriteHeader(h.Status)
 	var err error
-	if !h.bodiless(c.r.Method) {
+	if !h.Bodiless(c.r.Method) {
 		err = c.response.CopyTo(c.w, c.response.Size())
 	}
 	if done() && err == nil {
@@ -451,9 +439,9 @@ func (c *burning) tooBig() error {
 // afterFault is what is wrong with a worker that has answered, or nil.
 func (c *burning) afterFault(w *worker) error {
 	switch {
-	case c.head.close:
+	case c.head.Closes():
 		return errors.New("it ended its answer with its output")
-	case w.r != w.w:
+	case len(w.Unread()) > 0:
 		return errors.New("it printed more than its answer")
 	case c.unsent != nil, w.unread():
 		return errors.New("it answered without reading the whole request")

@@ -294,10 +294,10 @@ func FuzzWorkersResponse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.borrow()
+		w.Borrow()
 		err = c.exchange(w, first)
 		_ = c.afterFault(w)
-		w.release()
+		w.Release()
 		_ = pair[0].Close()
 		<-done
 		if err == nil && !c.begun {

@@ -53,38 +53,38 @@ func (h *cgiHead) line(line string) error {
 	if h.fields++; h.fields > http1.MaxFields {
 		return fmt.Errorf("a header block of more than %d fields", http1.MaxFields)
 	}
-	f, err := parseField(line)
+	f, err := http1.ParseField(line)
 	if err != nil {
 		return err
 	}
-	switch f.name {
+	switch f.Name {
 	case "Status":
-		code, _, _ := strings.Cut(f.value, " ")
+		code, _, _ := strings.Cut(f.Value, " ")
 		status, err := strconv.Atoi(code)
 		if err != nil || !http1.Digits(code) || status < 200 || status > 599 || h.status != 0 {
-			return fmt.Errorf("no valid Status, or a second one: %s", quoted(line))
+			return fmt.Errorf("no valid Status, or a second one: %s", http1.Quoted(line))
 		}
 		h.status, h.stated, h.known = status, true, true
 		return nil
 	case "Content-Length":
-		length, err := strconv.ParseInt(f.value, 10, 64)
-		if err != nil || !http1.Digits(f.value) || h.header["Content-Length"] != nil {
-			return fmt.Errorf("no valid Content-Length, or a second one: %s", quoted(line))
+		length, ok := http1.ParseLength(f.Value)
+		if !ok || h.header["Content-Length"] != nil {
+			return fmt.Errorf("no valid Content-Length, or a second one: %s", http1.Quoted(line))
 		}
 		h.length = length
 	case "Content-Type", "Location":
-		if h.header[f.name] != nil {
-			return fmt.Errorf("a second %s: %s", f.name, quoted(line))
+		if h.header[f.Name] != nil {
+			return fmt.Errorf("a second %s: %s", f.Name, http1.Quoted(line))
 		}
-		if f.value == "" {
-			return fmt.Errorf("an empty %s", f.name)
+		if f.Value == "" {
+			return fmt.Errorf("an empty %s", f.Name)
 		}
 		h.known = true
 	}
 	if h.header == nil {
 		h.header = make(http.Header)
 	}
-	h.header[f.name] = append(h.header[f.name], f.value)
+	h.header[f.Name] = append(h.header[f.Name], f.Value)
 	return nil
 }
 

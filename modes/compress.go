@@ -9,6 +9,7 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // compressed compresses the responses of a handler by zstd or gzip, for clients that
@@ -208,10 +209,8 @@ func compressible(status int, header http.Header) bool {
 			return false
 		}
 	}
-	for _, value := range header["Cache-Control"] {
-		if named(appendList(nil, value), "no-transform") {
-			return false
-		}
+	if http1.HasToken(header["Cache-Control"], "no-transform") {
+		return false
 	}
 	return compressibleType(header.Get("Content-Type"))
 }
@@ -231,10 +230,8 @@ func compressibleType(contentType string) bool {
 
 // addVary adds name to the request fields that the response depends on.
 func addVary(header http.Header, name string) {
-	for _, value := range header["Vary"] {
-		if list := appendList(nil, value); named(list, name) || named(list, "*") {
-			return
-		}
+	if http1.HasToken(header["Vary"], name) || http1.HasToken(header["Vary"], "*") {
+		return
 	}
 	header["Vary"] = append(header["Vary"], name)
 }

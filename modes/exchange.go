@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 )
 
 // exchange is one call over HTTP/1.1: its request, the connection that carries it
@@ -26,8 +28,8 @@ type exchange struct {
 	guest   guest // of the instance that has the call
 	request request
 	upload  *upload // the caller's body; nil when there is none, or it was read before
-	head    head
-	body    body
+	head    http1.Response
+	body    client.Body
 
 	sender   *sender // of the attempt; nil without a body
 	answered bool    // a byte of a response came
@@ -39,7 +41,7 @@ type exchange struct {
 
 	interrupts  func()     // interrupt, made once
 	mu          sync.Mutex // for what follows: the call's end may come at any time
-	c           *conn
+	c           *client.Conn
 	hijacked    net.Conn // the caller's connection after 101
 	interrupted bool
 	over        bool
@@ -58,8 +60,9 @@ func (x *exchange) end(reusable bool) {
 	x.finish()
 	x.request.release()
 	if reusable { // or interrupt has still to see that it is over
-		clear(x.head.fields)
-		*x = exchange{interrupts: x.interrupts, head: head{fields: x.head.fields}, body: body{trailer: x.body.trailer}}
+		clear(x.head.Fields)
+		x.body.Free()
+		*x = exchange{interrupts: x.interrupts, head: http1.Response{Head: http1.Head{Fields: x.head.Fields}}, body: x.body}
 		exchanges.Put(x)
 	}
 }
@@ -83,7 +86,7 @@ func (e goneError) Unwrap() error { return e.err }
 // attempt sends the request over c and passes the response to the caller. After an
 // error, begun says whether the caller has seen something of it. c is as good as
 // before when keep is set, and is to be closed when not.
-func (x *exchange) attempt(c *conn) error {
+func (x *exchange) attempt(c *client.Conn) error {
 	x.sender, x.answered, x.reached, x.keep, x.doubtful, x.unasked, x.cause = nil, false, false, false, false, false, nil
 	if !x.use(c) {
 		return errInterrupted
@@ -107,7 +110,7 @@ const headDelay = 10 * time.Millisecond
 // converse sends a request with a body and passes on the response, which may begin
 // before the request is sent, or make the rest of it needless. Most requests are sent
 // long before a response can be there, and one goroutine is enough.
-func (x *exchange) converse(c *conn) error {
+func (x *exchange) converse(c *client.Conn) error {
 	s := newSender(&x.request, c)
 	x.sender = s
 	wait := headDelay
@@ -127,7 +130,7 @@ func (x *exchange) converse(c *conn) error {
 }
 
 // answer passes on the response, and sees to it that nothing more is sent.
-func (x *exchange) answer(c *conn) error {
+func (x *exchange) answer(c *client.Conn) error {
 	err := x.receive(c)
 	x.cause = endOf(x.r.Context())
 	if err == nil {
@@ -145,20 +148,20 @@ func (x *exchange) answer(c *conn) error {
 const mostInterim = 100
 
 // receive passes on what comes until the response is complete.
-func (x *exchange) receive(c *conn) error {
+func (x *exchange) receive(c *client.Conn) error {
 	for range mostInterim {
-		err := c.readHead(&x.head)
-		x.answered = x.answered || err == nil || c.w > c.r
+		err := c.ReadHead(&x.head)
+		x.answered = x.answered || err == nil || len(c.Unread()) > 0
 		switch {
 		case err != nil:
 			return err
-		case x.head.status == http.StatusContinue:
+		case x.head.Status == http.StatusContinue:
 			if x.sender != nil {
 				x.sender.decide(true) // the caller gets a 100 of its own when its body is read
 			}
-		case x.head.status == http.StatusSwitchingProtocols:
+		case x.head.Status == http.StatusSwitchingProtocols:
 			return x.switchProtocols(c)
-		case x.head.status < 200:
+		case x.head.Status < 200:
 			x.inform()
 		default:
 			return x.pass(c)
@@ -174,23 +177,23 @@ func (x *exchange) inform() {
 	}
 	header := x.w.Header()
 	before := maps.Clone(header)
-	x.head.writeTo(header)
-	x.w.WriteHeader(x.head.status)
+	x.head.Forward(header)
+	x.w.WriteHeader(x.head.Status)
 	clear(header)
 	maps.Copy(header, before)
 }
 
 // pass passes on the final response.
-func (x *exchange) pass(c *conn) error {
+func (x *exchange) pass(c *client.Conn) error {
 	header, h := x.w.Header(), &x.head
-	h.writeTo(header)
-	h.noteReason(x.w)
-	if h.status == http.StatusUpgradeRequired && h.upgrade != "" && x.r.ProtoMajor == 1 {
-		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{h.upgrade} // RFC 9110, 15.5.22: what is required
+	h.Forward(header)
+	noteReason(x.w, h.Reason)
+	if h.Status == http.StatusUpgradeRequired && h.Upgrade != "" && x.r.ProtoMajor == 1 {
+		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{h.Upgrade} // RFC 9110, 15.5.22: what is required
 	}
-	bodiless := h.bodiless(x.r.Method)
-	if h.chunked && !bodiless {
-		announce(header, h.trailer)
+	bodiless := h.Bodiless(x.r.Method)
+	if h.Chunked && !bodiless {
+		announce(header, h.Trailer)
 	}
 	if x.uploading() {
 		x.sender.decide(false)
@@ -199,11 +202,11 @@ func (x *exchange) pass(c *conn) error {
 			header["Connection"] = []string{"close"}
 		}
 	}
-	x.body.start(c, h, x.r.Method)
+	x.body.Start(c, h, x.r.Method)
 	var first []byte
 	if x.guess && header["Content-Type"] == nil && header["Content-Encoding"] == nil {
 		var err error
-		if first, err = x.body.next(true); err != nil && err != io.EOF {
+		if first, err = x.body.Next(true); err != nil && err != io.EOF {
 			return err
 		}
 		header["Content-Type"] = guessed(first)
@@ -211,7 +214,7 @@ func (x *exchange) pass(c *conn) error {
 	if !x.begin() {
 		return errInterrupted
 	}
-	x.w.WriteHeader(h.status)
+	x.w.WriteHeader(h.Status)
 	if len(first) > 0 {
 		if _, err := x.w.Write(first); err != nil {
 			return goneError{err}
@@ -224,12 +227,12 @@ func (x *exchange) pass(c *conn) error {
 	if err := x.passTrailer(flushed); err != nil {
 		return err
 	}
-	framed := h.chunked || h.length >= 0 || bodiless
-	if h.status == http.StatusNoContent && (h.chunked || h.length > 0) {
+	framed := h.Chunked || h.Length >= 0 || bodiless
+	if h.Status == http.StatusNoContent && (h.Chunked || h.Length > 0) {
 		framed = false // who says both may well send a body
 	}
-	x.keep = framed && !h.close && c.r == c.w
-	x.doubtful, x.unasked = bodiless, c.r < c.w
+	x.keep = framed && !h.Closes() && len(c.Unread()) == 0
+	x.doubtful, x.unasked = bodiless, len(c.Unread()) > 0
 	return nil
 }
 
@@ -262,7 +265,7 @@ const spliceLeast = 64 << 10
 // was written.
 func (x *exchange) passBody() (flushed bool, err error) {
 	for {
-		if n := x.body.rest(); x.splice && n >= spliceLeast {
+		if n := x.body.Rest(); x.splice && n >= spliceLeast {
 			// Before: who waits for the rest sees that something comes.
 			if err := x.control.Flush(); err != nil {
 				return false, goneError{err}
@@ -272,15 +275,15 @@ func (x *exchange) passBody() (flushed bool, err error) {
 			}
 			flushed = true
 		}
-		p, err := x.body.next(false)
-		if err == errNotYet {
+		p, err := x.body.Next(false)
+		if err == client.ErrNotYet {
 			if !flushed {
 				if err := x.control.Flush(); err != nil {
 					return false, goneError{err}
 				}
 				flushed = true
 			}
-			p, err = x.body.next(true)
+			p, err = x.body.Next(true)
 		}
 		if len(p) > 0 {
 			if _, err := x.w.Write(p); err != nil {
@@ -305,9 +308,9 @@ func (x *exchange) spliceBody(n int64) error {
 		x.splice = false
 		return nil
 	}
-	from := io.LimitedReader{R: x.body.c.Conn, N: n}
+	from := io.LimitedReader{R: x.body.Conn().Conn, N: n}
 	_, err := to.ReadFrom(&from)
-	x.body.skip(n - from.N)
+	x.body.Took(n - from.N)
 	if err == nil && from.N > 0 {
 		err = io.ErrUnexpectedEOF
 	}
@@ -323,7 +326,7 @@ func announce(header http.Header, names []string) {
 
 // passTrailer passes on the fields behind the body, also those that were not announced.
 func (x *exchange) passTrailer(flushed bool) error {
-	if len(x.body.trailer) == 0 {
+	if len(x.body.Trailer) == 0 {
 		return nil
 	}
 	if !flushed {
@@ -333,16 +336,16 @@ func (x *exchange) passTrailer(flushed bool) error {
 		}
 	}
 	header := x.w.Header()
-	announced := make(map[string]bool, len(x.head.trailer))
-	for _, name := range x.head.trailer {
+	announced := make(map[string]bool, len(x.head.Trailer))
+	for _, name := range x.head.Trailer {
 		announced[http.CanonicalHeaderKey(name)] = true
 	}
-	for _, f := range x.body.trailer {
-		name := f.name
+	for _, f := range x.body.Trailer {
+		name := f.Name
 		if !announced[name] {
 			name = http.TrailerPrefix + name
 		}
-		header[name] = append(header[name], f.value)
+		header[name] = append(header[name], f.Value)
 	}
 	return nil
 }
@@ -404,7 +407,7 @@ func endOf(ctx context.Context) error {
 
 // use makes c the connection that interrupt interrupts. It reports false when that
 // has happened already.
-func (x *exchange) use(c *conn) bool {
+func (x *exchange) use(c *client.Conn) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.c = c

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/http1/http1test"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -96,7 +97,7 @@ func TestAnUpstreamThatRefusesIsBad(t *testing.T) {
 }
 
 func TestNonsenseIsBad(t *testing.T) {
-	for name, answer := range malformedHeads {
+	for name, answer := range http1test.MalformedResponses {
 		if name == "more than a head" {
 			continue // a body without framing
 		}

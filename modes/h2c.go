@@ -19,6 +19,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -32,14 +33,14 @@ const mostAhead = 256 << 10
 func newH2C(u schema.Endpoint) *http.Transport {
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := net.Dialer{Timeout: dialTimeout}
+			d := net.Dialer{Timeout: client.DialTimeout}
 			return d.DialContext(ctx, u.Network, u.Address)
 		},
 		Protocols:              new(http.Protocols),
 		DisableCompression:     true,
-		IdleConnTimeout:        idleTimeout,
+		IdleConnTimeout:        client.MaxIdle,
 		ExpectContinueTimeout:  expectDelay,
-		MaxResponseHeaderBytes: mostHead,
+		MaxResponseHeaderBytes: client.MaxHead,
 		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: mostAhead},
 	}
 	t.Protocols.SetUnencryptedHTTP2(true)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -207,35 +208,35 @@ func (c *call) overHTTP1(up *upstream) error {
 		c.x.guest.enter(c.life, c.w, c.r)
 		defer c.x.guest.leave(c.life)
 	}
-	var conn *conn
+	var conn *client.Conn
 	if c.tries == 1 { // what failed once on an old connection gets a new one
 		switch {
 		case idempotent(c.r.Method):
-			conn = up.client.idleConn(idleTimeout)
-		case up.client.keeps():
-			conn = up.client.idleConn(freshness)
+			conn = up.http1.Idle(client.MaxIdle)
+		case up.http1.Keeps():
+			conn = up.http1.Idle(client.Fresh)
 		}
 	}
 	if conn == nil {
 		var err error
-		if conn, err = up.client.dial(c.r.Context()); err != nil {
+		if conn, err = up.http1.Dial(c.r.Context()); err != nil {
 			return err
 		}
-		defer up.client.makeRoom(conn)()
+		defer up.http1.MakeRoom(conn)()
 	}
-	c.reused = conn.reused
+	c.reused = conn.Reused
 	err := c.x.attempt(conn)
 	c.answered, c.reached, c.cause = c.x.answered, c.x.reached, c.x.cause
 	if c.reused && !c.answered && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
-		up.client.lost(conn)
+		up.http1.Lost(conn)
 	}
 	if c.x.unasked {
-		up.client.wasSentUnasked()
+		up.http1.SentUnasked()
 	}
 	if c.x.keep {
-		up.client.put(conn, c.x.head.keepAlive, c.x.doubtful)
+		up.http1.Put(conn, c.x.head.KeepAlive, c.x.doubtful)
 	} else {
-		conn.close()
+		_ = conn.Close() // it is of no use any more
 	}
 	return err
 }
@@ -439,9 +440,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 // upstream is one server: how it is reached, and the connections to it.
 type upstream struct {
 	schema.Endpoint
-	name   string // in the access line
-	client *client
-	h2c    *http.Transport // instead of client
+	name  string // in the access line
+	http1 *client.Client
+	h2c   *http.Transport // instead of http1
 }
 
 func newUpstream(name string, at schema.Endpoint, log *slog.Logger) *upstream {
@@ -449,7 +450,7 @@ func newUpstream(name string, at schema.Endpoint, log *slog.Logger) *upstream {
 	if u.H2C {
 		u.h2c = newH2C(at)
 	} else {
-		u.client = newClient(u.Network, u.Address, log)
+		u.http1 = client.New(u.Network, u.Address, log)
 	}
 	return u
 }
@@ -459,8 +460,8 @@ func (u *upstream) Close() error {
 	if u.h2c != nil {
 		u.h2c.CloseIdleConnections()
 	}
-	if u.client != nil {
-		return u.client.Close()
+	if u.http1 != nil {
+		return u.http1.Close()
 	}
 	return nil
 }

@@ -120,3 +120,16 @@ func Spills(route *schema.Route) bool {
 	return route.Mode == schema.Serializing || route.Mode == schema.Afterburn ||
 		route.BufferBody || route.Form != "" || route.Request == "json"
 }
+
+// noteReason sets the reason phrase of the access line, where it is not the usual one.
+func noteReason(w http.ResponseWriter, phrase string) {
+	if phrase == "" {
+		return
+	}
+	if access, ok := face[reasonSetter](w); ok {
+		access.SetReason(phrase)
+	}
+}
+
+// aLongTimeAgo is a deadline that makes reads and writes return at once.
+var aLongTimeAgo = time.Unix(1, 0)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 )
 
 // pipeEnds are descriptors that are closed together.
@@ -59,7 +60,7 @@ func (r *readEnd) open() (err error) {
 	return err
 }
 
-// read reads. Unless it is to wait it returns errNotYet when nothing is there.
+// read reads. Unless it is to wait it returns client.ErrNotYet when nothing is there.
 func (r *readEnd) read(p []byte, wait bool) (n int, err error) {
 	if wait {
 		return r.file.Read(p)
@@ -70,7 +71,7 @@ func (r *readEnd) read(p []byte, wait bool) (n int, err error) {
 	case err != nil: // closed, or its deadline has passed
 		return 0, err
 	case r.err == syscall.EAGAIN:
-		return 0, errNotYet
+		return 0, client.ErrNotYet
 	case r.err != nil:
 		return 0, r.err
 	case r.n == 0:

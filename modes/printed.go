@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
@@ -121,7 +122,7 @@ func (p *printed) end() error {
 		return p.to.end()
 	}
 	if p.head != nil {
-		return badHead(fmt.Errorf("the output ended in the header block, at %s", quoted(string(p.block))))
+		return badHead(fmt.Errorf("the output ended in the header block, at %s", http1.Quoted(string(p.block))))
 	}
 	if err := p.begin(nil); err != nil {
 		return err

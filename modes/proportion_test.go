@@ -1,57 +1,22 @@
 package modes
 
 import (
-	"io"
-	"log/slog"
-	"net"
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
-
-// counted counts the reads of a connection.
-type counted struct {
-	*net.TCPConn
-	reads int
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	c.reads++
-	return c.TCPConn.Read(p)
-}
-
-func TestALargeHeadTakesFewReads(t *testing.T) {
-	for _, size := range []int{8 << 10, 64 << 10, 640 << 10, mostHead - 100} {
-		cl := newClient("", "", slog.New(slog.DiscardHandler))
-		ours, theirs := pairs(t, cl, 1)
-		c := counted{TCPConn: ours[0].Conn.(*net.TCPConn)}
-		ours[0].Conn = &c
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_, _ = io.WriteString(theirs[0], "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", size)+"\r\n\r\n")
-		}()
-		var h head
-		if err := ours[0].readHead(&h); err != nil || len(h.fields) != 1 || len(h.fields[0].value) != size {
-			t.Errorf("%d bytes: %v", size, err)
-		}
-		if most := 4 + size/1024; c.reads > most {
-			t.Errorf("a head of %d bytes: got %d reads, want %d at most", size, c.reads, most)
-		}
-		<-done
-		ours[0].close()
-	}
-}
 
 // TestWorkIsInProportion feeds each parser of what an upstream or a program sends with n,
 // 2n and 10n of the same, and counts its allocations.
 func TestWorkIsInProportion(t *testing.T) {
 	lines := func(n int, line string) string { return strings.Repeat(line+"\r\n", n) }
 	parse := func(s string) {
-		var h head
-		if err := h.parse("HTTP/1.1 200 OK\r\n" + s + "\r\n"); err != nil {
+		var h http1.Response
+		if err := h.Parse("HTTP/1.1 200 OK\r\n" + s + "\r\n"); err != nil {
 			t.Error(err)
 		}
-		h.writeTo(map[string][]string{})
+		h.Forward(map[string][]string{})
 	}
 	block := func(s string) {
 		h := cgiHead{}
@@ -84,14 +49,14 @@ func TestWorkIsInProportion(t *testing.T) {
 
 func TestResponsesHaveABoundedNumberOfFields(t *testing.T) {
 	many := strings.Repeat("X-A: b\r\n", 1001)
-	var h head
-	if err := h.parse("HTTP/1.1 200 OK\r\n" + many + "\r\n"); err == nil {
+	var h http1.Response
+	if err := h.Parse("HTTP/1.1 200 OK\r\n" + many + "\r\n"); err == nil {
 		t.Error("a head of 1,001 fields is taken")
 	}
 	if _, _, err := (&cgiHead{}).parse([]byte(many + "\r\n")); err == nil {
 		t.Error("a header block of 1,001 fields is taken")
 	}
-	if err := h.parse("HTTP/1.1 200 OK\r\nTrailer: " + strings.Repeat("a,", 1001) + "\r\n\r\n"); err == nil {
+	if err := h.Parse("HTTP/1.1 200 OK\r\nTrailer: " + strings.Repeat("a,", 1001) + "\r\n\r\n"); err == nil {
 		t.Error("1,001 names of trailers are taken")
 	}
 }

@@ -519,3 +519,53 @@ func randomBytes(n int) []byte {
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
 	return b
 }
+
+func TestWhatComesBetweenTwoCallsBelongsToNeither(t *testing.T) {
+	stray, said := make(chan struct{}), make(chan struct{})
+	up := upstreamOf(t, func(n int, p *peer) {
+		for p.head() != "" {
+			p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			if n == 0 {
+				<-stray
+				p.say("HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n")
+				close(said)
+			}
+		}
+	})
+	client := dial(t, proxyTo(t, up))
+	for range 2 {
+		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != 200 || string(body) != "ok" {
+			t.Errorf("%d %q", res.StatusCode, body)
+		}
+		if stray != nil {
+			close(stray)
+			await(t, said)
+			stray = nil
+		}
+	}
+}
+
+func TestALargeBodyThatBreaksOffIsCut(t *testing.T) {
+	for _, l := range leavings {
+		up := upstreamOf(t, func(_ int, p *peer) {
+			p.head()
+			p.say("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + strings.Repeat("x", 5000000))
+			l.leave(p)
+		})
+		client := dial(t, proxyTo(t, up))
+		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, res.Body); err == nil || n > 5000000 {
+			t.Errorf("%s: %d bytes, %v", l.name, n, err)
+		}
+		_ = client.Close()
+	}
+}

@@ -70,7 +70,7 @@ func (q *request) prepare(r *http.Request, body *upload, held *spill.Body, targe
 	q.out = append(q.out, target...)
 	q.out = append(q.out, " HTTP/1.1\r\nHost: "...)
 	q.out = append(q.out, host...)
-	q.out = append(q.out, crlf...)
+	q.out = append(q.out, http1.CRLF...)
 	for name, values := range r.Header {
 		if hop.Ends(name) || name == "Content-Length" || name == "Host" || name == "Expect" {
 			continue
@@ -86,7 +86,7 @@ func (q *request) prepare(r *http.Request, body *upload, held *spill.Body, targe
 		}
 	}
 	q.appendFraming(r)
-	q.out = append(q.out, crlf...)
+	q.out = append(q.out, http1.CRLF...)
 	q.head = len(q.out)
 	if cap(q.out)-q.head < leastRoom {
 		q.out = slices.Grow(q.out, leastRoom)
@@ -106,7 +106,7 @@ func (q *request) appendFraming(r *http.Request) {
 	case q.length > 0 || r.Header["Content-Length"] != nil || meantToHaveBody(r.Method):
 		q.out = append(q.out, "Content-Length: "...)
 		q.out = strconv.AppendInt(q.out, q.length, 10)
-		q.out = append(q.out, crlf...)
+		q.out = append(q.out, http1.CRLF...)
 	}
 	if q.expect {
 		q.appendField("Expect", "100-continue")
@@ -124,12 +124,7 @@ func (q *request) appendFraming(r *http.Request) {
 	}
 }
 
-func (q *request) appendField(name, value string) {
-	q.out = append(q.out, name...)
-	q.out = append(q.out, ": "...)
-	q.out = append(q.out, value...)
-	q.out = append(q.out, crlf...)
-}
+func (q *request) appendField(name, value string) { q.out = http1.AppendField(q.out, name, value) }
 
 // release gives the buffer back.
 func (q *request) release() {
@@ -194,10 +189,10 @@ const chunkHead = "000000\r\n"
 
 func (q *request) readChunk(b []byte) ([]byte, error) {
 	from := len(b) + len(chunkHead)
-	n, err := q.body.Read(b[from : cap(b)-len(crlf)])
+	n, err := q.body.Read(b[from : cap(b)-len(http1.CRLF)])
 	if n > 0 {
 		b = fmt.Appendf(b, "%06x\r\n", n)
-		b = append(b[:from+n], crlf...)
+		b = append(b[:from+n], http1.CRLF...)
 	}
 	if err == io.EOF {
 		q.ended = true
@@ -211,12 +206,12 @@ func (q *request) appendLastChunk(b []byte) []byte {
 	b = append(b, "0\r\n"...)
 	for name, values := range q.r.Trailer {
 		for _, value := range values {
-			if validTrailer(name) && http1.ValidValue(value) {
-				b = fmt.Appendf(b, "%s: %s\r\n", name, value)
+			if http1.ValidTrailer(name) && http1.ValidValue(value) {
+				b = http1.AppendField(b, name, value)
 			}
 		}
 	}
-	return append(b, crlf...)
+	return append(b, http1.CRLF...)
 }
 
 // idempotent reports whether sending a request twice is the same as once (RFC 9110, 9.2.2).
@@ -241,7 +236,7 @@ func protocols(h http.Header, hop *http1.Hop) string {
 	}
 	var list []string
 	for _, value := range h["Upgrade"] {
-		list = appendList(list, value)
+		list = http1.AppendList(list, value)
 	}
 	kept := list[:0]
 	for _, protocol := range list {
@@ -268,7 +263,7 @@ func wantsTrailers(te []string) bool {
 // trailerNames is the value of Trailer for the fields that were announced.
 func trailerNames(names []string) string {
 	return strings.Join(slices.DeleteFunc(names, func(name string) bool {
-		return !validTrailer(http.CanonicalHeaderKey(name))
+		return !http1.ValidTrailer(http.CanonicalHeaderKey(name))
 	}), ", ")
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -251,7 +252,7 @@ func (c *forked) passOutput() error {
 	c.silent = true
 	for {
 		n, err := c.stdout.read(*buf, false)
-		if err == errNotYet {
+		if err == client.ErrNotYet {
 			if err := c.out.flush(); err != nil {
 				return err
 			}

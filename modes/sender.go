@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 )
 
 // sender sends a request that has a body, in one attempt.
 type sender struct {
 	q       *request
-	c       *conn
+	c       *client.Conn
 	verdict chan bool // on a body that waits for 100 Continue: whether it is wanted; else nil
 
 	mu       sync.Mutex
@@ -30,7 +31,7 @@ type sender struct {
 // it (RFC 9110, 10.1.1).
 const expectDelay = time.Second
 
-func newSender(q *request, c *conn) *sender {
+func newSender(q *request, c *client.Conn) *sender {
 	s := &sender{q: q, c: c, done: make(chan struct{})}
 	if q.expect {
 		s.verdict = make(chan bool, 1)

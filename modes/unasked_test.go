@@ -1,17 +1,12 @@
 package modes
 
 import (
-	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/watchdogd/watchdogd/internal/http1/server"
 	"github.com/watchdogd/watchdogd/schema"
@@ -48,95 +43,6 @@ func TestALateBodyIsNobodysAnswer(t *testing.T) {
 			t.Errorf("%s: got %q, want an answer that ends in ok", c.name, answer)
 		}
 		await(t, next)
-	}
-}
-
-// TestAConnectionIsUsedAgainOnceItWasQuiet looks at the pool after responses that end
-// with their head.
-func TestAConnectionIsUsedAgainOnceItWasQuiet(t *testing.T) {
-	cl := newClient("", "", slog.New(slog.DiscardHandler))
-	defer func() { _ = cl.Close() }()
-	ours, theirs := pairs(t, cl, 2)
-	cl.put(ours[0], 0, true)
-	cl.put(ours[1], 0, true)
-	if c := cl.idleConn(idleTimeout); c != nil {
-		t.Fatal("a connection is used before it was quiet")
-	}
-	_, _ = io.WriteString(theirs[1], "late")
-	if !readable(ours[1]) {
-		t.Fatal("what was sent did not come")
-	}
-	for _, c := range ours {
-		c.usable = time.Now().Add(-time.Millisecond)
-	}
-	if c := cl.idleConn(freshness); c != ours[0] {
-		t.Error("the connection that was quiet is not used")
-	} else {
-		c.close()
-	}
-	if _, err := theirs[1].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("a connection on which something came is kept")
-	}
-	if !cl.suspect() {
-		t.Error("an upstream that sent bytes unasked is trusted")
-	}
-}
-
-// readable waits until something has come on an idle connection.
-func readable(c *conn) (yes bool) {
-	_ = c.raw.Control(func(fd uintptr) {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(soonEnough/time.Millisecond))
-		yes = n == 1 && err == nil
-	})
-	return yes
-}
-
-func TestAnUpstreamThatSentBytesUnaskedIsTrustedLess(t *testing.T) {
-	cl := newClient("", "", slog.New(slog.DiscardHandler))
-	defer func() { _ = cl.Close() }()
-	ours, theirs := pairs(t, cl, 2)
-	cl.wasSentUnasked()
-	cl.put(ours[0], 0, true)
-	if _, err := theirs[0].Read(make([]byte, 1)); err == nil {
-		t.Error("a connection that may carry a body is kept")
-	}
-	cl.put(ours[1], 0, false)
-	if c := cl.idleConn(idleTimeout); c != nil {
-		t.Error("a connection is used at once")
-	}
-	ours[1].usable = time.Now()
-	if c := cl.idleConn(idleTimeout); c != ours[1] {
-		t.Error("the connection that was quiet is not used")
-	} else {
-		c.close()
-	}
-}
-
-func TestConnectionsThatSettleAreBounded(t *testing.T) {
-	cl := newClient("", "", slog.New(slog.DiscardHandler))
-	defer func() { _ = cl.Close() }()
-	ours, theirs := pairs(t, cl, mostAside+1)
-	for _, c := range ours {
-		cl.put(c, 0, true)
-	}
-	if _, err := theirs[mostAside].Read(make([]byte, 1)); err == nil || len(cl.aside) != mostAside {
-		t.Errorf("%d connections settle, want %d", len(cl.aside), mostAside)
-	}
-}
-
-// TestAServerOfOneConnectionIsNotKeptFromTheNextCall has an upstream attend to one
-// connection at a time: one that settles is closed, and later ones are not kept at all.
-func TestAServerOfOneConnectionIsNotKeptFromTheNextCall(t *testing.T) {
-	cl := newClient("", "", slog.New(slog.DiscardHandler))
-	defer func() { _ = cl.Close() }()
-	ours, theirs := pairs(t, cl, 2)
-	cl.put(ours[0], 0, true)
-	cl.clear(-1) // as makeRoom does
-	cl.put(ours[1], 0, true)
-	for i := range theirs {
-		if _, err := theirs[i].Read(make([]byte, 1)); err == nil {
-			t.Errorf("connection %d is kept", i)
-		}
 	}
 }
 

@@ -16,17 +16,19 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 )
 
 // switchProtocols answers 101 to a caller who asked for it, and then carries what both
 // sides say until both have said all, the call ends, or one of them fails.
-func (x *exchange) switchProtocols(c *conn) error {
+func (x *exchange) switchProtocols(c *client.Conn) error {
 	h := &x.head
 	switch {
 	case x.request.upgrade == "":
 		return errors.New("101 Switching Protocols, and nobody asked for it")
-	case h.upgrade == "" || !named(appendList(nil, x.request.upgrade), h.upgrade):
-		return fmt.Errorf("switched to %s, and was asked for %s", quoted(h.upgrade), quoted(x.request.upgrade))
+	case h.Upgrade == "" || !http1.HasToken([]string{x.request.upgrade}, h.Upgrade):
+		return fmt.Errorf("switched to %s, and was asked for %s", http1.Quoted(h.Upgrade), http1.Quoted(x.request.upgrade))
 	}
 	if s := x.sender; s != nil {
 		<-s.done // the body comes before what follows
@@ -35,10 +37,10 @@ func (x *exchange) switchProtocols(c *conn) error {
 		}
 	}
 	header := x.w.Header()
-	h.writeTo(header)
+	h.Forward(header)
 	delete(header, "Content-Length")
 	header["Connection"] = []string{"Upgrade"}
-	header["Upgrade"] = []string{h.upgrade}
+	header["Upgrade"] = []string{h.Upgrade}
 	if !x.begin() {
 		return errInterrupted
 	}
@@ -56,15 +58,15 @@ func (x *exchange) switchProtocols(c *conn) error {
 	if err != nil {
 		return goneError{err}
 	}
-	t := tunnel{down: down, up: c.Conn, touch: func() {}, webSocket: strings.EqualFold(h.upgrade, "websocket")}
+	t := tunnel{down: down, up: c.Conn, touch: func() {}, webSocket: strings.EqualFold(h.Upgrade, "websocket")}
 	if clock, ok := face[toucher](x.w); ok {
 		t.touch = clock.Touch
 	}
 	if to, ok := face[farewells](x.w); ok {
 		to.OnFarewell(t.leave)
 	}
-	late := bytes.Clone(c.buf[c.r:c.w])
-	c.release()
+	late := bytes.Clone(c.Unread())
+	c.Release()
 	x.request.release() // it may be long before the call's end
 	t.run(early, late)
 	return nil
@@ -226,8 +228,8 @@ func (s *source) next() ([]byte, error) {
 
 func (s *source) tryRead(fd uintptr) bool {
 	s.buf = buffers.Get()
-	s.n, s.err = readFD(fd, *s.buf)
-	if s.err == errNotYet {
+	s.n, s.err = client.ReadFD(fd, *s.buf)
+	if s.err == client.ErrNotYet {
 		s.release()
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 )
 
 // upload is the body of a request, read by one goroutine while another may tell it to
@@ -60,7 +61,7 @@ func (u *upload) told(err error) error {
 // spliceTo moves the n bytes that are left of u to an upstream by splice(2), where both
 // ends are sockets and n is worth it; else tried is false. The error is io.EOF when all
 // is moved, what Read would have given, or else the upstream's.
-func (u *upload) spliceTo(to *conn, n int64) (tried bool, err error) {
+func (u *upload) spliceTo(to *client.Conn, n int64) (tried bool, err error) {
 	from, ok := u.body.(interface {
 		Socket() (net.Conn, int64)
 		Took(n int64, err error) error
@@ -74,7 +75,7 @@ func (u *upload) spliceTo(to *conn, n int64) (tried bool, err error) {
 		return false, nil
 	}
 	took, err := tcp.ReadFrom(&io.LimitedReader{R: socket, N: n})
-	if err != nil && to.broken() {
+	if err != nil && to.Broken() {
 		_ = from.Took(took, os.ErrDeadlineExceeded) // nothing is wrong with the caller: it is we who read no more
 		return true, err
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -65,7 +67,7 @@ func plainBroken(cause error) string {
 
 // worker is the connection to one life of a worker.
 type worker struct {
-	*conn
+	*client.Conn
 	settled time.Time // until then its last answer may go on
 }
 
@@ -75,12 +77,12 @@ type worker struct {
 const workerSettling = 50 * time.Millisecond
 
 func newWorker(nc net.Conn) *worker {
-	c, err := newConn(nc)
+	c, err := client.NewConn(nc)
 	if err != nil {
 		return &worker{}
 	}
-	c.release()
-	return &worker{conn: c}
+	c.Release()
+	return &worker{Conn: c}
 }
 
 // Close does nothing: the socket is the supervisor's, who closes it when no call reads
@@ -95,10 +97,10 @@ func (w *worker) settle() error {
 	if err := w.SetReadDeadline(w.settled); err != nil {
 		return errClosed
 	}
-	n, err := w.Conn.Read(w.buf)
+	n, err := w.Conn.Conn.Read(w.Free())
 	switch {
 	case n > 0:
-		return strayOutput(w.buf[:n])
+		return strayOutput(w.Free()[:n])
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return w.SetReadDeadline(time.Time{})
 	case err == io.EOF:
@@ -108,16 +110,16 @@ func (w *worker) settle() error {
 }
 
 func strayOutput(p []byte) error {
-	return fmt.Errorf("it printed what belongs to no answer: %s", quoted(string(p)))
+	return fmt.Errorf("it printed what belongs to no answer: %s", http1.Quoted(string(p)))
 }
 
 // idleFault is why a worker that should be waiting for a request is not, or nil.
 func (w *worker) idleFault() error {
-	n, err := w.readNow(w.buf)
+	n, err := w.ReadNow(w.Free())
 	switch {
 	case n > 0:
-		return strayOutput(w.buf[:n])
-	case err == errNotYet:
+		return strayOutput(w.Free()[:n])
+	case err == client.ErrNotYet:
 		return nil
 	case err == io.EOF:
 		return errClosed
@@ -131,7 +133,7 @@ var errClosed = errors.New("it closed its output")
 // be the beginning of its next one.
 func (w *worker) unread() bool {
 	left := 0
-	if err := w.raw.Control(func(fd uintptr) { left = unreadBytes(int(fd)) }); err != nil {
+	if err := w.Control(func(fd uintptr) { left = unreadBytes(int(fd)) }); err != nil {
 		return true // the socket is closed
 	}
 	return left > 0

@@ -1,4 +1,4 @@
-package modes
+package client
 
 import (
 	"bufio"
@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,87 +17,58 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/http1/http1test"
 )
 
+// forwarded is what a client gets of the fields of a head.
+func forwarded(h *http1.Response) http.Header {
+	header := http.Header{}
+	h.Forward(header)
+	return header
+}
+
 func TestAHeadIsReadAsItWasSent(t *testing.T) {
-	var h head
-	err := h.parse("HTTP/1.1 299 Odd But Fine\r\ncontent-type: text/plain\r\nX-Empty:\r\nset-cookie: a=1\r\nContent-Length: 007\r\n" +
+	var h http1.Response
+	err := h.Parse("HTTP/1.1 299 Odd But Fine\r\ncontent-type: text/plain\r\nX-Empty:\r\nset-cookie: a=1\r\nContent-Length: 007\r\n" +
 		"Set-Cookie:\tb=2 \t\r\nKeep-Alive: timeout=5, max=7\r\nX-Obs: \xe4\xff\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []field{{"Content-Type", "text/plain"}, {"X-Empty", ""}, {"Set-Cookie", "a=1"}, {"Set-Cookie", "b=2"}, {"X-Obs", "\xe4\xff"}}
-	if h.status != 299 || h.length != 7 || h.chunked || h.close || h.keepAlive != 5*time.Second || !slices.Equal(h.fields, want) {
-		t.Errorf("%+v", h)
+	if h.Status != 299 || h.Length != 7 || h.Chunked || h.Closes() || h.KeepAlive != 5*time.Second {
+		t.Errorf("got %+v, want 299, a length of 7, no chunks, and a connection kept for 5s", h)
+	}
+	want := http.Header{"Content-Type": {"text/plain"}, "X-Empty": {""}, "Set-Cookie": {"a=1", "b=2"}, "X-Obs": {"\xe4\xff"}, "Content-Length": {"7"}}
+	if got := forwarded(&h); !reflect.DeepEqual(got, want) {
+		t.Errorf("got the fields %v, want %v", got, want)
 	}
 }
 
 func TestWhatIsForTheConnectionIsNotPassedOn(t *testing.T) {
-	var h head
-	err := h.parse("HTTP/1.1 200 OK\r\nConnection: X-Mine, close\r\nX-Mine: 1\r\nKeep-Alive: x\r\nProxy-Connection: a\r\nTe: trailers\r\n" +
+	var h http1.Response
+	err := h.Parse("HTTP/1.1 200 OK\r\nX-Mine: 0\r\nConnection: X-Mine, close\r\nX-Mine: 1\r\nKeep-Alive: x\r\nProxy-Connection: a\r\nTe: trailers\r\n" +
 		"Upgrade: h2c\r\nTrailer: X-T\r\nTransfer-Encoding: chunked\r\nProxy-Authenticate: b\r\nX-Theirs: 2\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(h.fields, []field{{"X-Theirs", "2"}}) || !h.close || !h.chunked || h.upgrade != "" {
-		t.Errorf("%+v", h)
+	if !h.Closes() || !h.Chunked || h.Upgrade != "" {
+		t.Errorf("got %+v, want a chunked response that closes and does not upgrade", h)
+	}
+	want := http.Header{"X-Theirs": {"2"}, "Content-Type": nil}
+	if got := forwarded(&h); !reflect.DeepEqual(got, want) {
+		t.Errorf("got the fields %v, want %v", got, want)
 	}
 }
 
 func TestALineMayEndInABareLineFeed(t *testing.T) {
-	var h head
-	if err := h.parse("HTTP/1.0 200\nX-A: b\n\n"); err != nil || len(h.fields) != 1 || !h.close {
-		t.Errorf("%v %+v", err, h)
+	var h http1.Response
+	if err := h.Parse("HTTP/1.0 200\nX-A: b\n\n"); err != nil || len(h.Fields) != 1 || !h.Closes() || !h.Loose {
+		t.Errorf("got %+v and error %v, want one field and a connection that closes", h, err)
 	}
 }
 
-// malformedHeads are heads that two readers may read differently, or that none can.
-var malformedHeads = map[string]string{
-	"nothing":                  "",
-	"an empty line first":      "\r\n\r\n",
-	"no status line":           "hello\r\n\r\n",
-	"HTTP/0.9":                 "<html>\r\n\r\n",
-	"HTTP/2":                   "HTTP/2.0 200 OK\r\n\r\n",
-	"HTTP/1.2":                 "HTTP/1.2 200 OK\r\n\r\n",
-	"a status of two digits":   "HTTP/1.1 20 OK\r\n\r\n",
-	"a status of four digits":  "HTTP/1.1 2000 OK\r\n\r\n",
-	"a status with a sign":     "HTTP/1.1 +20 OK\r\n\r\n",
-	"a status of zero":         "HTTP/1.1 099 OK\r\n\r\n",
-	"two spaces":               "HTTP/1.1  200 OK\r\n\r\n",
-	"NUL in the reason":        "HTTP/1.1 200 O\x00K\r\n\r\n",
-	"CR in the reason":         "HTTP/1.1 200 O\rK\r\n\r\n",
-	"a folded line":            "HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\n\r\n",
-	"a folded first line":      "HTTP/1.1 200 OK\r\n X-A: b\r\n\r\n",
-	"a space before the colon": "HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\n",
-	"no colon":                 "HTTP/1.1 200 OK\r\nX-A\r\n\r\n",
-	"no name":                  "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
-	"a name with NUL":          "HTTP/1.1 200 OK\r\nX\x00A: b\r\n\r\n",
-	"a name with a slash":      "HTTP/1.1 200 OK\r\nX/A: b\r\n\r\n",
-	"NUL in a value":           "HTTP/1.1 200 OK\r\nX-A: b\x00c\r\n\r\n",
-	"CR in a value":            "HTTP/1.1 200 OK\r\nX-A: b\rX-B: c\r\n\r\n",
-	"DEL in a value":           "HTTP/1.1 200 OK\r\nX-A: b\x7f\r\n\r\n",
-	"length and chunked":       "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-	"twin lengths":             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
-	"different lengths":        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-	"a list of lengths":        "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n",
-	"a length with a sign":     "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
-	"a negative length":        "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
-	"a hexadecimal length":     "HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\n",
-	"an empty length":          "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
-	"a length beyond int64":    "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775808\r\n\r\n",
-	"twin codings":             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-	"chunked twice":            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
-	"an unknown coding":        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-	"identity":                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
-	"chunked with a trick":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: \vchunked\r\n\r\n",
-	"chunked in HTTP/1.0":      "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-	"no end":                   "HTTP/1.1 200 OK\r\nX-A: b\r\n",
-	"more than a head":         "HTTP/1.1 200 OK\r\n\r\nbody",
-}
-
 func TestAMalformedHeadIsAnErrorAndNotAGuess(t *testing.T) {
-	for name, s := range malformedHeads {
-		if err := new(head).parse(s); err == nil {
+	for name, s := range http1test.MalformedResponses {
+		if err := new(http1.Response).Parse(s); err == nil {
 			t.Errorf("%s is accepted: %q", name, s)
 		}
 	}
@@ -117,7 +89,7 @@ func TestTheEndOfAHeadIsFoundHoweverItArrives(t *testing.T) {
 
 // pieces is a connection from which a message is read in pieces of some size: where
 // the system has them, over a socket that keeps the borders of what was written.
-func pieces(t testing.TB, message []byte, size int) *conn {
+func pieces(t testing.TB, message []byte, size int) *Conn {
 	t.Helper()
 	kind := syscall.SOCK_SEQPACKET
 	if runtime.GOOS != "linux" {
@@ -135,7 +107,7 @@ func pieces(t testing.TB, message []byte, size int) *conn {
 		}
 		_ = file.Close()
 	}
-	c, err := newConn(ends[0])
+	c, err := NewConn(ends[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,24 +120,24 @@ func pieces(t testing.TB, message []byte, size int) *conn {
 		_ = ends[1].Close()
 	}()
 	t.Cleanup(func() {
-		c.close()
+		_ = c.Close()
 		<-written
 	})
 	return c
 }
 
 // readAll reads a whole response with our client.
-func readAll(c *conn, method string) (h head, content []byte, trailer []field, err error) {
-	if err = c.readHead(&h); err != nil {
+func readAll(c *Conn, method string) (h http1.Response, content []byte, trailer []http1.Field, err error) {
+	if err = c.ReadHead(&h); err != nil {
 		return h, nil, nil, err
 	}
-	var b body
-	b.start(c, &h, method)
+	var b Body
+	b.Start(c, &h, method)
 	for {
-		p, err := b.next(true)
+		p, err := b.Next(true)
 		content = append(content, p...)
 		if err == io.EOF {
-			return h, content, b.trailer, nil
+			return h, content, b.Trailer, nil
 		}
 		if err != nil {
 			return h, content, nil, err
@@ -196,7 +168,7 @@ func TestABodyIsReadWhereItsHeadSaysThatItEnds(t *testing.T) {
 
 func TestTrailersAreReadAndWhatMayNotBeThereIsDropped(t *testing.T) {
 	_, content, trailer, err := readAll(pieces(t, []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\nContent-Length: 9\r\nX-Sum: 2\r\n\r\n"), 3), "GET")
-	if err != nil || string(content) != "a" || !slices.Equal(trailer, []field{{"X-Sum", "1"}, {"X-Sum", "2"}}) {
+	if err != nil || string(content) != "a" || !slices.Equal(trailer, []http1.Field{{Name: "X-Sum", Value: "1"}, {Name: "X-Sum", Value: "2"}}) {
 		t.Errorf("%q %v %v", content, trailer, err)
 	}
 }
@@ -220,10 +192,10 @@ func TestABodyThatBreaksItsFramingIsAnError(t *testing.T) {
 		"a chunk that ends in LF":  chunks + "3\r\nabc\n0\r\n\r\n",
 		"a folded trailer":         chunks + "0\r\nX-A: b\r\n c\r\n\r\n",
 		"a trailer without colon":  chunks + "0\r\nX-A\r\n\r\n",
-		"an endless size line":     chunks + "3;" + strings.Repeat("x", mostChunkLine+10),
-		"an endless trailer":       chunks + "0\r\n" + strings.Repeat("X-A: "+strings.Repeat("x", 1000)+"\r\n", mostTrailer/1000+1) + "\r\n",
-		"an endless trailer line":  chunks + "0\r\nX-A: " + strings.Repeat("x", mostTrailer),
-		"a head without end":       "HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("x", mostHead),
+		"an endless size line":     chunks + "3;" + strings.Repeat("x", http1.MaxSizeLine+10),
+		"an endless trailer":       chunks + "0\r\n" + strings.Repeat("X-A: "+strings.Repeat("x", 1000)+"\r\n", http1.MaxTrailer/1000+1) + "\r\n",
+		"an endless trailer line":  chunks + "0\r\nX-A: " + strings.Repeat("x", http1.MaxTrailer),
+		"a head without end":       "HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("x", MaxHead),
 		"a head that stops":        "HTTP/1.1 200 OK\r\nX-A: b",
 		"garbage without an end":   "SSH-2.0-OpenSSH_9.2",
 	} {
@@ -237,7 +209,7 @@ func TestABodyThatBreaksItsFramingIsAnError(t *testing.T) {
 // net/http accepts as well, and reads as the same message; how it is cut into pieces
 // makes no difference; and nothing panics.
 func FuzzResponse(f *testing.F) {
-	for _, s := range malformedHeads {
+	for _, s := range http1test.MalformedResponses {
 		f.Add([]byte(s), false)
 	}
 	for _, s := range []string{
@@ -274,11 +246,11 @@ func FuzzResponse(f *testing.F) {
 		if err != nil || !bytes.Equal(content, theirs) {
 			t.Fatalf("body %q; net/http: %q, %v", content, theirs, err)
 		}
-		if h.status != res.StatusCode || h.chunked != (len(res.TransferEncoding) > 0) && !h.bodiless(method) {
+		if h.Status != res.StatusCode || h.Chunked != (len(res.TransferEncoding) > 0) && !h.Bodiless(method) {
 			t.Fatalf("%+v; net/http: %+v", h, res)
 		}
 		header := http.Header{}
-		h.writeTo(header)
+		h.Forward(header)
 		for name, values := range header {
 			if name == "Content-Length" || values == nil {
 				continue
@@ -288,7 +260,7 @@ func FuzzResponse(f *testing.F) {
 			}
 		}
 		for _, f := range trailer {
-			if !slices.Contains(res.Trailer[textproto.CanonicalMIMEHeaderKey(f.name)], f.value) {
+			if !slices.Contains(res.Trailer[textproto.CanonicalMIMEHeaderKey(f.Name)], f.Value) {
 				t.Fatalf("trailer %v; net/http: %v", f, res.Trailer)
 			}
 		}
