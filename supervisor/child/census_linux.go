@@ -32,7 +32,7 @@ type entry struct {
 	pid, ppid, pgrp int
 	state           byte
 	ticks           uint64 // of CPU, user and system
-	born            uint64 // ticks after boot
+	began           uint64 // ticks after boot
 	pages           int64  // resident
 	top             int    // of those adopted: our child that it descends from
 }
@@ -53,7 +53,7 @@ func (c *counting) read() *reading {
 		c.mu.Lock()
 		c.next = nil
 		c.mu.Unlock()
-		known := kernel.pids()
+		known := ours.snapshot()
 		r.all = readTable()
 		r.adopted = r.all.adopted(known)
 	})
@@ -62,7 +62,7 @@ func (c *counting) read() *reading {
 
 // adopted gives those alive that do not descend from a child in known, but are
 // descendants.
-func (t table) adopted(known map[int]born) (found table) {
+func (t table) adopted(known map[int]info) (found table) {
 	self := os.Getpid()
 	parent := t.parents()
 	for _, e := range t {
@@ -70,7 +70,7 @@ func (t table) adopted(known map[int]born) (found table) {
 		for n := 0; parent[top] != self && parent[top] > 0 && n < 1000; n++ {
 			top = parent[top]
 		}
-		if _, ok := known[top]; !ok && parent[top] == self && e.alive() && !kernel.has(top) {
+		if _, ok := known[top]; !ok && parent[top] == self && e.alive() && !ours.has(top) {
 			e.top = top
 			found = append(found, e)
 		}
@@ -167,7 +167,7 @@ func readEntry(pid int, buf []byte) (entry, bool) {
 		case 14, 15:
 			e.ticks += uint64(number(f))
 		case 22:
-			e.born = uint64(number(f))
+			e.began = uint64(number(f))
 		case 24:
 			e.pages = number(f)
 			return e, true

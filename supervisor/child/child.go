@@ -89,13 +89,6 @@ func (e Exit) Status() int {
 	return e.Code
 }
 
-// identity is what a child is known by.
-type identity struct {
-	mark   string
-	long   bool    // it may live as long as this program
-	origin *origin // of an Owner's child
-}
-
 // sweepBound is how long the killed may take to be gone. Only a process that the
 // kernel holds in an uninterruptible wait needs more than milliseconds.
 const sweepBound = 10 * time.Second
@@ -220,8 +213,8 @@ const (
 	againAfter = 100 * time.Millisecond
 )
 
-// by reports whether a process born then may have missed it.
-func (m *missed) by(born uint64) bool { return born+youth >= m.since }
+// by reports whether a process that began then may have missed it.
+func (m *missed) by(began uint64) bool { return began+youth >= m.since }
 
 // emptied waits until nobody of the group is left, and reports false when ctx ended
 // before that. m may be nil.
@@ -249,7 +242,7 @@ func (c *Child) release() {
 	if c.held {
 		c.held = false
 		reapLeader(c.pid)
-		kernel.forget(c.pid)
+		ours.forget(c.pid)
 	}
 }
 
@@ -268,7 +261,7 @@ func (c *Child) gone() bool {
 func (c *Child) ended(e Exit, held bool) {
 	c.over, c.exit, c.held = true, c.explain(e), held
 	if !held {
-		kernel.forget(c.pid)
+		ours.forget(c.pid)
 	}
 	close(c.done)
 }

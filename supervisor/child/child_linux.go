@@ -12,26 +12,13 @@ import (
 	"github.com/watchdogd/watchdogd/internal/sleep"
 )
 
-// fork starts the program as the leader of a group of its own that does not outlive
-// this program.
-func fork(path string, argv []string, attr *syscall.ProcAttr, cred *syscall.Credential, s identity) (*Child, error) {
-	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: cred}
-	return bear(path, argv, attr, s)
+// leaderAttr has a child lead a group of its own, and be killed with this program.
+func leaderAttr(cred *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: cred}
 }
 
-// bear starts the leader of a group.
-func bear(path string, argv []string, attr *syscall.ProcAttr, s identity) (*Child, error) {
-	c := &Child{mark: s.mark, origin: s.origin, done: make(chan struct{}), account: kernel.ledger.open(s.long)}
-	err := kernel.start(born{mark: s.mark, long: s.long}, func() (pid int, err error) {
-		adoptOrphans()
-		c.pid, err = syscall.ForkExec(path, argv, attr)
-		return c.pid, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
+// started does nothing: a child is watched when its end is waited for.
+func (*Child) started() {}
 
 // watch waits for the leader's end in the poller of the Go runtime, by pidfd, so that a
 // child costs no thread. The leader is left in the process table: as long as it is
@@ -168,7 +155,7 @@ func awaitGroup(ctx context.Context, pgid int, m *missed) bool {
 		}
 		again := false // somebody is to be told once more
 		for _, p := range alive {
-			if m == nil || !m.by(p.born) {
+			if m == nil || !m.by(p.began) {
 				continue
 			}
 			next, ok := told[p.pid]

@@ -51,7 +51,7 @@ func TestWhoLeftTheGroupAndTheOutputOfACallIsSweptWhenItIsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	daemon := atoi(t, readLine(t, bufio.NewReader(r)))
-	if kernel.sweepCalls(); !alive(daemon) {
+	if ours.sweepCalls(); !alive(daemon) {
 		t.Error("it was swept while the call was under way")
 	}
 	c.Kill()
@@ -102,7 +102,7 @@ func TestTheYoungOfAGroupGetItsSignalAgain(t *testing.T) {
 		m := missed{since: now()}
 		began := time.Now()
 		exit := c.Stop(syscall.SIGTERM, bound)
-		if !m.by(e.born) && try < 5 {
+		if !m.by(e.began) && try < 5 {
 			continue // the machine is so slow that he is not young any more
 		}
 		if exit.Signal != syscall.SIGTERM || time.Since(began) >= bound {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,19 +53,19 @@ func Tend(ctx context.Context, log *slog.Logger) {
 // with it the kernel ends all others. A program whose main does not call Shim has none.
 func guard(ctx context.Context, log *slog.Logger) {
 	defer logwriter.LastWords(log)
-	if os.Getpid() == 1 || !kernel.shim.Load() {
+	if os.Getpid() == 1 || !ours.shim.Load() {
 		return
 	}
-	n := kernel.tell()
-	defer kernel.tellNoMore(n)
+	feed := ours.feed()
+	defer ours.endFeed(feed)
 	for wait := guardPause; ; wait = min(wait*2, maxGuardPause) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-n.wake:
+		case <-feed.wake:
 		}
 		began := time.Now()
-		err := n.guard(ctx)
+		err := feed.guard(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -75,22 +76,21 @@ func guard(ctx context.Context, log *slog.Logger) {
 		if !sleep.For(ctx, wait) {
 			return
 		}
-		n.nudge()
+		feed.nudge()
 	}
 }
 
-// guard starts a guard and tells it all, until ctx ends or the guard does, of which it
-// says how.
-func (n *news) guard(ctx context.Context) error {
+// guard starts a guard and feeds it until ctx ends, or returns how the guard ended.
+func (n *guardFeed) guard(ctx context.Context) error {
 	child, lines, err := startGuard()
 	if err != nil {
 		return err
 	}
 	defer lines.Close()
 	defer child.Kill() // before it sees the end of the file
-	kernel.tellAll(n)
+	ours.refill(n)
 	for {
-		if b := kernel.told(n); len(b) > 0 {
+		if b := ours.take(n); len(b) > 0 {
 			_ = lines.SetWriteDeadline(time.Now().Add(sweepBound)) // of a pipe: cannot fail
 			if _, err := lines.Write(b); err != nil {
 				return fmt.Errorf("the guard does not read: %w", err)
@@ -120,13 +120,13 @@ func startGuard() (*Child, *os.File, error) {
 		return nil, nil, fmt.Errorf("start the guard: make a pipe: %w", err)
 	}
 	defer r.Close()
-	child, err := bear(self, []string{guardName, ourMark(), os.TempDir()}, &syscall.ProcAttr{
+	child, err := ours.start(identity{}, self, []string{guardName, ourMark(), os.TempDir()}, &syscall.ProcAttr{
 		Dir: "/",
 		// One thread that works, and no descriptor of the runtime's own.
 		Env:   []string{"GOMAXPROCS=1", "GODEBUG=containermaxprocs=0,updatemaxprocs=0", "GOTRACEBACK=none"},
 		Files: []uintptr{r.Fd(), null.Fd(), null.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
-	}, identity{})
+	})
 	if err != nil {
 		w.Close()
 		return nil, nil, fmt.Errorf("start the guard %s: %w", self, err)
@@ -153,7 +153,7 @@ func beGuard(lines io.Reader, mark, tmp string) {
 	for pgid := range groups {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL) // gone is as good
 	}
-	killMarked(mark)
+	sweepMarked(mark)
 	left, _ := os.ReadDir(tmp) // nobody is there to be told, here and below
 	for _, dir := range left {
 		if strings.HasPrefix(dir.Name(), tempName+mark) {
@@ -168,78 +168,73 @@ const tempName = "watchdogd-"
 // if this program is killed before that.
 func TempDir() (string, error) { return os.MkdirTemp("", tempName+ourMark()) }
 
-// news is what a guard is to be told, guarded by the family's mu.
-type news struct {
+// guardFeed is what is to be written to a guard; the mu of children guards it.
+type guardFeed struct {
 	lines []byte
-	begun bool          // somebody was born
+	begun bool          // there was a child
 	wake  chan struct{} // there is something new
 }
 
-// born notes a birth, and died an end. Of those who live for one call, only the first
-// is of interest: there is something to guard.
-func (n *news) born(pid int, long bool) {
+// started notes the start of a child, and ended its end. Of those that live for one call,
+// only the first is of interest: there is something to guard.
+func (g *guardFeed) started(pid int, long bool) {
 	if long {
-		n.lines = append(strconv.AppendInt(append(n.lines, '+'), int64(pid), 10), '\n')
+		g.lines = append(strconv.AppendInt(append(g.lines, '+'), int64(pid), 10), '\n')
 	}
-	if long || !n.begun {
-		n.begun = true
-		n.nudge()
+	if long || !g.begun {
+		g.begun = true
+		g.nudge()
 	}
 }
 
-func (n *news) died(pid int) {
-	n.lines = append(strconv.AppendInt(append(n.lines, '-'), int64(pid), 10), '\n')
-	n.nudge()
+func (g *guardFeed) ended(pid int) {
+	g.lines = append(strconv.AppendInt(append(g.lines, '-'), int64(pid), 10), '\n')
+	g.nudge()
 }
 
-func (n *news) nudge() {
+func (g *guardFeed) nudge() {
 	select {
-	case n.wake <- struct{}{}:
+	case g.wake <- struct{}{}:
 	default:
 	}
 }
 
-// tell gives news of the children from now on, until tellNoMore.
-func (f *family) tell() *news {
-	n := &news{wake: make(chan struct{}, 1)}
+// feed returns what a guard is to know from now on, until endFeed.
+func (f *children) feed() *guardFeed {
+	g := &guardFeed{wake: make(chan struct{}, 1)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.guards = append(f.guards, n)
-	if len(f.children) > 0 {
-		n.begun = true
-		n.nudge()
+	f.feeds = append(f.feeds, g)
+	if len(f.running) > 0 {
+		g.begun = true
+		g.nudge()
 	}
-	return n
+	return g
 }
 
-func (f *family) tellNoMore(n *news) {
+func (f *children) endFeed(g *guardFeed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i, o := range f.guards {
-		if o == n {
-			f.guards = append(f.guards[:i:i], f.guards[i+1:]...)
-			return
+	f.feeds = slices.DeleteFunc(f.feeds, func(o *guardFeed) bool { return o == g })
+}
+
+// refill makes the feed name all children that live long, for a guard that knows none.
+func (f *children) refill(g *guardFeed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g.lines = nil
+	for pid, i := range f.running {
+		if i.long {
+			g.started(pid, true)
 		}
 	}
 }
 
-// tellAll makes the news those of all children that live long.
-func (f *family) tellAll(n *news) {
+// take empties the feed.
+func (f *children) take(g *guardFeed) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n.lines = nil
-	for pid, b := range f.children {
-		if b.long {
-			n.born(pid, true)
-		}
-	}
-}
-
-// told takes the news.
-func (f *family) told(n *news) []byte {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	b := n.lines
-	n.lines = nil
+	b := g.lines
+	g.lines = nil
 	return b
 }

@@ -3,9 +3,6 @@ package child
 import (
 	"os"
 	"strconv"
-	"strings"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,31 +49,5 @@ func closeOthers() {
 	}
 	for fd := 3; fd < 1024; fd++ { // before Linux 5.9
 		_ = unix.Close(fd) // nearly all are not open
-	}
-}
-
-// markedPause is how long the killed may take to be gone before the next look.
-const markedPause = 10 * time.Millisecond
-
-// killMarked kills all whose mark begins so, again and again until there is nobody:
-// they may be forking.
-func killMarked(mark string) {
-	for limit := time.Now().Add(sweepBound); time.Now().Before(limit); time.Sleep(markedPause) {
-		dir, err := os.Open("/proc")
-		if err != nil {
-			return
-		}
-		names, _ := dir.Readdirnames(-1) // what could be read is what there is
-		dir.Close()
-		found := false
-		for _, name := range names {
-			if pid, err := strconv.Atoi(name); err == nil && pid > 1 && strings.HasPrefix(markOf(pid), mark) {
-				found = true
-				_ = syscall.Kill(pid, syscall.SIGKILL) // gone is as good
-			}
-		}
-		if !found {
-			return
-		}
 	}
 }

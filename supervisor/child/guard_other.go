@@ -8,8 +8,8 @@ func guardProgram() (string, error) { return executable() }
 
 func becomeAlone() {}
 
-// Elsewhere nobody shows another's environment: who has left its group is not found.
-func killMarked(string) {}
+// Elsewhere a process's environment cannot be seen, and what left its group is not found.
+func sweepMarked(string) {}
 
 // keepInherited keeps descriptors above 2, which whoever started this program left open,
 // from its children.

@@ -27,7 +27,7 @@ func callMarks() string { return ourMark() + "c" }
 func callMark() string {
 	b := make([]byte, 0, 64)
 	b = append(append(b, markName+"="...), ourMark()...)
-	return string(strconv.AppendUint(append(b, 'c'), kernel.calls.Add(1), 10))
+	return string(strconv.AppendUint(append(b, 'c'), ours.calls.Add(1), 10))
 }
 
 // Owner has children that live long. What descends from one of them, and left its group,

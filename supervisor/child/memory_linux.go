@@ -307,6 +307,6 @@ func (c *Child) explain(e Exit) Exit {
 	if e.Signal != syscall.SIGKILL && e.Code != 128+int(syscall.SIGKILL) || c.killed {
 		return e
 	}
-	e.MemoryLimit, e.OutOfMemory = kernel.ledger.killed(c.pid, c.account, e.Signal == 0)
+	e.MemoryLimit, e.OutOfMemory = ours.ledger.killed(c.pid, c.account, e.Signal == 0)
 	return e
 }

@@ -48,9 +48,9 @@ func (o *origin) ownsUnmarked(e entry) bool {
 	switch {
 	case o.groups[e.pgrp]:
 		return true
-	case e.born < o.since || ownedElsewhere(e.top):
+	case e.began < o.since || ownedElsewhere(e.top):
 		return false
-	case o.until != 0 && e.born <= o.until, o.sameProgram(e.pid):
+	case o.until != 0 && e.began <= o.until, o.sameProgram(e.pid):
 		o.groups[e.pgrp] = true
 		return true
 	}
@@ -117,6 +117,6 @@ func (c *Child) Predates(pid int) bool {
 	}
 	buf := make([]byte, 1024)
 	theirs, ok := readEntry(pid, buf)
-	ours, there := readEntry(c.pid, buf)
-	return ok && there && theirs.born < ours.born
+	own, there := readEntry(c.pid, buf)
+	return ok && there && theirs.began < own.began
 }

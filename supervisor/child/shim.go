@@ -30,7 +30,7 @@ func Shim() bool {
 		beGuard(os.Stdin, os.Args[1], os.Args[2])
 		os.Exit(0)
 	case len(os.Args) < 7 || os.Args[0] != shimName:
-		kernel.shim.Store(true)
+		ours.shim.Store(true)
 		keepInherited()
 		return false
 	}
