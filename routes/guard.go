@@ -83,7 +83,8 @@ func plainly(p string) bool {
 
 // meanings returns what a path can mean to those who clean and decode it: as a whole, and
 // as what follows a prefix, above which dot segments do not lead. A program may also
-// take a backslash for a slash, and what follows a semicolon for parameters of a segment.
+// take a backslash for a slash, what follows a semicolon for parameters of a segment, and
+// an escaped ?, # or NUL for the end of the path.
 func meanings(sent, prefix string, program bool) []string {
 	var all []string
 	add := func(from string, decode bool) (plain string) {
@@ -104,6 +105,9 @@ func meanings(sent, prefix string, program bool) []string {
 		}
 		if strings.ContainsAny(plain, `\;`) {
 			add(withoutParameters(strings.ReplaceAll(plain, `\`, "/")), false)
+		}
+		if i := strings.IndexAny(plain, "\x00?#"); i >= 0 {
+			add(plain[:i], false)
 		}
 	}
 	return all

@@ -17,7 +17,8 @@ var spellings = []string{
 }
 
 // forPrograms mean it to some programs.
-var forPrograms = []string{`/\admin/f`, `/%5cadmin/f`, "/admin;x/f", "/;/admin/f", "/x/..;/admin/f", "/%2561dmin/f", "/%252e/admin/f", "/admin%3bx/f", `/x\..\admin\f`}
+var forPrograms = []string{`/\admin/f`, `/%5cadmin/f`, "/admin;x/f", "/;/admin/f", "/x/..;/admin/f", "/%2561dmin/f", "/%252e/admin/f", "/admin%3bx/f", `/x\..\admin\f`,
+	"/admin%00", "/admin%00/f.png", "/admin%3fx", "/admin%23/../../x", "/x/../admin%2500"}
 
 // guards makes a table of a wide route and a narrower one.
 func guards(wide, narrow func(*schema.Route)) *Table {
