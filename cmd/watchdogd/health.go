@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
@@ -45,6 +46,21 @@ func (d *daemon) ready(name string) error {
 		}
 	}
 	return &failure.Error{Kind: failure.NoRoute, Detail: fmt.Sprintf("no route or service is named %q", name)}
+}
+
+// unlocked says why "live: lock" takes the server for dead, nil if it does not.
+func (d *daemon) unlocked() error {
+	health := d.health
+	switch {
+	case health.Live != "lock":
+	case d.draining.Load():
+		return errors.New("watchdogd is stopping")
+	case health.LockFile != "":
+		if _, err := os.Lstat(health.LockFile); err != nil {
+			return fmt.Errorf("the lock file %s is missing", health.LockFile)
+		}
+	}
+	return nil
 }
 
 // couldAnswer says why a route without a process of its own could not answer.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -76,23 +75,4 @@ func ask(ctx context.Context, listen string, tls bool, path string) (string, err
 		return "", fmt.Errorf("%s %s", response.Status, text)
 	}
 	return text, nil
-}
-
-// localTransport reaches a listen address from the same machine, whatever host a URL
-// names: an address of all interfaces by loopback, unix:/path by the socket.
-func localTransport(listen string) *http.Transport {
-	network, address := "tcp", listen
-	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
-		network, address = "unix", path
-	} else if host, port, err := net.SplitHostPort(listen); err == nil {
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-			address = net.JoinHostPort("localhost", port)
-		}
-	}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		},
-		TLSClientConfig: localTLS(),
-	}
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/schema"
 )
 
 // lock writes the lock file of "live: lock" once the server listens. It is an error if it
@@ -111,28 +110,4 @@ func kindOf(info fs.FileInfo) string {
 		return "a link"
 	}
 	return "something that is not a file"
-}
-
-// unlocked says why "live: lock" takes the server for dead, nil if it does not.
-func (d *daemon) unlocked() error {
-	health := d.health
-	switch {
-	case health.Live != "lock":
-	case d.draining.Load():
-		return errors.New("watchdogd is stopping")
-	case health.LockFile != "":
-		if _, err := os.Lstat(health.LockFile); err != nil {
-			return fmt.Errorf("the lock file %s is missing", health.LockFile)
-		}
-	}
-	return nil
-}
-
-// named is what an operator calls a key of cfg: by its name in the file, or by the
-// variable where the environment is the configuration.
-func named(cfg *schema.Config, key, variable string) string {
-	if cfg.File == "" {
-		return variable
-	}
-	return key
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
@@ -85,38 +84,4 @@ func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
 			return fmt.Errorf("print a line: %w", err)
 		}
 	}
-}
-
-// serveLogs answers with a JSON object a line.
-func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	names := query["name"]
-	n, err := schema.ParseCount(or(query.Get("lines"), "0"), 0, child.MostLines)
-	if err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("lines %w", err))
-		return
-	}
-	lines, err := d.supervisor.Logs(n, names...)
-	if err != nil {
-		refuse(w, http.StatusNotFound, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := json.NewEncoder(w)
-	if !query.Has("follow") {
-		for _, l := range lines {
-			if out.Encode(l) != nil {
-				return // the asker went away
-			}
-		}
-		return
-	}
-	control := http.NewResponseController(w)
-	_ = control.Flush() // the asker learns that the stream has begun; if he went away, Follow ends
-	_ = d.supervisor.Follow(r.Context(), n, names, func(l child.Line) error {
-		if err := out.Encode(l); err != nil {
-			return err
-		}
-		return control.Flush()
-	}) // it ends when the asker goes away
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -143,53 +141,4 @@ func stateText(s supervisor.Status) string {
 type psRow struct {
 	supervisor.Status
 	Total uint64 `json:"total"` // calls of a route since watchdogd was started
-}
-
-// list is every route and service of the file, those without a process too: the routes in
-// the order of the file, then the services, and then those that a reload removed and that
-// are not over yet.
-func (d *daemon) list() []psRow {
-	cfg := d.current.config()
-	running := map[string]supervisor.Status{}
-	var former []psRow
-	for _, s := range d.supervisor.Status() {
-		if s.Removed {
-			former = append(former, psRow{Status: s})
-		} else {
-			running[s.Name] = s
-		}
-	}
-	all := make([]psRow, 0, len(cfg.Routes)+len(cfg.Services)+len(former))
-	for i := range cfg.Routes {
-		all = append(all, d.row(&cfg.Routes[i], running))
-	}
-	for i := range cfg.Services {
-		if s, ok := running[cfg.Services[i].Name]; ok {
-			all = append(all, psRow{Status: s})
-		}
-	}
-	for _, f := range d.live.Former() {
-		if !slices.ContainsFunc(former, func(r psRow) bool { return r.Name == f.Name }) {
-			former = append(former, psRow{Status: supervisor.Status{
-				Name: f.Name, Kind: supervisor.Route, State: supervisor.Stopping, Removed: true, Inflight: f.Calls,
-				Reason: "removed from the configuration, and still has calls", Instances: []supervisor.InstanceStatus{},
-			}})
-		}
-	}
-	return append(all, former...)
-}
-
-// row is a route with its calls. Those of a route without a process of its own are
-// counted by its metrics alone.
-func (d *daemon) row(r *schema.Route, running map[string]supervisor.Status) psRow {
-	s, ok := running[r.Name]
-	if !ok {
-		s = supervisor.Status{Name: r.Name, Kind: supervisor.Route, Mode: r.Mode, State: supervisor.Ready, Instances: []supervisor.InstanceStatus{}}
-	}
-	inflight, queued, total := d.metrics.Route(r.Name).Counts()
-	if !r.Supervised() {
-		s.Inflight = max(inflight-queued-s.Queued, 0)
-	}
-	s.Queued += queued
-	return psRow{s, total}
 }

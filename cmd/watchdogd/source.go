@@ -89,6 +89,15 @@ func origin(cfg *schema.Config) string {
 	return cfg.File
 }
 
+// named is what an operator calls a key of cfg: by its name in the file, or by the
+// variable where the environment is the configuration.
+func named(cfg *schema.Config, key, variable string) string {
+	if cfg.File == "" {
+		return variable
+	}
+	return key
+}
+
 // narrow keeps the named routes and services and what they depend on; no names keep all.
 func narrow(cfg *schema.Config, names []string) (*schema.Config, error) {
 	if len(names) == 0 {

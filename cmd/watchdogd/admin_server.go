@@ -10,7 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +18,8 @@ import (
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // side is what stands beside the main listeners: the admin API and the metrics.
@@ -300,6 +302,89 @@ func (d *daemon) serveCall(w http.ResponseWriter, r *http.Request) {
 	d.live.ServeNamed(w, r, name)
 }
 
+// serveLogs answers with a JSON object a line.
+func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	names := query["name"]
+	n, err := schema.ParseCount(or(query.Get("lines"), "0"), 0, child.MostLines)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("lines %w", err))
+		return
+	}
+	lines, err := d.supervisor.Logs(n, names...)
+	if err != nil {
+		refuse(w, http.StatusNotFound, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	if !query.Has("follow") {
+		for _, l := range lines {
+			if out.Encode(l) != nil {
+				return // the asker went away
+			}
+		}
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.Flush() // the asker learns that the stream has begun; if he went away, Follow ends
+	_ = d.supervisor.Follow(r.Context(), n, names, func(l child.Line) error {
+		if err := out.Encode(l); err != nil {
+			return err
+		}
+		return control.Flush()
+	}) // it ends when the asker goes away
+}
+
+// list is every route and service of the file, those without a process too: the routes in
+// the order of the file, then the services, and then those that a reload removed and that
+// are not over yet.
+func (d *daemon) list() []psRow {
+	cfg := d.current.config()
+	running := map[string]supervisor.Status{}
+	var former []psRow
+	for _, s := range d.supervisor.Status() {
+		if s.Removed {
+			former = append(former, psRow{Status: s})
+		} else {
+			running[s.Name] = s
+		}
+	}
+	all := make([]psRow, 0, len(cfg.Routes)+len(cfg.Services)+len(former))
+	for i := range cfg.Routes {
+		all = append(all, d.row(&cfg.Routes[i], running))
+	}
+	for i := range cfg.Services {
+		if s, ok := running[cfg.Services[i].Name]; ok {
+			all = append(all, psRow{Status: s})
+		}
+	}
+	for _, f := range d.live.Former() {
+		if !slices.ContainsFunc(former, func(r psRow) bool { return r.Name == f.Name }) {
+			former = append(former, psRow{Status: supervisor.Status{
+				Name: f.Name, Kind: supervisor.Route, State: supervisor.Stopping, Removed: true, Inflight: f.Calls,
+				Reason: "removed from the configuration, and still has calls", Instances: []supervisor.InstanceStatus{},
+			}})
+		}
+	}
+	return append(all, former...)
+}
+
+// row is a route with its calls. Those of a route without a process of its own are
+// counted by its metrics alone.
+func (d *daemon) row(r *schema.Route, running map[string]supervisor.Status) psRow {
+	s, ok := running[r.Name]
+	if !ok {
+		s = supervisor.Status{Name: r.Name, Kind: supervisor.Route, Mode: r.Mode, State: supervisor.Ready, Instances: []supervisor.InstanceStatus{}}
+	}
+	inflight, queued, total := d.metrics.Route(r.Name).Counts()
+	if !r.Supervised() {
+		s.Inflight = max(inflight-queued-s.Queued, 0)
+	}
+	s.Queued += queued
+	return psRow{s, total}
+}
+
 func reply(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value) // the asker went away: nobody is left to tell
@@ -314,87 +399,4 @@ func refuse(w http.ResponseWriter, status int, err error) {
 
 type refusal struct {
 	Error string `json:"error"`
-}
-
-// errHeld is a socket that a live watchdogd serves.
-var errHeld = errors.New("the socket is in use")
-
-// listenAdmin opens the admin address of cfg: admin.listen, or a socket in the first of
-// this user's folders that can be used. A socket is of mode 0600; one that no process
-// serves any more is replaced.
-func listenAdmin(cfg *schema.Config) (net.Listener, error) {
-	if path, isSocket := strings.CutPrefix(cfg.Admin.Listen, "unix:"); isSocket {
-		return listenSocket(path)
-	}
-	if cfg.Admin.Listen != "" {
-		return listen.Open(cfg.Admin.Listen)
-	}
-	var failures []error
-	for _, dir := range append(ownFolders(), "") {
-		var err error
-		if dir == "" { // another user may have taken all those names
-			dir, err = spareDir()
-		}
-		if err == nil {
-			err = ownDir(dir)
-		}
-		if err == nil {
-			var l net.Listener
-			if l, err = listenSocket(filepath.Join(dir, socketName(cfg, cfg.File))); err == nil {
-				return l, nil
-			}
-		}
-		if errors.Is(err, errHeld) {
-			return nil, err
-		}
-		failures = append(failures, err)
-	}
-	return nil, errors.Join(failures...)
-}
-
-func listenSocket(path string) (net.Listener, error) {
-	if _, err := os.Lstat(path); err == nil {
-		if held, err := askInfo(admin{address: "unix:" + path}); err == nil {
-			return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
-		}
-	}
-	return listen.OpenPrivate(path)
-}
-
-// spareDir is a folder for the admin socket whose name no other user could foresee: one
-// that was made before, or a new one.
-func spareDir() (string, error) {
-	for _, dir := range spareDirs() {
-		if ownDir(dir) == nil {
-			return dir, nil
-		}
-	}
-	dir, err := os.MkdirTemp("", ownDirName()+"-")
-	if err != nil {
-		return "", fmt.Errorf("make the directory of the admin socket: %w", err)
-	}
-	return dir, nil
-}
-
-// ownDir makes a directory that only this user may change, or checks that it is one.
-// Whoever may change the directory that holds it could put another in its place.
-func ownDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the directory of the admin socket: %w", err)
-	}
-	parent, err := os.Stat(filepath.Dir(dir))
-	if err == nil && parent.Mode().Perm()&0o002 != 0 && parent.Mode()&os.ModeSticky == 0 {
-		return fmt.Errorf("the directory of the admin socket, %s, can be replaced by every user: chmod +t %s, or set admin.listen", dir, filepath.Dir(dir))
-	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return fmt.Errorf("look at the directory of the admin socket: %w", err)
-	}
-	if owner := ownerOf(info); owner != os.Geteuid() {
-		return fmt.Errorf("the directory of the admin socket, %s, was made by %s: remove it, or set admin.listen", dir, userText(owner))
-	}
-	if !info.IsDir() || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("the directory of the admin socket, %s, is not this user's alone: remove it, or set admin.listen", dir)
-	}
-	return nil
 }

@@ -122,6 +122,25 @@ func askInfo(a admin) (info, error) {
 	return who, err
 }
 
-// localTLS believes our own listener, whose certificate names the public host: the
+// localTransport reaches a listen address from the same machine, whatever host a URL
+// names: an address of all interfaces by loopback, unix:/path by the socket.
+func localTransport(listen string) *http.Transport {
+	network, address := "tcp", listen
+	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
+		network, address = "unix", path
+	} else if host, port, err := net.SplitHostPort(listen); err == nil {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			address = net.JoinHostPort("localhost", port)
+		}
+	}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+		TLSClientConfig: localTLS(),
+	}
+}
+
+// localTLS accepts the certificate of our own listener, which names the public host: the
 // connection does not leave the machine.
 func localTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
