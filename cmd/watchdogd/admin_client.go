@@ -103,7 +103,7 @@ func peerOf(c net.Conn) (uid int, err error) {
 	return uid, nil
 }
 
-// refused is the sentence of an answer that is no 200.
+// refused is the error of an answer that is not 200.
 func refused(response *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // what could be read is shown
 	var why refusal

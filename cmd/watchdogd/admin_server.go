@@ -33,14 +33,14 @@ type sideServer struct {
 	what     string
 	listen   func() (net.Listener, error)
 	spare    func(error) bool // whether it can be done without
-	without  string           // what is then missing, and how it is had
+	without  string           // what is then missing, and what to do
 	handler  http.Handler
 	listener net.Listener
 }
 
-// openSide opens metrics.listen and the admin socket. What is optional and cannot be
-// had is done without, and that is said; so is a default socket that cannot be made (a
-// read-only file system).
+// openSide opens metrics.listen and the admin socket. If one is optional and cannot be
+// opened, that is logged and watchdogd runs without it; the same holds for a default
+// socket that cannot be made (a read-only file system).
 func openSide(cfg *schema.Config, d *daemon) (*side, error) {
 	s := &side{log: d.log}
 	metrics := sideServer{
@@ -93,14 +93,14 @@ func (s *side) open(one sideServer) error {
 	return nil
 }
 
-// lazily is a handler that is made when it is asked for first: those beside the main
-// listener are not what a start should wait for.
+// lazily returns a handler that is made at its first request, so that the start does not
+// wait for it.
 func lazily(make func() http.Handler) http.Handler {
 	once := sync.OnceValue(make)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { once().ServeHTTP(w, r) })
 }
 
-// close gives the listeners back; for a start that failed.
+// close closes the listeners after a start that failed.
 func (s *side) close() {
 	for _, server := range s.servers {
 		_ = server.listener.Close() // nothing is served yet
@@ -204,7 +204,7 @@ func guard(next http.Handler, cfg schema.Admin) http.Handler {
 		switch {
 		case cfg.Token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(cfg.Token)) != 1:
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			refuse(w, http.StatusUnauthorized, errors.New("the admin API wants its token: Authorization: Bearer with admin.token of the file"))
+			refuse(w, http.StatusUnauthorized, errors.New("the admin API requires its token: send Authorization: Bearer with admin.token of the file"))
 		case cfg.Token == "" && (fromBrowser(r.Header) || !isLoopback(r.Host)):
 			refuse(w, http.StatusForbidden, errors.New("the admin API without a token answers programs on this machine, not browsers and web pages; use the watchdogd command or curl, or set admin.token"))
 		default:
@@ -251,7 +251,7 @@ func hostOf(hostport string) string {
 	return strings.Trim(hostport, "[]")
 }
 
-// info is who serves an admin socket.
+// info describes the watchdogd that serves an admin socket.
 type info struct {
 	PID     int    `json:"pid"`
 	Version string `json:"version"`
@@ -278,7 +278,7 @@ func (d *daemon) steer(do func(context.Context, string) error) http.HandlerFunc 
 	}
 }
 
-// unknown says why name cannot be steered, and what can.
+// unknown is the error for a name that cannot be steered, with those that can.
 func (d *daemon) unknown(name string) error {
 	var names []string
 	for _, s := range d.supervisor.Standing() {
@@ -321,19 +321,19 @@ func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) {
 	if !query.Has("follow") {
 		for _, l := range lines {
 			if out.Encode(l) != nil {
-				return // the asker went away
+				return // the client went away
 			}
 		}
 		return
 	}
 	control := http.NewResponseController(w)
-	_ = control.Flush() // the asker learns that the stream has begun; if he went away, Follow ends
+	_ = control.Flush() // the client learns that the stream has begun; if it went away, Follow ends
 	_ = d.supervisor.Follow(r.Context(), n, names, func(l child.Line) error {
 		if err := out.Encode(l); err != nil {
 			return err
 		}
 		return control.Flush()
-	}) // it ends when the asker goes away
+	}) // it ends when the client goes away
 }
 
 // list is every route and service of the file, those without a process too: the routes in
@@ -387,14 +387,14 @@ func (d *daemon) row(r *schema.Route, running map[string]supervisor.Status) psRo
 
 func reply(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value) // the asker went away: nobody is left to tell
+	_ = json.NewEncoder(w).Encode(value) // it fails only if the client went away
 }
 
 // refuse answers with a sentence.
 func refuse(w http.ResponseWriter, status int, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(refusal{err.Error()}) // as reply
+	_ = json.NewEncoder(w).Encode(refusal{err.Error()}) // as in reply
 }
 
 type refusal struct {

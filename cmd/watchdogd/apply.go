@@ -22,7 +22,7 @@ import (
 // fail happens before the swap, and when it fails nothing has changed.
 // opened returns what cfg listens on: opened already at the start, and by front.prepare at
 // a reload.
-func (d *daemon) apply(cfg *schema.Config, opened func(schema.Server) (listeners, error)) error {
+func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(schema.Server) (listeners, error)) error {
 	next, entries, closers, err := d.prepare(cfg)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (d *daemon) apply(cfg *schema.Config, opened func(schema.Server) (listeners
 	if old != nil {
 		d.leaving.Go(func() {
 			defer logwriter.LastWords(d.log)
-			d.leave(old, former, retire)
+			d.leave(ending, old, former, retire)
 		})
 	}
 	return nil
@@ -106,20 +106,18 @@ func (d *daemon) warnOfTemporary(cfg *schema.Config) {
 	}
 }
 
-// leave stops the processes that nothing names any more, and closes the handlers of a
+// leave stops the processes that the configuration no longer names, and closes the handlers of a
 // former table when its calls are over. It returns when both is done, or watchdogd ends.
-func (d *daemon) leave(old *routes.Table, handlers []io.Closer, retire func(context.Context)) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (d *daemon) leave(ending context.Context, old *routes.Table, handlers []io.Closer, retire func(context.Context)) {
+	ctx, cancel := context.WithCancel(ending)
 	defer cancel()
-	stop := context.AfterFunc(d.ending, cancel)
-	defer stop()
 	var retired sync.WaitGroup
 	defer retired.Wait()
 	retired.Go(func() {
 		defer logwriter.LastWords(d.log)
 		retire(ctx)
 	})
-	_ = old.Drain(ctx) // those who do not end now end with watchdogd
+	_ = old.Drain(ctx) // calls that are left end with watchdogd
 	closeAll(handlers)
 	for _, h := range handlers {
 		if output := modes.Output(h); output != nil {
@@ -200,7 +198,7 @@ func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.E
 	return entries, closers, errors.Join(errs...)
 }
 
-// fetchKeys gets what the routes need to know their callers. The error has a line for
+// fetchKeys fetches the keys that the routes check tokens with. The error has a line for
 // each that cannot.
 func fetchKeys(entries []routes.Entry) error {
 	var errs []error
@@ -237,7 +235,7 @@ type applied struct {
 	handlers []io.Closer
 }
 
-// set makes cfg the current configuration and gives the former one's handlers.
+// set makes cfg the current configuration and returns the former one's handlers.
 func (a *applied) set(cfg *schema.Config, handlers []io.Closer) []io.Closer {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -31,13 +31,9 @@ the prefix. The exit status is 0 if the response is below 400, and 1 otherwise.`
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "a `header` line, as in 'Accept: text/csv'")
 	cmd.Flags().BoolVarP(&showHead, "include", "i", false, "print the status and headers too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		header := http.Header{}
-		for _, line := range headers {
-			name, value, ok := strings.Cut(line, ":")
-			if !ok {
-				return exitStatus{statusUsage, fmt.Errorf("header %q: write NAME: VALUE", line)}
-			}
-			header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		header, err := callHeader(headers)
+		if err != nil {
+			return exitStatus{statusUsage, err}
 		}
 		body, err := callBody(data, cmd.Flags().Changed("data"), cmd.InOrStdin())
 		if err != nil {
@@ -76,6 +72,19 @@ the prefix. The exit status is 0 if the response is below 400, and 1 otherwise.`
 		return nil
 	}
 	return cmd
+}
+
+// callHeader is the header that the lines of -H make.
+func callHeader(lines []string) (http.Header, error) {
+	header := http.Header{}
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			return nil, fmt.Errorf("header %q: write NAME: VALUE", line)
+		}
+		header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	return header, nil
 }
 
 // callBody is the body that -d names; nil without -d.

@@ -39,7 +39,7 @@ func (h *classicHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &classicHandler{out: h.out, level: h.level, attrs: slices.Concat(h.attrs, attrs)}
 }
 
-// WithGroup gives h: the format has no groups.
+// WithGroup returns h: the format has no groups.
 func (h *classicHandler) WithGroup(string) slog.Handler { return h }
 
 // facts are the attributes of a record.
@@ -173,7 +173,7 @@ func (c *classicLines) forked(l *routes.Line) bool {
 // line is the access line; empty where those programs write none.
 func (c *classicLines) line(l *routes.Line) string {
 	switch {
-	case l.Method == "": // what is no request
+	case l.Method == "": // not a request
 		return sentence(strconv.Itoa(l.Status), facts{slog.Any("error", l.Failed), slog.String("peer", l.Peer)})
 	case l.Mode == schema.Static, strings.HasPrefix(l.Request.Get("User-Agent"), "kube-probe"):
 		return ""
@@ -282,7 +282,7 @@ func (c *classicLines) headers(l routes.Line) {
 	_, _ = io.WriteString(c.stdout, b.String()) // as in access
 }
 
-// secret reports whether a header is one by which somebody shows who he is.
+// secret reports whether a header carries a client's credentials.
 func secret(name string) bool {
 	switch name {
 	case "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key":

@@ -13,8 +13,8 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
-// The words in which the OpenFaaS watchdogs tell of their start and their end. People
-// look for them in the log of an image, and programs too.
+// The words with which the OpenFaaS watchdogs log their start and their end. People
+// and programs search for them in the log of an image.
 
 // sayEnvironment logs that the configuration is the environment, which of the two
 // watchdogs it is read for and why, and each variable that may not do what is expected.
@@ -25,8 +25,8 @@ func sayEnvironment(log *slog.Logger, notes openfaas.Notes) {
 	}
 }
 
-// sayStart tells what is about to be served, under "format: classic".
-func sayStart(log *slog.Logger, cfg *schema.Config) {
+// sayClassicStart logs what is about to be served, under "format: classic".
+func sayClassicStart(log *slog.Logger, cfg *schema.Config) {
 	log.Info(versionLine())
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]

@@ -19,11 +19,11 @@ import (
 )
 
 // lastWrites bounds the time between the end of the last call and the end of its
-// connection: what is left by then is a response that nobody takes, or a connection
+// connection: what is left by then is a response that the client does not read, or a connection
 // that never sent a request.
 const lastWrites = 250 * time.Millisecond
 
-// sayAfter is how long a stop takes before it says what it waits for.
+// sayAfter is how long a stop takes before it logs what it waits for.
 const sayAfter = time.Second
 
 // front is the main listeners and the server behind them.
@@ -31,8 +31,6 @@ type front struct {
 	d           *daemon
 	server      *http1.Server
 	certificate *listen.Certificate // nil without TLS
-	lost        context.Context     // ends when nobody is left to serve: the drain has no delay
-	hurry       context.Context     // ends when what is left is to be cut
 
 	mu        sync.Mutex
 	listeners map[string]net.Listener // by the address as the file has it
@@ -44,8 +42,8 @@ type front struct {
 }
 
 // openFront opens the listeners of cfg, which the first apply adopts, and serves nothing yet.
-func openFront(cfg *schema.Config, d *daemon, lost, hurry context.Context) (*front, listeners, error) {
-	f := &front{d: d, lost: lost, hurry: hurry, listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
+func openFront(cfg *schema.Config, d *daemon) (*front, listeners, error) {
+	f := &front{d: d, listeners: map[string]net.Listener{}, failed: make(chan error, 1)}
 	f.server = routes.NewServer(cfg.Server, d.live, d.log)
 	if files := cfg.Server.TLS; files.Cert != "" {
 		f.certificate = listen.NewCertificate(files.Cert, files.Key)
@@ -95,7 +93,7 @@ func (f *front) prepare(cfg schema.Server) (listeners, error) {
 // abandon closes what prepare opened.
 func (l listeners) abandon() {
 	for _, opened := range l.fresh {
-		_ = opened.Close() // nobody has been served yet
+		_ = opened.Close() // nothing is served on it yet
 	}
 }
 
@@ -146,8 +144,8 @@ func (f *front) serve(address string, l net.Listener) {
 
 // Run serves until ctx ends and then drains: unready and the lock file gone,
 // drain.delay while still serving, the listeners closed, the calls in flight answered
-// within drain.timeout. A hurry ends both waits.
-func (f *front) Run(ctx context.Context) error {
+// within drain.timeout. The end of lost ends the first wait, that of hurry both.
+func (f *front) Run(ctx, lost, hurry context.Context) error {
 	f.mu.Lock()
 	f.running = true
 	for address, l := range f.listeners {
@@ -168,17 +166,17 @@ func (f *front) Run(ctx context.Context) error {
 	locked.Wait()
 	f.d.draining.Store(true)
 	f.d.unlock()
-	f.drain(f.d.current.config().Server.Drain)
+	f.drain(f.d.current.config().Server.Drain, lost, hurry)
 	f.serving.Wait()
 	return err
 }
 
-func (f *front) drain(cfg schema.Drain) {
+func (f *front) drain(cfg schema.Drain, lost, hurry context.Context) {
 	if cfg.Delay > 0 {
 		select {
 		case <-time.After(cfg.Delay.D()):
-		case <-f.lost.Done():
-		case <-f.hurry.Done():
+		case <-lost.Done():
+		case <-hurry.Done():
 		}
 	}
 	f.server.SetKeepAlivesEnabled(false)
@@ -189,7 +187,7 @@ func (f *front) drain(cfg schema.Drain) {
 	}
 	f.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(f.hurry, cfg.Timeout.D())
+	ctx, cancel := context.WithTimeout(hurry, cfg.Timeout.D())
 	defer cancel()
 	f.d.log.Info(event.Draining, "calls", f.d.live.Inflight(), "timeout", cfg.Timeout.D().String())
 	told := time.AfterFunc(sayAfter, func() {

@@ -14,11 +14,11 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-// ready says why the stack should get no calls or, with a name, why that route or
-// service cannot answer; nil is ready.
+// ready returns why the stack should get no requests or, with a name, why that route or
+// service cannot answer; nil means ready.
 //
 // The stack is ready when each process is ready, idle by design, ended as meant, or
-// in a crash loop that "then: degrade" bears.
+// in a crash loop, with "then: degrade".
 func (d *daemon) ready(name string) error {
 	if d.draining.Load() {
 		return &failure.Error{Kind: failure.Draining, Detail: "watchdogd is stopping"}
@@ -48,7 +48,7 @@ func (d *daemon) ready(name string) error {
 	return &failure.Error{Kind: failure.NoRoute, Detail: fmt.Sprintf("no route or service is named %q", name)}
 }
 
-// unlocked says why "live: lock" takes the server for dead, nil if it does not.
+// unlocked returns why "live: lock" takes the server for dead, nil if it does not.
 func (d *daemon) unlocked() error {
 	health := d.health
 	switch {
@@ -63,9 +63,9 @@ func (d *daemon) unlocked() error {
 	return nil
 }
 
-// couldAnswer says why a route without a process of its own could not answer.
+// couldAnswer returns why a route without a process of its own could not answer.
 func (d *daemon) couldAnswer(r *schema.Route) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // who probes asks again
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // the next probe asks again
 	defer cancel()
 	e := &failure.Error{Kind: failure.NotReady, Route: r.Name}
 	switch {

@@ -49,7 +49,7 @@ with a NAME /_/ready/NAME. The exit status is 0 if the check succeeds, and 1 oth
 	return cmd
 }
 
-// ask gives the first line of a 200 answer; any other answer is an error.
+// ask returns the first line of a 200 answer; any other answer is an error.
 func ask(ctx context.Context, listen string, tls bool, path string) (string, error) {
 	client := http.Client{Transport: localTransport(listen)}
 	defer client.CloseIdleConnections()

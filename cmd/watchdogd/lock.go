@@ -37,7 +37,7 @@ func (d *daemon) lockWhenReady(ctx context.Context) {
 	if health.Live == "lock" || health.LockFile == "" {
 		return
 	}
-	tick := time.NewTicker(20 * time.Millisecond) // whoever looks for the file looks once a second
+	tick := time.NewTicker(20 * time.Millisecond) // health checks look for the file once a second
 	defer tick.Stop()
 	for d.ready("") != nil {
 		select {
@@ -60,7 +60,7 @@ func (d *daemon) unlock() {
 	switch err := os.Remove(file); {
 	case err == nil:
 		d.log.Info(event.LockRemoved, "file", file)
-	case !errors.Is(err, os.ErrNotExist): // it was never written, or somebody else took us out
+	case !errors.Is(err, os.ErrNotExist): // it was never written, or an operator removed it to take us out of service
 		d.log.Warn("the lock file is left behind", "file", file, "error", err.Error())
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/schema/openfaas"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
@@ -54,12 +55,24 @@ func newLogbook(cfg schema.Log, stdout, stderr *os.File) *logbook {
 	return b
 }
 
+// sayStart logs what is about to be served, and where that comes from.
+func (b *logbook) sayStart(cfg *schema.Config, notes openfaas.Notes) {
+	if notes.Dialect != "" {
+		sayEnvironment(b.Logger, notes)
+	}
+	if cfg.Log.Format == "classic" {
+		sayClassicStart(b.Logger, cfg)
+		return
+	}
+	b.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
+}
+
 // lost logs that lines are missing.
 func (b *logbook) lost(lines uint64) {
 	b.Warn("log lines dropped: the reader of the log was too slow or had gone away", "lines", lines)
 }
 
-// access gives what writes the line of each call under cfg; nil writes none.
+// access returns what writes the line of each call under cfg; nil writes none.
 func (b *logbook) access(cfg *schema.Config) func(routes.Line) {
 	switch {
 	case !cfg.Log.Access || levelOf(cfg.Log) > slog.LevelInfo:
@@ -72,7 +85,7 @@ func (b *logbook) access(cfg *schema.Config) func(routes.Line) {
 	return routes.LogLines(b.Logger)
 }
 
-// printing gives what becomes of the lines that processes print.
+// printing is what happens to the lines that processes print.
 func (b *logbook) printing(cfg *schema.Config) child.Printing {
 	p := child.Printing{Longest: int(min(cfg.Log.Line, child.MostLine))}
 	if cfg.Log.Line == 0 {

@@ -25,9 +25,9 @@ func logsCommand(from *source) *cobra.Command {
 		Example: `  watchdogd logs                 the last lines of all
   watchdogd logs -f api redis    of two, and what they print from now on`,
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with each line as it is printed")
-	cmd.Flags().VarP(countFlag{&lines, child.MostLines}, "lines", "n", "how many of the last lines; 0 is all that are kept")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "a JSON object a line, as docs/cli.md describes it")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing lines as they come")
+	cmd.Flags().VarP(countFlag{&lines, child.MostLines}, "lines", "n", "how many of the last lines; 0 prints all that are kept")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		running, err := stack(from, cmd.ErrOrStderr())
 		if err != nil {

@@ -21,7 +21,7 @@ func psCommand(from *source) *cobra.Command {
 		Short: "Show the routes and services of the running watchdogd",
 		Args:  cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "the list as JSON, as docs/cli.md describes it")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		running, err := stack(from, cmd.ErrOrStderr())
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 // reloadRequest asks the reload actor for one reload, or for what one would do.
 type reloadRequest struct {
 	dry   bool
-	reply chan<- reloadReply // buffered by one; nil when nobody waits
+	reply chan<- reloadReply // buffered by one; nil without a waiter
 }
 
 // reloadReply is what a reload did, or would do.
@@ -46,14 +46,15 @@ func (d *daemon) reload(ctx context.Context, dry bool) (reloadReply, error) {
 	}
 }
 
-// runReloads does the reloads, one after another, until ctx ends.
-func (d *daemon) runReloads(ctx context.Context) error {
+// runReloads does the reloads, one after another, until ctx ends. The tables that they
+// replace drain until ending.
+func (d *daemon) runReloads(ctx, ending context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case request := <-d.reloads:
-			reply := d.reloadOnce(request.dry)
+			reply := d.reloadOnce(ending, request.dry)
 			if request.reply != nil {
 				request.reply <- reply
 			}
@@ -61,7 +62,7 @@ func (d *daemon) runReloads(ctx context.Context) error {
 	}
 }
 
-func (d *daemon) reloadOnce(dry bool) reloadReply {
+func (d *daemon) reloadOnce(ending context.Context, dry bool) reloadReply {
 	was := d.current.config()
 	if was.File == "" {
 		d.log.Warn("reload refused", "why", errEnvironment.Error())
@@ -73,7 +74,7 @@ func (d *daemon) reloadOnce(dry bool) reloadReply {
 		changes, err = d.plan(was, cfg)
 		notes := needRestart(was, cfg)
 		if err == nil && !dry {
-			err = d.apply(cfg, d.front.prepare)
+			err = d.apply(ending, cfg, d.front.prepare)
 		}
 		if err == nil && !dry {
 			d.metrics.Reloaded(true)

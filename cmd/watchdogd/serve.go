@@ -65,94 +65,46 @@ func serve(parent context.Context, from *source) error {
 	if err != nil {
 		return failed(err)
 	}
-
 	surviveBrokenPipes()
 	book := newLogbook(cfg.Log, os.Stdout, os.Stderr)
 	defer book.Flush() // what is logged after the writer's own actor has ended, and in a panic
-	log := book.Logger
-	if notes.Dialect != "" {
-		sayEnvironment(log, notes)
-	}
-	if cfg.Log.Format == "classic" {
-		sayStart(log, cfg)
-	} else {
-		log.Info("starting", "version", versionText(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
-	}
+	book.sayStart(cfg, notes)
 
 	// stop: shutdown was requested. lost: the only route is gone, so skip drain.delay.
-	// hurry: a second signal, cut what is left.
+	// hurry: a second signal, cut what is left. ending: the actors have ended, so former
+	// tables are no longer waited for.
 	stop, askStop := context.WithCancelCause(parent)
 	defer askStop(nil)
 	lost, tellLost := context.WithCancel(context.Background())
 	defer tellLost()
 	hurry, askHurry := context.WithCancel(context.Background())
 	defer askHurry()
+	ending, end := context.WithCancel(context.Background())
+	defer end()
 
-	d := &daemon{source: from, log: log, book: book, health: cfg.Health, reloads: make(chan reloadRequest, 1)}
-	d.metrics = metrics.New(metrics.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
-	d.metrics.AddDropped(book.Dropped)
-	d.metrics.AddCollector(d.writeProcesses)
-	d.supervisor = supervisor.New(supervisor.Options{Log: log, Printing: book.printing(cfg), Ended: func(name string, exit child.Exit) {
+	d := newDaemon(from, cfg, book)
+	d.supervisor = supervisor.New(supervisor.Options{Log: d.log, Printing: book.printing(cfg), Ended: func(name string, exit child.Exit) {
 		d.draining.Store(true)
 		askStop(culprit(cfg, name, exit))
 		if d.serves(name) {
 			tellLost()
 		}
 	}})
-	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
-		Live:  d.unlocked, // and who gets an answer has reached a living watchdogd
-		Ready: d.ready,
-	}}
-
-	ending, end := context.WithCancel(context.Background())
-	defer end()
-	d.ending = ending
-	caught := &signals{log: log, stop: askStop, reload: d.askReload, hurry: func() {
+	caught := &signals{log: d.log, stop: askStop, reload: d.askReload, hurry: func() {
 		askHurry()
 		d.supervisor.Hurry()
 	}}
 	caught.catch()
-
-	// A port in use is found before any process is started.
-	var opened listeners
-	d.front, opened, err = openFront(cfg, d, lost, hurry)
+	side, err := d.open(ending, cfg)
 	if err != nil {
-		return failed(ofPort(cfg, err))
-	}
-	side, err := openSide(cfg, d)
-	if err != nil {
-		opened.abandon()
-		return failed(err)
-	}
-	err = d.apply(cfg, func(schema.Server) (listeners, error) { return opened, nil })
-	if err == nil {
-		err = d.lock()
-	}
-	if err != nil {
-		opened.abandon() // nothing is served yet
-		side.close()
 		return failed(err)
 	}
 
 	var group run.Group
-	add := func(name string, actor func(context.Context) error) {
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		group.Add(func() error {
-			defer close(done)
-			defer logwriter.LastWords(log)
-			if err := actor(ctx); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			return nil
-		}, func(error) {
-			cancel()
-			<-done
-		})
-	}
+	add := func(name string, run func(context.Context) error) { group.Add(actor(d.log, name, run)) }
 	add("stop", func(ctx context.Context) error { return d.untilAsked(ctx, stop) })
-	add("reload", d.runReloads)
-	add("front", d.front.Run)
+	add("reload", func(ctx context.Context) error { return d.runReloads(ctx, ending) })
+	add("front", func(ctx context.Context) error { return d.front.Run(ctx, lost, hurry) })
 	add("handlers", func(ctx context.Context) error { return d.untilClosed(ctx, hurry) })
 	add("supervisor", d.supervisor.Run)
 	add("admin and metrics", side.Run)
@@ -162,8 +114,26 @@ func serve(parent context.Context, from *source) error {
 	err = group.Run()
 	end()
 	d.leaving.Wait()
-	log.Info(event.Stopped, "cut", d.front.cut)
+	d.log.Info(event.Stopped, "cut", d.front.cut)
 	return d.status(err, stop)
+}
+
+// actor makes run an actor of a run.Group, whose interrupt returns when run has.
+func actor(log *slog.Logger, name string, run func(context.Context) error) (execute func() error, interrupt func(error)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	execute = func() error {
+		defer close(done)
+		defer logwriter.LastWords(log)
+		if err := run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
+	return execute, func(error) {
+		cancel()
+		<-done
+	}
 }
 
 // daemon is what the actors share.
@@ -175,14 +145,52 @@ type daemon struct {
 	supervisor *supervisor.Supervisor
 	live       *routes.Live
 	front      *front
-	reloads    chan reloadRequest // to the one goroutine that applies; with room for one that nobody waits for
+	reloads    chan reloadRequest // to the one goroutine that applies; with room for one without a waiter
 
 	current  applied
-	leaving  sync.WaitGroup  // former tables that still have calls
-	ending   context.Context // ends when former tables are not waited for any more
-	draining atomic.Bool     // readiness is off
-	told     bool            // whose end is ours is in the log; of untilAsked
-	health   schema.Health   // of the first configuration, whose lock file it is to the end
+	leaving  sync.WaitGroup // former tables that still have calls
+	draining atomic.Bool    // readiness is off
+	told     bool           // why we stop is in the log; of untilAsked
+	health   schema.Health  // of the first configuration, whose lock file it is to the end
+}
+
+// newDaemon returns the daemon of a first configuration. It has no supervisor yet, and
+// nothing is open.
+func newDaemon(from *source, cfg *schema.Config, book *logbook) *daemon {
+	d := &daemon{source: from, log: book.Logger, book: book, health: cfg.Health, reloads: make(chan reloadRequest, 1)}
+	d.metrics = metrics.New(metrics.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
+	d.metrics.AddDropped(book.Dropped)
+	d.metrics.AddCollector(d.writeProcesses)
+	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
+		Live:  d.unlocked, // and who gets an answer has reached a living watchdogd
+		Ready: d.ready,
+	}}
+	return d
+}
+
+// open opens the listeners, so that a port in use is found before any process is started,
+// and then makes cfg what runs. After an error nothing is open.
+func (d *daemon) open(ending context.Context, cfg *schema.Config) (*side, error) {
+	front, opened, err := openFront(cfg, d)
+	if err != nil {
+		return nil, ofPort(cfg, err)
+	}
+	d.front = front
+	s, err := openSide(cfg, d)
+	if err != nil {
+		opened.abandon()
+		return nil, err
+	}
+	err = d.apply(ending, cfg, func(schema.Server) (listeners, error) { return opened, nil })
+	if err == nil {
+		err = d.lock()
+	}
+	if err != nil {
+		opened.abandon() // nothing is served yet
+		s.close()
+		return nil, err
+	}
+	return s, nil
 }
 
 // serves reports whether name is the only route, without which nothing is served.
@@ -197,7 +205,7 @@ func culprit(cfg *schema.Config, name string, exit child.Exit) exitStatus {
 	return exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s exited (%s) and %s", name, exit, why)}
 }
 
-// untilAsked returns when somebody asked the daemon to stop, or another actor ended.
+// untilAsked returns when the daemon is asked to stop, or another actor has ended.
 func (d *daemon) untilAsked(ctx, stop context.Context) error {
 	select {
 	case <-stop.Done():
@@ -216,7 +224,7 @@ func (d *daemon) untilAsked(ctx, stop context.Context) error {
 }
 
 // untilClosed closes the handlers when ctx ends: the programs of calls that were cut off
-// have their grace, unless somebody is in a hurry.
+// have their grace, unless a second signal cuts it short.
 func (d *daemon) untilClosed(ctx, hurry context.Context) error {
 	<-ctx.Done()
 	closed := make(chan struct{})

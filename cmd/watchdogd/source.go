@@ -61,7 +61,7 @@ func (s *source) find() (string, error) {
 	case err == nil:
 		return defaultFile, nil
 	case inEnv && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)):
-		return "", nil // images run in /root as somebody else, who cannot look there
+		return "", nil // images run in /root as another user, who cannot look there
 	case !errors.Is(err, os.ErrNotExist):
 		return defaultFile, nil // and its own error, when it is read
 	}

@@ -64,7 +64,7 @@ func (v *escaper) Flush() error {
 	return err
 }
 
-// appendEscaped appends one character, or one byte that is no part of one.
+// appendEscaped appends one character, or one byte that is not part of one.
 func appendEscaped(out []byte, r rune, raw []byte) []byte {
 	switch {
 	case r == utf8.RuneError && len(raw) == 1, r < ' ' && r != '\n' && r != '\t', r == 0x7f:

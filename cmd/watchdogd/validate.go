@@ -61,8 +61,8 @@ nothing to list, and 1 otherwise.`,
 	return cmd
 }
 
-// wouldRun gives what the file alone does not show: a program, a user or a folder that
-// is not there. They are problems without a line.
+// wouldRun returns the problems that the file alone does not show: a program, a user or a
+// folder that is missing. They have no line.
 func wouldRun(cfg *schema.Config) error {
 	quiet := slog.New(slog.DiscardHandler)
 	d := &daemon{log: quiet, book: &logbook{Logger: quiet}, supervisor: supervisor.New(supervisor.Options{Log: quiet})}
