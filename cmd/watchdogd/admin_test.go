@@ -31,14 +31,14 @@ func TestPsShowsEveryRouteAndService(t *testing.T) {
 		}
 	}
 	if err := json.Unmarshal([]byte(out), &list); err != nil || status != 0 {
-		t.Fatalf("status %d, %v: %s%s", status, err, out, errOut)
+		t.Fatalf("got status %d, %v: %s%s, want no error and 0", status, err, out, errOut)
 	}
 	byName := map[string]int{}
 	for i, s := range list {
 		byName[s.Name] = i
 	}
 	if len(list) != 3 {
-		t.Fatalf("%d rows: %s", len(list), out)
+		t.Fatalf("%d rows: got %s, want 3", len(list), out)
 	}
 	app := list[byName["app"]]
 	if app.Kind != "route" || app.Mode != "http" || app.State != "ready" || len(app.Instances) != 1 || app.Instances[0].PID != pid || app.Instances[0].RSS == 0 {
@@ -56,44 +56,44 @@ func TestProcessesAreSteered(t *testing.T) {
 	d := serveFile(t, steered).waitListening()
 	pid := d.pid("/app")
 	if out, errOut, status := d.command("restart", "app"); status != 0 {
-		t.Fatalf("restart: %d %s%s", status, out, errOut)
+		t.Fatalf("restart: got %d %s%s, want 0", status, out, errOut)
 	}
 	waitGone(t, pid)
 	pid = d.pid("/app")
 	if out, errOut, status := d.command("stop", "app"); status != 0 {
-		t.Fatalf("stop: %d %s%s", status, out, errOut)
+		t.Fatalf("stop: got %d %s%s, want 0", status, out, errOut)
 	}
 	if !gone(pid) {
 		t.Error("stop returned while the process was there")
 	}
 	if status, body := d.get("/app/"); status != 503 || !strings.Contains(body, "stopped") {
-		t.Errorf("a stopped process: %d %s", status, body)
+		t.Errorf("a stopped process: got %d %s, want 503 with stopped", status, body)
 	}
 	if out, errOut, status := d.command("start", "app"); status != 0 {
-		t.Fatalf("start: %d %s%s", status, out, errOut)
+		t.Fatalf("start: got %d %s%s, want 0", status, out, errOut)
 	}
 	d.pid("/app")
 	if out, errOut, status := d.command("scale", "app=3"); status != 0 {
-		t.Fatalf("scale: %d %s%s", status, out, errOut)
+		t.Fatalf("scale: got %d %s%s, want 0", status, out, errOut)
 	}
 	if _, errOut, status := d.command("stop", "nobody"); status != 1 || !strings.Contains(errOut, "app") {
-		t.Errorf("stop nobody: %d %q", status, errOut)
+		t.Errorf("stop nobody: got %d %q, want 1 with app", status, errOut)
 	}
 	if _, errOut, status := d.command("restart", "up"); status != 1 || !strings.Contains(errOut, "streaming") {
-		t.Errorf("restart up: %d %q", status, errOut)
+		t.Errorf("restart up: got %d %q, want 1 with streaming", status, errOut)
 	}
 }
 
 func TestCallReachesARouteByName(t *testing.T) {
 	d := serveFile(t, strings.Replace(steered, "name: app,", "name: app, host: elsewhere.example, path: /deep/down, methods: [PUT], strip_prefix: false,", 1)).waitListening()
 	if out, errOut, status := d.command("call", "app", "/x%2Fy?z=1"); status != 0 || !strings.HasPrefix(out, "GET /deep/down/x%2Fy?z=1") {
-		t.Errorf("%d %q %q", status, out, errOut)
+		t.Errorf("got status %d, stdout %q, stderr %q, want what the command says", status, out, errOut)
 	}
 	if out, _, status := d.command("call", "up", "-d", "hello"); status != 0 || out != "HELLO" {
-		t.Errorf("%d %q", status, out)
+		t.Errorf("got %d %q, want 0 and HELLO", status, out)
 	}
 	if _, errOut, status := d.command("call", "nobody"); status != 1 || !strings.Contains(errOut, "404") {
-		t.Errorf("%d %q", status, errOut)
+		t.Errorf("got %d %q, want 1 with 404", status, errOut)
 	}
 }
 
@@ -103,13 +103,13 @@ func TestReloadSaysWhatItDid(t *testing.T) {
 	d.write(strings.Replace(steered, "fprocess: SELF", `fprocess: SELF, env: {VERSION: "2"}`, 1))
 	out, errOut, status := d.command("reload", "--dry-run")
 	if status != 0 || !strings.Contains(out, "replace") || !strings.Contains(out, "env") {
-		t.Errorf("dry run: %d %q %q", status, out, errOut)
+		t.Errorf("dry run: got %d %q %q, want 0 with replace with env", status, out, errOut)
 	}
 	if now := d.pid("/app"); now != pid {
 		t.Error("a dry run replaced the process")
 	}
 	if out, errOut, status := d.command("reload"); status != 0 || !strings.Contains(out, "replace") {
-		t.Errorf("reload: %d %q %q", status, out, errOut)
+		t.Errorf("reload: got %d %q %q, want 0 with replace", status, out, errOut)
 	}
 	waitGone(t, pid)
 	if _, body := d.get("/app/"); !strings.HasSuffix(body, "version=2") {
@@ -117,7 +117,7 @@ func TestReloadSaysWhatItDid(t *testing.T) {
 	}
 	d.write("routes: [{name: x, mode: htpp}]")
 	if _, errOut, status := d.command("reload"); status != 1 || !strings.Contains(errOut, "htpp") {
-		t.Errorf("reload of a bad file: %d %q", status, errOut)
+		t.Errorf("reload of a bad file: got %d %q, want 1 with htpp", status, errOut)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestLogsShowWhatProcessesPrinted(t *testing.T) {
 	d.pid("/app")
 	out, errOut, status := d.command("logs", "app")
 	if status != 0 || !strings.Contains(out, "listening on") {
-		t.Errorf("%d %q %q", status, out, errOut)
+		t.Errorf("got %d %q %q, want 0 with listening on", status, out, errOut)
 	}
 	if _, errOut, status := d.command("logs", "nobody"); status != 1 || errOut == "" {
 		t.Errorf("%d %q", status, errOut)
@@ -139,7 +139,7 @@ func TestAdminSocketHasOneHolder(t *testing.T) {
 	d := serveFile(t, steered).waitListening()
 	_, errOut, status := command(t, append(d.cmd.Env, "X=1"), "-c", d.file)
 	if status != 1 {
-		t.Errorf("the second one: status %d, %q", status, errOut)
+		t.Errorf("the second one: status %d, %q, want 1", status, errOut)
 	}
 	socket := filepath.Join(t.TempDir(), "admin.sock")
 	admin := "admin: {listen: \"unix:" + socket + "\"}\n"
@@ -147,13 +147,13 @@ func TestAdminSocketHasOneHolder(t *testing.T) {
 	e.pid("/app")
 	info, err := os.Stat(socket)
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", info.Mode(), err)
+		t.Errorf("got %v %v, want no error and %v", info.Mode(), err, 0o600)
 	}
 	f := &daemonUnderTest{t: t, file: filepath.Join(t.TempDir(), "watchdog.yaml"), base: "http://" + freeAddress(t)}
 	f.write(admin + steered)
 	f.start([]string{"-c", f.file}, nil)
 	if status := f.wait(); status != 1 || !strings.Contains(f.logged(), "pid") {
-		t.Errorf("a held socket: status %d\n%s", status, f.logged())
+		t.Errorf("a held socket: status %d, want 1 with pid\n%s", status, f.logged())
 	}
 	e.signal(syscall.SIGKILL)
 	<-e.ended
@@ -207,13 +207,13 @@ services:
 `, "run", "--only", "app").waitListening()
 	d.pid("/app")
 	if status, _ := d.get("/up"); status != 404 {
-		t.Errorf("/up: %d", status)
+		t.Errorf("/up: got %d, want 404", status)
 	}
 	out, _, _ := d.command("ps")
 	if strings.Contains(out, "other") || !strings.Contains(out, "migrate") {
-		t.Errorf("ps:\n%s", out)
+		t.Errorf("ps:, want no other with migrate\n%s", out)
 	}
 	if _, errOut, status := command(t, nil, "run", "--only", "nobody", "-c", d.file); status != 1 || !strings.Contains(errOut, "nobody") {
-		t.Errorf("%d %q", status, errOut)
+		t.Errorf("got %d %q, want 1 with nobody", status, errOut)
 	}
 }

@@ -81,7 +81,7 @@ func TestChaosLosesNoCall(t *testing.T) {
 	}
 	d.signal(syscall.SIGTERM)
 	if status := d.wait(); status != 0 {
-		t.Errorf("exit status %d", status)
+		t.Errorf("got exit status %d, want 0", status)
 	}
 	for _, pid := range pids {
 		if !gone(pid) {
@@ -231,7 +231,7 @@ func (d *daemonUnderTest) ps() []supervisor.Status {
 	out, errOut, status := d.command("ps", "--json")
 	var list []supervisor.Status
 	if err := json.Unmarshal([]byte(out), &list); err != nil || status != 0 {
-		d.t.Errorf("ps: status %d, %v: %s", status, err, errOut)
+		d.t.Errorf("ps: status %d, %v: got %s, want no error and 0", status, err, errOut)
 	}
 	return list
 }

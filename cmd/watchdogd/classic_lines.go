@@ -146,7 +146,7 @@ func (c *classicLines) access(l routes.Line) {
 }
 
 // failure is what is said of a timeout, and of a process that is not there, of which
-// nobody else tells.
+// no other line reports.
 func (c *classicLines) failure(l *routes.Line) []string {
 	f := l.Failed
 	switch {
@@ -291,7 +291,7 @@ func secret(name string) bool {
 	return false
 }
 
-// forking tells, for the classic watchdog, that a program is about to be started.
+// forking logs, as the classic watchdog does, that a program is about to be started.
 func (c *classicLines) forking(r *http.Request) {
 	now := time.Now()
 	if c.log.Output {
@@ -316,7 +316,7 @@ func (c *classicLines) printed(l *child.Line) {
 	_, _ = io.WriteString(out, text) // as in access
 }
 
-// classicTime is how Go's package log tells the time: the local one.
+// classicTime is the time as the package log of Go writes it, in local time.
 const classicTime = "2006/01/02 15:04:05 "
 
 // stamped is a line of text.

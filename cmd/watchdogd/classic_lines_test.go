@@ -156,14 +156,14 @@ routes:
 	d.start([]string{"-c", d.file}, nil)
 	d.waitLog("Listening on port")
 	if status, _, body := d.request("POST", "/up?q=1", http.Header{"Authorization": {"Bearer s3cret"}}, "hello"); status != 200 || body != "HELLO" {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 200 and HELLO", status, body)
 	}
 	if status, _, body := d.request("POST", "/bad", nil, ""); status != 500 || body != "exit status 3\nout\n" {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 500 and exit status 3\nout\n", status, body)
 	}
 	d.signal(syscall.SIGTERM)
 	if code := d.wait(); code != 0 {
-		t.Errorf("status %d", code)
+		t.Errorf("got status %d, want 0", code)
 	}
 	for _, want := range []string{"Query  q=1", "Path  /", "Forking fprocess.", `Duration: \d\.\d{6}s`, "exit status 3", "POST /bad - 500 - ContentLength: 18B .*",
 		"stderr: no newline, and more", "stderr:  than twenty", `Exiting\. Active connections: 0`} {

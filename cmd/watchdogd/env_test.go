@@ -46,7 +46,7 @@ func TestEnvironmentIsTheConfigurationWhereThereIsNoFile(t *testing.T) {
 	d := serveEnv(t, "fprocess=tr a-z A-Z", "exec_timeout=soon")
 	d.waitListening()
 	if status, _, body := d.request("POST", "/any/path", nil, "hello"); status != 200 || body != "HELLO" {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 200 and HELLO", status, body)
 	}
 	first, rest, _ := strings.Cut(d.logged(), "\n")
 	if !strings.Contains(first, "Configured by the environment, as of-watchdog: mode is not set; ") {
@@ -68,13 +68,13 @@ func TestFileGoesBeforeTheEnvironmentUnlessItIsForced(t *testing.T) {
 		t.Errorf("%d %q", status, out)
 	}
 	if out, _, status := command(t, env, "validate", "--env"); status != 0 || out != "the environment is valid: 1 route, 0 services.\n" {
-		t.Errorf("%d %q", status, out)
+		t.Errorf("got %d %q, want 0 and the environment is valid: 1 route, 0 services.\n", status, out)
 	}
 	if _, errOut, status := command(t, nil, "validate", "--env"); status != statusFailed || !strings.Contains(errOut, `provide a "function_process" or "fprocess"`) {
-		t.Errorf("%d %q", status, errOut)
+		t.Errorf("got %d %q, want %v with provide a \"function_process\" or \"fprocess\"", status, errOut, statusFailed)
 	}
 	if _, errOut, status := command(t, env, "validate", "--env", "-c", "watchdog.yaml"); status != statusUsage {
-		t.Errorf("%d %q", status, errOut)
+		t.Errorf("got %d %q, want %v", status, errOut, statusUsage)
 	}
 }
 
@@ -86,28 +86,28 @@ func TestCommandsReachTheEnvironmentsStack(t *testing.T) {
 		return status == 0
 	})
 	if out, errOut, status := command(t, d.cmd.Env, "ps"); status != 0 || !strings.Contains(out, "echo  streaming  ready") {
-		t.Errorf("%d %q %q", status, out, errOut)
+		t.Errorf("got %d %q %q, want 0 with echo  streaming  ready", status, out, errOut)
 	}
 	if out, errOut, status := command(t, d.cmd.Env, "call", "echo", "-d", "hi"); status != 0 || out != "hi" {
-		t.Errorf("%d %q %q", status, out, errOut)
+		t.Errorf("got %d %q %q, want 0 and hi", status, out, errOut)
 	}
 	if out, errOut, status := command(t, d.cmd.Env, "healthcheck"); status != 0 || out != "OK\n" {
-		t.Errorf("%d %q %q", status, out, errOut)
+		t.Errorf("got %d %q %q, want 0 and OK\n", status, out, errOut)
 	}
 	if _, errOut, status := command(t, d.cmd.Env, "reload"); status != statusFailed || !strings.Contains(errOut, "the configuration comes from environment variables") {
-		t.Errorf("%d %q", status, errOut)
+		t.Errorf("got %d %q, want %v with the configuration comes from environment variables", status, errOut, statusFailed)
 	}
 	d.signal(syscall.SIGHUP)
 	d.waitLog("reload refused")
 	if status, _, body := d.request("POST", "/", nil, "still here"); status != 200 || body != "still here" {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 200 and still here", status, body)
 	}
 }
 
 func TestFwatchdogIsTheEnvironmentsName(t *testing.T) {
 	d := serveEnvAs(t, "/usr/bin/fwatchdog", []string{"some", "words"}, "fprocess=cat").waitListening()
 	if status, _, body := d.request("POST", "/", nil, "x"); status != 200 || body != "x" {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 200 and x", status, body)
 	}
 }
 
@@ -122,27 +122,27 @@ func TestFwatchdogsFlags(t *testing.T) {
 		_ = os.Remove(filepath.Join(dir, ".lock"))
 		for _, dash := range []string{"-", "--"} {
 			if out, errOut, status := commandOf(t, program, env, dash+"version"); status != 0 || out != "" || !strings.Contains(errOut, " Version: ") || strings.Count(errOut, "\n") != 1 {
-				t.Errorf("%sversion: %d %q %q", dash, status, out, errOut)
+				t.Errorf("%sversion: got %d %q %q, want 0 and nothing with  Version:  and 1", dash, status, out, errOut)
 			}
 			if _, errOut, status := commandOf(t, program, env, dash+"run-healthcheck"); status != 1 || errOut != "unable to find lock file.\n" {
-				t.Errorf("%srun-healthcheck: %d %q", dash, status, errOut)
+				t.Errorf("%srun-healthcheck: got %d %q, want 1 and unable to find lock file.\n", dash, status, errOut)
 			}
 		}
 		if err := os.WriteFile(filepath.Join(dir, ".lock"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if out, errOut, status := commandOf(t, program, env, "--run-healthcheck"); status != 0 || out+errOut != "" {
-			t.Errorf("with the lock file: %d %q", status, out+errOut)
+			t.Errorf("with the lock file: got %d %q, want 0 and nothing", status, out+errOut)
 		}
 		if _, errOut, status := commandOf(t, program, env, "-v"); status != statusUsage || errOut == "" {
 			t.Errorf("-v: %d %q", status, errOut)
 		}
 		if _, _, status := commandOf(t, program, env, "-h"); status != 0 {
-			t.Errorf("-h: %d", status)
+			t.Errorf("-h: got %d, want 0", status)
 		}
 	}
 	if _, errOut, status := commandOf(t, link, env, "ps"); status != statusFailed || !strings.Contains(errOut, "fprocess") {
-		t.Errorf("a word: %d %q", status, errOut)
+		t.Errorf("a word: got %d %q, want %v with fprocess", status, errOut, statusFailed)
 	}
 }
 
@@ -176,18 +176,18 @@ func TestHealthIsAsOfWatchdogHasIt(t *testing.T) {
 	}
 	info, err := os.Stat(d.lock())
 	if err != nil || info.Size() != 0 || info.Mode().Perm()&^0o660 != 0 {
-		t.Errorf("the lock file: %v %v", info, err)
+		t.Errorf("the lock file: got %v %v, want no error and 0", info, err)
 	}
 	if err := os.Remove(d.lock()); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/_/health", "/_/ready"} {
 		if status, body := d.get(path); status != 503 || body != "" {
-			t.Errorf("%s without the lock file: %d %q", path, status, body)
+			t.Errorf("%s without the lock file: got %d %q, want 503 and nothing", path, status, body)
 		}
 	}
 	if status, _ := d.get("/x"); status != 200 {
-		t.Errorf("a call without the lock file: %d", status)
+		t.Errorf("a call without the lock file: got %d, want 200", status)
 	}
 }
 
@@ -204,17 +204,17 @@ func TestWithoutALockFileTheServerIsHealthy(t *testing.T) {
 	d := serveEnv(t, "fprocess=cat", "suppress_lock=true", "healthcheck_interval=1m").waitListening()
 	for _, path := range []string{"/_/health", "/_/ready"} {
 		if status, _ := d.get(path); status != 200 {
-			t.Errorf("%s: %d", path, status)
+			t.Errorf("%s: got %d, want 200", path, status)
 		}
 	}
 	d.signal(syscall.SIGTERM)
 	d.waitLog("SIGTERM: no new connections in 1m0s")
 	poll(t, "the end of health", func() bool { status, _ := d.get("/_/health"); return status == 503 })
 	if status, _ := d.get("/_/ready"); status != 503 {
-		t.Errorf("ready: %d", status)
+		t.Errorf("ready: got %d, want 503", status)
 	}
 	if _, err := os.Stat(d.lock()); !os.IsNotExist(err) {
-		t.Errorf("a lock file: %v", err)
+		t.Errorf("a lock file: got %v, want no file", err)
 	}
 	d.hurry()
 	d.wait()
@@ -235,26 +235,26 @@ func TestReadyIs429AtTheLimitAndAsksTheFunction(t *testing.T) {
 	}()
 	waitFile(t, arrived)
 	if status, header, body := d.request("GET", "/_/ready", nil, ""); status != 429 || body != "" || header.Get("Content-Type") != "" {
-		t.Errorf("at the limit: %d %q %v", status, body, header)
+		t.Errorf("at the limit: got %d %q %v, want 429 and nothing", status, body, header)
 	}
 	if status, _ := d.get("/x"); status != 429 {
-		t.Errorf("a call at the limit: %d", status)
+		t.Errorf("a call at the limit: got %d, want 429", status)
 	}
 	if err := os.WriteFile(until, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-answer; got.status != 200 {
-		t.Errorf("the call that held the place: %d", got.status)
+		t.Errorf("the call that held the place: got %d, want 200", got.status)
 	}
 }
 
 func TestClassicsReadyIsTheFunctions(t *testing.T) {
 	d := serveEnv(t, "mode=classic", "fprocess=env").waitListening()
 	if status, body := d.get("/_/ready"); status != 200 || !strings.Contains(body, "Http_Path=/_/ready") {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 200 with Http_Path=/_/ready", status, body)
 	}
 	if status, body := d.get("/_/health"); status != 200 || body != "OK" {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 200 and OK", status, body)
 	}
 }
 
@@ -268,17 +268,17 @@ func TestShutdownOfAnImage(t *testing.T) {
 	d.waitLog("SIGINT: no new connections in 1m0s")
 	d.waitLog("Removing lock-file : " + d.lock())
 	if _, err := os.Stat(d.lock()); !os.IsNotExist(err) {
-		t.Errorf("the lock file is there: %v", err)
+		t.Errorf("the lock file is there: got %v, want no file", err)
 	}
 	if status, _ := d.get("/_/health"); status != 503 {
-		t.Errorf("health: %d", status)
+		t.Errorf("health: got %d, want 503", status)
 	}
 	if again := d.pid(""); again != child {
-		t.Errorf("the function was ended before the drain: %d was %d", again, child)
+		t.Errorf("the function was ended before the drain: got process %d, want %d", again, child)
 	}
 	d.hurry()
 	if status := d.wait(); status != 0 {
-		t.Errorf("status %d", status)
+		t.Errorf("got status %d, want 0", status)
 	}
 	if !gone(child) {
 		t.Errorf("process %d was left behind", child)
@@ -299,7 +299,7 @@ func TestCutCallsAreNoFailureOfAnImage(t *testing.T) {
 	waitFile(t, dir+"/arrived")
 	d.signal(syscall.SIGTERM)
 	if status := d.wait(); status != 0 || !strings.Contains(d.logged(), "Exiting. Active connections: 1") {
-		t.Errorf("status %d", status)
+		t.Errorf("got status %d, want 0 with Exiting. Active connections: 1", status)
 	}
 }
 
@@ -307,7 +307,7 @@ func TestNegativeIntervalIsNone(t *testing.T) {
 	d := serveEnv(t, "fprocess=cat", "healthcheck_interval=-1s").waitListening()
 	d.signal(syscall.SIGTERM)
 	if status := d.wait(); status != 0 {
-		t.Errorf("status %d", status)
+		t.Errorf("got status %d, want 0", status)
 	}
 }
 
@@ -331,7 +331,7 @@ func TestFunctionsEndIsOurs(t *testing.T) {
 				t.Errorf("%s %q: status %d, not %d\n%s", mode, script, status, want, d.logged())
 			}
 			if _, err := os.Stat(d.lock()); !os.IsNotExist(err) {
-				t.Errorf("%s %q: the lock file is left: %v", mode, script, err)
+				t.Errorf("got %s %q: the lock file is left: %v, want no file", mode, script, err)
 			}
 		}
 	}
@@ -351,13 +351,13 @@ func TestCallsInFlightGetAnErrorWhenTheFunctionEnds(t *testing.T) {
 	}()
 	waitFile(t, dir+"/arrived")
 	if status, _ := d.get("/exit"); status != 500 {
-		t.Errorf("the call that ended it: %d", status)
+		t.Errorf("the call that ended it: got %d, want 500", status)
 	}
 	if got := <-answer; got.status != 500 {
-		t.Errorf("the call in flight: %d", got.status)
+		t.Errorf("the call in flight: got %d, want 500", got.status)
 	}
 	if status := d.wait(); status != 7 {
-		t.Errorf("status %d", status)
+		t.Errorf("got status %d, want 7", status)
 	}
 }
 
@@ -370,7 +370,7 @@ func TestRestartSupervisesTheFunction(t *testing.T) {
 		t.Errorf("still %d", pid)
 	}
 	if status, _ := d.get("/_/health"); status != 200 {
-		t.Errorf("health: %d", status)
+		t.Errorf("health: got %d, want 200", status)
 	}
 }
 
@@ -400,7 +400,7 @@ func TestWhatCannotBeServedIsASentence(t *testing.T) {
 		env := []string{"port=0", "metrics_port=0", "TMPDIR=" + t.TempDir(), "XDG_RUNTIME_DIR=" + shortDir(t)}
 		_, errOut, status := command(t, append(env, strings.Split(environ, "|")...), "--env")
 		if status != statusFailed || !strings.Contains(errOut, want) {
-			t.Errorf("%s: %d %q", environ, status, errOut)
+			t.Errorf("%s: got %d %q, want %v with %q", environ, status, errOut, statusFailed, want)
 		}
 	}
 }
@@ -420,7 +420,7 @@ func TestBesideThePortAllIsOptional(t *testing.T) {
 		t.Error("got no admin socket, want one in another folder")
 	}
 	if status, _, body := d.request("POST", "/", nil, "x"); status != 200 || body != "x" {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 200 and x", status, body)
 	}
 }
 
@@ -475,16 +475,16 @@ func TestCallsWaitForAFunctionThatStartsSlowly(t *testing.T) {
 		return strings.Contains(out, `"queued": 1`)
 	})
 	if status, _ := d.get("/_/health"); status != 200 {
-		t.Errorf("health while it starts: %d", status)
+		t.Errorf("health while it starts: got %d, want 200", status)
 	}
 	if status, _ := d.get("/_/ready"); status != 503 {
-		t.Errorf("readiness while it starts: %d", status)
+		t.Errorf("readiness while it starts: got %d, want 503", status)
 	}
 	if err := os.WriteFile(open, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-answer; got.status != 200 {
-		t.Errorf("%d %q", got.status, got.body)
+		t.Errorf("got %d %q, want 200", got.status, got.body)
 	}
 }
 
@@ -507,7 +507,7 @@ func TestMigratedFileBehavesAsItsEnvironment(t *testing.T) {
 		t.Fatalf("%d %q %q", status, text, errOut)
 	}
 	if _, errOut, status := command(t, []string{"mode=nothing"}, "migrate"); status != statusFailed || !strings.Contains(errOut, `mode="nothing" is not a mode`) {
-		t.Errorf("%d %q", status, errOut)
+		t.Errorf("got %d %q, want %v with mode=\"nothing\" is not a mode", status, errOut, statusFailed)
 	}
 	d := &daemonUnderTest{t: t, base: "http://127.0.0.1:" + port, dir: dir, file: filepath.Join(dir, "watchdog.yaml")}
 	d.write(text)
@@ -516,19 +516,19 @@ func TestMigratedFileBehavesAsItsEnvironment(t *testing.T) {
 	d.waitLog("Listening on port: " + port)
 	d.waitReady()
 	if _, body := d.get("/a?b"); body != "GET /a?b prefix= version=9" {
-		t.Errorf("%q", body)
+		t.Errorf("got %q, want GET /a?b prefix= version=9", body)
 	}
 	if status, body := d.get("/_/health"); status != 200 || body != "OK" {
-		t.Errorf("health: %d %q", status, body)
+		t.Errorf("health: got %d %q, want 200 and OK", status, body)
 	}
 	if status, _, _ := d.request("HEAD", "/_/health", nil, ""); status != 405 {
-		t.Errorf("HEAD: %d", status)
+		t.Errorf("HEAD: got %d, want 405", status)
 	}
 	waitFile(t, d.lock())
 	if status, _ := d.get("/exit"); status != 500 {
-		t.Errorf("the call that ended it: %d", status)
+		t.Errorf("the call that ended it: got %d, want 500", status)
 	}
 	if status := d.wait(); status != 7 {
-		t.Errorf("status %d", status)
+		t.Errorf("got status %d, want 7", status)
 	}
 }

@@ -50,7 +50,7 @@ func TestExamplesAnswerAsTheirRequestsSay(t *testing.T) {
 			}
 			d.signal(15)
 			if status := d.wait(); status != 0 {
-				t.Errorf("exit status %d", status)
+				t.Errorf("got exit status %d, want 0", status)
 			}
 		})
 	}
@@ -71,7 +71,7 @@ func need(t *testing.T, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatalf("CI must install %s", program)
+			t.Fatalf("CI must install %s, want nothing", program)
 		}
 		t.Skipf("needs %s, which is not installed", program)
 	}

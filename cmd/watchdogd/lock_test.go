@@ -60,7 +60,7 @@ func TestTheLockFileFollowsNoLinkAndWaitsForNoPipe(t *testing.T) {
 	}
 	dir := t.TempDir()
 	if err := writeLock(dir); err == nil || !strings.Contains(err.Error(), "is a folder") {
-		t.Errorf("a folder: got %v", err)
+		t.Errorf("a folder: got %v, want an error with is a folder", err)
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		t.Errorf("the folder: got %v, %v, want it as it was", info, err)
@@ -71,7 +71,7 @@ func TestTheLockFileFollowsNoLinkAndWaitsForNoPipe(t *testing.T) {
 	}
 	asNobody(t, link)
 	if err := writeLock(filepath.Join(link, "lock")); err == nil || !strings.Contains(err.Error(), "is a link that ") {
-		t.Errorf("a folder that is another user's link: got %v", err)
+		t.Errorf("a folder that is another user's link: got %v, want an error with is a link that ", err)
 	}
 }
 

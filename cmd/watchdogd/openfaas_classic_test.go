@@ -167,7 +167,7 @@ func classicMode() []scenario {
 			defer c.Close()
 			c.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly")
 			if a := c.answer("POST"); a.err == nil && a.status != 400 && a.status != 408 {
-				w.Errorf("%v", a)
+				w.Errorf("got the response %v, want what the scenario says", a)
 			}
 		}},
 		{says: "ours alone are for classic too: response=cgi", ours: true, do: func(w *watchdog) {

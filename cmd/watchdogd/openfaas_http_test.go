@@ -29,7 +29,7 @@ func httpMode() []scenario {
 			w.serve()
 			for _, uri := range []string{"/", "/a%20b/%2F?q=%31&r", "/x?", "/?a=b;c", "/a/b/"} {
 				if s := w.call("PURGE "+uri, "").code(200).seen(); s.URI != uri || s.Method != "PURGE" {
-					w.Errorf("%s arrived as %s %s", uri, s.Method, s.URI)
+					w.Errorf("got %s arrived as %s %s, want %v and PURGE", uri, s.Method, s.URI, uri)
 				}
 			}
 		}},
@@ -37,7 +37,7 @@ func httpMode() []scenario {
 			w.serve()
 			for _, uri := range []string{"//a//b", "/./a", "/a/../b", "/a/.", "/%2e%2e/x"} {
 				if s := w.get(uri).code(200).seen(); s.URI != uri {
-					w.Errorf("%s arrived as %s", uri, s.URI)
+					w.Errorf("got %s arrived as %s, want %v", uri, s.URI, uri)
 				}
 			}
 		}},
@@ -46,54 +46,54 @@ func httpMode() []scenario {
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d/base", w.upstream))
 			w.waitPort(w.upstream)
 			if s := w.get("/x?y").code(200).seen(); s.URI != "/base/x?y" {
-				w.Errorf("arrived as %s", s.URI)
+				w.Errorf("arrived as %s, want /base/x?y", s.URI)
 			}
 		}},
 		{says: "a slash at the end of the upstream does not double the one of the path", ours: true, do: func(w *watchdog) {
 			w.upstream = freePort(w.T)
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d/", w.upstream))
 			if s := w.get("/x?y").code(200).seen(); s.URI != "/x?y" {
-				w.Errorf("arrived as %s", s.URI)
+				w.Errorf("arrived as %s, want /x?y", s.URI)
 			}
 		}},
 		{says: "a request gets no headers that describe somebody else", ours: true, do: func(w *watchdog) {
 			s := w.serve().get("/x").code(200).seen()
 			if s.Header.Get("User-Agent") != "" || s.Header.Get("Accept-Encoding") != "" {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		{says: "headers arrive with all their values, and the Host is the client's", do: func(w *watchdog) {
 			s := w.serve().get("/x", "Host: fn.example:81", "X-Many: one", "X-Many: two", "User-Agent: ua", "Authorization: Basic x", "X-Timeout: 5s").code(200).seen()
 			if s.Host != "fn.example:81" || !slices.Equal(s.Header["X-Many"], []string{"one", "two"}) || s.Header.Get("User-Agent") != "ua" || s.Header.Get("Authorization") != "Basic x" || s.Header.Get("X-Timeout") != "5s" {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		{says: "headers of the connection do not go on", ours: true, do: func(w *watchdog) {
 			s := w.serve().get("/x", "Connection: keep-alive, X-Mine", "X-Mine: 1", "Keep-Alive: timeout=1", "TE: gzip", "Proxy-Authorization: Basic x").code(200).seen()
 			for _, name := range []string{"X-Mine", "Keep-Alive", "Proxy-Authorization"} {
 				if s.Header.Get(name) != "" {
-					w.Errorf("%s arrived: %+v", name, s)
+					w.Errorf("%s arrived: got %+v, want nothing", name, s)
 				}
 			}
 			a := w.get("/values").is(200, "values").lacks("X-Private", "Keep-Alive")
 			if strings.Contains(a.head, "X-Private") {
-				w.Errorf("%v", a)
+				w.Errorf("got %v, want no X-Private", a)
 			}
 		}},
 		{says: "X-Forwarded headers of the gateway are believed", do: func(w *watchdog) {
 			s := w.serve().get("/x", "X-Forwarded-For: 10.1.2.3", "X-Forwarded-Host: gw.example", "X-Forwarded-Proto: https", "Forwarded: for=10.1.2.3").code(200).seen()
 			if !strings.HasPrefix(s.Header.Get("X-Forwarded-For"), "10.1.2.3") || s.Header.Get("X-Forwarded-Host") != "gw.example" || s.Header.Get("X-Forwarded-Proto") != "https" {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		{says: "the body arrives", do: func(w *watchdog) {
 			if s := w.serve().post("/x", "hello", "Content-Type: text/x").code(200).seen(); s.Body != "hello" || s.Header.Get("Content-Type") != "text/x" {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		{says: "Content-Length 0 stays 0", do: func(w *watchdog) {
 			if s := w.serve().post("/x", "").code(200).seen(); s.Length != 0 {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		{says: "a large body arrives whole", ours: true, do: func(w *watchdog) {
@@ -114,7 +114,7 @@ func httpMode() []scenario {
 		}},
 		{says: "trailers come back", ours: true, do: func(w *watchdog) {
 			if a := w.serve().get("/trailer").is(200, "body"); a.trailer.Get("X-Sum") != "42" {
-				w.Errorf("trailer %v", a.trailer)
+				w.Errorf("trailer %v, want 42", a.trailer)
 			}
 		}},
 		{says: "the access line has the status and its words", do: func(w *watchdog) {
@@ -138,7 +138,7 @@ func httpMode() []scenario {
 		{says: "an upstream that does not listen is 500", ours: true, do: func(w *watchdog) {
 			w.start("mode=http", "fprocess=sleep 1000", fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", freePort(w.T)), "exec_timeout=400ms")
 			if a := w.get("/x"); a.status != 500 && a.status != 504 {
-				w.Errorf("%v", a)
+				w.Errorf("got the response %v, want what the scenario says", a)
 			} else {
 				internal(a)
 			}
@@ -152,7 +152,7 @@ func httpMode() []scenario {
 			before := w.get("/x").seen().PID
 			w.get("/hang").code(504)
 			if after := w.get("/x").seen().PID; after != before {
-				w.Errorf("%d became %d", before, after)
+				w.Errorf("got process %d, want %d", after, before)
 			}
 		}},
 		{says: "exec_timeout after the head cuts the response", ours: true, do: func(w *watchdog) {
@@ -244,7 +244,7 @@ func httpMode() []scenario {
 			w.upstream = freePort(w.T)
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d/base", w.upstream))
 			if s := w.get("/x?y", "Accept: text/event-stream").code(200).seen(); s.URI != "/base/x?y" {
-				w.Errorf("arrived as %s", s.URI)
+				w.Errorf("arrived as %s, want /base/x?y", s.URI)
 			}
 		}},
 		{says: "an absolute request line reaches the function", ours: true, do: func(w *watchdog) {
@@ -289,7 +289,7 @@ func httpMode() []scenario {
 			for i := range 40 {
 				calls.Go(func() {
 					if s := w.post(fmt.Sprintf("/%d", i), fmt.Sprint(i)).code(200).seen(); s.URI != "/"+s.Body || s.Body != fmt.Sprint(i) {
-						w.Errorf("%+v", s)
+						w.Errorf("got the request %+v, want what the scenario says", s)
 					}
 				})
 			}

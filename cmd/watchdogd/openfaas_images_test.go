@@ -24,7 +24,7 @@ func (w *watchdog) program(name string) string {
 		return path
 	}
 	if os.Getenv("CI") != "" {
-		w.Fatalf("this scenario needs %s: %v", name, err)
+		w.Fatalf("this scenario needs %s: got %v, want nothing", name, err)
 	}
 	w.Skipf("this scenario needs %s: %v", name, err)
 	return ""
@@ -49,10 +49,10 @@ func afterburn() []scenario {
 		{says: "one process answers all calls, and the request arrives as it was", do: func(w *watchdog) {
 			s := run(w).post("/a%20b?q=1", "hello", "X-Many: one", "X-Many: two", "X-Forwarded-For: 10.0.0.1").code(200).seen()
 			if s.Method != "POST" || s.URI != "/a%20b?q=1" || s.Body != "hello" || !slices.Equal(s.Header["X-Many"], []string{"one", "two"}) || s.Host != "localhost" || s.Header.Get("X-Forwarded-For") == "" {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 			if again := w.get("/").code(200).seen(); again.PID != s.PID {
-				w.Errorf("%d became %d", s.PID, again.PID)
+				w.Errorf("got process %d, want %d", again.PID, s.PID)
 			}
 		}},
 		{says: "status and all values of headers come back, without X-Duration-Seconds", do: func(w *watchdog) {
@@ -60,7 +60,7 @@ func afterburn() []scenario {
 		}},
 		{says: "a body in chunks has its length for the worker", do: func(w *watchdog) {
 			if s := run(w).post("/", "hello", "Transfer-Encoding: chunked").code(200).seen(); s.Length != 5 || s.Body != "hello" {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		{says: "an answer in chunks is taken", do: func(w *watchdog) {
@@ -91,24 +91,24 @@ func afterburn() []scenario {
 		{says: "an answer without a length is an error in the end, and the worker is replaced", do: func(w *watchdog) {
 			first := run(w, "exec_timeout=1s").get("/").seen().PID
 			if a := w.get("/unframed"); a.err == nil && a.status < 500 {
-				w.Errorf("%v", a)
+				w.Errorf("got the response %v, want what the scenario says", a)
 			}
 			if second := w.get("/").code(200).seen().PID; second == first {
-				w.Errorf("still %d", first)
+				w.Errorf("got process %d, want another", first)
 			}
 		}},
 		{says: "an overrun is an error, and the worker is replaced and ends nothing", do: func(w *watchdog) {
 			first := run(w, "exec_timeout=1s").get("/").seen().PID
 			w.get("/hang").code(504)
 			if second := w.get("/").code(200).seen().PID; second == first {
-				w.Errorf("still %d", first)
+				w.Errorf("got process %d, want another", first)
 			}
 		}},
 		{says: "garbage is 500, and the worker is replaced and ends nothing", do: func(w *watchdog) {
 			first := run(w).get("/").seen().PID
 			w.get("/garbage").code(500)
 			if second := w.get("/").code(200).seen().PID; second == first {
-				w.Errorf("still %d", first)
+				w.Errorf("got process %d, want another", first)
 			}
 		}},
 		{says: "more than was announced spoils no answer that follows", do: func(w *watchdog) {
@@ -120,13 +120,13 @@ func afterburn() []scenario {
 		{says: "the worker's end ends the watchdog with its status", do: func(w *watchdog) {
 			run(w).get("/exit").code(500)
 			if status := w.wait(); status != 7 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 7", status)
 			}
 		}},
 		{says: "the worker's good end ends the watchdog with 1", do: func(w *watchdog) {
 			run(w).get("/end").code(500)
 			if status := w.wait(); status != 1 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 1", status)
 			}
 		}},
 		{says: "restart=always starts another", do: func(w *watchdog) {
@@ -205,7 +205,7 @@ func images() []scenario {
 			function(w, w.program("node")+" "+w.source("function.js"))
 			w.get("/").code(200)
 			if status := w.stop(); status != 0 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 0", status)
 			}
 			w.prints(clock + "stdout: node says goodbye")
 		}},

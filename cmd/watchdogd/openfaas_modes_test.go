@@ -83,7 +83,7 @@ func streaming() []scenario {
 			defer c.Close()
 			c.write("GET / HTTP/1.1\r\n\r\n")
 			if a := c.answer("GET"); a.status != 400 {
-				w.Errorf("%v", a)
+				w.Errorf("got %v, want 400", a)
 			}
 		}},
 		{says: "HTTP 1.0 is served", of: either, do: func(w *watchdog) {
@@ -305,7 +305,7 @@ func serializing() []scenario {
 		{says: "200 with type, length and X-Duration-Seconds", do: func(w *watchdog) {
 			a := run(w, "fprocess=cat").post("/", "hello").is(200, "hello").has("Content-Type", "application/octet-stream").like("X-Duration-Seconds", `\d+\.\d{6}`)
 			if a.length != 5 {
-				w.Errorf("length %d", a.length)
+				w.Errorf("length %d, want 5", a.length)
 			}
 		}},
 		{says: "a body in chunks arrives whole", do: func(w *watchdog) {
@@ -354,7 +354,7 @@ func serializing() []scenario {
 			c.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly")
 			if a := c.answer("POST"); a.err == nil {
 				if a.status < 400 {
-					w.Errorf("%v", a)
+					w.Errorf("got the response %v, want what the scenario says", a)
 				}
 				a.without("127.0.0.1", "read tcp")
 			}
@@ -374,7 +374,7 @@ func serializing() []scenario {
 		}},
 		{says: "an empty output has length 0", do: func(w *watchdog) {
 			if a := run(w, "fprocess=true").get("/").is(200, ""); a.length != 0 {
-				w.Errorf("length %d", a.length)
+				w.Errorf("length %d, want 0", a.length)
 			}
 		}},
 	}
@@ -633,7 +633,7 @@ func healthAndLock() []scenario {
 			w.poll("the lock file", func() bool { return exists(w.lock()) })
 			info, err := os.Stat(w.lock())
 			if err != nil || info.Size() != 0 || info.Mode().Perm()&^0o660 != 0 {
-				w.Errorf("%v %v", info, err)
+				w.Errorf("got %v %v, want no error and 0", info, err)
 			}
 			w.line(".*Writing lock-file to: " + regexp.QuoteMeta(w.lock()))
 			if status := w.stop(); status != 0 || exists(w.lock()) {
@@ -673,7 +673,7 @@ func healthAndLock() []scenario {
 				w.Error("there is a lock file")
 			}
 			if status := w.stop(); status != 0 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 0", status)
 			}
 		}},
 		{says: "ready_path asks the function, and answers what it says", do: func(w *watchdog) {
@@ -686,7 +686,7 @@ func healthAndLock() []scenario {
 			w.poll("readiness", func() bool { return w.get("/_/ready").status == 200 })
 			s := w.get("/_/ready?query=dropped", "X-Probe: yes").code(200).seen()
 			if s.Method != "GET" || s.URI != "/ready/x?y=1" || s.Header.Get("X-Probe") != "yes" {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		{says: "ready_path passes limit and metrics, and is logged", do: func(w *watchdog) {
@@ -716,7 +716,7 @@ func healthAndLock() []scenario {
 				w.args = []string{dashes + "version"}
 				w.exits(0, "fprocess=cat")
 				if text := w.log.String() + w.out.String(); !strings.Contains(text, "ersion") && !strings.Contains(text, "watchdogd") {
-					w.Errorf("printed: %q", text)
+					w.Errorf("printed: got %q, want with watchdogd", text)
 				}
 			}},
 			scenario{says: dashes + "run-healthcheck is 0 with a lock file, and 1 without", of: either, do: func(w *watchdog) {
@@ -770,7 +770,7 @@ func ending() []scenario {
 			w.line(".*No new connections allowed, draining: 1 requests?.*")
 			finish().is(200, "waited")
 			if status := w.wait(); status != 0 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 0", status)
 			}
 			if exists(w.lock()) {
 				w.Error("the lock file was left")
@@ -781,7 +781,7 @@ func ending() []scenario {
 		rows = append(rows, scenario{says: "healthcheck_interval=" + interval + " ends at once", ours: true, do: func(w *watchdog) {
 			w.start("fprocess=cat", "healthcheck_interval="+interval)
 			if status := w.stop(); status != 0 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 0", status)
 			}
 		}})
 	}
@@ -796,7 +796,7 @@ func ending() []scenario {
 				w.Error("the lock file is there still")
 			}
 			if status := w.wait(); status != 0 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 0", status)
 			}
 			w.line(".*No new connections allowed, draining: 0 requests?")
 			w.line(".*Exiting. Active connections: 0")
@@ -808,7 +808,7 @@ func ending() []scenario {
 			w.get("/_/ready").is(503, "")
 			w.get("/teapot").is(418, "short and stout")
 			if status := w.wait(); status != 0 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 0", status)
 			}
 		}},
 		scenario{says: "the function is asked to end after the drain, and has ended", ours: true, do: func(w *watchdog) {
@@ -832,7 +832,7 @@ func ending() []scenario {
 			c.write(requestText("GET /", ""))
 			running := w.pidFile(pid)
 			if status := w.stop(); status != 0 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 0", status)
 			}
 			w.dead(running)
 		}},
@@ -874,14 +874,14 @@ func ending() []scenario {
 				"UPSTREAM_ON_TERM=say", "fprocess="+w.script(w.function("upstream")+"; exit $?"))
 			w.get("/teapot").code(418)
 			if status := w.stop(); status != 0 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 0", status)
 			}
 			w.line(".*the function was asked to end")
 		}},
 		scenario{says: "a function that exits ends the watchdog with its status", ours: true, do: func(w *watchdog) {
 			w.serve().get("/exit?status=7")
 			if status := w.wait(); status != 7 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 7", status)
 			}
 			w.line(".*Forked function has terminated: exit status 7.*")
 			if exists(w.lock()) {
@@ -898,7 +898,7 @@ func ending() []scenario {
 		scenario{says: "a function that exits 0 ends the watchdog with 1", ours: true, do: func(w *watchdog) {
 			w.serve().get("/exit?status=0")
 			if status := w.wait(); status != 1 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 1", status)
 			}
 		}},
 		scenario{says: "a function that is killed ends the watchdog with the shell's status", ours: true, do: func(w *watchdog) {
@@ -914,7 +914,7 @@ func ending() []scenario {
 			w.get("/exit?status=7").code(500).has("X-OpenFaaS-Internal", "of-watchdog")
 			c.answer("GET").code(500).has("X-OpenFaaS-Internal", "of-watchdog")
 			if status := w.wait(); status != 7 {
-				w.Errorf("status %d", status)
+				w.Errorf("got status %d, want 7", status)
 			}
 		}},
 		scenario{says: "a program that is missing in mode http is status 1", do: func(w *watchdog) {
@@ -931,7 +931,7 @@ func ending() []scenario {
 			first := w.get("/a").code(200).seen().PID
 			w.get("/exit?status=0")
 			if second := w.get("/b").code(200).seen().PID; second == first {
-				w.Errorf("still %d", first)
+				w.Errorf("got process %d, want another", first)
 			}
 		}},
 		scenario{says: "restart=on-failure supervises it, and its good end is the end", ours: true, do: func(w *watchdog) {
@@ -939,7 +939,7 @@ func ending() []scenario {
 			first := w.get("/a").code(200).seen().PID
 			w.get("/exit?status=3")
 			if second := w.get("/b").code(200).seen().PID; second == first {
-				w.Errorf("still %d", first)
+				w.Errorf("got process %d, want another", first)
 			}
 		}},
 		scenario{says: "replicas with a port of their own share the calls", ours: true, do: func(w *watchdog) {
@@ -970,7 +970,7 @@ func ending() []scenario {
 		scenario{says: "requests wait no longer than exec_timeout for a function that starts", ours: true, do: func(w *watchdog) {
 			w.start("mode=http", "fprocess=sleep 1000", fmt.Sprintf("http_upstream_url=http://127.0.0.1:%d", freePort(w.T)), "exec_timeout=300ms")
 			if a := w.get("/x"); a.status != 500 && a.status != 503 && a.status != 504 {
-				w.Errorf("%v", a)
+				w.Errorf("got the response %v, want what the scenario says", a)
 			}
 		}},
 	)
@@ -1029,7 +1029,7 @@ func metricsPort() []scenario {
 				c := w.dial(w.metrics)
 				c.write(requestText(line, ""))
 				if a := c.answer("GET"); a.status != want {
-					w.Errorf("%s: %v", line, a)
+					w.Errorf("%s: got %v, want %v", line, a, want)
 				}
 				_ = c.Close()
 			}

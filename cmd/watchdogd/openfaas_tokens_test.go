@@ -124,7 +124,7 @@ func tokens() []scenario {
 				"tampered":       i.token([]string{"dev:env"}, nil) + "AA",
 			} {
 				if a := w.get("/", "Authorization: Bearer "+token); a.status != 401 {
-					w.Errorf("%s: %v", what, a)
+					w.Errorf("%s: got %v, want 401", what, a)
 				}
 			}
 		}},

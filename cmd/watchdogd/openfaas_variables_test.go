@@ -18,7 +18,7 @@ func choosing() []scenario {
 			w.start("fprocess=cat").post("/", "x").is(200, "x")
 			first, _, _ := strings.Cut(w.log.String(), "\n")
 			if !strings.Contains(first, "environment") || !strings.Contains(first, "of-watchdog") {
-				w.Errorf("the first line is %q", first)
+				w.Errorf("the first line is %q, want with environment with of-watchdog", first)
 			}
 		}},
 		{says: "function_process does too", ours: true, do: func(w *watchdog) {
@@ -32,7 +32,7 @@ func choosing() []scenario {
 			w.start("mode=classic", "fprocess=cat").call("OPTIONS /", "").code(405)
 			first, _, _ := strings.Cut(w.log.String(), "\n")
 			if !strings.Contains(first, "classic") {
-				w.Errorf("the first line is %q", first)
+				w.Errorf("the first line is %q, want with classic", first)
 			}
 		}},
 		{says: "a file goes before the environment", ours: true, do: func(w *watchdog) {
@@ -77,7 +77,7 @@ func choosing() []scenario {
 			w.path = link
 			w.start("fprocess=cat").post("/", "x").is(200, "x")
 			if w.stop() != 0 {
-				w.Errorf("it did not end with 0:\n%s", w.log)
+				w.Errorf("it did not end with 0:, want 0\n%s", w.log)
 			}
 			w.args = []string{"-run-healthcheck"}
 			w.exits(1, "fprocess=cat")
@@ -285,7 +285,7 @@ func variables() []scenario {
 			c.write(requestText("POST /", "x"))
 			c.answer("POST").is(200, "x")
 			if _, err := c.in.ReadByte(); err != io.EOF {
-				w.Errorf("%v, not the end of the connection", err)
+				w.Errorf("got %v, not the end of the connection, want %v", err, io.EOF)
 			}
 		}},
 		{says: "a response later than write_timeout does not come", of: either, do: func(w *watchdog) {
@@ -402,7 +402,7 @@ func variables() []scenario {
 			rows = append(rows, scenario{says: name + "=" + value + " sends the body with its length", ours: true, do: func(w *watchdog) {
 				s := w.serve(name+"="+value).post("/x", "hello", "Transfer-Encoding: chunked").code(200).seen()
 				if s.Length != 5 || len(s.Encoding) != 0 || s.Body != "hello" {
-					w.Errorf("%+v", s)
+					w.Errorf("got the request %+v, want what the scenario says", s)
 				}
 			}})
 		}
@@ -411,19 +411,19 @@ func variables() []scenario {
 		scenario{says: "buffer_http=true is enough when http_buffer_req_body is false", ours: true, do: func(w *watchdog) {
 			s := w.serve("buffer_http=true", "http_buffer_req_body=false").post("/x", "hello", "Transfer-Encoding: chunked").code(200).seen()
 			if s.Length != 5 {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		scenario{says: "a length that is known is kept, without buffering too", ours: true, do: func(w *watchdog) {
 			s := w.serve().post("/x", "hello").code(200).seen()
 			if s.Length != 5 || len(s.Encoding) != 0 {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 		scenario{says: "what came in chunks goes on in chunks, without buffering", do: func(w *watchdog) {
 			s := w.serve().post("/x", "hello", "Transfer-Encoding: chunked").code(200).seen()
 			if s.Length != -1 || s.Body != "hello" {
-				w.Errorf("%+v", s)
+				w.Errorf("got the request %+v, want what the scenario says", s)
 			}
 		}},
 	)

@@ -554,7 +554,7 @@ func (w *watchdog) noLine(pattern string) {
 		w.stop()
 	}
 	if line := regexp.MustCompile("(?m)^" + pattern + "$").FindString(w.log.String()); line != "" {
-		w.Errorf("logged: %q", line)
+		w.Errorf("logged: got %q, want nothing", line)
 	}
 }
 

@@ -51,7 +51,7 @@ routes:
 		out, errOut, status := d.command("ps", "--json")
 		list = nil
 		if err := json.Unmarshal([]byte(out), &list); err != nil || status != 0 {
-			t.Fatalf("status %d, %v: %s%s", status, err, out, errOut)
+			t.Fatalf("got status %d, %v: %s%s, want no error and 0", status, err, out, errOut)
 		}
 	}
 	want := []row{{"waits", 1, 1, 2}, {"app", 0, 0, 1}, {"files", 0, 0, 3}, {"zeta", 0, 0, 0}}

@@ -66,7 +66,7 @@ func TestMakeRunServesTheExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := between(t, string(makefile), "\nrun: build\n\t", "\n"); got != "bin/watchdogd -c watchdog.yaml.example" {
-		t.Errorf("make run does %q", got)
+		t.Errorf("make run does %q, want bin/watchdogd -c watchdog.yaml.example", got)
 	}
 }
 

@@ -30,7 +30,7 @@ func TestCallsWaitForAStartingServer(t *testing.T) {
 	d := serveFile(t, oneServer)
 	d.waitListening()
 	if status, body := d.get("/app/x"); status != 200 || body != "GET /x prefix=/app version=" {
-		t.Errorf("%d %q", status, body)
+		t.Errorf("got %d %q, want 200 and GET /x prefix=/app version=", status, body)
 	}
 }
 
@@ -47,7 +47,7 @@ func TestPathsReachTheProcessAsTheyWereSent(t *testing.T) {
 		}
 	}
 	if _, body := d.get("/app"); body != "GET / prefix=/app version=" {
-		t.Errorf("the prefix alone arrived as %q", body)
+		t.Errorf("the prefix alone arrived as %q, want GET / prefix=/app version=", body)
 	}
 }
 
@@ -64,7 +64,7 @@ routes:
 	}
 	status, header, body := d.request("POST", "/app", nil, "x")
 	if status != 405 || header.Get("Allow") != "GET, PUT" {
-		t.Errorf("%d Allow: %q %s", status, header.Get("Allow"), body)
+		t.Errorf("%d Allow: got %q %s, want 405 and GET, PUT", status, header.Get("Allow"), body)
 	}
 }
 
@@ -84,10 +84,10 @@ routes:
 		t.Errorf("streaming: %d %v %q", status, header, body)
 	}
 	if status, header, body := d.request("POST", "/sorted", nil, "b\na\n"); status != 200 || body != "a\nb\n" || header.Get("Content-Length") != "4" {
-		t.Errorf("serializing: %d %v %q", status, header, body)
+		t.Errorf("serializing: got %d %v %q, want 200 and a\nb\n and 4", status, header, body)
 	}
 	if status, header, body := d.request("GET", "/files/a.txt", nil, ""); status != 200 || body != "a file" || header.Get("X-Duration-Seconds") != "" {
-		t.Errorf("static: %d %v %q", status, header, body)
+		t.Errorf("static: got %d %v %q, want 200 and a file and nothing", status, header, body)
 	}
 }
 
@@ -113,7 +113,7 @@ func (d *daemonUnderTest) pid(prefix string) int {
 	status, body := d.get(prefix + "/pid")
 	pid, err := strconv.Atoi(body)
 	if status != 200 || err != nil {
-		d.t.Fatalf("%s/pid: %d %q", prefix, status, body)
+		d.t.Fatalf("%s/pid: got %d %q, want 200 and no error", prefix, status, body)
 	}
 	return pid
 }
@@ -129,10 +129,10 @@ func TestFirstSignalDrains(t *testing.T) {
 			d.waitLog("draining")
 			release()
 			if got := <-answer; got.status != 200 || got.body != "done" {
-				t.Errorf("the call in flight got %d %q", got.status, got.body)
+				t.Errorf("the call in flight got %d %q, want 200 and done", got.status, got.body)
 			}
 			if status := d.wait(); status != 0 {
-				t.Errorf("exit status %d", status)
+				t.Errorf("got exit status %d, want 0", status)
 			}
 			if !gone(child) {
 				t.Errorf("process %d was left behind", child)
@@ -171,7 +171,7 @@ func TestSecondSignalHurries(t *testing.T) {
 		t.Errorf("exit status %d, want %d", status, statusCut)
 	}
 	if got := <-answer; got.status == 200 {
-		t.Errorf("the cut call got %d %q", got.status, got.body)
+		t.Errorf("the cut call got %d %q, want not 200", got.status, got.body)
 	}
 	if !gone(child) {
 		t.Errorf("process %d was left behind", child)
@@ -202,10 +202,10 @@ routes:
 	d.signal(syscall.SIGHUP)
 	d.waitLog("reloaded")
 	if now := d.pid("/app"); now != app {
-		t.Errorf("the unchanged process was replaced: %d, then %d", app, now)
+		t.Errorf("the unchanged process was replaced: got %d, want %d", now, app)
 	}
 	if _, _, body := d.request("POST", "/up", nil, "x"); body != "X" {
-		t.Errorf("the new route gave %q", body)
+		t.Errorf("the new route gave %q, want X", body)
 	}
 	waitGone(t, other)
 	if _, body := d.get("/other/"); !strings.HasSuffix(body, "version=2") {
@@ -217,14 +217,14 @@ routes:
 	d.waitLog("reload failed")
 	d.waitLog("htpp")
 	if now := d.pid("/app"); now != app {
-		t.Errorf("a bad file replaced the process: %d, then %d", app, now)
+		t.Errorf("a bad file replaced the process: got %d, then %d, want %v", app, now, app)
 	}
 
 	d.write(strings.Split(two, "  - {name: other")[0])
 	d.signal(syscall.SIGHUP)
 	d.waitLog(`"routes":1`)
 	if status, _ := d.get("/other/"); status != 404 {
-		t.Errorf("a removed route gave %d", status)
+		t.Errorf("a removed route gave %d, want 404", status)
 	}
 }
 
@@ -240,10 +240,10 @@ func TestHealthAndReadiness(t *testing.T) {
 		}
 	}
 	if out, errOut, status := d.command("healthcheck"); status != 0 {
-		t.Errorf("healthcheck: %d %q %q", status, out, errOut)
+		t.Errorf("healthcheck: got %d %q %q, want 0", status, out, errOut)
 	}
 	if _, errOut, status := d.command("healthcheck", "broken"); status != 1 || !strings.Contains(errOut, "503") {
-		t.Errorf("healthcheck broken: %d %q", status, errOut)
+		t.Errorf("healthcheck broken: got %d %q, want 1 with 503", status, errOut)
 	}
 }
 
@@ -343,7 +343,7 @@ func TestWrongUseIsStatusTwoWithASuggestion(t *testing.T) {
 		}
 	}
 	if _, errOut, _ := command(t, nil, "valdate"); !strings.Contains(errOut, "validate") {
-		t.Errorf("no suggestion in %q", errOut)
+		t.Errorf("no suggestion in %q, want with validate", errOut)
 	}
 }
 
@@ -352,7 +352,7 @@ func TestNothingToServeSaysWhatWasTried(t *testing.T) {
 	t.Chdir(dir)
 	_, errOut, status := command(t, []string{"WATCHDOG_CONFIG="})
 	if status != 1 || !strings.Contains(errOut, "watchdog.yaml") || !strings.Contains(errOut, "-c") {
-		t.Errorf("status %d, %q", status, errOut)
+		t.Errorf("got status %d, %q, want 1 with watchdog.yaml with -c", status, errOut)
 	}
 }
 
@@ -382,7 +382,7 @@ func TestLockFileStandsForReadiness(t *testing.T) {
 	d := serveFile(t, "health: {lock_file: \""+lock+"\"}\n"+oneServer).waitListening()
 	waitFile(t, lock)
 	if status, body := d.get("/_/ready"); status != 200 {
-		t.Errorf("the lock file is there while /_/ready says %d %s", status, body)
+		t.Errorf("the lock file is there while /_/ready says %d %s, want 200", status, body)
 	}
 	_, release := d.slow()
 	d.signal(syscall.SIGTERM)
@@ -405,12 +405,12 @@ func TestDrainDelayServesWhileUnready(t *testing.T) {
 		return status == 503
 	})
 	if status, _ := d.get("/_/health"); status != 200 {
-		t.Errorf("/_/health: %d", status)
+		t.Errorf("/_/health: got %d, want 200", status)
 	}
 	d.pid("/app")
 	d.hurry()
 	if status := d.wait(); status != 0 {
-		t.Errorf("exit status %d: nothing was cut", status)
+		t.Errorf("got exit status %d, want 0: nothing was cut", status)
 	}
 }
 
@@ -428,10 +428,10 @@ routes:
 	d := serveFile(t, text).waitListening()
 	waitFile(t, lock)
 	if status, _ := d.get("/_/health"); status != 200 {
-		t.Errorf("/_/health before all is ready: %d", status)
+		t.Errorf("/_/health before all is ready: got %d, want 200", status)
 	}
 	if status, _ := d.get("/_/ready"); status != 503 {
-		t.Errorf("/_/ready before all is ready: %d", status)
+		t.Errorf("/_/ready before all is ready: got %d, want 503", status)
 	}
 	d.write(strings.Replace(text, "  - {name: never, mode: http, fprocess: sleep 1000, timeouts: {start: 0}}\n", "", 1))
 	if _, errOut, status := d.command("reload"); status != 0 {
@@ -439,7 +439,7 @@ routes:
 	}
 	d.pid("/app")
 	if status, body := d.get("/_/ready"); status != 200 || body != "GET /version prefix=/app version=3" {
-		t.Errorf("/_/ready: %d %q", status, body)
+		t.Errorf("/_/ready: got %d %q, want 200 and GET /version prefix=/app version=3", status, body)
 	}
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
@@ -454,7 +454,7 @@ routes:
 	}
 	_, _ = d.slow()
 	if status, _ := d.get("/_/ready"); status != 429 {
-		t.Errorf("/_/ready at the limit: %d", status)
+		t.Errorf("/_/ready at the limit: got %d, want 429", status)
 	}
 	d.write(strings.Replace(text, lock, lock+"-other", 1))
 	if out, errOut, status := d.command("reload"); status != 0 || !strings.Contains(out, "health.lock_file or health.live changed; restart watchdogd to apply it") {
@@ -464,10 +464,10 @@ routes:
 	d.waitLog("draining")
 	d.hurry()
 	if status := d.wait(); status != 9 {
-		t.Errorf("status %d, not that of drain.status", status)
+		t.Errorf("got status %d, not that of drain.status, want 9", status)
 	}
 	if _, err := os.Stat(lock); !os.IsNotExist(err) {
-		t.Errorf("the lock file is left: %v", err)
+		t.Errorf("the lock file is left: got %v, want no file", err)
 	}
 }
 
@@ -478,7 +478,7 @@ health: {lock_file: /proc/nowhere/lock, live: lock}
 routes: [{name: app, mode: streaming, fprocess: cat}]
 `)
 	if status := d.wait(); status != statusFailed || !strings.Contains(d.logged(), "/proc/nowhere") || !strings.Contains(d.logged(), "set another path with health.lock_file") {
-		t.Errorf("%d %s", status, d.logged())
+		t.Errorf("got %d %s, want %v with /proc/nowhere with set another path with health.lock_file", status, d.logged(), statusFailed)
 	}
 }
 
@@ -490,7 +490,7 @@ func TestReloadMovesTheListener(t *testing.T) {
 	d.base = "http://" + freeAddress(t)
 	d.write(oneServer)
 	if out, errOut, status := d.command("reload"); status != 0 {
-		t.Fatalf("%d %s%s", status, out, errOut)
+		t.Fatalf("got %d %s%s, want 0", status, out, errOut)
 	}
 	d.pid("/app")
 	if c, err := net.Dial("tcp", strings.TrimPrefix(old, "http://")); err == nil {
@@ -504,7 +504,7 @@ func TestReloadMovesTheListener(t *testing.T) {
 	defer l.Close()
 	d.write(strings.Replace(oneServer, "LISTEN", l.Addr().String(), 1))
 	if _, errOut, status := d.command("reload"); status != 1 || !strings.Contains(errOut, "in use") {
-		t.Errorf("%d %q", status, errOut)
+		t.Errorf("got %d %q, want 1 with in use", status, errOut)
 	}
 	d.pid("/app")
 }
@@ -527,7 +527,7 @@ services:
 	for _, args := range [][]string{{"validate"}, {"validate", "--json"}, {"run"}} {
 		out, errOut, status := command(t, nil, append(args, "-c", file)...)
 		if status != 1 {
-			t.Errorf("%v: status %d", args, status)
+			t.Errorf("%v: got status %d, want 1", args, status)
 		}
 		for _, want := range []string{"no-such-a", "no-such-b", "no-such-user", "/etc/passwd"} {
 			if !strings.Contains(out+errOut, want) {
@@ -548,7 +548,7 @@ services:
   - {name: migrate, restart: never, shell: true, fprocess: "until [ -e `+done+` ]; do sleep 0.01; done"}
 `).waitListening()
 	if status, body := d.get("/_/ready/up"); status != 503 || !strings.Contains(body, "migrate") {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 503 with migrate", status, body)
 	}
 	answer := make(chan answered, 1)
 	go func() {
@@ -559,10 +559,10 @@ services:
 		t.Fatal(err)
 	}
 	if got := <-answer; got.status != 200 || got.body != "X" {
-		t.Errorf("%d %q", got.status, got.body)
+		t.Errorf("got %d %q, want 200 and X", got.status, got.body)
 	}
 	if status, body := d.get("/_/ready/up"); status != 200 {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 200", status, body)
 	}
 }
 
@@ -574,10 +574,10 @@ server: {listen: "LISTEN"}
 routes: [{name: far, mode: http, upstream: "`+address+`"}]
 `).waitListening()
 	if status, _ := d.get("/_/ready/far"); status != 503 {
-		t.Errorf("%d while nobody listens", status)
+		t.Errorf("got %d while nobody listens, want 503", status)
 	}
 	if status, body := d.get("/far"); status != 502 {
-		t.Errorf("%d %s", status, body)
+		t.Errorf("got %d %s, want 502", status, body)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -585,7 +585,7 @@ routes: [{name: far, mode: http, upstream: "`+address+`"}]
 	}
 	defer l.Close()
 	if status, body := d.get("/_/ready/far"); status != 200 {
-		t.Errorf("%d %s while somebody listens", status, body)
+		t.Errorf("got %d %s while somebody listens, want 200", status, body)
 	}
 }
 
@@ -616,7 +616,7 @@ routes:
 			continue
 		}
 		if response.StatusCode != http.StatusRequestTimeout {
-			t.Errorf("%s: %s", path, response.Status)
+			t.Errorf("%s: got %s, want %v", path, response.Status, http.StatusRequestTimeout)
 		}
 	}
 }
@@ -628,7 +628,7 @@ func TestCallSendsABodyFromStandardInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, errOut, status := d.command("call", "up", "-d", "@"+body); status != 0 || out != "FROM A FILE" {
-		t.Errorf("%d %q %q", status, out, errOut)
+		t.Errorf("got %d %q %q, want 0 and FROM A FILE", status, out, errOut)
 	}
 }
 

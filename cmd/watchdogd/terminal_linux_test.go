@@ -82,7 +82,7 @@ services:
 	d.waitLog("line")
 	for _, args := range [][]string{{"logs"}, {"call", "up"}, {"ps", "--json"}, {"call", "up\x1b[2J"}, {"start", "\x1b[2J"}} {
 		if got := d.onTerminal(args...); strings.Contains(got, "\x1b") {
-			t.Errorf("%q: got %q on a terminal", args, got)
+			t.Errorf("%q: got %q on a terminal, want no control characters", args, got)
 		}
 	}
 	if got := d.onTerminal("logs"); !strings.Contains(got, `\x1b[2Jline`) {

@@ -97,10 +97,10 @@ func TestAStackIsFoundWhereverItsSocketIs(t *testing.T) {
 	for name, env := range map[string][]string{"the same": {"TMPDIR=" + temp}, "none": nil, "another": {"XDG_RUNTIME_DIR=/nowhere", "TMPDIR=" + dir}} {
 		for _, file := range []string{d.file, filepath.Join(link, "watchdog.yaml")} {
 			if out, status := as(t, app, binary, env, "ps", "-c", file); status != 0 || !strings.Contains(out, "files") || strings.Contains(out, "served by") {
-				t.Errorf("its user, environment %s, %s: got status %d, %s", name, file, status, out)
+				t.Errorf("its user, environment %s, %s: got status %d, %s, want 0 with files and no served by", name, file, status, out)
 			}
 			if out, status := as(t, 0, binary, env, "ps", "-c", file); status != 0 || !strings.Contains(out, "files") || !strings.Contains(out, "is served by uid 61001\n") {
-				t.Errorf("root, environment %s, %s: got status %d, %s", name, file, status, out)
+				t.Errorf("root, environment %s, %s: got status %d, %s, want 0 with files with is served by uid 61001\n", name, file, status, out)
 			}
 		}
 		out, status := as(t, other, binary, env, "ps", "-c", filepath.Join(link, "watchdog.yaml"))
@@ -111,7 +111,7 @@ func TestAStackIsFoundWhereverItsSocketIs(t *testing.T) {
 	// After the stack's name in the file has changed, too.
 	d.write("name: renamed\nserver: {listen: LISTEN}\nroutes: [{name: files, mode: static, root: .}]\n")
 	if out, status := as(t, app, binary, nil, "ps", "-c", d.file); status != 0 || !strings.Contains(out, "files") {
-		t.Errorf("after an edit of name: got status %d, %s", status, out)
+		t.Errorf("after an edit of name: got status %d, %s, want 0 with files", status, out)
 	}
 	d.signal(syscall.SIGTERM)
 	<-d.ended
@@ -136,7 +136,7 @@ func imposter(t *testing.T, uid uint32, binary, socket string) (got func() strin
 	}
 	in := bufio.NewReader(out)
 	if line, err := in.ReadString('\n'); err != nil || line != "listening\n" {
-		t.Fatalf("the imposter: %q, %v", line, err)
+		t.Fatalf("the imposter: got %q, %v, want no error and listening\n", line, err)
 	}
 	return func() string {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -213,7 +213,7 @@ func TestAFolderThatOthersMayChangeIsNoPlaceForASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := ownDir(filepath.Join(open, "watchdogd-1")); err == nil || !strings.Contains(err.Error(), "can be replaced by every user") {
-		t.Errorf("in a folder of all: got %v", err)
+		t.Errorf("in a folder of all: got %v, want an error with can be replaced by every user", err)
 	}
 	dir := filepath.Join(t.TempDir(), "watchdogd")
 	if err := ownDir(dir); err != nil {

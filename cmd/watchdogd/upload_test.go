@@ -58,7 +58,7 @@ routes:
 		if err != nil {
 			t.Error(err)
 		} else if body, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != 413 || string(body) != "enough" {
-			t.Errorf("%d %q %v", answer.StatusCode, body, err)
+			t.Errorf("got %d %q %v, want 413 and enough", answer.StatusCode, body, err)
 		}
 		_ = c.Close()
 		<-sent
