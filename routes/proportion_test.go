@@ -90,3 +90,21 @@ func TestWildcardsAreFoundInAsManyStepsAsTheyHaveLabels(t *testing.T) {
 		}
 	}
 }
+
+// What is looked at of a path are its meanings, each from its begin to its end.
+func TestAPathHasFewMeanings(t *testing.T) {
+	const mostMeanings = 8
+	for _, part := range []string{"/a", "//", "/.", "/../", "/x/..", "%2f", "%252f", "%25", `\`, ";", "/;", "..;/", "/%2e%2e", "%00", "%3f", "%23a", "/a;b/", "%5c..", "%25252f"} {
+		for _, n := range []int{1, 1000, 100_000} {
+			sent := "/a" + strings.Repeat(part, n)
+			all := meanings(sent, "/a", true)
+			steps := 0
+			for _, meant := range all {
+				steps += len(meant)
+			}
+			if most := mostMeanings * (len(sent) + len("/a/")); len(all) > mostMeanings || steps > most {
+				t.Errorf("%d times %s: got %d meanings of %d bytes, want at most %d of %d", n, part, len(all), steps, mostMeanings, most)
+			}
+		}
+	}
+}
