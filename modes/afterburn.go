@@ -184,7 +184,7 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	}
 	mayEnd := true                                                        // a worker that failed may be about to end
 	done := atEnd(c.r.Context(), func() { _ = w.SetDeadline(c.limit()) }) // it fails when the worker is gone, as will all else
-	err := c.exchange(w, first)
+	err := c.exchange(instance, w, first)
 	if done() {
 		if err == nil {
 			fault = w.SetDeadline(time.Time{})
@@ -220,8 +220,11 @@ func (c *burning) limit() time.Time {
 	return time.Now().Add(c.a.route.Stop.Grace.D())
 }
 
-// exchange sends the request and takes the response.
-func (c *burning) exchange(w *worker, first []byte) error {
+// remarker is an instance, as far as ps says something of it.
+type remarker interface{ Remark(text string) }
+
+// exchange sends the request to the worker of an instance and takes the response.
+func (c *burning) exchange(instance remarker, w *worker, first []byte) error {
 	stopWriting, err := c.write(w, first)
 	if err != nil {
 		return err
@@ -230,6 +233,7 @@ func (c *burning) exchange(w *worker, first []byte) error {
 	if !c.a.spoke.Load() {
 		t := time.AfterFunc(muteAfter, func() {
 			c.a.log.Warn("worker is silent", "instance", c.instance, "pid", c.pid, "why", mute)
+			instance.Remark(mute)
 		})
 		defer t.Stop()
 	}
@@ -237,7 +241,10 @@ func (c *burning) exchange(w *worker, first []byte) error {
 		if err := w.ReadHead(&c.head); err != nil {
 			return broken("the worker did not answer with an HTTP response", err)
 		}
-		c.a.spoke.Store(true)
+		if !c.a.spoke.Load() {
+			c.a.spoke.Store(true)
+			instance.Remark("")
+		}
 		if c.head.Status >= 200 {
 			break
 		}

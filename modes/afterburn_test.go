@@ -295,7 +295,7 @@ func FuzzWorkersResponse(f *testing.F) {
 			t.Fatal(err)
 		}
 		w.Borrow()
-		err = c.exchange(w, first)
+		err = c.exchange(unremarked{}, w, first)
 		_ = c.afterFault(w)
 		w.Release()
 		_ = pair[0].Close()
@@ -334,6 +334,36 @@ func unixPair(t testing.TB) (ends [2]net.Conn, err error) {
 		_ = f.Close() // FileConn has its own
 	}
 	return ends, nil
+}
+
+// unremarked is the instance of a worker that no supervisor has.
+type unremarked struct{}
+
+func (unremarked) Remark(string) {}
+
+func TestPsAsksAboutAWorkerThatIsSilentUntilItAnswers(t *testing.T) {
+	dir := t.TempDir()
+	script := `read line
+until [ -e go ]; do sleep 0.05; done
+printf 'HTTP/1.1 204 No Content\r\n\r\n'
+exec sleep 600`
+	if err := os.WriteFile(filepath.Join(dir, "late"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := supervise(t, "mode: afterburn\ndir: "+dir+"\nfprocess: sh late\n")
+	var call sync.WaitGroup
+	call.Go(func() { s.do(t, "GET", "/", nil) })
+	said := func() bool {
+		return strings.Contains(s.supervisor.Status()[0].Reason, "does it speak HTTP on its stdout?")
+	}
+	eventually(t, "the reason in ps", said)
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call.Wait()
+	if said() {
+		t.Errorf("got %q after the worker has answered, want nothing", s.supervisor.Status()[0].Reason)
+	}
 }
 
 func TestAWorkerThatSpeaksNoHTTPIsAskedAbout(t *testing.T) {

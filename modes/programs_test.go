@@ -49,10 +49,11 @@ func routeOf(t *testing.T, dir, text string) *schema.Route {
 // site is a route behind a real server, with what routes would add in front of it.
 type site struct {
 	*httptest.Server
-	handler http.Handler
-	dir     string
-	log     *logBook
-	process *supervisor.Process // of supervise
+	handler    http.Handler
+	dir        string
+	log        *logBook
+	process    *supervisor.Process // of supervise
+	supervisor *supervisor.Supervisor
 
 	// cancels gives, for each call, how it is ended from outside; nil when no test asks.
 	cancels chan context.CancelCauseFunc
@@ -133,7 +134,7 @@ func supervise(t *testing.T, text string) *site {
 			t.Logf("log:\n%s", s.log)
 		}
 	})
-	s.process = sup.Process(route.Name)
+	s.process, s.supervisor = sup.Process(route.Name), sup
 	s.serve(t, route, Deps{Process: s.process})
 	return s
 }

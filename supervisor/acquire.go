@@ -274,7 +274,7 @@ func (p *Process) hopeless() error {
 	if loop != nil {
 		e.Kind, e.NextStart = failure.CrashLoop, loop.next
 		e.RetryAfter = max(time.Until(loop.next), time.Second)
-		e.Detail = fmt.Sprintf("%s ends again and again, the last time: %s", p.name, p.lastWhy())
+		e.Detail = fmt.Sprintf("%s is in a crash loop; the last time it ended: %s", p.name, p.lastWhy())
 		if loop.recipe.Process.Restart.Then == "exit" {
 			e.Detail = fmt.Sprintf("%s ended, and watchdogd with it: %s", p.name, p.lastWhy())
 		}

@@ -152,6 +152,16 @@ func (i *Instance) Replace(reason string) {
 	}
 }
 
+// Remark sets what ps says of the instance while it is ready; empty takes that back.
+func (i *Instance) Remark(text string) {
+	i.p.mu.Lock()
+	defer i.p.mu.Unlock()
+	if s := i.slot; s.life == i && s.state == Ready && s.why != text {
+		s.why = text
+		i.p.change()
+	}
+}
+
 // How long the end of a child may need to be seen after a sign of it. The kernel closes
 // the files of a process before it reports its end, which is a matter of milliseconds;
 // what is waited for here is a busy machine.
