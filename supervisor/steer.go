@@ -221,7 +221,7 @@ func (p *Process) settled(ctx context.Context, what string, was *lastExit, old [
 		done, err = p.isSettled(was, old)
 		return done
 	}); cause != nil {
-		err = fmt.Errorf("it is %s: %w", p.state(), cause)
+		err = fmt.Errorf("its state is %s: %w", p.state(), cause)
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", what, p.name, err)
@@ -245,7 +245,7 @@ func (p *Process) isSettled(was *lastExit, old []*slot) (bool, error) {
 		switch {
 		case !isNew(s):
 		case fell && (s.state == CrashLoop || s.state == Backoff || s.state == Exited && !p.last.exit.OK()):
-			return true, fmt.Errorf("it is %s after: %s", state, p.last)
+			return true, fmt.Errorf("its state is %s: %s", state, p.last)
 		case s.state == Waiting && s.givenUp:
 			return true, errors.New("it waits for " + s.why)
 		}

@@ -115,7 +115,7 @@ func refused(response *http.Response) error {
 
 // askInfo asks who serves an admin address.
 func askInfo(a admin) (info, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	var who info
 	err := a.get(ctx, "/v1/info", &who)

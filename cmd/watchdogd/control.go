@@ -38,13 +38,21 @@ func steerCommand(from *source, verb, short, done string) *cobra.Command {
 			for _, name := range names {
 				var now supervisor.Status
 				if err := running.do(cmd.Context(), http.MethodPost, "/v1/"+verb+"/"+url.PathEscape(name), &now); err != nil {
-					return failed(fmt.Errorf("%s %s: %w", verb, name, err))
+					return failed(about(verb+" "+name, err))
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s %s, now %s\n", name, done, stateText(now))
 			}
 			return nil
 		},
 	}
+}
+
+// about is err with what failed before it, unless it says so itself.
+func about(what string, err error) error {
+	if strings.HasPrefix(err.Error(), what+":") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 func scaleCommand(from *source) *cobra.Command {

@@ -87,9 +87,9 @@ func findStack(cfg *schema.Config) (admin, error) {
 			return a, nil
 		case err == nil:
 			others = append(others, a)
-		case isForeign && isNamed(cfg, path):
+		case isForeign && isOfFile(cfg, path):
 			hidden = untrusted.uid
-		case errors.Is(err, fs.ErrPermission) && isNamed(cfg, path) && slices.Contains(listening, path):
+		case errors.Is(err, fs.ErrPermission) && isOfFile(cfg, path) && slices.Contains(listening, path):
 			hidden = ownerAbove(path)
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ECONNREFUSED), isForeign:
 		case isNamed(cfg, path):
@@ -105,7 +105,7 @@ func findStack(cfg *schema.Config) (admin, error) {
 	case len(refusals) > 0:
 		return admin{}, fmt.Errorf("no watchdogd that serves %s can be reached: %w", origin(cfg), errors.Join(refusals...))
 	}
-	return admin{}, fmt.Errorf("no watchdogd serves %s: no socket of its answers in %s; start one, or name its file with -c", origin(cfg), strings.Join(folders, ", "))
+	return admin{}, fmt.Errorf("no watchdogd serves %s: no socket for it answers in %s; start one, or name its file with -c", origin(cfg), strings.Join(folders, ", "))
 }
 
 // servedBy is the error of a command whose user may not speak to the watchdogd of uid.
@@ -154,6 +154,17 @@ func isStack(who info, cfg *schema.Config, path string) bool {
 func isNamed(cfg *schema.Config, path string) bool {
 	name := filepath.Base(path)
 	return name == socketName(cfg, cfg.File) || name == socketName(cfg, resolved(cfg.File))
+}
+
+// isOfFile reports whether path is named as the socket of a stack with the file of cfg is,
+// whose name may have been another when it was started.
+func isOfFile(cfg *schema.Config, path string) bool {
+	if isNamed(cfg, path) || cfg.File == "" {
+		return isNamed(cfg, path)
+	}
+	hash := func(name string) string { return name[strings.LastIndexByte(name, '-')+1:] }
+	its := hash(filepath.Base(path))
+	return its == hash(socketName(cfg, cfg.File)) || its == hash(socketName(cfg, resolved(cfg.File)))
 }
 
 // socketName is the name of the socket that belongs to the file, or the environment, of

@@ -113,6 +113,9 @@ func TestAStackIsFoundWhereverItsSocketIs(t *testing.T) {
 	if out, status := as(t, app, binary, nil, "ps", "-c", d.file); status != 0 || !strings.Contains(out, "files") {
 		t.Errorf("after an edit of name: got status %d, %s, want 0 with files", status, out)
 	}
+	if out, status := as(t, other, binary, nil, "ps", "-c", filepath.Join(link, "watchdog.yaml")); status != 1 || !strings.Contains(out, "is served by a watchdogd of uid 61001") {
+		t.Errorf("another user, after an edit of name: got status %d, %s, want 1 and the user", status, out)
+	}
 	d.signal(syscall.SIGTERM)
 	<-d.ended
 	if out, status := as(t, app, binary, nil, "ps", "-c", d.file); status != 1 || !strings.Contains(out, "no watchdogd serves ") || !strings.Contains(out, "/tmp/watchdogd-61001") {
