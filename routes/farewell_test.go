@@ -34,6 +34,25 @@ func TestAnEventStreamEndsWholeWhenTheDrainBeginsAndIsNotCut(t *testing.T) {
 	}
 }
 
+func TestAnEventStreamOverHTTP2EndsWholeWhenTheDrainBegins(t *testing.T) {
+	f := serve(t, entry("a", streaming("text/event-stream")))
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: protocols}
+	defer tr.CloseIdleConnections()
+	resp, err := tr.RoundTrip(f.request("GET", "/a", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if cut := f.live.Drain(within(t, patience)); cut != 0 {
+		t.Errorf("got %d calls cut, want 0", cut)
+	}
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "data: begun\n\n" {
+		t.Errorf("got %q (%v), want a whole response", body, err)
+	}
+}
+
 func TestLinesOfJSONAreNotEndedAsIfWhole(t *testing.T) {
 	f := serve(t, entry("a", streaming("application/x-ndjson")))
 	c := f.dial("GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

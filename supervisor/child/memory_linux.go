@@ -79,6 +79,9 @@ func (l *ledger) killed(pid int, a account, descendant bool) (limit int64, ok bo
 	if kills == 0 && since(l.read(l.vmstat()), a.machine) == 0 {
 		return 0, false
 	}
+	if kills > 0 && a.file != l.vmstat() {
+		dir.dir = filepath.Dir(a.file) // the child has ended: in version 1 it is in none but the first cgroup
+	}
 	log := l.killsIn(a.at)
 	memcg, named := log[pid]
 	switch {

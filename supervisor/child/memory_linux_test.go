@@ -72,6 +72,23 @@ func TestAKillIsReadFromCgroupsOfVersion1(t *testing.T) {
 	m.wantKilled(7, a, 1<<30, true)
 }
 
+// In version 1 a process that has ended is in the first cgroup, wherever it was before.
+func TestTheLimitIsThatOfTheCgroupThatCountedTheKill(t *testing.T) {
+	m := newMachine(t)
+	m.write("proc/self/mountinfo", "32 31 0:29 / "+m.dir+"/mem rw - cgroup cgroup rw,memory\n")
+	m.write("proc/self/cgroup", "5:memory:/ours\n")
+	m.write("proc/7/cgroup", "5:memory:/\n")
+	m.write("mem/memory.oom_control", "oom_kill 0\n")
+	m.write("mem/memory.limit_in_bytes", "9223372036854771712\n")
+	m.write("mem/ours/memory.oom_control", "oom_kill 0\n")
+	m.write("mem/ours/memory.limit_in_bytes", "104857600\n")
+	a := m.open(true)
+	m.write("mem/ours/memory.oom_control", "oom_kill 1\n")
+	if limit, ok := m.killed(7, a, true); limit != 100<<20 || !ok {
+		t.Errorf("got %d, %v for a shell whose program was killed, want %d, true", limit, ok, 100<<20)
+	}
+}
+
 func TestAKillIsReadFromTheMachine(t *testing.T) {
 	m := newMachine(t)
 	m.write("proc/self/mountinfo", "")
