@@ -86,7 +86,7 @@ func outputHeld(read *os.File) bool { return events(read)&unix.POLLHUP == 0 }
 // nothingIn reports whether the end of file is all that is left in a pipe.
 func nothingIn(read *os.File) bool { return events(read) == unix.POLLHUP }
 
-// events gives what poll(2) says of a file now; POLLHUP for one that is closed.
+// events returns what poll(2) says of a file now; POLLHUP for one that is closed.
 func events(file *os.File) int16 {
 	var now int16 = unix.POLLHUP
 	conn, err := file.SyscallConn()
@@ -95,8 +95,15 @@ func events(file *os.File) int16 {
 	}
 	_ = conn.Control(func(fd uintptr) { // as of a closed one
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(p, 0); err == nil {
-			now = p[0].Revents
+		for {
+			_, err := unix.Poll(p, 0)
+			if err == unix.EINTR { // a signal came, as the end of a child sends one
+				continue
+			}
+			if err == nil {
+				now = p[0].Revents
+			}
+			return
 		}
 	})
 	return now
