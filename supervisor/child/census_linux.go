@@ -20,9 +20,12 @@ type counting struct {
 }
 
 type reading struct {
-	once    sync.Once
-	all     table
-	adopted table // those alive that descend from a child that we did not start, and that child
+	once  sync.Once
+	known map[int]info // our children before all was read
+	all   table
+
+	search  sync.Once
+	strange table // what adopted returns
 }
 
 // table is the processes of the system as they were.
@@ -53,11 +56,17 @@ func (c *counting) read() *reading {
 		c.mu.Lock()
 		c.next = nil
 		c.mu.Unlock()
-		known := ours.snapshot()
+		r.known = ours.snapshot()
 		r.all = readTable()
-		r.adopted = r.all.adopted(known)
 	})
 	return r
+}
+
+// adopted returns those alive that descend from a child that we did not start, and that
+// child. It waits for the starts under way, and so must not be called within one.
+func (r *reading) adopted() table {
+	r.search.Do(func() { r.strange = r.all.adopted(r.known) })
+	return r.strange
 }
 
 // adopted gives those alive that do not descend from a child in known, but are
@@ -70,7 +79,7 @@ func (t table) adopted(known map[int]info) (found table) {
 		for n := 0; parent[top] != self && parent[top] > 0 && n < 1000; n++ {
 			top = parent[top]
 		}
-		if _, ok := known[top]; !ok && parent[top] == self && e.alive() && !ours.has(top) {
+		if _, ok := known[top]; !ok && parent[top] == self && e.alive() && !ours.hasStarted(top) {
 			e.top = top
 			found = append(found, e)
 		}

@@ -142,6 +142,14 @@ func (f *children) has(pid int) bool {
 	return ok
 }
 
+// hasStarted is has for a process that was seen in the process table: a child that is just
+// being forked stands there before it is in running, and would be taken for a stranger.
+func (f *children) hasStarted(pid int) bool {
+	f.forkLock.Lock()
+	defer f.forkLock.Unlock()
+	return f.has(pid)
+}
+
 // marked reports whether there is a child with this mark.
 func (f *children) marked(mark string) bool {
 	f.mu.Lock()

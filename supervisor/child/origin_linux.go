@@ -74,7 +74,7 @@ func (c *Child) Leftovers() []string {
 	c.origin.wentAway()
 	r := census.read()
 	left := r.all.group(c.pid)
-	for _, e := range r.adopted {
+	for _, e := range r.adopted() {
 		if e.pgrp != c.pid && c.origin.owns(e) {
 			left = append(left, e)
 		}
@@ -101,7 +101,7 @@ func (c *Child) Processes() []int {
 	for _, e := range r.all.descendants(c.pid) {
 		pids = append(pids, e.pid)
 	}
-	for _, e := range r.adopted {
+	for _, e := range r.adopted() {
 		if c.origin.owns(e) {
 			pids = append(pids, e.pid)
 		}

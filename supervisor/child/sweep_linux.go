@@ -44,7 +44,7 @@ func sweep(find func() []int, sig syscall.Signal, until context.Context) int {
 // adopted returns a function that finds the adopted processes that match.
 func adopted(match func(entry) bool) func() []int {
 	return func() (pids []int) {
-		for _, e := range census.read().adopted {
+		for _, e := range census.read().adopted() {
 			if match(e) {
 				pids = append(pids, e.pid)
 			}

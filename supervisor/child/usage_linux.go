@@ -17,7 +17,7 @@ func Usages() func(*Child) Usage {
 	return func(c *Child) Usage {
 		if sum == nil {
 			r := census.read()
-			sum, adopted = r.all.byLeader(), r.adopted
+			sum, adopted = r.all.byLeader(), r.adopted()
 			for _, e := range adopted {
 				marks = append(marks, markOf(e.pid))
 			}
