@@ -8,7 +8,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
-// Acquire gives the least loaded ready instance. When there is none it waits in line
+// Acquire returns the least loaded ready instance. When there is none it waits in line
 // for one, at most wait (0 is not at all) and until ctx ends: while an instance starts,
 // and also while it is started again after it ended. Each instance acquired is released
 // once.
@@ -59,7 +59,7 @@ const (
 	localPause    = 50 * time.Millisecond
 )
 
-// acquireSlow is Acquire when nobody is there at once. It gives p.mu back.
+// acquireSlow is Acquire when no instance is free at once. It unlocks p.mu.
 func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client) (*Instance, error) {
 	if err := p.hopeless(); err != nil {
 		p.mu.Unlock()
@@ -99,7 +99,7 @@ func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client)
 			if f, ok := context.Cause(ctx).(*failure.Error); ok {
 				err = f
 			} else {
-				err = &failure.Error{Kind: failure.Gone, Route: p.name, Detail: "the caller went away while waiting for a ready instance", Cause: context.Cause(ctx)}
+				err = &failure.Error{Kind: failure.Gone, Route: p.name, Detail: "the client left while waiting for a ready instance", Cause: context.Cause(ctx)}
 			}
 		case <-t.C:
 		}
@@ -156,7 +156,7 @@ func (p *Process) count() {
 	}
 }
 
-// Release gives the instance back: the call is over. It is called exactly once for each
+// Release returns the instance back: the call is over. It is called exactly once for each
 // Acquire.
 func (i *Instance) Release() {
 	i.p.mu.Lock()
@@ -164,7 +164,7 @@ func (i *Instance) Release() {
 	hangUp := i.ended && i.calls == 0 && i.conn != nil
 	i.p.mu.Unlock()
 	if hangUp {
-		_ = i.conn.Close() // nobody uses it any more
+		_ = i.conn.Close() // its last call is over
 	}
 }
 
@@ -230,13 +230,13 @@ func (p *Process) hopeless() error {
 	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state())}
 	switch {
 	case p.wish == toLeave:
-		e.Kind, e.Detail = failure.Draining, p.name+" is being stopped for good"
+		e.Kind, e.Detail = failure.Draining, p.name+" is being stopped and will not start again"
 		return e
 	case p.wish == toStop:
-		e.Detail = p.name + " was stopped, and waits for start"
+		e.Detail = p.name + " is stopped; run `watchdogd start " + p.name + "`"
 		return e
 	case p.scaledToNone():
-		e.Detail = p.name + " was scaled to 0, and waits for another number"
+		e.Detail = p.name + " is scaled to 0; run `watchdogd scale " + p.name + "=1`"
 		return e
 	case len(p.slots) == 0:
 		return nil
@@ -276,15 +276,15 @@ func (p *Process) hopeless() error {
 		e.RetryAfter = max(time.Until(loop.next), time.Second)
 		e.Detail = fmt.Sprintf("%s is in a crash loop; the last time it ended: %s", p.name, p.lastWhy())
 		if loop.recipe.Process.Restart.Then == "exit" {
-			e.Detail = fmt.Sprintf("%s ended, and watchdogd with it: %s", p.name, p.lastWhy())
+			e.Detail = fmt.Sprintf("%s exited, and watchdogd exits with it: %s", p.name, p.lastWhy())
 		}
 		return e
 	}
-	e.Detail = fmt.Sprintf("%s has ended and is not started again: %s", p.name, p.lastWhy())
+	e.Detail = fmt.Sprintf("%s exited and will not be restarted: %s", p.name, p.lastWhy())
 	return e
 }
 
-// late is the error of one who has waited in vain.
+// late is the error of a call that has waited in vain.
 func (p *Process) late() error {
 	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state()), RetryAfter: time.Second, Timeout: "queue"}
 	if len(p.ready) > 0 {
@@ -311,7 +311,7 @@ func (p *Process) late() error {
 
 func (p *Process) lastWhy() string {
 	if p.last == nil {
-		return "nobody knows how"
+		return "exit status unknown"
 	}
 	return p.last.why
 }

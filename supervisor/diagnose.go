@@ -25,7 +25,7 @@ import (
 const (
 	lookPause    = 250 * time.Millisecond
 	maxLookPause = 2 * time.Second
-	idleShare    = 0.25            // of one CPU; who uses less waits for something
+	idleShare    = 0.25            // of one CPU; a process that uses less waits for something
 	busyFor      = 5 * time.Second // a program that is busy for longer is not waited for
 )
 
@@ -116,7 +116,7 @@ func (i *Instance) listens(asked string) []string {
 	return at
 }
 
-// sameListener reports whether who listens on address can be reached at asked: at that
+// sameListener reports whether a listener on address can be reached at asked: at that
 // port on any loopback address, as localhost may mean one or the other.
 func sameListener(address, asked string) bool {
 	if address == asked {
@@ -157,7 +157,7 @@ func (i *Instance) why(e child.Exit) diagnosis {
 	return f.diagnose()
 }
 
-// fromOutside reports whether a signal comes from somebody else, so that the program can
+// fromOutside reports whether a signal comes from another process, so that the program can
 // have said nothing about it.
 func fromOutside(s syscall.Signal) bool {
 	return slices.Contains([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT}, s)

@@ -1,36 +1,11 @@
-// Package supervisor starts processes, keeps them running, and leaves nobody behind.
-// It is the only package that starts operating-system processes.
+// Package supervisor keeps processes running: it decides how many instances of each there
+// are, when one is started again, and which instance a call gets. How a process is started,
+// watched and ended, so that no descendant of it is left, is package child's.
 //
-// A set of long-lived processes is a Supervisor:
-//
-//	sup := supervisor.New(supervisor.Options{Log: log})
-//	retire, err := sup.Reconcile(specs)  // checked; nothing runs yet
-//	go sup.Run(ctx)                      // runs them until ctx ends, then stops them all
-//	...
-//	i, err := sup.Process("api").Acquire(r.Context(), 10*time.Second)
-//	if err != nil {
-//		return err // a *failure.Error
-//	}
-//	defer i.Release()
-//	// i.Upstream() is where a ready instance of it listens
-//
-// A process forked for one request is a Program that is started, and a Child that is
-// ended by whoever started it:
-//
-//	prog, err := supervisor.NewProgram(name, &route.Process)
-//	child, err := prog.Start(supervisor.StartOptions{Stdin: in, Stdout: out})
-//	exit, err := child.Wait(ctx)
-//	child.Kill() // or Stop: the group too is gone
-//
-// With Spec.Warm such a program is also started ahead of its requests, N processes at a
-// time, each blocked on its stdin:
-//
-//	if w, ok := sup.Process(name).TakeWarm(); ok { // never waits
-//		defer w.Kill()
-//		defer w.Close()
-//		w.Env.WriteString("Http_Method=GET\x00...") // then w.Env.Close()
-//		// w.Stdin, w.Stdout, w.Stderr; w is a *Child
-//	}
+// A Supervisor runs a set of long-lived processes. Prepare checks the set, Commit makes it
+// the one that runs, Run runs it until its context ends, and Process.Acquire returns a ready
+// instance of one of them; see the example of Supervisor. With Spec.Warm a process of a
+// forking route is started ahead of its request, blocked on its stdin; see TakeWarm.
 //
 // # The life of an instance
 //
@@ -59,10 +34,6 @@
 // Run owns a goroutine for each Process, which decides how many instances there are. That
 // one owns a goroutine for each slot, the place of an instance, which leads it from life
 // to life. A life is a run.Group: the child, its probes, its age, and the request to end;
-// the first to return says why it ended, and the life is over when nobody that the child
-// started is left. Whoever calls Program.Start owns the Child.
-//
-// A program that imports this package calls Shim first of all in its main. The package
-// makes the program a subreaper (PR_SET_CHILD_SUBREAPER): orphans among its descendants
-// become its children, and while Run runs they are waited for.
+// the first to return says why it ended, and the life is over when no process that the child
+// started is left.
 package supervisor

@@ -43,9 +43,9 @@ func (i *Instance) drain(bound time.Duration) {
 	case <-p.sup.hurry:
 		hurried = true
 	}
-	why := fmt.Sprintf("its calls may go on for stop.drain (%v), which is over", bound)
+	why := fmt.Sprintf("stop.drain (%v) has passed", bound)
 	if hurried {
-		why = "the stop was not to wait any longer"
+		why = "the stop does not wait any longer"
 	}
 	p.mu.Lock()
 	n := i.calls
@@ -56,7 +56,7 @@ func (i *Instance) drain(bound time.Duration) {
 	i.countCut(n, "calls cut", why)
 	i.seats.endStreams()
 	end := &failure.Error{Kind: failure.Draining, Route: p.name, State: string(Stopping), RetryAfter: time.Second,
-		Detail: "the call was cut, since its process is being stopped: " + why}
+		Detail: "the request was cut off because its process is being stopped: " + why}
 	i.seats.cutCalls(end)
 	t.Reset(farewell)
 	select {

@@ -16,11 +16,11 @@ import (
 // has 128 of them by default (fs.inotify.max_user_instances). The zero value is of use.
 //
 // The kernel knows a folder by its inode, so each is watched under its real path, and
-// whoever watches it says by which path it was reached.
+// each watch says by which path it was reached.
 type eyes struct {
 	mu      sync.Mutex
-	events  *fsnotify.Watcher                        // nil while nobody watches
-	folders map[string]map[*watch]map[string]nothing // by real path: who watches it, and as what
+	events  *fsnotify.Watcher                        // nil while there is no watch
+	folders map[string]map[*watch]map[string]nothing // by real path: the watches of it, and their paths
 	done    chan struct{}                            // closed when the instance is
 }
 

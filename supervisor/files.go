@@ -13,15 +13,15 @@ var devNull = sync.OnceValues(func() (*os.File, error) {
 	return os.OpenFile(os.DevNull, os.O_RDWR, 0)
 })
 
-// pipe gives a pipe for what a child prints: the reading end, ours, waits in the
+// pipe returns a pipe for what a child prints: the reading end, ours, waits in the
 // poller, and the writing end blocks.
 func pipe() (r, w *os.File, err error) { return halfPipe(0) }
 
-// pipeIn gives a pipe for what a child reads: the writing end, ours, waits in the
+// pipeIn returns a pipe for what a child reads: the writing end, ours, waits in the
 // poller, and the reading end blocks.
 func pipeIn() (r, w *os.File, err error) { return halfPipe(1) }
 
-// halfPipe gives a pipe of which the end numbered ours does not block.
+// halfPipe returns a pipe of which the end numbered ours does not block.
 func halfPipe(ours int) (r, w *os.File, err error) {
 	fds, err := pipe2()
 	if err != nil {
@@ -31,7 +31,7 @@ func halfPipe(ours int) (r, w *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "|0"), os.NewFile(uintptr(fds[1]), "|1"), nil
 }
 
-// socketpair gives a connection, and the file of its other end for a child.
+// socketpair returns a connection, and the file of its other end for a child.
 func socketpair() (net.Conn, *os.File, error) {
 	var fds [2]int
 	syscall.ForkLock.RLock()

@@ -15,7 +15,7 @@ import (
 )
 
 // Instance is one life of one instance of a process, from the start of its child to
-// the end of all that the child started. Acquire gives it to a caller.
+// the end of all that the child started. Acquire returns it.
 type Instance struct {
 	p        *Process
 	slot     *slot
@@ -51,7 +51,7 @@ type Instance struct {
 	calls  int
 	served int
 	used   uint64        // p.served when it was last used
-	unused chan struct{} // closed when calls is 0; nil while nobody waits for that
+	unused chan struct{} // closed when calls is 0; nil while nothing waits for that
 	ended  bool          // over
 	until  time.Time     // when the calls that it waits for will be cut; zero: it waits for none
 
@@ -90,7 +90,7 @@ func (i *Instance) otherLoopback() {
 }
 
 // eitherLoopback reports whether i, which has not started yet, may be looked for on ::1
-// although its upstream is on 127.0.0.1: nobody else listens at that port there.
+// although its upstream is on 127.0.0.1: no other process listens at that port there.
 func (i *Instance) eitherLoopback() bool {
 	host, port, err := portOf(i.upstream.Address)
 	if err != nil || port != i.port || host != "127.0.0.1" && host != "localhost" {
@@ -100,7 +100,7 @@ func (i *Instance) eitherLoopback() bool {
 }
 
 // findLoopback finds out which loopback address an instance listens on that is ready
-// though nobody has asked there.
+// though no call has been made there.
 func (i *Instance) findLoopback(ctx context.Context) {
 	for range 2 {
 		u := i.Upstream()
@@ -126,7 +126,7 @@ func (i *Instance) Done() <-chan struct{} { return i.done }
 // end should find one.
 func (i *Instance) Retiring() bool { return i.retiring.Load() }
 
-// Keep gives the one value that belongs to this life, such as its pool of connections:
+// Keep returns the one value that belongs to this life, such as its pool of connections:
 // the first call makes it, and the supervisor closes it when the life is over. After
 // that a new one is made and closed at once.
 func (i *Instance) Keep(make func() io.Closer) io.Closer {
@@ -134,7 +134,7 @@ func (i *Instance) Keep(make func() io.Closer) io.Closer {
 	defer i.kept.Unlock()
 	if i.closed {
 		c := make()
-		_ = c.Close() // whoever uses it finds it closed
+		_ = c.Close() // its user finds it closed
 		return c
 	}
 	if i.keep == nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-// live is one life: it starts a child, watches over it, and returns when nobody of it is
-// left. The first actor to return says why it ended; the child's is interrupted first,
+// live is one life: it starts a child, watches over it, and returns when no process of
+// it is left. The first actor to return says why it ended; the child's is interrupted first,
 // and so the others are there until it is gone.
 func (s *slot) live() ending {
 	i, err := s.begin()
@@ -28,7 +28,7 @@ func (s *slot) live() ending {
 		return ending{outcome: askedFor}
 	}
 	if err != nil {
-		return ending{outcome: unborn, exit: child.Exit{Code: 127, At: time.Now()}, why: err.Error()}
+		return ending{outcome: startFailed, exit: child.Exit{Code: 127, At: time.Now()}, why: err.Error()}
 	}
 
 	var g run.Group
@@ -81,7 +81,7 @@ type ending struct {
 	certain bool   // no other life will fare better
 }
 
-// ending says how this life ended, for the reason why, and gives its port back.
+// ending says how this life ended, for the reason why, and releases its port.
 func (i *Instance) ending(why error) ending {
 	e := ending{exit: child.Exit{Code: -1, At: time.Now()}}
 	select {
@@ -116,12 +116,12 @@ func (i *Instance) ending(why error) ending {
 
 // Why lives end, as their actors say it.
 var (
-	errAsked  = errors.New("it was asked to end")
+	errAsked  = errors.New("it was asked to stop")
 	errEnded  = errors.New("its child ended")
 	errUnwell = errors.New("its liveness probe")
 	errLate   = errors.New("it was not ready")
 	errPort   = errors.New("another process took its port before it did")
-	errHeld   = errors.New("it does not end, though it was killed")
+	errHeld   = errors.New("it is still running after SIGKILL")
 )
 
 // replaced is why a caller had a life replaced.
@@ -187,14 +187,14 @@ func (s *slot) begin() (*Instance, error) {
 	s.life, s.certain, s.printed = i, false, ""
 	s.lives++
 	p.move(s, Starting, "")
-	if s.leaving { // asked while it was born
+	if s.leaving { // asked during its start
 		p.move(s, Stopping, "")
 	}
 	return i, nil
 }
 
 // environ is what the child's environment has besides what the configuration says:
-// below gives way to it, above does not.
+// below returns way to it, above does not.
 func (i *Instance) environ() (below, above []string) {
 	below = []string{"INSTANCE=" + strconv.Itoa(i.number), "NAME=" + i.p.name}
 	switch i.recipe.port {
@@ -265,8 +265,8 @@ func (i *Instance) start(command *child.Command) (err error) {
 	return nil
 }
 
-// lookout gives what looks at each line of output for the one that says that the
-// instance is ready; nil when nobody waits for one.
+// lookout returns what looks at each line of output for the one that says that the
+// instance is ready; nil without a log probe.
 func (i *Instance) lookout() func([]byte) {
 	r := i.recipe.ready
 	if r == nil || r.Log == "" {
@@ -320,7 +320,7 @@ func (i *Instance) over(why string, cut bool) {
 }
 
 // stop ends the child, for the reason why: first its calls, then the signal, then KILL.
-// It returns when nobody of it is left, or reports false when the kernel holds its child.
+// It returns when no process of it is left, or reports false when the kernel holds its child.
 func (i *Instance) stop(why error) bool {
 	stop := i.settings().Stop
 	_, replaced := errors.AsType[replaced](why)
@@ -374,7 +374,7 @@ func (i *Instance) gone() bool {
 	}
 }
 
-// sweep ends those of the life who had left its group.
+// sweep ends the processes of the life that had left its group.
 func (i *Instance) sweep(ctx context.Context, sig syscall.Signal) {
 	if n := i.child.Sweep(ctx, sig); n > 0 {
 		i.p.log.LogAttrs(ctx, slog.LevelInfo, "orphans swept", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.Int("processes", n))
@@ -400,7 +400,7 @@ func (i *Instance) finish() {
 	select {
 	case <-done:
 	case <-t.C:
-		// Somebody whom we do not know holds the pipe.
+		// A process that we do not know holds the pipe.
 		for _, f := range i.copies.files {
 			_ = f.SetReadDeadline(time.Unix(1, 0)) // ends the copies
 		}

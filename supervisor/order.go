@@ -122,7 +122,7 @@ func (p *Process) meets(condition string) (why string, givenUp bool, changed <-c
 	return why, p.hopeless() != nil, p.nextChange()
 }
 
-// dependents gives for each process those that depend on it.
+// dependents returns for each process those that depend on it.
 func dependents(ps []*Process) map[*Process][]*Process {
 	byName := make(map[string]*Process, len(ps))
 	for _, p := range ps {

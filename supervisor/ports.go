@@ -12,7 +12,7 @@ import (
 )
 
 // ports gives each instance a port that no other instance of this supervisor has.
-// Between the choice and the child's own bind somebody else may still take it; a child
+// Between the choice and the child's own bind another process may still take it; a child
 // that ends because of that is told from one that crashed by asking taken.
 type ports struct {
 	mu    sync.Mutex
@@ -20,8 +20,8 @@ type ports struct {
 	quiet [2]int                // from and to; 0 until asked
 }
 
-// choose gives a port that is free now, until release. It lies outside of those that
-// the system gives to outgoing connections, ours to upstreams among them, so that none
+// choose returns a port that is free now, until release. It lies outside of those that
+// the system uses for outgoing connections, ours to upstreams among them, so that none
 // of these takes it before the child does.
 func (p *ports) choose() (int, error) {
 	p.mu.Lock()

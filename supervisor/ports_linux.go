@@ -59,7 +59,7 @@ func foreign(port int, c *child.Child) bool {
 	return pid != 0 && c.Predates(pid)
 }
 
-// holders gives a process among those that pattern names that has the socket open, or 0.
+// holders returns a process among those that pattern names that has the socket open, or 0.
 func holders(inode, pattern string) int {
 	if inode == "" {
 		return 0
@@ -74,7 +74,7 @@ func holders(inode, pattern string) int {
 	return 0
 }
 
-// listener gives the inode of the TCP socket that listens on port; empty when there is
+// listener returns the inode of the TCP socket that listens on port; empty when there is
 // none in our network namespace.
 func listener(port int) string {
 	if inode := listenerIn("/proc/net/tcp", port); inode != "" {

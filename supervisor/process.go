@@ -25,7 +25,7 @@ type Process struct {
 	log    *slog.Logger
 	output *child.Output
 	wake   chan struct{} // run has something to decide
-	gone   chan struct{} // run has returned: nobody is left
+	gone   chan struct{} // run has returned: no process is left
 	slotwg sync.WaitGroup
 
 	// run's own
@@ -51,7 +51,7 @@ type Process struct {
 	last     *lastExit
 	pool     pool
 	rewatch  rewatch
-	changed  chan struct{} // closed at the next change of a state; nil while nobody waits
+	changed  chan struct{} // closed at the next change of a state; nil while nothing waits
 }
 
 // wish is what is to become of a process.
@@ -309,7 +309,7 @@ func (p *Process) move(s *slot, to State, why string) {
 	p.nudge()
 }
 
-// change tells those who wait for it that something has changed.
+// change wakes what waits for the next change.
 func (p *Process) change() {
 	if p.changed != nil {
 		close(p.changed)
@@ -317,7 +317,7 @@ func (p *Process) change() {
 	}
 }
 
-// nextChange gives a channel that is closed at the next change. p.mu is held.
+// nextChange returns a channel that is closed at the next change. p.mu is held.
 func (p *Process) nextChange() <-chan struct{} {
 	if p.changed == nil {
 		p.changed = make(chan struct{})

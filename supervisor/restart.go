@@ -14,10 +14,10 @@ type outcome uint8
 const (
 	askedFor    outcome = iota // we asked for it
 	endedItself                // the child ended by itself
-	unborn                     // it could not be started
+	startFailed                // it could not be started
 	lateStart                  // it was not ready within timeouts.start
 	unwell                     // its liveness probe failed
-	portLost                   // somebody else took its port before it did
+	portLost                   // another process took its port before it did
 )
 
 // decision is what follows a life.
@@ -39,7 +39,7 @@ type history struct {
 const maxPorts = 5
 
 // next decides what follows a life that ended as o says at now, after uptime; exit says
-// how its child ended. random gives a duration from 0 to the one given: full jitter.
+// how its child ended. random returns a duration from 0 to the one given: full jitter.
 //
 // The pause doubles from min to max with each end in a row, and all is forgotten when a
 // life lasted reset. give_up.exits ends within give_up.within are a crash loop, which is

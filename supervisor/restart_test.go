@@ -53,7 +53,7 @@ func TestPolicies(t *testing.T) {
 		{"on-failure", endedItself, child.Exit{Code: -1, Signal: 9}, Backoff},
 		{"on-failure", unwell, child.Exit{}, Backoff},
 		{"on-failure", lateStart, child.Exit{}, Backoff},
-		{"on-failure", unborn, child.Exit{}, Backoff},
+		{"on-failure", startFailed, child.Exit{}, Backoff},
 		{"never", endedItself, child.Exit{}, Exited},
 		{"never", endedItself, child.Exit{Code: 1}, Exited},
 		{"never", unwell, child.Exit{}, Exited},

@@ -12,7 +12,7 @@ type demand struct {
 	needed []time.Time
 }
 
-// scale gives how many instances there should be at now, when calls is the most calls
+// scale returns how many instances there should be at now, when calls is the most calls
 // that were in flight or waiting at once since it was last asked. Another is added while
 // each has target calls, at once; one that is not needed leaves after idle. again is
 // when to ask again if nothing happens; 0 is never.

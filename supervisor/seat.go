@@ -112,7 +112,7 @@ func (l *seats) end(why error, which func(*Seat) bool) {
 // mostNamed is how many calls are named one by one.
 const mostNamed = 3
 
-// String names the guests who have been there longest.
+// String names the guests that have been there longest.
 func (l *seats) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

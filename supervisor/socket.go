@@ -12,8 +12,8 @@ import (
 )
 
 // removeStale removes the socket at which an instance is to listen, if it is one that a
-// killed life has left: most servers cannot listen where a file stands. What somebody
-// serves, and what is no socket, stays; the child will say.
+// killed life has left: most servers cannot listen where a file stands. A socket that
+// is served and a file of another kind stay; the child will say.
 func removeStale(u schema.Endpoint) {
 	if u.Network != "unix" {
 		return

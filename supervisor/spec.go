@@ -34,7 +34,7 @@ type Spec struct {
 	Upstream   schema.Upstream // the zero value is http://127.0.0.1:${PORT}
 	Socketpair bool            // stdin and stdout are one end of a socketpair; Instance.Conn is the other
 	OpenStdin  bool            // stdin is a pipe on which nothing comes and which does not end before the child
-	SharedPort bool            // somebody else may listen on a fixed port already, and serve it
+	SharedPort bool            // another process may listen on a fixed port already, and serve it
 	Capacity   int             // calls at once per instance; 0 is no limit
 	Warm       int             // processes of a forking route started ahead of their request
 	OneOutput  bool            // stderr of those is one with stdout

@@ -13,7 +13,7 @@ const (
 	Ready     State = "ready"      // calls may be given to it
 	Unready   State = "unready"    // it was ready, and its readiness probe fails
 	Stopping  State = "stopping"   // its end is under way, asked for or not
-	Stopped   State = "stopped"    // nobody is left, as was asked for
+	Stopped   State = "stopped"    // no process is left, as was asked for
 	Backoff   State = "backoff"    // it ended, and is started again after a pause
 	CrashLoop State = "crash-loop" // it ended too often, and is tried at the slowest pace
 	Exited    State = "exited"     // it ended, and is not started again
@@ -34,7 +34,7 @@ var follows = map[State][]State{
 	Stopped:   {},
 }
 
-// next is the one transition function: it gives to, when to may follow s.
+// next is the only transition function: it returns to, when to may follow s.
 func (s State) next(to State) State {
 	for _, f := range follows[s] {
 		if f == to {

@@ -15,8 +15,8 @@ type Status struct {
 	Mode       schema.Mode      `json:"mode,omitempty"`
 	State      State            `json:"state"`
 	Reason     string           `json:"reason,omitempty"` // why it is in its state
-	Restarts   int              `json:"restarts"`         // after ends that nobody asked for
-	LastExit   string           `json:"last_exit"`        // the last end that nobody asked for; empty when there was none
+	Restarts   int              `json:"restarts"`         // after unrequested exits
+	LastExit   string           `json:"last_exit"`        // the last unrequested exit; empty when there was none
 	LastExitAt *time.Time       `json:"last_exit_at,omitempty"`
 	NextStart  *time.Time       `json:"next_start"` // in backoff and crash-loop
 	Inflight   int              `json:"inflight"`
@@ -40,7 +40,7 @@ type InstanceStatus struct {
 	CPUSeconds float64 `json:"cpu_seconds"`
 }
 
-// Status gives how each process of the last Reconcile stands, in the order of its specs,
+// Status returns how each process of the last Reconcile stands, in the order of its specs,
 // and then those that were removed from the configuration and are not gone yet.
 func (s *Supervisor) Status() []Status { return s.statuses(child.Usages()) }
 
@@ -81,13 +81,13 @@ func (s *Supervisor) statuses(usage func(*child.Child) child.Usage) []Status {
 	return all
 }
 
-// Status gives how the process stands.
+// Status returns how the process stands.
 func (p *Process) Status() Status { return p.status(child.Usages()) }
 
 // Standing is Status without the use of memory and CPU.
 func (p *Process) Standing() Status { return p.status(nil) }
 
-// status gives how the process stands; without usage, what it uses is left out.
+// status returns how the process stands; without usage, what it uses is left out.
 func (p *Process) status(usage func(*child.Child) child.Usage) Status {
 	st, lives := p.standing()
 	for n := range st.Instances {

@@ -59,7 +59,7 @@ func (p *Process) begin() (was *lastExit, err error) {
 }
 
 // Stop ends all instances that a process has: their calls first, as long as stop.drain and
-// ctx last. It returns when nobody of them is left, and the process stays stopped until
+// ctx last. It returns when none of their processes is left, and the process stays stopped until
 // Start or Restart; when one of these comes before, the error says so.
 func (s *Supervisor) Stop(ctx context.Context, name string) error {
 	p, err := s.known(name)
@@ -156,7 +156,7 @@ func (p *Process) refresh() error {
 	return nil
 }
 
-// renew has all slots replaced, and gives them.
+// renew has all slots replaced, and returns them.
 func (p *Process) renew(why string) []*slot {
 	for _, s := range p.slots {
 		s.stale = why

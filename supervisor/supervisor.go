@@ -28,7 +28,7 @@ type Supervisor struct {
 	phase   phase
 	byName  map[string]*Process // of the last Reconcile
 	order   []*Process          // of the last Reconcile, as its specs
-	all     []*Process          // whoever is not gone, those that are to retire among them
+	all     []*Process          // all that are not gone, with those that are to retire
 	hurried bool
 
 	attached map[string]*child.Output // of processes that are not supervised
@@ -55,7 +55,7 @@ type Options struct {
 // ErrStopped is what is refused after Run's context has ended.
 var ErrStopped = errors.New("the supervisor has been stopped")
 
-// New gives a Supervisor of nothing. It starts nothing.
+// New returns a Supervisor of nothing. It starts nothing.
 func New(opt Options) *Supervisor {
 	s := &Supervisor{opt: opt, log: opt.Log, owner: child.NewOwner(), hurry: make(chan struct{}), byName: map[string]*Process{}, attached: map[string]*child.Output{}}
 	if s.log == nil {
@@ -65,7 +65,7 @@ func New(opt Options) *Supervisor {
 }
 
 // Run supervises until ctx ends; then it stops all processes, each after those that
-// depend on it, and returns when nobody is left. Calls in flight then are not waited
+// depend on it, and returns when no process is left. Calls in flight then are not waited
 // for. It is called once.
 func (s *Supervisor) Run(ctx context.Context) error {
 	s.mu.Lock()
@@ -136,10 +136,10 @@ func (s *Supervisor) Reconcile(specs []Spec) (retire func(ctx context.Context), 
 	return next.Commit(nil)
 }
 
-// Prepare checks that specs can work and gives the set that Commit will bring about,
-// so that whoever is to use its processes can be built before anything changes. It
+// Prepare checks that specs can work and returns the set that Commit will bring about,
+// so that what is to use its processes can be built before anything changes. It
 // changes nothing; a Next that is not committed is simply forgotten. From a Prepare to
-// its Commit nobody else may call either.
+// its Commit no other goroutine may call either.
 //
 // The error has a line for each spec that cannot work: a program that is missing, an
 // unknown user, an env_file that is not there.
@@ -172,7 +172,7 @@ type Next struct {
 	fresh   []*Process // those of order that are new
 }
 
-// Process gives the process of that name in the set, or nil.
+// Process returns the process of that name in the set, or nil.
 func (n *Next) Process(name string) *Process { return n.byName[name] }
 
 // Commit makes the set the one that runs. A name whose spec is equal keeps running
@@ -254,7 +254,7 @@ const (
 	End     Action = "stop"
 )
 
-// Plan gives what Reconcile would do with specs, and does nothing. The error is what
+// Plan returns what Reconcile would do with specs, and does nothing. The error is what
 // Reconcile's would be.
 func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 	recipes, err := prepareAll(specs)
@@ -295,7 +295,7 @@ func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 	return changes, nil
 }
 
-// canBecome reports whether those who hold p can go on with instances of r.
+// canBecome reports whether what holds p can go on with instances of r.
 func (p *Process) canBecome(r *recipe) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -425,7 +425,7 @@ func (p *Process) awaitGone(ctx context.Context) {
 	}
 }
 
-// Process gives the process of that name in the last Reconcile, or nil.
+// Process returns the process of that name in the last Reconcile, or nil.
 func (s *Supervisor) Process(name string) *Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -40,7 +40,7 @@ func (w *WarmChild) Close() {
 }
 
 // Unread is how many bytes of what was written to Stdin and Env the process has not
-// read, also when it has ended; -1 after LetGo. Until that nobody who writes there is told
+// read, also when it has ended; -1 after LetGo. Until that no writer is told
 // that the process has closed its end.
 func (w *WarmChild) Unread() (n int) {
 	for _, f := range w.reads {
@@ -56,7 +56,7 @@ func (w *WarmChild) Unread() (n int) {
 	return n
 }
 
-// LetGo gives up what Unread needs. It may be called again.
+// LetGo closes what Unread needs. It may be called again.
 func (w *WarmChild) LetGo() {
 	for _, f := range w.reads {
 		_ = f.Close() // as in Close
@@ -75,10 +75,10 @@ type pool struct {
 }
 
 // replaceAfter is how long after one was taken another is started: its start-up is not to
-// cost the one who was taken time of the CPU in the moment that its caller waits for.
+// cost the one that was taken CPU time while its client waits.
 const replaceAfter = 2 * time.Millisecond
 
-// TakeWarm gives a process started ahead, by Spec.Warm, if one waits. It never waits
+// TakeWarm returns a process started ahead, by Spec.Warm, if one waits. It never waits
 // itself: without one the caller forks. Another is soon started in its place.
 func (p *Process) TakeWarm() (*WarmChild, bool) {
 	p.mu.Lock()
@@ -87,7 +87,7 @@ func (p *Process) TakeWarm() (*WarmChild, bool) {
 		w := p.pool.waiting[0]
 		p.pool.waiting = slices.Delete(p.pool.waiting, 0, 1)
 		if w.Ended() {
-			continue // whoever watches it sees to it
+			continue // its watcher sees to it
 		}
 		close(w.taken)
 		if next := time.Now().Add(replaceAfter); p.pool.next.Before(next) {
@@ -160,7 +160,7 @@ func (p *Process) runWarm() {
 func (p *Process) startWarm(r *recipe) {
 	w, err := newWarm(r)
 	if err != nil {
-		p.lostWarm(err.Error(), unborn, child.Exit{Code: 127, At: time.Now()}, 0)
+		p.lostWarm(err.Error(), startFailed, child.Exit{Code: 127, At: time.Now()}, 0)
 		return
 	}
 	p.mu.Lock()

@@ -87,7 +87,7 @@ func (w *watch) close() {
 	w.eyes.remove(w)
 }
 
-// put gives the watch a change to look at, and never waits.
+// put hands the watch a change to look at, and never waits.
 func (w *watch) put(e fsnotify.Event) {
 	select {
 	case w.changes <- e:

@@ -8,13 +8,13 @@ import (
 	"syscall"
 )
 
-// census reads the process table, for all who ask at the same time at once.
+// census reads the process table, once for all that ask at the same time.
 var census counting
 
-// counting joins those who ask for the process table: whoever asks is given a reading
-// that began after the question, and a thousand who ask together cost two readings.
+// counting shares readings of the process table: each call of read returns a reading that
+// began after the call, and a thousand calls at once cost two readings.
 type counting struct {
-	reading sync.Mutex // held by the one who reads
+	reading sync.Mutex // held while one reads
 	mu      sync.Mutex
 	next    *reading // not begun
 }
@@ -69,7 +69,7 @@ func (r *reading) adopted() table {
 	return r.strange
 }
 
-// adopted gives those alive that do not descend from a child in known, but are
+// adopted returns those alive that do not descend from a child in known, but are
 // descendants.
 func (t table) adopted(known map[int]info) (found table) {
 	self := os.Getpid()
@@ -95,7 +95,7 @@ func (t table) parents() map[int]int {
 	return parent
 }
 
-// group gives those of process group pgid that are alive.
+// group returns those of process group pgid that are alive.
 func (t table) group(pgid int) table {
 	var g table
 	for _, e := range t {
@@ -106,7 +106,7 @@ func (t table) group(pgid int) table {
 	return g
 }
 
-// descendants gives the process leader, those of its group, and all that descend from
+// descendants returns the process leader, those of its group, and all that descend from
 // it.
 func (t table) descendants(leader int) table {
 	parent := t.parents()

@@ -14,21 +14,21 @@ import (
 )
 
 // Child is a process that Program.Start began, the leader of a process group of its
-// own. Whoever started it ends it with Stop or Kill, also after it has ended by
-// itself: only then is nobody of its group left and is its number given back to the
-// system.
+// own. What started it ends it with Stop or Kill, also after it has ended by
+// itself: only then is no process of its group left, and its number free again.
 type Child struct {
 	pid     int
 	mark    string        // in the environment of its descendants
 	origin  *origin       // of an Owner's child; nil for others
 	done    chan struct{} // closed when the leader is known to have ended
-	watched sync.Once     // somebody waits for done
+	watcher sync.WaitGroup
 
-	mu    sync.Mutex
-	over  bool // the leader is known to have ended
-	exit  Exit // once it is over
-	held  bool // it is over, and the leader is still in the process table
-	swept bool // nobody is left; the group's number may be another's by now
+	mu      sync.Mutex
+	over    bool // the leader is known to have ended
+	watched bool // watcher has been started
+	exit    Exit // once it is over
+	held    bool // it is over, and the leader is still in the process table
+	swept   bool // no process is left; the group's number may be another's by now
 
 	killed  bool    // KILL was sent, by us
 	account account // the kills for want of memory that were counted before its start
@@ -36,7 +36,7 @@ type Child struct {
 
 // Exit is how a process ended.
 type Exit struct {
-	Code   int            // the exit status; -1 when a signal ended it or nobody knows
+	Code   int            // the exit status; -1 when a signal ended it or it is unknown
 	Signal syscall.Signal // the signal that ended it, or 0
 	Core   bool           // it left a core dump
 	At     time.Time
@@ -60,7 +60,7 @@ func (e Exit) String() string {
 	case e.Signal != 0:
 		return "killed by " + signalName(e.Signal)
 	case e.Code < 0:
-		return "ended, nobody knows how"
+		return "exited, status unknown"
 	}
 	return "exit status " + strconv.Itoa(e.Code)
 }
@@ -107,7 +107,12 @@ func (c *Child) Exit() Exit {
 // Done is closed when the leader has ended. Others of its group may live on until
 // Stop or Kill.
 func (c *Child) Done() <-chan struct{} {
-	c.watched.Do(func() { go c.watch() })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.watched && !c.over {
+		c.watched = true
+		c.watcher.Go(c.watch) // release waits for it
+	}
 	return c.done
 }
 
@@ -136,7 +141,7 @@ func (c *Child) Wait(ctx context.Context) (Exit, error) {
 	}
 }
 
-// Signal sends sig to everyone of the group. It returns os.ErrProcessDone when nobody
+// Signal sends sig to all processes of the group. It returns os.ErrProcessDone when none
 // is left.
 func (c *Child) Signal(sig syscall.Signal) error {
 	c.mu.Lock()
@@ -158,7 +163,7 @@ func (c *Child) Signal(sig syscall.Signal) error {
 }
 
 // Stop sends sig to the group and, to those of it that are still there after grace,
-// KILL. It returns the moment nobody of the group is left, with the leader's end. It
+// KILL. It returns the moment no process of the group is left, with the leader's end. It
 // may be called at any time, and again.
 func (c *Child) Stop(sig syscall.Signal, grace time.Duration) Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
@@ -166,13 +171,13 @@ func (c *Child) Stop(sig syscall.Signal, grace time.Duration) Exit {
 	return c.StopUntil(ctx, sig)
 }
 
-// Kill sends KILL to the group and returns when nobody of it is left. After the
+// Kill sends KILL to the group and returns when no process of it is left. After the
 // leader's end it sweeps what the leader left behind.
 func (c *Child) Kill() {
 	if c.Ended() {
-		// What forking modes do for each call: nearly always nobody else is there,
+		// What forking modes do for each call: nearly always no other process is there,
 		// and three system calls say so.
-		_ = c.Signal(syscall.SIGKILL) // nobody left is what we want
+		_ = c.Signal(syscall.SIGKILL) // none left is what we want
 		c.release()
 		if c.gone() {
 			return
@@ -187,7 +192,7 @@ func (c *Child) Kill() {
 // StopUntil is Stop with a grace that lasts until ctx ends.
 func (c *Child) StopUntil(ctx context.Context, sig syscall.Signal) Exit {
 	m := &missed{signal: sig, since: now()}
-	_ = c.Signal(sig)             // if nobody is left, emptied says so
+	_ = c.Signal(sig)             // if none is left, emptied says so
 	_ = c.Signal(syscall.SIGCONT) // one that is stopped would not see sig
 	if !c.emptied(ctx, m) {
 		c.Kill()
@@ -200,9 +205,9 @@ func (c *Child) StopUntil(ctx context.Context, sig syscall.Signal) Exit {
 
 // missed is a signal that some of a group have not had: a shell that was about to start
 // a program blocks signals meanwhile, dies of the one that waited for it, and leaves a
-// child that was born after it, or that had not become its program when it came. Whoever
-// was born since, or was young then, is given it when the leader has ended, and once
-// more a moment later.
+// child that began after it, or that had not become its program when it came. A process
+// that began since, or shortly before, gets it when the leader has ended, and once more a
+// moment later.
 type missed struct {
 	signal syscall.Signal
 	since  uint64 // in ticks after boot
@@ -216,7 +221,7 @@ const (
 // by reports whether a process that began then may have missed it.
 func (m *missed) by(began uint64) bool { return began+youth >= m.since }
 
-// emptied waits until nobody of the group is left, and reports false when ctx ended
+// emptied waits until no process of the group is left, and reports false when ctx ended
 // before that. m may be nil.
 func (c *Child) emptied(ctx context.Context, m *missed) bool {
 	if _, err := c.Wait(ctx); err != nil {
@@ -238,6 +243,12 @@ func (c *Child) emptied(ctx context.Context, m *missed) bool {
 // release takes the ended leader out of the process table.
 func (c *Child) release() {
 	c.mu.Lock()
+	watched := c.watched
+	c.mu.Unlock()
+	if watched {
+		c.watcher.Wait() // it sees the end as well
+	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held {
 		c.held = false
@@ -246,7 +257,7 @@ func (c *Child) release() {
 	}
 }
 
-// gone reports whether nobody of the group is left, as far as one system call can
+// gone reports whether no process of the group is left, as far as one system call can
 // tell. It is asked after release.
 func (c *Child) gone() bool {
 	c.mu.Lock()

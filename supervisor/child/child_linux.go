@@ -38,7 +38,7 @@ func (c *Child) watch() {
 	c.look()
 }
 
-// pidfd gives one of the leader, while its number is certain to be its own.
+// pidfd returns one of the leader, while its number is certain to be its own.
 func (c *Child) pidfd() *os.File {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +61,7 @@ func (c *Child) look() bool {
 	return c.over
 }
 
-// openPidfd gives a pidfd of process pid that waits in the poller.
+// openPidfd returns a pidfd of process pid that waits in the poller.
 func openPidfd(pid int) (*os.File, error) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err == unix.EINVAL { // before Linux 5.10
@@ -133,7 +133,7 @@ func reap(pid int) bool {
 	}
 }
 
-// awaitGroup waits until nobody of the group is alive, and reports false when ctx ended
+// awaitGroup waits until no process of the group is alive, and reports false when ctx ended
 // before that. The group's leader has been waited for.
 //
 // Orphans of the group have become our own children, so their zombies are reaped here.
@@ -149,11 +149,11 @@ func awaitGroup(ctx context.Context, pgid int, m *missed) bool {
 		}
 		alive := census.take().group(pgid)
 		if len(alive) == 0 {
-			for reap(-pgid) { // who ended meanwhile
+			for reap(-pgid) { // that ended meanwhile
 			}
 			return true
 		}
-		again := false // somebody is to be told once more
+		again := false // one is to get the signal once more
 		for _, p := range alive {
 			if m == nil || !m.by(p.began) {
 				continue

@@ -46,7 +46,7 @@ func (c *Child) look() bool {
 
 func reapLeader(int) {}
 
-// awaitGroup waits until nobody of the group is left, and reports false when ctx ended
+// awaitGroup waits until no process of the group is left, and reports false when ctx ended
 // before that.
 func awaitGroup(ctx context.Context, pgid int, _ *missed) bool {
 	for syscall.Kill(-pgid, 0) != syscall.ESRCH {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// ours is what a program has once because the kernel gives it once: its children, and the
+// ours is what a program has once because the kernel has it once: its children, and the
 // right to wait for them.
 var ours = children{over: make(chan struct{}, 1), ledger: newLedger()}
 

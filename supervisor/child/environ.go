@@ -47,7 +47,7 @@ func (e *environ) get(name string) string {
 	return ""
 }
 
-// with gives the list with more in it, more winning, and the variable mark, which wins
+// with returns the list with more in it, more winning, and the variable mark, which wins
 // over all. e itself stays as it is.
 func (e *environ) with(more []string, mark string) []string {
 	list := make([]string, len(e.list), len(e.list)+len(more)+1)

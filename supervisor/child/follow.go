@@ -101,7 +101,7 @@ func (f *follower) takeLost() int {
 	return n
 }
 
-// follow gives the last lines, and f those that come after them until unfollow.
+// follow returns the last lines, and f those that come after them until unfollow.
 func (o *Output) follow(f *follower) []Line {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -22,14 +22,14 @@ import (
 )
 
 // A program that is killed with KILL cannot end its children itself. The parent-death
-// signal ends each child that we started, but nobody below it. So beside this program
+// signal ends each child that we started, but not its descendants. So beside this program
 // there is a guard: this same program, started as the shim is, which reads from a pipe
-// which groups live long and, at the end of that file, ends those and whoever bears a
+// which groups live long and, at the end of that file, ends those and all processes with a
 // mark of ours. Forked calls need no line: they bear a mark. Then it removes the
 // directories of TempDir, whose names do.
 //
 // It is a session of its own and ignores what is sent to ours, holds nothing but that
-// pipe, and is killed when Run returns, for then nobody is left.
+// pipe, and is killed when Run returns, for then no process is left.
 
 // guardName is the argv[0] of this program when it is the guard.
 const guardName = "watchdogd: guard"
@@ -93,7 +93,7 @@ func (n *guardFeed) guard(ctx context.Context) error {
 		if b := ours.take(n); len(b) > 0 {
 			_ = lines.SetWriteDeadline(time.Now().Add(sweepBound)) // of a pipe: cannot fail
 			if _, err := lines.Write(b); err != nil {
-				return fmt.Errorf("the guard does not read: %w", err)
+				return fmt.Errorf("the guard does not read its pipe: %w", err)
 			}
 		}
 		select {
@@ -135,7 +135,7 @@ func startGuard() (*Child, *os.File, error) {
 }
 
 // beGuard is the guard: it reads which groups there are, and at the end of file ends
-// those and whoever has a mark that begins with mark, and removes what is left in tmp.
+// those and all processes whose mark begins with mark, and removes what is left in tmp.
 func beGuard(lines io.Reader, mark, tmp string) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 	becomeAlone()
@@ -154,7 +154,7 @@ func beGuard(lines io.Reader, mark, tmp string) {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL) // gone is as good
 	}
 	sweepMarked(mark)
-	left, _ := os.ReadDir(tmp) // nobody is there to be told, here and below
+	left, _ := os.ReadDir(tmp) // errors have no reader, here and below
 	for _, dir := range left {
 		if strings.HasPrefix(dir.Name(), tempName+mark) {
 			_ = os.RemoveAll(filepath.Join(tmp, dir.Name()))

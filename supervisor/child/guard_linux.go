@@ -22,7 +22,7 @@ func becomeAlone() {
 	}
 }
 
-// keepInherited keeps descriptors above 2, which whoever started this program left open,
+// keepInherited keeps descriptors above 2, which were open when this program was started,
 // from its children: a lock, a socket or a pipe that they held would never be released.
 // It is called before anything else is opened that a child is meant to have.
 func keepInherited() {

@@ -13,7 +13,7 @@ import (
 )
 
 // hereOnly reports whether dir is where we are and could not go, as an image that runs in
-// /root as somebody else: a program can stay there too.
+// /root as another user: a program can stay there too.
 func hereOnly(dir string) bool {
 	if dir == "" || unix.Access(dir, unix.X_OK) == nil {
 		return false
@@ -95,7 +95,7 @@ func runnable(file string) error {
 	return nil
 }
 
-// interpreter gives what a script's #! line names.
+// interpreter returns what a script's #! line names.
 func interpreter(path string) (string, bool) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -23,7 +23,7 @@ var ourMark = sync.OnceValue(func() string { return fmt.Sprintf("%d.%08x.", os.G
 // callMarks is what the marks of children of one call begin with.
 func callMarks() string { return ourMark() + "c" }
 
-// callMark gives the variable with a mark for a child of one call.
+// callMark returns the variable with a mark for a child of one call.
 func callMark() string {
 	b := make([]byte, 0, 64)
 	b = append(append(b, markName+"="...), ourMark()...)

@@ -16,10 +16,10 @@ import (
 )
 
 // A process that the kernel killed for want of memory ends by SIGKILL, as one that
-// somebody killed. What tells them apart is counted in three places: for each cgroup
+// a person killed. What tells them apart is counted in three places: for each cgroup
 // (memory.events of version 2, memory.oom_control of version 1, both counting the kills in
 // it whatever the reason), for the machine (/proc/vmstat), and by number of the process in
-// the kernel's log, which few may read. A count does not say who was killed. So each
+// the kernel's log, which few may read. A count does not say which process was killed. So each
 // kill that was counted since a child was started explains the end of one child only; and
 // where the log can be read, and names others for all of them, it explains none.
 

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// origin tells which of the adopted processes come from one life. They bear its mark in
+// origin decides which of the adopted processes come from one life. They bear its mark in
 // their environment; but many servers (nginx, PostgreSQL, Redis) write their title over
 // it, and scripts such as apache2ctl clear it. One without any mark is known by its time
 // of birth, when the life's child ended with 0 soon after its start, as one does that
@@ -27,7 +27,7 @@ func newOrigin(mark, file string) *origin {
 	return &origin{mark: mark, file: file, since: now(), groups: map[int]bool{}}
 }
 
-// wentAway says that the life's child has just ended, and may have left a daemon.
+// wentAway notes that the life's child has just ended, and may have left a daemon.
 func (o *origin) wentAway() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -27,7 +27,7 @@ type Output struct {
 	queue   []Line // for the log
 	queued  int    // bytes in queue
 	dropped int
-	logging chan struct{} // not nil while somebody logs; closed when the queue is empty
+	logging chan struct{} // not nil while lines are logged; closed when the queue is empty
 	last    ring
 	readers map[*follower]struct{}
 }
@@ -64,7 +64,7 @@ func (p Printing) longest() int {
 	return min(max(p.Longest, utf8.UTFMax), MostLine)
 }
 
-// MostLine is what is held of a line at most, whoever wishes for more.
+// MostLine is the most that is held of a line, whatever Longest says.
 const MostLine = 1 << 20
 
 // MostLines is how many of its last lines are kept of a process.
@@ -240,7 +240,7 @@ func (in *input) release() {
 	in.buf = nil
 }
 
-// put gives one line to the ring, to those who follow, and to the log.
+// put adds one line to the ring, the followers and the log.
 func (o *Output) put(l Line) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -331,7 +331,7 @@ func isObject(s string) bool {
 	return len(s) > 1 && s[0] == '{' && s[len(s)-1] == '}' && json.Valid([]byte(s))
 }
 
-// Lines gives the last lines, oldest first.
+// Lines returns the last lines, oldest first.
 func (o *Output) Lines() []Line {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -20,8 +20,8 @@ import (
 
 // This is what is done about processes that are our children though we did not start
 // them: orphans among our descendants, and as PID 1 all orphans. There is one rule about
-// waiting: whoever started a child waits for it, by its number, and nobody ever waits for
-// just any child. So no exit status is stolen, neither from a Child nor from an os/exec
+// waiting: the code that started a child waits for it, by its number, and nothing ever waits
+// for just any child. So no exit status is stolen, neither from a Child nor from an os/exec
 // elsewhere in the program.
 
 // adoptOrphans makes this program the parent of all its descendants whose own parents
@@ -68,7 +68,7 @@ func reapOrphans(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// reapStrangers waits for each ended child that nobody in this program started. The
+// reapStrangers waits for each ended child that nothing in this program started. The
 // kernel shows one ended child at a time; it reports false when that is one whose owner
 // has yet to wait for it, and others may be behind.
 func (f *children) reapStrangers() bool {
@@ -98,7 +98,7 @@ func (f *children) reapDeep() {
 }
 
 // ownedElsewhere reports whether a descriptor of this program is a pidfd of process pid:
-// then somebody here, such as os/exec, started it and will wait for it.
+// then code here, such as os/exec, started it and will wait for it.
 func ownedElsewhere(pid int) bool {
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -40,27 +40,27 @@ func Shim() bool {
 	return true
 }
 
-// shim gives the command that starts path with argv under the program's limits.
+// shim returns the command that starts path with argv under the program's limits.
 func (p *Program) shim(path string, argv []string) (string, []string, error) {
 	self, err := executable()
 	if err != nil {
 		return "", nil, fmt.Errorf("start %s with rlimits or umask: find watchdogd itself: %w", path, err)
 	}
-	mask, who := "-", "-"
+	mask, as := "-", "-"
 	if p.process.Umask.Set {
 		mask = strconv.FormatUint(uint64(p.process.Umask.Mask), 8)
 	}
 	if p.cred != nil {
-		who = fmt.Sprintf("%d:%d", p.cred.Uid, p.cred.Gid)
+		as = fmt.Sprintf("%d:%d", p.cred.Uid, p.cred.Gid)
 		for _, g := range p.cred.Groups {
-			who += ":" + strconv.FormatUint(uint64(g), 10)
+			as += ":" + strconv.FormatUint(uint64(g), 10)
 		}
 	}
 	limits := make([]string, len(p.limits))
 	for i, l := range p.limits {
 		limits[i] = fmt.Sprintf("%d=%d", l.resource, l.value)
 	}
-	return self, append([]string{shimName, strconv.Itoa(os.Getpid()), mask, strings.Join(limits, ","), who, path}, argv...), nil
+	return self, append([]string{shimName, strconv.Itoa(os.Getpid()), mask, strings.Join(limits, ","), as, path}, argv...), nil
 }
 
 var executable = sync.OnceValues(os.Executable)
@@ -122,9 +122,9 @@ func becomeChild(args []string) error {
 	return fmt.Errorf("start %s: %w", path, syscall.Exec(path, argv, env))
 }
 
-func become(who string) error {
+func become(as string) error {
 	var ids []int
-	for s := range strings.SplitSeq(who, ":") {
+	for s := range strings.SplitSeq(as, ":") {
 		n, err := strconv.Atoi(s)
 		if err != nil {
 			return err

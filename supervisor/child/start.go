@@ -27,8 +27,8 @@ type StartOptions struct {
 var devNull = sync.OnceValues(func() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_RDWR, 0) })
 
 // Start starts the program as the leader of a group of its own, which is killed when this
-// program is killed. It returns when the program runs, and whoever called it ends the child
-// by Stop or Kill. The files given remain theirs to close. The error is one sentence, and
+// program is killed. It returns when the program runs, and the caller ends the child
+// by Stop or Kill. The files remain the caller's to close. The error is one sentence, and
 // wraps the system's (syscall.E2BIG for an environment that is too large).
 func (p *Program) Start(o StartOptions) (*Child, error) {
 	c := o.Command
@@ -120,7 +120,7 @@ func (o *StartOptions) files() ([]uintptr, error) {
 	return fds, nil
 }
 
-// own gives the pipes among files to the user that a program runs as. It has them open
+// own returns the pipes among files to the user that a program runs as. It has them open
 // already; but to open them again, as /dev/stdout or /dev/stderr, it must be allowed to.
 func own(cred *syscall.Credential, files ...*os.File) {
 	for _, f := range files {
@@ -153,7 +153,7 @@ func startError(c *Command, attr *syscall.ProcAttr, err error) error {
 		}
 		return fmt.Errorf("start %s: it, or the loader that it needs, is not there: %w", c.path, err)
 	case err == syscall.ENOEXEC:
-		return fmt.Errorf("start %s: it is no program for this machine, and has no #! line: %w", c.path, err)
+		return fmt.Errorf("start %s: not a program for this machine, and it has no #! line: %w", c.path, err)
 	case err == syscall.E2BIG:
 		return fmt.Errorf("start %s: its arguments and environment are larger than the system allows: %w", c.path, err)
 	case err == syscall.EAGAIN:

@@ -76,7 +76,7 @@ func (o *Owner) SweepAll() {
 	ours.reapDeep()
 }
 
-// sweepMarked kills all processes whose mark begins with mark, whoever their parents are.
+// sweepMarked kills all processes whose mark begins with mark, whatever their parents are.
 func sweepMarked(mark string) {
 	sweep(func() (pids []int) {
 		dir, err := os.Open("/proc")
