@@ -1,7 +1,10 @@
 package main
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +44,23 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 			if !slices.Contains(allowed, noun) {
 				t.Errorf("%s imports %s; it may import only %v", room, noun, allowed)
 			}
+		}
+	}
+}
+
+func TestTheFilesThatTheArchitectureNamesExist(t *testing.T) {
+	root := filepath.Join("..", "..")
+	text, err := os.ReadFile(filepath.Join(root, "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:cmd|docs|internal|modes|routes|schema|supervisor)/[a-z0-9_./]+)`").FindAllSubmatch(text, -1)
+	if len(named) < 20 {
+		t.Errorf("got %d names of files, want those of the walks", len(named))
+	}
+	for _, name := range named {
+		if _, err := os.Stat(filepath.Join(root, string(name[1]))); err != nil {
+			t.Errorf("got %v, want the file that ARCHITECTURE.md names", err)
 		}
 	}
 }
