@@ -90,7 +90,7 @@ func (a admin) dial(ctx context.Context, path string) (net.Conn, error) {
 	return c, nil
 }
 
-// peerOf is the user who serves the other end of c.
+// peerOf returns the user that serves the other end of c.
 func peerOf(c net.Conn) (uid int, err error) {
 	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {

@@ -70,7 +70,7 @@ routes:
 `).waitListening()
 }
 
-// stream opens path, and gives what comes after the head, once something did.
+// stream opens path, and returns what comes after the head, once something did.
 func (d *daemonUnderTest) stream(path, headers string) net.Conn {
 	d.t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(d.base, "http://"))

@@ -405,7 +405,7 @@ func TestWhatCannotBeServedIsASentence(t *testing.T) {
 	}
 }
 
-// A port that is taken for the metrics stops nobody, and a folder that cannot be had for the
+// A port of the metrics that is in use is done without, and a folder that cannot hold the
 // socket of the commands is replaced by another.
 func TestBesideThePortAllIsOptional(t *testing.T) {
 	busy, err := net.Listen("tcp", ":0")

@@ -56,7 +56,7 @@ func TestExamplesAnswerAsTheirRequestsSay(t *testing.T) {
 	}
 }
 
-// withWatchdogd gives a PATH on which this test binary is found as watchdogd.
+// withWatchdogd returns a PATH on which this test binary is found as watchdogd.
 func withWatchdogd(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -153,7 +153,7 @@ func parseRequests(text string) ([]exchange, error) {
 			}
 			method, path, ok := strings.Cut(line, " ")
 			if !ok {
-				return nil, fmt.Errorf("line %d: %q is no request line", i+1, line)
+				return nil, fmt.Errorf("line %d: %q is not a request line", i+1, line)
 			}
 			x = exchange{line: i + 1, method: method, path: path, header: http.Header{}}
 			state = head
@@ -165,7 +165,7 @@ func parseRequests(text string) ([]exchange, error) {
 		case state == head:
 			name, value, ok := strings.Cut(line, ":")
 			if !ok {
-				return nil, fmt.Errorf("line %d: %q is no header", i+1, line)
+				return nil, fmt.Errorf("line %d: %q is not a header", i+1, line)
 			}
 			x.header.Add(name, strings.TrimSpace(value))
 		case state == body:

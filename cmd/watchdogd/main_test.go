@@ -258,7 +258,7 @@ func (d *daemonUnderTest) signal(sig syscall.Signal) {
 	}
 }
 
-// wait gives the exit status.
+// wait returns the exit status.
 func (d *daemonUnderTest) wait() int {
 	d.t.Helper()
 	select {
@@ -275,7 +275,7 @@ func (d *daemonUnderTest) wait() int {
 	return 0
 }
 
-// get gives the status and body of a GET.
+// get returns the status and body of a GET.
 func (d *daemonUnderTest) get(path string) (int, string) {
 	d.t.Helper()
 	status, _, body := d.request(http.MethodGet, path, nil, "")
@@ -422,7 +422,7 @@ func waitGone(t *testing.T, pid int) {
 	poll(t, fmt.Sprintf("the end of process %d", pid), func() bool { return gone(pid) })
 }
 
-// poll waits for what nobody announces: another process's files and children.
+// poll waits for what is not announced: another process's files and children.
 func poll(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)

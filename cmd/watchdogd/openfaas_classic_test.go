@@ -133,7 +133,7 @@ func classicMode() []scenario {
 			w.start("fprocess=cat", "combine_output=", "cgi_headers=", "marshal_request=", "content_type=", "read_timeout=", "exec_timeout=", "max_inflight=", "debug_headers=", "write_debug=").
 				post("/", "x", "Content-Type: a/b").is(200, "x").has("Content-Type", "a/b")
 		}},
-		{says: "a process that reads nothing of a big body is no failure", do: func(w *watchdog) {
+		{says: "a process that reads nothing of a big body is not a failure", do: func(w *watchdog) {
 			w.start("fprocess=echo done").post("/", strings.Repeat("x", 3<<20)).is(200, "done\n")
 		}},
 		{says: "variables of of-watchdog have no effect", do: func(w *watchdog) {

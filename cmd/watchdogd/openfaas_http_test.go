@@ -56,7 +56,7 @@ func httpMode() []scenario {
 				w.Errorf("arrived as %s, want /x?y", s.URI)
 			}
 		}},
-		{says: "a request gets no headers that describe somebody else", ours: true, do: func(w *watchdog) {
+		{says: "a request gets no headers that describe another client", ours: true, do: func(w *watchdog) {
 			s := w.serve().get("/x").code(200).seen()
 			if s.Header.Get("User-Agent") != "" || s.Header.Get("Accept-Encoding") != "" {
 				w.Errorf("got the request %+v, want what the scenario says", s)
@@ -184,7 +184,7 @@ func httpMode() []scenario {
 			w.get("/hang", "X-Timeout: 0s").code(504)
 			w.get("/hang", "X-Timeout: -5s").code(504)
 		}},
-		{says: "the caller's leaving reaches the function, and is no timeout", ours: true, do: func(w *watchdog) {
+		{says: "a client's disconnect reaches the function, and is not a timeout", ours: true, do: func(w *watchdog) {
 			file := filepath.Join(w.dir, "left")
 			arrived := filepath.Join(w.dir, "arrived")
 			w.serve()
@@ -257,7 +257,7 @@ func httpMode() []scenario {
 			w.get("/seen").code(200)
 			w.noLine(".*GET /x .*")
 		}},
-		{says: "somebody else may be the upstream, and have been there before", do: func(w *watchdog) {
+		{says: "another program may be the upstream, and have run before", do: func(w *watchdog) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				w.Fatal(err)

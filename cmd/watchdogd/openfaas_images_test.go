@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// program is the path of a program that somebody may not have.
+// program is the path of a program that may be missing here.
 func (w *watchdog) program(name string) string {
 	w.Helper()
 	path, err := exec.LookPath(name)

@@ -246,10 +246,10 @@ func streaming() []scenario {
 			_ = c.Close()
 			w.dead(running)
 		}},
-		{says: "a process that closes its input early is no failure", of: either, do: func(w *watchdog) {
+		{says: "a process that closes its input early is not a failure", of: either, do: func(w *watchdog) {
 			w.start("fprocess=echo done").post("/", strings.Repeat("x", 3<<20)).is(200, "done\n")
 		}},
-		{says: "a descendant that lives on holds nobody up", ours: true, do: func(w *watchdog) {
+		{says: "a descendant that lives on delays nothing", ours: true, do: func(w *watchdog) {
 			w.start("fprocess="+w.script("sleep 1000 & echo done")).get("/").is(200, "done\n")
 		}},
 		{says: "it runs where it cannot look", of: either, do: func(w *watchdog) {
@@ -344,7 +344,7 @@ func serializing() []scenario {
 			run(w, "fprocess="+w.script("sleep 1000 & wait"), "exec_timeout=300ms").get("/").code(504)
 			w.line(clock + "GET / - 504 - .*")
 		}},
-		{says: "a process that reads nothing of a big body is no failure", ours: true, do: func(w *watchdog) {
+		{says: "a process that reads nothing of a big body is not a failure", ours: true, do: func(w *watchdog) {
 			run(w, "fprocess=echo done").post("/", strings.Repeat("x", 3<<20)).is(200, "done\n")
 		}},
 		{says: "a body that does not come within read_timeout is told without addresses", ours: true, do: func(w *watchdog) {
@@ -588,7 +588,7 @@ func output() []scenario {
 			w.serve("log_call_id=true").get("/teapot", "X-Call-Id: abc-7").code(418)
 			w.line(`.*GET /teapot.* \[abc-7\]`)
 		}},
-		{says: "log_callid that is no boolean is false", do: func(w *watchdog) {
+		{says: "log_callid that is not a boolean is false", do: func(w *watchdog) {
 			w.serve("log_callid=maybe").get("/teapot", "X-Call-Id: abc-7").code(418)
 			w.line(clock + `GET /teapot - 418 I'm a teapot - ContentLength: 15B \(\d+\.\d{4}s\)`)
 		}},
@@ -824,7 +824,7 @@ func ending() []scenario {
 			w.wait()
 			w.line(".*the function was asked to end")
 		}},
-		scenario{says: "a call longer than write_timeout is given up, and nobody is left", ours: true, do: func(w *watchdog) {
+		scenario{says: "a call longer than write_timeout is ended, and no process is left", ours: true, do: func(w *watchdog) {
 			pid := filepath.Join(w.dir, "pid")
 			w.start("write_timeout=500ms", "fprocess="+w.script("trap '' TERM; echo $$ >"+pid+"; sleep 1000; sleep 1000"))
 			c := w.dial(w.port)
@@ -948,7 +948,7 @@ func ending() []scenario {
 			pids := map[int]bool{}
 			w.poll("two pids", func() bool { pids[w.get("/x").seen().PID] = true; return len(pids) == 2 })
 		}},
-		scenario{says: "when the watchdog is killed, nobody lives on", ours: true, do: func(w *watchdog) {
+		scenario{says: "when the watchdog is killed, no process lives on", ours: true, do: func(w *watchdog) {
 			w.serve()
 			pid := w.get("/x").code(200).seen().PID
 			w.signal(syscall.SIGKILL)

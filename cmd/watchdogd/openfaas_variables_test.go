@@ -104,7 +104,7 @@ func choosing() []scenario {
 			w.log, w.out, w.args = newPrinted(), newPrinted(), []string{"-c", file}
 			w.start().call("OPTIONS /", "").code(405)
 		}},
-		{says: "unknown variables and those without a name are nobody's mistake", of: either, do: func(w *watchdog) {
+		{says: "unknown variables and those without a name are not a mistake", of: either, do: func(w *watchdog) {
 			w.start("fprocess=cat", "no_such_variable=1", "NOEQUALS", "=nameless").post("/", "x").is(200, "x")
 		}},
 		{says: "a dollar in a value is a dollar", do: func(w *watchdog) {
@@ -206,7 +206,7 @@ func variables() []scenario {
 			w.start("mode=http", "fprocess="+w.function("upstream"), fmt.Sprintf("UPSTREAM_PORT=%d", w.upstream), fmt.Sprintf("upstream_url=localhost:%d", w.upstream))
 			w.get("/teapot").is(418, "short and stout")
 		}},
-		{says: "an upstream that is no address is status 1", ours: true, do: func(w *watchdog) {
+		{says: "an upstream that is not an address is status 1", ours: true, do: func(w *watchdog) {
 			w.refuses("http_upstream_url", "mode=http", "fprocess=sleep 1000", "http_upstream_url=http://a b")
 		}},
 		{says: "defaults are 30 seconds each", do: func(w *watchdog) {
@@ -305,7 +305,7 @@ func variables() []scenario {
 		{says: "a header of a MiB and more is 431", of: either, do: func(w *watchdog) {
 			w.start("fprocess=cat").get("/", "X-Big: "+strings.Repeat("x", 1<<20+8192)).code(431)
 		}},
-		{says: "a header of many KiB is no mistake", of: either, do: func(w *watchdog) {
+		{says: "a header of many KiB is not a mistake", of: either, do: func(w *watchdog) {
 			w.start("fprocess=cat").get("/", "X-Big: "+strings.Repeat("x", 60_000)).is(200, "")
 		}},
 		{says: "there is no limit to a body", of: either, do: func(w *watchdog) {
@@ -319,14 +319,14 @@ func variables() []scenario {
 		}},
 	}
 
-	// What is no number.
+	// What is not a number.
 	for _, v := range []string{"port=abc", "port=99999", "port=-1", "max_inflight=many", "max_inflight=1.5", "log_buffer_size=64KiB"} {
 		name, value, _ := strings.Cut(v, "=")
 		rows = append(rows, scenario{says: v + " is status 1, with name and value", ours: true, do: func(w *watchdog) {
 			w.refuses(name+" "+value, "fprocess=cat", v)
 		}})
 	}
-	rows = append(rows, scenario{says: "log_buffer_size that is no number is status 1", do: func(w *watchdog) {
+	rows = append(rows, scenario{says: "log_buffer_size that is not a number is status 1", do: func(w *watchdog) {
 		w.exits(1, "fprocess=cat", "log_buffer_size=abc")
 	}})
 

@@ -206,7 +206,7 @@ func (w *watchdog) waitPort(port int) {
 	})
 }
 
-// poll waits for what nobody announces.
+// poll waits for what is not announced.
 func (w *watchdog) poll(what string, done func() bool) {
 	w.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -228,14 +228,14 @@ func (w *watchdog) signal(sig syscall.Signal) {
 	}
 }
 
-// stop asks it to end, and gives its exit status.
+// stop asks it to end, and returns its exit status.
 func (w *watchdog) stop() int {
 	w.Helper()
 	w.signal(syscall.SIGTERM)
 	return w.wait()
 }
 
-// wait gives the exit status; -1 is the end by a signal.
+// wait returns the exit status; -1 is the end by a signal.
 func (w *watchdog) wait() int {
 	w.Helper()
 	select {
@@ -247,7 +247,7 @@ func (w *watchdog) wait() int {
 	}
 }
 
-// clear ends what is left. Ours leaves nobody behind, whatever happened.
+// clear ends what is left. Ours leaves no process behind, whatever happened.
 func (w *watchdog) clear() {
 	if w.cmd != nil && w.cmd.Process != nil {
 		select {
@@ -308,11 +308,11 @@ func (w *watchdog) processes() (pids []int) {
 	return pids
 }
 
-// needPort skips where somebody has a port that a scenario cannot choose.
+// needPort skips where another program has a port that a scenario cannot choose.
 func (w *watchdog) needPort(port int) {
 	l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
-		w.Skipf("this scenario needs a port of this host that somebody has: %v", err)
+		w.Skipf("this scenario needs a port of this host that is in use: %v", err)
 	}
 	_ = l.Close()
 }

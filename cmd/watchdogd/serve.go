@@ -162,7 +162,7 @@ func newDaemon(from *source, cfg *schema.Config, book *logbook) *daemon {
 	d.metrics.AddDropped(book.Dropped)
 	d.metrics.AddCollector(d.writeProcesses)
 	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
-		Live:  d.unlocked, // and who gets an answer has reached a living watchdogd
+		Live:  d.unlocked, // a client that gets any answer has reached a living watchdogd
 		Ready: d.ready,
 	}}
 	return d
@@ -234,7 +234,7 @@ func (d *daemon) untilClosed(ctx, hurry context.Context) error {
 	}()
 	select {
 	case <-closed:
-	case <-hurry.Done(): // and the supervisor ends those who are left
+	case <-hurry.Done(): // and the supervisor ends what is left
 	}
 	return nil
 }
@@ -244,7 +244,7 @@ func (d *daemon) untilClosed(ctx, hurry context.Context) error {
 func (d *daemon) status(err error, stop context.Context) error {
 	if culprit, ok := errors.AsType[exitStatus](context.Cause(stop)); ok {
 		if d.told {
-			culprit.err = nil // and need not be said twice
+			culprit.err = nil // it is in the log
 		}
 		return culprit
 	}

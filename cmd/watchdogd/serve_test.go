@@ -118,7 +118,7 @@ func (d *daemonUnderTest) pid(prefix string) int {
 	return pid
 }
 
-// TERM and INT let a call in flight end, then leave nobody behind.
+// TERM and INT let a call in flight end, then leave no process behind.
 func TestFirstSignalDrains(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {

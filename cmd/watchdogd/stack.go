@@ -23,7 +23,7 @@ import (
 // of its user, which depends on the environment that it was started in, under a name
 // that depends on its name and on the way to its file. A command may have another
 // environment, another way and another user, so it looks in all places in order, and
-// asks those who serve something there for their file.
+// asks each watchdogd that it finds for its file.
 
 // stack is the running watchdogd of a source's file. Commands print notes to stderr.
 func stack(from *source, stderr io.Writer) (admin, error) {
