@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
@@ -58,7 +59,9 @@ func newAfterburn(route *schema.Route, d Deps) (http.Handler, error) {
 }
 
 func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &burning{a: a, w: w, r: r, upload: newUpload(w, r), request: spill.New(0), response: spill.New(int64(a.route.Limits.Response))}
+	one, r := call.Enter(w, r)
+	defer one.Leave()
+	c := &burning{a: a, call: one, w: w, r: r, upload: one.Body(), request: spill.New(0), response: spill.New(int64(a.route.Limits.Response))}
 	defer c.request.Free()
 	defer c.response.Free()
 	err := c.read()
@@ -84,17 +87,18 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.begun || e.Kind == failure.Gone {
 		panic(http.ErrAbortHandler)
 	}
-	c.upload.last(r)
+	c.upload.LastOf(w.Header())
 	a.respond(w, r, e)
-	c.upload.drop()
+	c.upload.Drop()
 }
 
 // burning is one call of a worker.
 type burning struct {
 	a        *afterburn
+	call     *call.Call
 	w        http.ResponseWriter
 	r        *http.Request
-	upload   *upload
+	upload   *call.Body
 	request  *spill.Body // its body
 	response *spill.Body // its body
 	head     http1.Response
@@ -111,7 +115,7 @@ func (c *burning) read() error {
 	if c.upload == nil {
 		return nil
 	}
-	return c.upload.until(c.r.Context(), func() error { return c.request.Fill(c.upload) })
+	return c.request.Fill(c.upload)
 }
 
 // mostWorkers is how many workers a call tries that turn out to be of no use before
@@ -128,17 +132,15 @@ func (c *burning) run() error {
 	if held {
 		first = append(first, body...)
 	}
-	deadline := patience(c.w, c.a.route.Timeouts.Queue.D())
+	deadline := c.call.Patience(c.a.route.Timeouts.Queue.D())
 	for n := 1; ; n++ {
 		instance, err := c.acquire(deadline)
 		if err != nil {
 			return err
 		}
 		c.instance, c.pid = c.a.route.Name+"/"+strconv.Itoa(instance.Number()), instance.PID()
-		if w, ok := face[instanceSetter](c.w); ok {
-			w.SetInstance(c.instance)
-		}
-		c.guest.enter(instance, c.w, c.r)
+		c.call.SetInstance(c.instance)
+		c.guest.enter(instance, c.call, c.r)
 		err = c.use(instance, first)
 		c.guest.leave(instance)
 		instance.Release()
@@ -158,9 +160,7 @@ func (c *burning) acquire(deadline time.Time) (*supervisor.Instance, error) {
 		wait = max(deadline.Sub(began), 0)
 	}
 	instance, err := c.a.process.Acquire(c.r.Context(), wait)
-	if w, ok := face[queueWaiter](c.w); ok {
-		w.AddQueueWait(time.Since(began))
-	}
+	c.call.AddWait(time.Since(began))
 	return instance, err
 }
 
@@ -182,10 +182,10 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 		part(instance, fault.Error(), fault == errClosed)
 		return uselessError{fault}
 	}
-	mayEnd := true                                                        // a worker that failed may be about to end
-	done := atEnd(c.r.Context(), func() { _ = w.SetDeadline(c.limit()) }) // it fails when the worker is gone, as will all else
+	mayEnd := true                                        // a worker that failed may be about to end
+	c.call.OnEnd(func() { _ = w.SetDeadline(c.limit()) }) // it fails when the worker is gone, as will all else
 	err := c.exchange(instance, w, first)
-	if done() {
+	if c.call.OffEnd() {
 		if err == nil {
 			fault = w.SetDeadline(time.Time{})
 		} else if e := outcome(c.r.Context(), "", err); e.Kind == failure.Timeout {
@@ -382,17 +382,13 @@ func (c *burning) appendHead(b []byte) ([]byte, error) {
 
 // passEvents passes the response on as it comes.
 func (c *burning) passEvents() error {
-	if err := c.r.Context().Err(); err != nil {
-		return err
+	if !c.call.Answer() {
+		return c.r.Context().Err()
 	}
 	control := http.NewResponseController(c.w)
 	c.begun = true
-	done := atEnd(c.r.Context(), func() {
-		_ = control.SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
-	})
-	defer done()
 	c.head.Forward(c.w.Header())
-	noteReason(c.w, c.head.Reason)
+	c.call.SetReason(c.head.Reason)
 	c.w.WriteHeader(c.head.Status)
 	if err := control.Flush(); err != nil {
 		return gone(err)
@@ -418,21 +414,21 @@ func (c *burning) passEvents() error {
 func (c *burning) send() error {
 	h := &c.head
 	h.Forward(c.w.Header())
-	noteReason(c.w, h.Reason)
+	c.call.SetReason(h.Reason)
 	if !h.Bodiless(c.r.Method) {
 		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.Size(), 10)}
 	}
-	c.upload.last(c.r)
+	c.upload.LastOf(c.w.Header())
+	if !c.call.Answer() {
+		return context.Cause(c.r.Context())
+	}
 	c.begun = true
-	done := atEnd(c.r.Context(), func() {
-		_ = http.NewResponseController(c.w).SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
-	})
 	c.w.WriteHeader(h.Status)
 	var err error
 	if !h.Bodiless(c.r.Method) {
 		err = c.response.CopyTo(c.w, c.response.Size())
 	}
-	if done() && err == nil {
+	if err == nil {
 		err = context.Cause(c.r.Context()) // what the server still holds will not leave
 	}
 	return err

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
@@ -237,24 +238,18 @@ func TestEventsOfAWorkerArePassedOnAsTheyCome(t *testing.T) {
 
 func TestAccessLineNamesTheWorker(t *testing.T) {
 	s := serveWorkers(t, "worker", "")
-	var named instanceNamed
 	r, _ := http.NewRequestWithContext(t.Context(), "GET", "/pid", nil)
-	named.ResponseWriter = httptest.NewRecorder()
-	s.handler.ServeHTTP(&named, r)
-	if named.name != "f/0" {
-		t.Errorf("it is called %q", named.name)
+	w := httptest.NewRecorder()
+	one, r := call.Enter(w, r)
+	defer one.Leave()
+	s.handler.ServeHTTP(w, r)
+	if one.Instance() != "f/0" {
+		t.Errorf("got instance %q, want f/0", one.Instance())
 	}
 	if st := s.process.Status(); st.State != supervisor.Ready {
 		t.Errorf("%+v", st)
 	}
 }
-
-type instanceNamed struct {
-	http.ResponseWriter
-	name string
-}
-
-func (i *instanceNamed) SetInstance(name string) { i.name = name }
 
 // Whatever a worker prints: no panic, no more than limits.response, and a head that can
 // be sent.
@@ -287,7 +282,7 @@ func FuzzWorkersResponse(f *testing.F) {
 		route := &schema.Route{Name: "f"}
 		route.Limits.Response = 1 << 10
 		recorder := httptest.NewRecorder()
-		c := &burning{a: &afterburn{route: route, log: slog.New(slog.DiscardHandler)}, w: recorder, r: r, request: spill.New(0), response: spill.New(1 << 10)}
+		c := &burning{a: &afterburn{route: route, log: slog.New(slog.DiscardHandler)}, call: call.From(r.Context()), w: recorder, r: r, request: spill.New(0), response: spill.New(1 << 10)}
 		defer c.request.Free()
 		defer c.response.Free()
 		first, err := c.appendHead(nil)

@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -256,30 +257,22 @@ func TestAShortResponseThatFailsDoesNotLookWhole(t *testing.T) {
 	}
 }
 
-// What routes adds to a ResponseWriter is found behind the one that compresses.
 func TestACompressedCallStillKnowsItsInstance(t *testing.T) {
-	w := &faces{ResponseRecorder: httptest.NewRecorder()}
-	c, err := newCompressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if access, ok := face[instanceSetter](w); ok {
-			access.SetInstance("api-1")
-		}
+	c, err := newCompressed(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		call.From(r.Context()).SetInstance("api-1")
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Accept-Encoding", "gzip")
-	if c.ServeHTTP(w, r); w.instance != "api-1" {
-		t.Errorf("got instance %q, want api-1", w.instance)
+	w := httptest.NewRecorder()
+	one, r := call.Enter(w, r)
+	defer one.Leave()
+	if c.ServeHTTP(w, r); one.Instance() != "api-1" {
+		t.Errorf("got instance %q, want api-1", one.Instance())
 	}
 }
-
-type faces struct {
-	*httptest.ResponseRecorder
-	instance string
-}
-
-func (f *faces) SetInstance(name string) { f.instance = name }
 
 func TestFailuresAndUpgradesPassThroughWhatCompresses(t *testing.T) {
 	up := upstreamOf(t, func(_ int, p *peer) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -70,9 +71,8 @@ const (
 // respond is Respond in the dialect.
 func (d *dialect) respond(w http.ResponseWriter, r *http.Request, err error) {
 	f := failure.Of(err)
-	if s, ok := face[errorSetter](w); ok {
-		s.SetError(f)
-	}
+	c := call.From(r.Context())
+	c.Fail(f)
 	if f.Kind == failure.Gone {
 		return
 	}
@@ -108,8 +108,8 @@ func (d *dialect) respond(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Challenge != "" {
 		h.Set("Www-Authenticate", f.Challenge)
 	}
-	if u, ok := face[untimed](w); ok && !t.timed {
-		u.Untimed()
+	if !t.timed {
+		c.SetUntimed()
 	}
 	if t.close && r.ProtoMajor == 1 {
 		h.Set("Connection", "close")
@@ -122,9 +122,6 @@ func (d *dialect) respond(w http.ResponseWriter, r *http.Request, err error) {
 		_, _ = w.Write(printed)
 	}
 }
-
-// untimed is told that a response does not bear X-Duration-Seconds.
-type untimed interface{ Untimed() }
 
 // tell finds the row of f: of the classic watchdog, of the route's mode, or of all.
 func (d *dialect) tell(f *failure.Error) plainAnswer {

@@ -7,17 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
-
-// front is a ResponseWriter that is told what routes' own is.
-type front struct {
-	*httptest.ResponseRecorder
-	untimed bool
-}
-
-func (f *front) Untimed() { f.untimed = true }
 
 // imageRoute is the route of an image.
 func imageRoute(mode schema.Mode) *schema.Route {
@@ -81,13 +74,16 @@ func TestFailuresAsTheOpenFaaSWatchdogsTellThem(t *testing.T) {
 		if c.mode != "" {
 			route = imageRoute(c.mode)
 		}
-		w := &front{ResponseRecorder: httptest.NewRecorder()}
+		w := httptest.NewRecorder()
 		w.Header().Set("Etag", "of another body")
 		w.Header().Set("Content-Type", "of/another")
-		Responder(c.errors, route)(w, httptest.NewRequest("POST", "/", nil), &c.f)
+		one, r := call.Enter(w, httptest.NewRequest("POST", "/", nil))
+		Responder(c.errors, route)(w, r, &c.f)
+		untimed := one.Untimed()
+		one.Leave()
 		h := w.Header()
-		if w.Code != c.status || w.Body.String() != c.body || h.Get("Content-Type") != c.typ || h.Get("X-OpenFaaS-Internal") != c.internal || w.untimed == c.timed {
-			t.Errorf("%s, %s, %+v:\n%d %q %v, without X-Duration-Seconds: %v", c.errors, c.mode, c.f, w.Code, w.Body, h, w.untimed)
+		if w.Code != c.status || w.Body.String() != c.body || h.Get("Content-Type") != c.typ || h.Get("X-OpenFaaS-Internal") != c.internal || untimed == c.timed {
+			t.Errorf("%s, %s, %+v:\n%d %q %v, without X-Duration-Seconds: %v", c.errors, c.mode, c.f, w.Code, w.Body, h, untimed)
 		}
 		if h.Get("Retry-After") != "" || h.Get("Etag") != "" || h.Get("Www-Authenticate") != c.f.Challenge || h.Get("Allow") != c.f.Allow || strings.Contains(w.Body.String(), "secret") {
 			t.Errorf("%s, %s, %+v: %v", c.errors, c.mode, c.f, h)

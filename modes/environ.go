@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -31,20 +32,16 @@ import (
 //
 // A traceparent header becomes TRACEPARENT in the first three.
 type environ struct {
-	kind  string
-	path  string // the route's prefix
-	strip bool
-	dir   string // what PATH_TRANSLATED is relative to
-	auth  schema.Auth
+	kind string
+	dir  string // what PATH_TRANSLATED is relative to
+	auth schema.Auth
 }
 
 func newEnviron(route *schema.Route) environ {
 	return environ{
-		kind:  route.Environ,
-		path:  route.Path,
-		strip: route.StripPrefix,
-		dir:   route.Dir.Expand(schema.Vars{Name: route.Name}),
-		auth:  route.Auth,
+		kind: route.Environ,
+		dir:  route.Dir.Expand(schema.Vars{Name: route.Name}),
+		auth: route.Auth,
 	}
 }
 
@@ -192,7 +189,7 @@ func traceparent(vars []string, r *http.Request) []string {
 //     it could be taken for another. So is Proxy (httpoxy).
 //   - Repeated headers are joined by ", ", Cookie by "; ".
 func (e *environ) cgiVars(r *http.Request, c content) []string {
-	script, info, uri := e.split(r)
+	script, info, uri := split(r)
 	host, port := serverName(r)
 	vars := make([]string, 0, len(r.Header)+24)
 	vars = append(vars,
@@ -257,21 +254,21 @@ func (e *environ) cgiVars(r *http.Request, c content) []string {
 
 // split gives SCRIPT_NAME, PATH_INFO and REQUEST_URI: the route's prefix as the
 // caller sees it, the decoded rest of the path, and the target as it was sent.
-func (e *environ) split(r *http.Request) (script, info, uri string) {
+func split(r *http.Request) (script, info, uri string) {
 	uri = r.RequestURI
 	if !strings.HasPrefix(uri, "/") {
 		uri = r.URL.RequestURI() // absolute-form, or a request that no server read
 	}
 	outer := r.Header.Get("X-Forwarded-Prefix")
-	own := strings.TrimSuffix(e.path, "/")
+	c := call.From(r.Context())
 	rest, _, _ := strings.Cut(uri, "?")
-	if e.strip {
+	if c.Stripped {
 		if outer == "" {
-			outer = own
+			outer = c.Prefix
 		}
 		script = outer
-	} else if inner, ok := strings.CutPrefix(rest, own); ok && (inner == "" || inner[0] == '/') {
-		script, rest = outer+own, inner
+	} else if inner, ok := strings.CutPrefix(rest, c.Prefix); ok && (inner == "" || inner[0] == '/') {
+		script, rest = outer+c.Prefix, inner
 	} else {
 		script = outer // reached by another prefix than its own, which is gone already
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -21,6 +22,9 @@ import (
 // variablesOf gives what a route's environ makes of r, by name.
 func variablesOf(t *testing.T, route schema.Route, r *http.Request) map[string]string {
 	t.Helper()
+	c, r := call.Enter(httptest.NewRecorder(), r)
+	defer c.Leave()
+	c.Prefix, c.Stripped = strings.TrimSuffix(route.Path, "/"), route.StripPrefix && route.Path != "/"
 	e := newEnviron(&route)
 	list, err := e.of(r, sent(r))
 	if err != nil {

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
@@ -19,6 +19,7 @@ import (
 // exchange is one call over HTTP/1.1: its request, the connection that carries it
 // now, and how far the response has come. It may make several attempts.
 type exchange struct {
+	call    *call.Call
 	w       http.ResponseWriter
 	r       *http.Request
 	control http.ResponseController
@@ -27,7 +28,7 @@ type exchange struct {
 
 	guest   guest // of the instance that has the call
 	request request
-	upload  *upload // the caller's body; nil when there is none, or it was read before
+	upload  *call.Body // the client's body; nil when there is none, or it was read before
 	head    http1.Response
 	body    client.Body
 
@@ -40,31 +41,26 @@ type exchange struct {
 	cause    error   // why the call ended before the attempt did; nil = it did not
 
 	interrupts  func()     // interrupt, made once
-	mu          sync.Mutex // for what follows: the call's end may come at any time
+	mu          sync.Mutex // for c and interrupted: the call's end may come at any time
 	c           *client.Conn
-	hijacked    net.Conn // the caller's connection after 101
 	interrupted bool
-	over        bool
-	begun       bool // the caller has got the head of the response
+	begun       bool // the client has got the head of the response
 }
 
-// newExchange gives an exchange whose request is not prepared yet, and end takes it
-// back, if nobody will call interrupt any more.
-func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+// newExchange returns an exchange whose request is not prepared yet, and end takes it
+// back, when interrupt is not called any more.
+func newExchange(c *call.Call, w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
-	x.w, x.r, x.control = w, r, *http.NewResponseController(w)
+	x.call, x.w, x.r, x.control = c, w, r, *http.NewResponseController(w)
 	return x
 }
 
-func (x *exchange) end(reusable bool) {
-	x.finish()
+func (x *exchange) end() {
 	x.request.release()
-	if reusable { // or interrupt has still to see that it is over
-		clear(x.head.Fields)
-		x.body.Free()
-		*x = exchange{interrupts: x.interrupts, head: http1.Response{Head: http1.Head{Fields: x.head.Fields}}, body: x.body}
-		exchanges.Put(x)
-	}
+	clear(x.head.Fields)
+	x.body.Free()
+	*x = exchange{interrupts: x.interrupts, head: http1.Response{Head: http1.Head{Fields: x.head.Fields}}, body: x.body}
+	exchanges.Put(x)
 }
 
 // exchanges keeps the memory of exchanges that are over for those to come.
@@ -134,7 +130,7 @@ func (x *exchange) answer(c *client.Conn) error {
 	err := x.receive(c)
 	x.cause = endOf(x.r.Context())
 	if err == nil {
-		x.finish()
+		x.call.OffEnd() // the response is complete
 	}
 	sent := x.endSender()
 	x.keep = x.keep && err == nil && sent == nil
@@ -187,7 +183,7 @@ func (x *exchange) inform() {
 func (x *exchange) pass(c *client.Conn) error {
 	header, h := x.w.Header(), &x.head
 	h.Forward(header)
-	noteReason(x.w, h.Reason)
+	x.call.SetReason(h.Reason)
 	if h.Status == http.StatusUpgradeRequired && h.Upgrade != "" && x.r.ProtoMajor == 1 {
 		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{h.Upgrade} // RFC 9110, 15.5.22: what is required
 	}
@@ -251,9 +247,7 @@ func (x *exchange) uploading() bool {
 
 // begin notes that the head goes to the caller, unless the call has ended.
 func (x *exchange) begin() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.begun = !x.interrupted
+	x.begun = x.call.Answer()
 	return x.begun
 }
 
@@ -392,9 +386,9 @@ func (x *exchange) stopSender(s *sender) {
 		<-s.done
 		return
 	}
-	x.upload.stop(s.done)
-	// The front reads what the caller still sends, for as long.
-	_ = x.control.SetReadDeadline(time.Now().Add(linger)) // a front without deadlines has its own way
+	x.upload.Stop()
+	<-s.done
+	x.upload.Linger(linger)
 }
 
 // endOf gives the cause when ctx has ended, and nil before.
@@ -414,29 +408,13 @@ func (x *exchange) use(c *client.Conn) bool {
 	return !x.interrupted
 }
 
-// interrupt makes everything that the call waits for return at once. It is called in
-// a goroutine of its own when the call's context ends.
+// interrupt ends what the call waits for at the upstream. It is called when the call is
+// stopped.
 func (x *exchange) interrupt() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.interrupted = true
-	if x.over {
-		return // the writer is somebody else's now
-	}
 	if x.c != nil {
 		_ = x.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
 	}
-	switch {
-	case x.hijacked != nil:
-		_ = x.hijacked.SetDeadline(aLongTimeAgo)
-	case x.begun:
-		_ = x.control.SetWriteDeadline(aLongTimeAgo) // a front without deadlines has its own way to end a write
-	}
-}
-
-// finish ends the time in which interrupt does anything.
-func (x *exchange) finish() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.over = true
 }

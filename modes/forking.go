@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/spill"
@@ -112,7 +113,7 @@ func (f *forking) Close() error {
 // call runs the program for one call, and returns when all of its output has gone to out.
 // The pid is that of its process, or 0. ready, if it is not nil, is called with each
 // process before it is read from.
-func (f *forking) call(w http.ResponseWriter, r *http.Request, u *upload, whole bool, out *printed, ready func(*forked)) (pid int, err error) {
+func (f *forking) call(one *call.Call, r *http.Request, u *call.Body, whole bool, out *printed, ready func(*forked)) (pid int, err error) {
 	if err := f.awaited(r.Context()); err != nil {
 		return 0, err
 	}
@@ -122,7 +123,7 @@ func (f *forking) call(w http.ResponseWriter, r *http.Request, u *upload, whole 
 	}
 	defer out.close()
 	for {
-		c, err := f.start(r.Context(), w, in, out)
+		c, err := f.start(one, in, out)
 		if err != nil {
 			in.close()
 			return 0, err
@@ -130,7 +131,7 @@ func (f *forking) call(w http.ResponseWriter, r *http.Request, u *upload, whole 
 		if ready != nil {
 			ready(c)
 		}
-		if err = c.serve(r.Context()); err != errUntouched {
+		if err = c.serve(); err != errUntouched {
 			return c.child.PID(), err
 		}
 	}
@@ -155,13 +156,13 @@ func (f *forking) awaited(ctx context.Context) error {
 }
 
 // fail answers a call whose head was not sent.
-func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *upload, e *failure.Error) {
+func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *call.Body, e *failure.Error) {
 	if e.Kind == failure.Gone {
 		panic(http.ErrAbortHandler) // one who has only closed his own half would see an empty success
 	}
-	u.last(r)
+	u.LastOf(w.Header())
 	f.respond(w, r, e)
-	u.drop()
+	u.Drop()
 }
 
 // contentType is the type of a response to r that begins with output, for a program that
@@ -222,7 +223,7 @@ func (f *forking) report(pid int, e *failure.Error) {
 type input struct {
 	vars    []string
 	content content
-	live    *upload     // standard input as it comes
+	live    *call.Body  // standard input as it comes
 	held    *spill.Body // or as a whole; neither is none
 	remove  func()      // takes the directory of a form away
 
@@ -255,7 +256,7 @@ func (in *input) close() {
 
 // input reads from r what must be there before the program is started: a form and, if
 // whole, any body. After an error there is nothing to close.
-func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) {
+func (f *forking) input(r *http.Request, u *call.Body, whole bool) (*input, error) {
 	in := &input{content: sent(r), idempotent: idempotent(r.Method)}
 	var form []string
 	err := func() error {
@@ -273,13 +274,12 @@ func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) 
 			in.content.length = 0
 			return nil
 		case boundary != "":
-			return u.until(r.Context(), func() (err error) {
-				form, err = in.form(u, boundary, f)
-				return err
-			})
+			var err error
+			form, err = in.form(u, boundary, f)
+			return err
 		case whole:
 			in.held = spill.New(0)
-			err := u.until(r.Context(), func() error { return in.held.Fill(u) })
+			err := in.held.Fill(u)
 			in.content.length = in.held.Size()
 			return err
 		}
@@ -302,14 +302,11 @@ func (f *forking) input(r *http.Request, u *upload, whole bool) (*input, error) 
 
 // marshal reads the request into a JSON object. In the variables of the classic watchdog
 // the content is the request's all the same, as there.
-func (in *input) marshal(r *http.Request, u *upload, f *forking) (err error) {
+func (in *input) marshal(r *http.Request, u *call.Body, f *forking) (err error) {
 	if u == nil {
 		in.held, err = jsonRequest(r.Header, nil)
 	} else {
-		err = u.until(r.Context(), func() (err error) {
-			in.held, err = jsonRequest(r.Header, u)
-			return err
-		})
+		in.held, err = jsonRequest(r.Header, u)
 	}
 	if err == nil && f.environ.kind != "classic" {
 		in.content = content{typ: "application/json", length: in.held.Size(), made: true}
@@ -318,7 +315,7 @@ func (in *input) marshal(r *http.Request, u *upload, f *forking) (err error) {
 }
 
 // form reads a form as the route's key says, and gives its variables.
-func (in *input) form(u *upload, boundary string, f *forking) (vars []string, err error) {
+func (in *input) form(u *call.Body, boundary string, f *forking) (vars []string, err error) {
 	if f.route.Form == "json" {
 		if in.held, err = jsonForm(u, boundary); err == nil {
 			in.content = content{typ: "application/json", length: in.held.Size(), made: true}

@@ -14,9 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
@@ -48,14 +48,14 @@ func newH2C(u schema.Endpoint) *http.Transport {
 }
 
 // overHTTP2 makes an attempt with it.
-func (c *call) overHTTP2(up *upstream) error {
+func (c *attempts) overHTTP2(up *upstream) error {
 	to, err := target(c.r, up.BasePath)
 	if err != nil {
 		return err
 	}
 	if c.life != nil {
 		g := new(guest)
-		g.enter(c.life, c.w, c.r)
+		g.enter(c.life, c.call, c.r)
 		defer g.leave(c.life)
 	}
 	body := &lentBody{ctx: c.r.Context(), upload: c.upload}
@@ -88,36 +88,20 @@ func (c *call) overHTTP2(up *upstream) error {
 		_ = res.Body.Close() // what is left of it is not wanted; it waits for who reads the request's
 	}
 	if !ended && c.r.ProtoMajor == 1 {
-		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(linger)) // as in stopSender
+		c.upload.Linger(linger) // as in stopSender
 	}
 	return err
 }
 
-// untilEnd passes the response on, and stops when the call's context ends: net/http
-// does not, while it waits for more of the request's body.
-func (c *call) untilEnd(res *http.Response) error {
-	interrupted := make(chan struct{})
-	stop := context.AfterFunc(c.r.Context(), func() {
-		defer close(interrupted)
-		_ = res.Body.Close() // and who reads it is told
-		end := aLongTimeAgo
-		if isGRPC(c.r) {
-			end = time.Now().Add(statusGrace)
-		}
-		_ = http.NewResponseController(c.w).SetWriteDeadline(end) // as in exchange.interrupt
-	})
-	err := c.passHTTP2(res)
-	if !stop() {
-		<-interrupted
-	}
-	return err
+// untilEnd passes the response on, and stops when the call does: net/http does not, while
+// it waits for more of the request's body.
+func (c *attempts) untilEnd(res *http.Response) error {
+	defer atEnd(c.r.Context(), func() { _ = res.Body.Close() })() // it may wait for who reads the request's body
+	return c.passHTTP2(res)
 }
-
-// statusGrace is how long the status of a gRPC call that has ended may take to be sent.
-const statusGrace = time.Second
 
 // http2Request is the caller's request as it goes to the upstream.
-func (c *call) http2Request(ctx context.Context, up *upstream, to string, body *lentBody) *http.Request {
+func (c *attempts) http2Request(ctx context.Context, up *upstream, to string, body *lentBody) *http.Request {
 	r := c.r
 	out := (&http.Request{
 		Method: r.Method, Host: r.Host, Header: make(http.Header, len(r.Header)), ContentLength: r.ContentLength,
@@ -152,7 +136,7 @@ func (c *call) http2Request(ctx context.Context, up *upstream, to string, body *
 }
 
 // passHTTP2 passes the response to the caller, each frame as it comes.
-func (c *call) passHTTP2(res *http.Response) error {
+func (c *attempts) passHTTP2(res *http.Response) error {
 	if n := len(res.Header); n > http1.MaxFields {
 		return fmt.Errorf("a head of more than %d fields", http1.MaxFields)
 	}
@@ -170,11 +154,14 @@ func (c *call) passHTTP2(res *http.Response) error {
 		delete(header, "Content-Length") // HTTP/1 has no place for a trailer behind a body with a length
 	}
 	announce(header, slices.Collect(maps.Keys(announced)))
-	c.upload.last(c.r)
-	c.begun = true
-	if w, ok := face[concluder](c.w); ok && isGRPC(c.r) {
-		w.Concludes()
+	c.upload.LastOf(header)
+	if isGRPC(c.r) {
+		c.call.Concludes()
 	}
+	if !c.call.Answer() {
+		return errInterrupted
+	}
+	c.begun = true
 	c.w.WriteHeader(res.StatusCode)
 	if err := c.copyHTTP2(res); err != nil {
 		return err
@@ -191,7 +178,7 @@ func (c *call) passHTTP2(res *http.Response) error {
 // copyHTTP2 passes the body on. Nothing is sent ahead of a body that may be empty: a head
 // that is all of a response stays that, with the end of the stream in it, as the clients
 // of gRPC want it.
-func (c *call) copyHTTP2(res *http.Response) error {
+func (c *attempts) copyHTTP2(res *http.Response) error {
 	control := http.NewResponseController(c.w)
 	buf := buffers.Get()
 	defer buffers.Put(buf)
@@ -264,7 +251,7 @@ func (i *interim) end() {
 // the response is complete, and takes it back.
 type lentBody struct {
 	ctx     context.Context // of the call
-	upload  *upload
+	upload  *call.Body
 	section io.Reader // of what was read before, instead
 
 	mu   sync.Mutex // held while it is read
@@ -280,7 +267,7 @@ func (b *lentBody) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	switch {
 	case b.over:
-		return 0, errStopped
+		return 0, call.ErrStopped
 	case b.section != nil:
 		return b.section.Read(p)
 	}
@@ -316,8 +303,23 @@ func (b *lentBody) stop() {
 		b.over = true
 	}()
 	if b.section == nil {
-		b.upload.stop(done)
+		b.upload.Stop()
 		b.alone = false
 	}
 	<-done
+}
+
+// atEnd has f called when ctx ends, unless done was called before. done returns when f has
+// returned.
+func atEnd(ctx context.Context, f func()) (done func()) {
+	returned := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(returned)
+		f()
+	})
+	return func() {
+		if !stop() {
+			<-returned
+		}
+	}
 }

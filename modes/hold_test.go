@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -381,15 +382,6 @@ func TestALivingProcessThatRefusesIsBad(t *testing.T) {
 	}
 }
 
-// waited is a ResponseWriter whose call has waited for its place.
-type waited struct {
-	http.ResponseWriter
-	so time.Duration
-}
-
-func (w *waited) AddQueueWait(time.Duration) {}
-func (w *waited) Waited() time.Duration      { return w.so }
-
 func TestTheWaitForAPlaceIsAPartOfTimeoutsQueue(t *testing.T) {
 	process := &lives{waiting: make(chan time.Duration, 1)}
 	alive := &life{upstream: answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), done: make(chan struct{})}
@@ -399,7 +391,10 @@ func TestTheWaitForAPlaceIsAPartOfTimeoutsQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.ServeHTTP(&waited{w, soonEnough - time.Second}, r)
+		c, r := call.Enter(w, r)
+		defer c.Leave()
+		c.AddWait(soonEnough - time.Second)
+		p.ServeHTTP(w, r)
 	}))
 	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {
 		t.Errorf("%q", answer)

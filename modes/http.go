@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
@@ -95,27 +96,28 @@ func (p *proxy) Close() error {
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := call{proxy: p, w: w, r: r, upload: newUpload(w, r), patience: patience(w, p.route.Timeouts.Queue.D())}
+	one, r := call.Enter(w, r)
+	defer one.Leave()
+	c := attempts{proxy: p, call: one, w: w, r: r, upload: one.Body(), patience: one.Patience(p.route.Timeouts.Queue.D())}
 	defer c.end()
 	if err := c.run(); err != nil {
 		c.fail(err)
 	}
 }
 
-// call is one call of http mode: at most one exchange, in as many attempts as the
-// request allows.
-type call struct {
+// attempts are what one call of http mode takes: as many as the request allows, each at one
+// upstream.
+type attempts struct {
 	*proxy
+	call     *call.Call
 	w        http.ResponseWriter
 	r        *http.Request
-	upload   *upload     // the caller's body, or nil
+	upload   *call.Body  // the client's body, or nil
 	held     *spill.Body // the same, read before it is sent
 	patience time.Time   // the end of timeouts.queue; zero = never
 
-	x     *exchange   // nil until there is a connection, and over HTTP/2
-	stop  func() bool // ends what has x interrupted; nil where ender does
-	ender ender
-	begun bool // over HTTP/2: the caller has got the head of the response
+	x     *exchange // nil until there is a connection, and over HTTP/2
+	begun bool      // over HTTP/2: the client has got the head of the response
 	tries int
 
 	// of the last attempt
@@ -126,10 +128,10 @@ type call struct {
 	cause    error // why the call ended before the attempt did; nil = it did not
 }
 
-func (c *call) run() error {
+func (c *attempts) run() error {
 	if c.route.BufferBody && c.upload != nil {
 		c.held = spill.New(0) // limits.body is held by routes
-		err := c.upload.until(c.r.Context(), func() error { return c.held.Fill(c.upload) })
+		err := c.held.Fill(c.upload)
 		if c.cause = endOf(c.r.Context()); err != nil {
 			return err
 		}
@@ -147,7 +149,7 @@ func (c *call) run() error {
 }
 
 // attempt passes the call to one upstream.
-func (c *call) attempt() error {
+func (c *attempts) attempt() error {
 	c.life, c.reused, c.answered, c.reached, c.cause = nil, false, false, false, nil
 	up := c.elsewhere
 	if c.process != nil {
@@ -161,9 +163,7 @@ func (c *call) attempt() error {
 			return newUpstream(c.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), c.log)
 		}).(*upstream)
 	}
-	if access, ok := face[instanceSetter](c.w); ok {
-		access.SetInstance(up.name)
-	}
+	c.call.SetInstance(up.name)
 	if up.h2c != nil {
 		return c.overHTTP2(up)
 	}
@@ -172,15 +172,14 @@ func (c *call) attempt() error {
 
 // acquire takes an instance, or waits for one as long as timeouts.queue allows. One
 // that has just died is none, though the supervisor may not have been told yet.
-func (c *call) acquire() (instance, error) {
+func (c *attempts) acquire() (instance, error) {
 	began := time.Now()
 	for {
 		wait := time.Duration(math.MaxInt64)
 		if !c.patience.IsZero() {
 			wait = max(time.Until(c.patience), 0)
 		}
-		client, _ := face[supervisor.Client](c.w)
-		i, err := c.process.acquire(c.r.Context(), wait, client)
+		i, err := c.process.acquire(c.r.Context(), wait, c.call)
 		if err == nil {
 			select {
 			case <-i.Done():
@@ -192,20 +191,18 @@ func (c *call) acquire() (instance, error) {
 			default:
 			}
 		}
-		if waited, ok := face[queueWaiter](c.w); ok {
-			waited.AddQueueWait(time.Since(began))
-		}
+		c.call.AddWait(time.Since(began))
 		return i, err
 	}
 }
 
 // overHTTP1 makes an attempt with our own client.
-func (c *call) overHTTP1(up *upstream) error {
+func (c *attempts) overHTTP1(up *upstream) error {
 	if err := c.exchange(up); err != nil {
 		return err
 	}
 	if c.life != nil {
-		c.x.guest.enter(c.life, c.w, c.r)
+		c.x.guest.enter(c.life, c.call, c.r)
 		defer c.x.guest.leave(c.life)
 	}
 	var conn *client.Conn
@@ -242,7 +239,7 @@ func (c *call) overHTTP1(up *upstream) error {
 }
 
 // exchange makes what all attempts share, once.
-func (c *call) exchange(up *upstream) error {
+func (c *attempts) exchange(up *upstream) error {
 	if c.x != nil {
 		c.x.request.rewind()
 		return nil
@@ -251,7 +248,7 @@ func (c *call) exchange(up *upstream) error {
 	if err != nil {
 		return err
 	}
-	c.x = newExchange(c.w, c.r)
+	c.x = newExchange(c.call, c.w, c.r)
 	c.x.splice = c.splice && c.r.ProtoMajor == 1 && c.r.TLS == nil
 	c.x.guess = c.guess
 	if c.held == nil {
@@ -261,9 +258,7 @@ func (c *call) exchange(up *upstream) error {
 		return err
 	}
 	c.x.request.splice = c.x.splice
-	if c.ender, _ = face[ender](c.w); c.ender == nil || !c.ender.OnEnd(&c.x.interrupts) {
-		c.ender, c.stop = nil, context.AfterFunc(c.r.Context(), c.x.interrupts)
-	}
+	c.call.OnEnd(c.x.interrupts)
 	return nil
 }
 
@@ -280,7 +275,7 @@ func (e endedError) sentence() string { return "the process ended during this ca
 
 // explained is err, which says that the process ended where it did. That may become
 // known only after the connection broke.
-func (c *call) explained(err error) error {
+func (c *attempts) explained(err error) error {
 	if _, ok := errors.AsType[*failure.Error](err); ok || c.life == nil || !c.reached || c.ended() != nil {
 		return err
 	}
@@ -294,7 +289,7 @@ func (c *call) explained(err error) error {
 // the request reached an upstream, or when an idle connection may have been closed while
 // it was on its way and it does no harm to send it twice. A request in whose hands its
 // process ended is not sent again: it may be the reason.
-func (c *call) again(err error) bool {
+func (c *attempts) again(err error) bool {
 	if _, ok := errors.AsType[*failure.Error](err); ok || c.ended() != nil {
 		return false
 	}
@@ -316,7 +311,7 @@ func (c *call) again(err error) bool {
 
 // ended gives the reason for which the call has ended, or nil. Once reading the body
 // was stopped, the context only says that it was.
-func (c *call) ended() error {
+func (c *attempts) ended() error {
 	if c.stopped() {
 		return c.cause
 	}
@@ -324,11 +319,11 @@ func (c *call) ended() error {
 }
 
 // stopped reports whether the body cannot be read any more.
-func (c *call) stopped() bool { return c.upload != nil && c.upload.stopped.Load() && c.held == nil }
+func (c *attempts) stopped() bool { return c.upload != nil && c.held == nil && c.upload.Stopped() }
 
 // fail ends a call that failed: by an answer of our own if there was none, else so
 // that the caller can tell.
-func (c *call) fail(err error) {
+func (c *attempts) fail(err error) {
 	f := c.failure(err)
 	begun := c.begun || c.x != nil && c.x.begun
 	if f.Kind == failure.BadUpstream {
@@ -339,36 +334,33 @@ func (c *call) fail(err error) {
 		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, event.NoRoom, slog.Any("error", f))
 	}
 	if begun {
-		if access, ok := face[errorSetter](c.w); ok {
-			access.SetError(f)
-		}
+		c.call.Fail(f)
 		if f.Kind != failure.Gone {
 			_ = http.NewResponseController(c.w).Flush() // what came before the failure; the cut follows anyway
 			if isGRPC(c.r) {
-				endGRPC(c.w, f)
+				endGRPC(c.call, c.w, f)
 				return
 			}
 		}
-		cut(c.w)
+		cut(c.upload)
 	}
 	if c.x != nil && c.x.uploading() && c.r.ProtoMajor == 1 {
 		c.w.Header().Set("Connection", "close") // what follows is the rest of the body
 	}
 	c.respond(c.w, c.r, f)
 	if f.Kind == failure.Gone {
-		cut(c.w) // whoever may still be there must not get an empty success
+		cut(c.upload) // whoever may still be there must not get an empty success
 	}
 }
 
 // cut ends a response in its middle.
-func cut(w http.ResponseWriter) {
-	// Or a front may first wait for the rest of the request.
-	_ = http.NewResponseController(w).SetReadDeadline(aLongTimeAgo)
+func cut(body *call.Body) {
+	body.Drop()
 	panic(http.ErrAbortHandler)
 }
 
 // failure says what an error means to the caller.
-func (c *call) failure(err error) *failure.Error {
+func (c *attempts) failure(err error) *failure.Error {
 	f, known := errors.AsType[*failure.Error](err)
 	if cause := c.ended(); cause != nil {
 		if f, known = errors.AsType[*failure.Error](cause); !known {
@@ -412,13 +404,10 @@ func upstreamFault(err error) string {
 }
 
 // end gives back what the call holds.
-func (c *call) end() {
-	switch {
-	case c.x == nil:
-	case c.ender != nil:
-		c.x.end(c.ender.OffEnd())
-	default:
-		c.x.end(c.stop == nil || c.stop())
+func (c *attempts) end() {
+	if c.x != nil {
+		c.call.OffEnd()
+		c.x.end()
 	}
 	if c.held != nil {
 		c.held.Free()

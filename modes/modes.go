@@ -74,61 +74,11 @@ type Deps struct {
 	Await func(ctx context.Context) error
 }
 
-// The optional faces of the http.ResponseWriter that routes gives to a mode. They
-// are found by type assertion, so that a mode also works behind any other server.
-type (
-	// instanceSetter is told which instance answers, for the access line.
-	instanceSetter interface{ SetInstance(name string) }
-	// reasonSetter is told the reason phrase of the function, for the access line.
-	reasonSetter interface{ SetReason(phrase string) }
-	// queueWaiter is told how long a call waited for an instance, and tells how long
-	// it has waited for anything so far.
-	queueWaiter interface {
-		AddQueueWait(d time.Duration)
-		Waited() time.Duration
-	}
-	// toucher is told of activity inside an upgraded connection.
-	toucher interface{ Touch() }
-	// leaver ends a call because its process is leaving: see supervisor.Guest.
-	leaver interface {
-		EndStream() bool
-		Cut(why error)
-	}
-	// farewells is told how an upgraded connection is ended as its protocol provides.
-	farewells interface{ OnFarewell(f func()) }
-	// ender is context.AfterFunc of the call's context, for less: see routes.
-	ender interface {
-		OnEnd(f *func()) bool
-		OffEnd() bool
-	}
-)
-
-// patience is when a call's wait, of so long in all, is over; the zero time for 0 is never.
-func patience(w http.ResponseWriter, wait time.Duration) time.Time {
-	if wait <= 0 {
-		return time.Time{}
-	}
-	if q, ok := face[queueWaiter](w); ok {
-		wait -= q.Waited() // for a place in the route
-	}
-	return time.Now().Add(wait)
-}
-
 // Spills reports whether calls of route may need temporary files: a body that is held as a
 // whole, or the files of a form.
 func Spills(route *schema.Route) bool {
 	return route.Mode == schema.Serializing || route.Mode == schema.Afterburn ||
 		route.BufferBody || route.Form != "" || route.Request == "json"
-}
-
-// noteReason sets the reason phrase of the access line, where it is not the usual one.
-func noteReason(w http.ResponseWriter, phrase string) {
-	if phrase == "" {
-		return
-	}
-	if access, ok := face[reasonSetter](w); ok {
-		access.SetReason(phrase)
-	}
 }
 
 // aLongTimeAgo is a deadline that makes reads and writes return at once.

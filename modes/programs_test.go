@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -94,7 +95,10 @@ func (s *site) serve(t *testing.T, route *schema.Route, d Deps) {
 		if s.limit > 0 {
 			r.Body = &limitedBody{r.Body, s.limit}
 		}
-		handler.ServeHTTP(w, r.WithContext(ctx))
+		c, r := call.Enter(w, r.WithContext(ctx))
+		defer c.Leave()
+		c.Prefix, c.Stripped = strings.TrimSuffix(route.Path, "/"), route.StripPrefix
+		handler.ServeHTTP(w, r)
 	}))
 	s.Server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelError)
 	s.Server.Config.MaxHeaderBytes = s.maxHead

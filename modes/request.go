@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/spill"
@@ -43,7 +44,7 @@ const leastRoom = 4 << 10
 // prepare makes q the request that r asks for, with target in the request line and
 // held, if there is one, as its body. It fails when r cannot be written without
 // becoming something else on the way.
-func (q *request) prepare(r *http.Request, body *upload, held *spill.Body, target, authority string) error {
+func (q *request) prepare(r *http.Request, body *call.Body, held *spill.Body, target, authority string) error {
 	*q = request{r: r, held: held, pooled: buffers.Get()}
 	q.out = (*q.pooled)[:0]
 	switch {
@@ -151,11 +152,11 @@ func (q *request) rewind() {
 
 // complete reports whether the whole request is in out. A short body that has come
 // together with its head is read into it.
-func (q *request) complete(body *upload) bool {
+func (q *request) complete(body *call.Body) bool {
 	switch {
 	case q.ended && !q.past:
 		return true
-	case q.begun || q.length < 0 || q.expect || body == nil || q.left > int64(cap(q.out)-len(q.out)) || !body.has(q.left):
+	case q.begun || q.length < 0 || q.expect || body == nil || q.left > int64(cap(q.out)-len(q.out)) || !body.Has(q.left):
 		return false
 	}
 	b, err := q.readBody(q.out)

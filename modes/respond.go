@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
@@ -15,9 +16,8 @@ import (
 // for the log and are never written. A call of gRPC gets a status of gRPC instead.
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	f := failure.Of(err)
-	if s, ok := face[errorSetter](w); ok {
-		s.SetError(f)
-	}
+	c := call.From(r.Context())
+	c.Fail(f)
 	if f.Kind == failure.Gone {
 		return
 	}
@@ -27,7 +27,7 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	answer := answerTo(f.Kind)
 	detail := f.Detail
-	if client, ok := face[localTeller](w); ok && f.Local != "" && client.Local() {
+	if f.Local != "" && c.Local() {
 		detail += ": " + f.Local
 	}
 	body, _ := json.Marshal(problem{ // strings and numbers: it cannot fail
@@ -63,14 +63,6 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(answer.status)
 	_, _ = w.Write(body) // a caller who does not take it has gone
 }
-
-// errorSetter is told why a call fails, for the access line and the counters: the
-// http.ResponseWriter that routes gives to a mode.
-type errorSetter interface{ SetError(err error) }
-
-// localTeller tells whether the client is on this machine, and may see what a program
-// printed: the http.ResponseWriter that routes gives to a mode.
-type localTeller interface{ Local() bool }
 
 // answer is what one kind of failure looks like on the wire.
 type answer struct {

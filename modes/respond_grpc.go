@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
@@ -40,21 +41,12 @@ func respondGRPC(w http.ResponseWriter, f *failure.Error) {
 }
 
 // endGRPC ends a response of gRPC that has begun with the status of f in its trailer.
-func endGRPC(w http.ResponseWriter, f *failure.Error) {
-	if c, ok := face[concluder](w); ok {
-		c.Concluded()
-	}
+func endGRPC(c *call.Call, w http.ResponseWriter, f *failure.Error) {
+	c.Concluded()
 	h := w.Header()
 	code, message := grpcStatus(f)
 	h.Set(http.TrailerPrefix+"Grpc-Status", code)
 	h.Set(http.TrailerPrefix+"Grpc-Message", message)
-}
-
-// concluder is told that a response that has begun will be ended with a status when the
-// call is ended, and that it was: the http.ResponseWriter that routes gives to a mode.
-type concluder interface {
-	Concludes()
-	Concluded()
 }
 
 // grpcStatus is the values of grpc-status and grpc-message.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
@@ -30,7 +30,7 @@ import (
 // those one goroutine does it all: only a call that lasts is attended by another.
 type forked struct {
 	f      *forking
-	w      http.ResponseWriter
+	call   *call.Call
 	in     *input
 	out    *printed
 	child  *child.Child
@@ -46,12 +46,10 @@ type forked struct {
 	attention *time.Timer   // until attend
 	attended  chan struct{} // closed when attend returns
 	over      chan struct{} // closed by end
-	listening func() bool   // to the context's end: stops it
 	cut       chan struct{} // closed when the call was cut short
 
-	mu    sync.Mutex
-	err   error // why it was
-	begun bool  // the head is on its way to the caller
+	mu  sync.Mutex
+	err error // why it was
 }
 
 // unattended is how long a call is left to one goroutine: so much later than they were
@@ -64,8 +62,8 @@ const overtime = time.Second
 
 // start starts the program of a call, to print to out once run is called. After an
 // error in remains the caller's; after that it is taken care of by end.
-func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, out *printed) (_ *forked, err error) {
-	c := &forked{f: f, w: w, in: in, out: out,
+func (f *forking) start(one *call.Call, in *input, out *printed) (_ *forked, err error) {
+	c := &forked{f: f, call: one, in: in, out: out,
 		attended: make(chan struct{}), over: make(chan struct{}), cut: make(chan struct{})}
 	if c.adopt() {
 		return c, nil
@@ -91,7 +89,7 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 			return nil, err
 		}
 	}
-	if o.Stdin, err = c.openStdin(ctx, &its); err != nil {
+	if o.Stdin, err = c.openStdin(one.Context(), &its); err != nil {
 		return nil, err
 	}
 	if c.child, err = f.begin(o); err != nil {
@@ -104,8 +102,8 @@ func (f *forking) start(ctx context.Context, w http.ResponseWriter, in *input, o
 
 // serve passes the call's output on and ends the call. After errUntouched its input is
 // still there, for another process.
-func (c *forked) serve(ctx context.Context) (err error) {
-	c.run(ctx)
+func (c *forked) serve() (err error) {
+	c.run()
 	defer func() {
 		cut := c.end(err == errUntouched)
 		if err == errUntouched && cut != nil {
@@ -122,12 +120,12 @@ func (c *forked) serve(ctx context.Context) (err error) {
 }
 
 // run begins what goes on beside pass.
-func (c *forked) run(ctx context.Context) {
+func (c *forked) run() {
 	if c.mixing() {
 		c.beginReading()
 	}
 	c.attention = time.AfterFunc(unattended, c.attend)
-	c.listening = atEnd(ctx, func() { c.cutShort(context.Cause(ctx)) })
+	c.call.OnEnd(c.cutShort)
 }
 
 // attend reads standard error as it comes, and bounds the call's time after the
@@ -159,31 +157,24 @@ func (c *forked) setDeadlines(t time.Time) {
 	}
 }
 
-// cutShort makes pass return err, whatever it waits for. The first reason stands.
-func (c *forked) cutShort(err error) {
+// cutShort makes pass return, whatever it waits for, when the call is stopped.
+func (c *forked) cutShort() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil {
-		return
-	}
-	c.err = err
+	c.err = context.Cause(c.call.Context())
 	close(c.cut)
 	_ = c.stdout.file.SetReadDeadline(aLongTimeAgo) // as in setDeadlines
 	if c.mixing() {
 		_ = c.stderr.SetReadDeadline(aLongTimeAgo)
 	}
-	if c.begun {
-		// A caller who does not take what we send must not hold us either.
-		_ = http.NewResponseController(c.w).SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
-	}
 }
 
 // begin is called before the head is sent. After an error there is another head to send.
 func (c *forked) begin() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.begun = c.err == nil
-	return c.err
+	if c.call.Answer() {
+		return nil
+	}
+	return c.reason()
 }
 
 // reason is why the call was cut short, if it was.
@@ -346,7 +337,7 @@ func (c *forked) end(keep bool) error {
 	if !c.attention.Stop() {
 		<-c.attended
 	}
-	c.listening()
+	c.call.OffEnd()
 	if c.stdin != nil {
 		c.stdin.stop()
 	}

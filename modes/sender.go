@@ -3,10 +3,12 @@ package modes
 import (
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
 )
@@ -70,11 +72,12 @@ func (s *sender) send() error {
 // splice sends what is left of the body by splice(2), and reports false when that
 // cannot be.
 func (s *sender) splice() (tried bool, err error) {
-	u, ok := s.q.body.(*upload)
-	if !ok || s.q.length < 0 || !s.q.splice {
+	u, ok := s.q.body.(*call.Body)
+	to, isTCP := s.c.Conn.(*net.TCPConn)
+	if !ok || !isTCP || s.q.length < 0 || !s.q.splice || s.q.left < spliceLeast {
 		return false, nil
 	}
-	tried, err = u.spliceTo(s.c, s.q.left)
+	tried, err = u.Splice(to, s.q.left, s.c.Broken)
 	if !tried {
 		return false, nil
 	}
@@ -85,7 +88,7 @@ func (s *sender) splice() (tried bool, err error) {
 		s.q.left, s.q.ended = 0, true
 		s.allRead.Store(true)
 		return true, nil
-	case callers || err == errStopped:
+	case callers || err == call.ErrStopped:
 		return true, s.abandon(err)
 	}
 	return true, err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
@@ -28,10 +29,12 @@ func newSerializing(route *schema.Route, d Deps) (http.Handler, error) {
 }
 
 func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	u := newUpload(w, r)
+	one, r := call.Enter(w, r)
+	defer one.Leave()
+	u := one.Body()
 	whole := &collected{body: spill.New(int64(s.route.Limits.Response)), limit: s.route.Limits.Response, method: r.Method}
 	defer whole.body.Free()
-	if pid, err := s.call(w, r, u, true, s.printed(whole), nil); err != nil {
+	if pid, err := s.call(one, r, u, true, s.printed(whole), nil); err != nil {
 		e := outcome(r.Context(), s.route.Name, err)
 		s.report(pid, e)
 		if e.Kind == failure.ExitFailed {
@@ -40,8 +43,8 @@ func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, u, e)
 		return
 	}
-	u.last(r)
-	if err := whole.send(w, r, s.forking); err != nil {
+	u.LastOf(w.Header())
+	if err := whole.send(one, w, r, s.forking); err != nil {
 		panic(http.ErrAbortHandler) // shorter than its Content-Length
 	}
 }
@@ -81,7 +84,7 @@ func (t *collected) end() error {
 
 // send sends the response. Nothing waits for a caller who does not take it longer
 // than the call may last.
-func (t *collected) send(w http.ResponseWriter, r *http.Request, f *forking) error {
+func (t *collected) send(c *call.Call, w http.ResponseWriter, r *http.Request, f *forking) error {
 	status, length := http.StatusOK, t.body.Size()
 	header := w.Header()
 	if t.head == nil {
@@ -98,15 +101,15 @@ func (t *collected) send(w http.ResponseWriter, r *http.Request, f *forking) err
 		}
 	}
 	header["Content-Length"] = []string{strconv.FormatInt(length, 10)}
-	done := atEnd(r.Context(), func() {
-		_ = http.NewResponseController(w).SetWriteDeadline(aLongTimeAgo) // where there is none, nothing waits
-	})
+	if !c.Answer() {
+		return context.Cause(r.Context())
+	}
 	w.WriteHeader(status)
 	var err error
 	if r.Method != http.MethodHead {
 		err = t.body.CopyTo(w, length)
 	}
-	if done() && err == nil {
+	if err == nil {
 		err = context.Cause(r.Context()) // what the server still holds will not leave
 	}
 	return err

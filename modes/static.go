@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -278,12 +280,7 @@ func hidden(clean string) bool {
 // its index by name; empty when he asked right. It is relative, so that it holds
 // wherever the folder stands.
 func (f *file) redirect(w http.ResponseWriter, r *http.Request) string {
-	var sent string
-	if p, ok := face[pathTeller](w); ok {
-		sent = p.SentPath() // with the prefix that was stripped
-	} else {
-		sent = r.URL.EscapedPath()
-	}
+	sent := cmp.Or(call.From(r.Context()).SentPath, r.URL.EscapedPath())
 	query := ""
 	if r.URL.RawQuery != "" {
 		query = "?" + r.URL.RawQuery
@@ -297,9 +294,6 @@ func (f *file) redirect(w http.ResponseWriter, r *http.Request) string {
 	}
 	return ""
 }
-
-// pathTeller tells the path as the caller sent it, before a prefix was stripped.
-type pathTeller interface{ SentPath() string }
 
 // head sets the fields that do not depend on the request.
 func (f *file) head(h http.Header) {

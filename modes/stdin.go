@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/call"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +39,7 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 		body, _ := in.held.Memory()
 		return file, c.fill(write, body)
 	}
-	if n := in.content.length; n > 0 && n <= buffers.Size && in.live.has(n) {
+	if n := in.content.length; n > 0 && n <= buffers.Size && in.live.Has(n) {
 		buf := buffers.Get()
 		defer buffers.Put(buf)
 		if _, err := io.ReadFull(in.live, (*buf)[:n]); err != nil {
@@ -77,7 +78,7 @@ func (c *forked) fill(pipe int, body []byte) error {
 // its sender comes to read the answer.
 type feeder struct {
 	pipe   *os.File
-	upload *upload       // nil: what is fed is in memory
+	upload *call.Body    // nil: what is fed is in memory
 	failed func(error)   // called when reading ended with an error
 	done   chan struct{} // closed when nothing more is read
 	err    error         // of reading; set before done is closed
@@ -85,8 +86,8 @@ type feeder struct {
 
 // feed writes from to pipe. When from, which is u if that is not nil, cannot be read the
 // call is cut short.
-func (c *forked) feed(pipe *os.File, from io.Reader, u *upload) *feeder {
-	s := &feeder{pipe: pipe, upload: u, failed: c.cutShort, done: make(chan struct{})}
+func (c *forked) feed(pipe *os.File, from io.Reader, u *call.Body) *feeder {
+	s := &feeder{pipe: pipe, upload: u, failed: func(err error) { c.call.Stop(err) }, done: make(chan struct{})}
 	go s.run(from)
 	return s
 }
@@ -112,7 +113,7 @@ func (s *feeder) run(from io.Reader) {
 			_ = s.pipe.Close() // a pipe keeps nothing back
 			return
 		default:
-			if err != errStopped {
+			if err != call.ErrStopped {
 				s.err = err
 				s.failed(err)
 			}
@@ -125,7 +126,7 @@ func (s *feeder) run(from io.Reader) {
 func (s *feeder) stop() {
 	_ = s.pipe.Close() // perhaps a second time
 	if s.upload != nil {
-		s.upload.stop(s.done)
+		s.upload.Stop()
 	}
 	<-s.done
 }

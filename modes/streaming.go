@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -28,9 +29,11 @@ func newStreaming(route *schema.Route, d Deps) (http.Handler, error) {
 }
 
 func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	u := newUpload(w, r)
+	one, r := call.Enter(w, r)
+	defer one.Leave()
+	u := one.Body()
 	to := &stream{s: s, w: w, control: http.NewResponseController(w), r: r, u: u, length: -1}
-	pid, err := s.call(w, r, u, false, s.printed(to), func(c *forked) { to.c = c })
+	pid, err := s.call(one, r, u, false, s.printed(to), func(c *forked) { to.c = c })
 	if err == nil {
 		return
 	}
@@ -48,7 +51,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController // of w
 	r       *http.Request
-	u       *upload
+	u       *call.Body
 	c       *forked
 	begun   bool
 	unsent  bool  // something was begun or written since the last flush
@@ -62,7 +65,7 @@ func (t *stream) begin(h *cgiHead, first []byte) error {
 		return err
 	}
 	t.begun, t.unsent = true, true
-	t.u.last(t.r)
+	t.u.LastOf(t.w.Header())
 	if h == nil {
 		t.w.Header()["Content-Type"] = t.s.contentType(t.r, first)
 		t.w.WriteHeader(http.StatusOK)

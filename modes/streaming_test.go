@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/spill"
 )
@@ -394,11 +394,11 @@ func TestOutputEndsWithTheProgramAndNotByTheClock(t *testing.T) {
 		if _, err := in.held.Write([]byte("hello")); err != nil {
 			t.Fatal(err)
 		}
-		c, err := f.start(t.Context(), httptest.NewRecorder(), in, newPrinted("raw", nil))
+		c, err := f.start(call.From(t.Context()), in, newPrinted("raw", nil))
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.run(t.Context())
+		c.run()
 		for buf := make([]byte, 100); err == nil; {
 			_, err = c.stdout.file.Read(buf)
 		}

@@ -53,33 +53,18 @@ func (x *exchange) switchProtocols(c *client.Conn) error {
 		return goneError{err}
 	}
 	defer func() { _ = down.Close() }() // after all was written, or was given up
-	x.useHijacked(down)
+	x.call.Took(down)
 	early, err := ahead.Reader.Peek(ahead.Reader.Buffered())
 	if err != nil {
 		return goneError{err}
 	}
-	t := tunnel{down: down, up: c.Conn, touch: func() {}, webSocket: strings.EqualFold(h.Upgrade, "websocket")}
-	if clock, ok := face[toucher](x.w); ok {
-		t.touch = clock.Touch
-	}
-	if to, ok := face[farewells](x.w); ok {
-		to.OnFarewell(t.leave)
-	}
+	t := tunnel{down: down, up: c.Conn, touch: x.call.Touch, webSocket: strings.EqualFold(h.Upgrade, "websocket")}
+	x.call.OnFarewell(t.leave)
 	late := bytes.Clone(c.Unread())
 	c.Release()
 	x.request.release() // it may be long before the call's end
 	t.run(early, late)
 	return nil
-}
-
-// useHijacked makes interrupt end what is carried over the caller's connection.
-func (x *exchange) useHijacked(down net.Conn) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.hijacked = down
-	if x.interrupted {
-		_ = down.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
-	}
 }
 
 // tunnel carries bytes both ways between a caller and an upstream. Each way ends with

@@ -8,9 +8,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -133,15 +133,6 @@ func TestAnUpgradedConnectionEndsWithItsCall(t *testing.T) {
 	await(t, closed)
 }
 
-// clock counts the signs of life of an upgraded connection, as routes does.
-type clock struct {
-	http.ResponseWriter
-	touched *atomic.Int32
-}
-
-func (c clock) Touch()                      { c.touched.Add(1) }
-func (c clock) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
 func TestActivityInAnUpgradedConnectionIsSeen(t *testing.T) {
 	up := upstreamOf(t, func(_ int, p *peer) {
 		p.head()
@@ -159,19 +150,25 @@ func TestActivityInAnUpgradedConnectionIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = h.(io.Closer).Close() }()
-	var touched atomic.Int32
+	calls := make(chan *call.Call, 1)
 	client := dial(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(clock{w, &touched}, r)
+		c, r := call.Enter(w, r)
+		defer c.Leave()
+		c.KeepTouched()
+		calls <- c
+		h.ServeHTTP(w, r)
 	})))
 	client.say(upgrading)
 	client.head()
-	for i := range int32(5) {
+	c := await(t, calls)
+	for range 5 {
+		before := c.Touched()
 		client.say("x\n")
 		if got := client.take(2); got != "x\n" {
 			t.Fatalf("%q", got)
 		}
-		if n := touched.Load(); n < 2*(i+1) { // more when the first came byte by byte
-			t.Errorf("touched %d times after %d round trips", n, i+1)
+		if after := c.Touched(); after <= before {
+			t.Errorf("touched after a round trip: got %v, want more than %v", after, before)
 		}
 	}
 }

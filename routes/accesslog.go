@@ -169,45 +169,30 @@ func plainText(s string) bool {
 	return true
 }
 
-// ending is what the front knows of a call when it is over.
-type ending struct {
-	method   string
-	path     string // as it was sent, without the query
-	query    string
-	peer     string // the address of the connection's other end; empty on a unix socket
-	status   int    // as it was sent; 0 is none
-	bytes    int64  // of the response's body
-	instance string
-	reason   string // the function's reason phrase, where it is not the usual one
-	cut      bool   // the response did not reach its end
-
-	request, response http.Header
-}
-
 // log has the call's line written.
-func (c *call) log(e *ending, took time.Duration, failed *failure.Error) {
-	if c.table.opt.Access == nil {
+func (s *serving) log(took time.Duration, status int, failed *failure.Error, cut bool) {
+	if s.table.opt.Access == nil {
 		return
 	}
-	c.table.opt.Access(Line{
-		Time:     c.began.Add(took),
-		Method:   e.method,
-		Path:     e.path,
-		Query:    e.query,
-		Route:    c.route.name,
-		Mode:     c.route.mode,
-		Status:   e.status,
-		Bytes:    e.bytes,
+	s.table.opt.Access(Line{
+		Time:     s.Began().Add(took),
+		Method:   s.request.Method,
+		Path:     s.SentPath,
+		Query:    s.request.URL.RawQuery,
+		Route:    s.route.name,
+		Mode:     s.route.mode,
+		Status:   status,
+		Bytes:    s.response.bytes,
 		Took:     took,
-		Queue:    c.queue,
-		Exec:     c.route.timeouts.Exec.D(),
-		Instance: e.instance,
-		Reason:   e.reason,
-		Peer:     e.peer,
-		ID:       c.id,
+		Queue:    s.Waited(),
+		Exec:     s.route.timeouts.Exec.D(),
+		Instance: s.Instance(),
+		Reason:   s.Reason(),
+		Peer:     host(s.request.RemoteAddr),
+		ID:       s.ID,
 		Failed:   failed,
-		Cut:      e.cut,
-		Request:  e.request,
-		Response: e.response,
+		Cut:      cut,
+		Request:  s.request.Header,
+		Response: s.response.w.Header(),
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -201,7 +202,7 @@ func TestANotFoundNamesTheRoutesToADeveloperOnly(t *testing.T) {
 	local := func(raw string) (said string) {
 		f.live.Swap(NewTable([]Entry{entry("api", told), entry("shop", told, func(r *schema.Route) { r.Host, r.Path = "shop.localhost", "/" })}, Options{
 			Log: f.options.Log, Metrics: f.metrics, Respond: func(w http.ResponseWriter, r *http.Request, err error) {
-				if w.(interface{ Local() bool }).Local() {
+				if call.From(r.Context()).Local() {
 					said = failure.Of(err).Local
 				}
 				respond(w, r, err)

@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
 func TestACallIsAnsweredCountedAndLogged(t *testing.T) {
 	f := serve(t, entry("api", func(w http.ResponseWriter, r *http.Request) {
-		w.(interface{ SetInstance(string) }).SetInstance("api-0")
+		call.From(r.Context()).SetInstance("api-0")
 		w.WriteHeader(201)
 		_, _ = io.WriteString(w, "done")
 	}))
@@ -73,10 +74,10 @@ func TestTheAccessLineLeavesOutWhatDoesNotApply(t *testing.T) {
 
 func TestWaitingForAnInstanceIsQueueWait(t *testing.T) {
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
-		waiter := w.(interface{ AddQueueWait(time.Duration) })
-		waiter.AddQueueWait(50 * time.Nanosecond)
+		c := call.From(r.Context())
+		c.AddWait(50 * time.Nanosecond)
 		if r.URL.RawQuery != "" {
-			waiter.AddQueueWait(1500 * time.Millisecond)
+			c.AddWait(1500 * time.Millisecond)
 		}
 	}))
 	f.get("/a")

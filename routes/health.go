@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
@@ -75,7 +76,7 @@ func (l *Live) probe(w http.ResponseWriter, r *http.Request, path string) bool {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Length", itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, body) // the prober has gone
 	return true
@@ -87,7 +88,7 @@ func (l *Live) ready(t *Table) error {
 		return err
 	}
 	for _, rt := range t.routes {
-		if limit, full := rt.place.full(); full {
+		if limit, full := rt.limiter.full(); full {
 			return fullError(rt.name, limit)
 		}
 	}
@@ -143,6 +144,6 @@ func (t *Table) probed() *route {
 		return nil
 	}
 	probe := *rt
-	probe.count, probe.auth, probe.rate, probe.place = new(metrics.Route), nil, nil, newPlace(schema.Limits{})
+	probe.count, probe.auth, probe.rate, probe.limiter = new(metrics.Route), nil, nil, newLimiter(schema.Limits{})
 	return &probe
 }

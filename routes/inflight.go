@@ -11,7 +11,7 @@ func (t *Table) Calls(name string) (n int) {
 	all := 0
 	for _, rt := range t.routes {
 		own := 0
-		rt.place.each(func(c *call) {
+		rt.limiter.each(func(c *serving) {
 			if c.table == t {
 				own++
 			}
@@ -43,7 +43,7 @@ func (l *Live) Former() (all []Former) {
 	for _, t := range l.tables() {
 		for _, rt := range t.routes {
 			n := 0
-			rt.place.each(func(c *call) {
+			rt.limiter.each(func(c *serving) {
 				if c.table == t {
 					n++
 				}
@@ -65,12 +65,12 @@ func (l *Live) Waits() string {
 	n := 0
 	for _, t := range l.tables() {
 		for _, rt := range t.routes {
-			rt.place.each(func(c *call) {
+			rt.limiter.each(func(c *serving) {
 				if c.table != t {
 					return
 				}
 				if n++; n <= mostNamed {
-					names = append(names, c.line.String()+" (route "+rt.name+")")
+					names = append(names, c.String()+" (route "+rt.name+")")
 				}
 			})
 		}

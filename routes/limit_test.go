@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -267,14 +268,6 @@ func TestARateWithoutABurstAllowsOneSecondOfCallsAtOnce(t *testing.T) {
 	}
 }
 
-// silentLine is a call's connection in tests that have none.
-type silentLine struct{}
-
-func (silentLine) stop(error, bool) {}
-func (silentLine) gone() bool       { return false }
-func (silentLine) watched() bool    { return false }
-func (silentLine) String() string   { return "" }
-
 func TestNoPlaceIsLostWhenCallersLeaveInTheMomentTheyAreCalled(t *testing.T) {
 	m := metrics.New(metrics.Options{})
 	rt := newRoute(&schema.Route{Name: "a", Limits: schema.Limits{Inflight: 2, Queue: 1000}}, nil, m)
@@ -283,10 +276,11 @@ func TestNoPlaceIsLostWhenCallersLeaveInTheMomentTheyAreCalled(t *testing.T) {
 		go func() {
 			ctx, leave := context.WithTimeout(context.Background(), time.Duration(i%7)*100*time.Microsecond)
 			defer leave()
-			c := &call{route: rt, ctx: ctx, line: silentLine{}, called: make(chan struct{}, 1)}
-			err := rt.place.enter(c)
+			c := newServing()
+			c.begin(&Table{}, rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(ctx))
+			err := rt.limiter.enter(c)
 			if err == nil {
-				rt.place.leave(c)
+				rt.limiter.leave(c)
 			} else if failure.Of(err).Kind == failure.Full {
 				err = fmt.Errorf("unexpected: %w", err)
 				t.Error(err)
@@ -297,7 +291,7 @@ func TestNoPlaceIsLostWhenCallersLeaveInTheMomentTheyAreCalled(t *testing.T) {
 	for range 400 {
 		<-done
 	}
-	if p := rt.place; p.running.n != 0 || p.waiting.n != 0 || p.running.first != nil || p.waiting.last != nil {
-		t.Errorf("%d run and %d wait", p.running.n, p.waiting.n)
+	if l := rt.limiter; l.running.Len() != 0 || l.queue.Len() != 0 {
+		t.Errorf("got %d that run and %d that wait, want none", l.running.Len(), l.queue.Len())
 	}
 }

@@ -129,11 +129,11 @@ func (l *Live) Drain(ctx context.Context) (cut int) {
 	tables := l.tables()
 	for _, t := range tables {
 		t.closing.Store(true)
-		t.each(func(c *call) { c.endStream() })
+		t.each(func(s *serving) { s.EndStream() })
 	}
 	late := time.AfterFunc(farewell, func() {
 		for _, t := range tables {
-			t.each((*call).stopStream)
+			t.each(func(s *serving) { s.StopStream() })
 		}
 	})
 	defer late.Stop()
@@ -193,8 +193,8 @@ func (t *Table) Drain(ctx context.Context) error {
 // caller gets that or, after the head, a response that is visibly cut. It returns
 // how many there were and does not wait for them.
 func (t *Table) Cut() (n int) {
-	t.each(func(c *call) {
-		if c.cut(drainError(c.route)) {
+	t.each(func(c *serving) {
+		if c.Stop(c.Draining()) {
 			n++
 		}
 	})
@@ -216,17 +216,17 @@ func (t *Table) wake() {
 }
 
 // each calls f for each call of t that waits for its handler or is with it.
-func (t *Table) each(f func(*call)) {
-	ours := func(c *call) {
+func (t *Table) each(f func(*serving)) {
+	ours := func(c *serving) {
 		if c.table == t {
 			f(c)
 		}
 	}
 	for _, rt := range t.routes {
-		rt.place.each(ours)
+		rt.limiter.each(ours)
 	}
 	if t.ready != nil {
-		t.ready.place.each(ours)
+		t.ready.limiter.each(ours)
 	}
 }
 
@@ -239,8 +239,8 @@ func (t *Table) adopt(old *Table) {
 	}
 	for _, rt := range t.routes {
 		if o := before[rt.name]; o != nil {
-			o.place.resize(rt.place.limit, rt.place.room)
-			rt.place = o.place
+			o.limiter.resize(rt.limiter.limit, rt.limiter.room)
+			rt.limiter = o.limiter
 			rt.rate.adopt(o.rate)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -133,7 +134,7 @@ func TestTouchKeepsAnUpgradedConnection(t *testing.T) {
 		for range 40 {
 			select {
 			case <-tick.C:
-				w.(interface{ Touch() }).Touch()
+				call.From(r.Context()).Touch()
 			case <-r.Context().Done():
 				done <- context.Cause(r.Context())
 				return

@@ -19,9 +19,9 @@ func (l *Live) refuse(w http.ResponseWriter, r *http.Request, why *server.Refusa
 		l.Respond(w, r, f)
 		return
 	}
-	x := exchanges.Get().(*exchange)
-	x.begin(t, t.none, r.Context(), x)
-	x.accept(w, r, "")
-	defer x.finish()
-	x.refuse(f)
+	s := servings.Get().(*serving)
+	s.begin(t, t.none, w, r)
+	s.accept(w, r, "")
+	defer s.finish()
+	s.refuse(f)
 }

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -71,9 +73,9 @@ func TestTheKernelMovesWhatItCanAndTheRestIsCopied(t *testing.T) {
 					defer file.Close()
 					src := c.src(t, file)
 					if l, limited := src.(*io.LimitedReader); sized && limited {
-						w.Header().Set("Content-Length", itoa(int(l.N)))
+						w.Header().Set("Content-Length", strconv.Itoa(int(l.N)))
 					} else if sized {
-						w.Header().Set("Content-Length", itoa(len(content)))
+						w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 					}
 					n, err := w.(io.ReaderFrom).ReadFrom(src)
 					if err != nil {
@@ -130,10 +132,10 @@ func TestUnderIdleASlowSourceIsSeenToMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	began := make(chan *call, 1)
+	began := make(chan *call.Call, 1)
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(200)
-		began <- w.(*response).call
+		began <- call.From(r.Context())
 		if n, err := w.(io.ReaderFrom).ReadFrom(read); n != 3 || err != nil {
 			t.Errorf("%d %v", n, err)
 		}
@@ -141,9 +143,9 @@ func TestUnderIdleASlowSourceIsSeenToMove(t *testing.T) {
 	done := f.startGet("/a")
 	c := <-began
 	for range 3 {
-		before := c.touched.Load()
+		before := c.Touched()
 		_, _ = write.WriteString("x")
-		eventually(t, "the clock to be told", func() bool { return c.touched.Load() != before })
+		eventually(t, "the clock to be told", func() bool { return c.Touched() != before })
 	}
 	write.Close()
 	if a := <-done; a.body != "xxx" {
@@ -178,13 +180,9 @@ func TestInformationalResponsesComeBeforeTheHead(t *testing.T) {
 	}
 }
 
-func TestTheFacesOfAResponse(t *testing.T) {
+func TestAHandlerGetsACallBesideItsResponse(t *testing.T) {
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		for name, ok := range map[string]bool{
-			"SetInstance":  is[interface{ SetInstance(string) }](w),
-			"AddQueueWait": is[interface{ AddQueueWait(time.Duration) }](w),
-			"Touch":        is[interface{ Touch() }](w),
-			"SetError":     is[interface{ SetError(error) }](w),
 			"Flusher":      is[http.Flusher](w),
 			"Hijacker":     is[http.Hijacker](w),
 			"ReaderFrom":   is[io.ReaderFrom](w),
@@ -195,13 +193,15 @@ func TestTheFacesOfAResponse(t *testing.T) {
 				t.Errorf("no %s", name)
 			}
 		}
-		if path := w.(interface{ SentPath() string }).SentPath(); path != "/a/%2e" || r.RequestURI != "/%2e?q" {
-			t.Errorf("sent %s, seen %s", path, r.RequestURI)
+		c := call.From(r.Context())
+		if c.SentPath != "/a/%2e" || c.Prefix != "/a" || !c.Stripped || c.Route != "a" || c.ID == "" || r.RequestURI != "/%2e?q" {
+			t.Errorf("got a call sent to %s with prefix %s (stripped: %v) of route %s with id %q and target %s, want /a/%%2e, /a (true), a, an id and /%%2e?q",
+				c.SentPath, c.Prefix, c.Stripped, c.Route, c.ID, r.RequestURI)
 		}
 		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)); err != nil {
 			t.Error(err)
 		}
-		w.(interface{ SetError(error) }).SetError(&failure.Error{Kind: failure.CrashLoop, Detail: "it ends", Cause: errors.New("exit status 3")})
+		c.Fail(&failure.Error{Kind: failure.CrashLoop, Detail: "it ends", Cause: errors.New("exit status 3")})
 		w.WriteHeader(503)
 		if _, _, err := w.(http.Hijacker).Hijack(); err == nil {
 			t.Error("taken over after a head that is not 101")

@@ -24,7 +24,7 @@ type route struct {
 	timeouts schema.Timeouts
 	body     int64 // limits.body
 	rate     *rateLimit
-	place    *place
+	limiter  *limiter
 
 	wary   bool              // around is asked
 	static bool              // it answers with files
@@ -50,7 +50,7 @@ func newRoute(s *schema.Route, h http.Handler, m *metrics.Registry) *route {
 		timeouts: s.Timeouts,
 		body:     int64(s.Limits.Body),
 		rate:     newRateLimit(s.Limits.Rate),
-		place:    newPlace(s.Limits),
+		limiter:  newLimiter(s.Limits),
 		handler:  h,
 		count:    m.Route(s.Name),
 	}

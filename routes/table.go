@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -106,7 +107,7 @@ func listing(entries []Entry) string {
 	var said []string
 	for i, e := range entries {
 		if i == most {
-			said = append(said, "and "+itoa(len(entries)-most)+" more")
+			said = append(said, "and "+strconv.Itoa(len(entries)-most)+" more")
 			break
 		}
 		said = append(said, e.Route.Host+e.Route.Path+" ("+e.Route.Name+")")

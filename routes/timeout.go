@@ -2,8 +2,10 @@ package routes
 
 import (
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
@@ -11,7 +13,7 @@ import (
 // does not notice by itself.
 const watchEvery = 500 * time.Millisecond
 
-// arm starts the timers of a call, its wait for a place included:
+// clock is what a call's timeouts need:
 //
 //	first_byte  until the head of the response
 //	exec        the whole call; for streams and upgraded connections until the head
@@ -19,24 +21,63 @@ const watchEvery = 500 * time.Millisecond
 //
 // One timer serves them all. It is set to the earliest, and finds out what is due
 // when it fires, so that nothing is set anew while bytes move.
-func (c *call) arm(header http.Header) {
+type clock struct {
+	mu      sync.Mutex // guards what follows; the call's own lock may be taken inside
+	stage   stage
+	timer   *time.Timer
+	due     time.Duration // when timer fires, since the call began; 0 is not armed
+	exec    time.Duration // as X-Timeout lowered it
+	execAt  time.Duration // 0 is none
+	firstAt time.Duration
+	idle    time.Duration
+	watchAt time.Duration // when to look next whether the client is still there
+}
+
+// stage is how far a call has come.
+type stage uint8
+
+const (
+	waiting  stage = iota // admission
+	running               // the handler has it; the timers run
+	answered              // the head of the response is sent
+	over
+)
+
+func (c *clock) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &c.route.timeouts
-	now := time.Since(c.began)
-	c.stage = running
-	c.idle = t.Idle.D()
-	c.exec = lowered(t.Exec.D(), header)
-	if c.exec > 0 {
-		c.execAt = now + c.exec
+	c.stage, c.due, c.exec, c.execAt, c.firstAt, c.idle, c.watchAt = waiting, 0, 0, 0, 0, 0, 0
+}
+
+// stop ends the clock. It reports false when the timer may still fire.
+func (c *clock) stop() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stage = over
+	return c.due == 0 || c.timer.Stop()
+}
+
+// arm starts the clock, the wait for a place included.
+func (s *serving) arm(header http.Header) {
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	t := &s.route.timeouts
+	now := time.Since(s.Began())
+	s.stage = running
+	if s.idle = t.Idle.D(); s.idle > 0 {
+		s.KeepTouched()
+	}
+	s.exec = lowered(t.Exec.D(), header)
+	if s.exec > 0 {
+		s.execAt = now + s.exec
 	}
 	if first := t.FirstByte.D(); first > 0 {
-		c.firstAt = now + first
+		s.firstAt = now + first
 	}
-	if c.line.watched() {
-		c.watchAt = now + watchEvery
+	if s.watched() {
+		s.watchAt = now + watchEvery
 	}
-	c.setTimer(now)
+	s.setTimer(now)
 }
 
 // lowered is exec, or what X-Timeout asks for if that is less: a Go duration above 0.
@@ -52,39 +93,33 @@ func lowered(exec time.Duration, header http.Header) time.Duration {
 	return d
 }
 
-// head tells that the head of the response is sent. What follows it in a stream or
+// head notes that the head of the response is sent. What follows it in a stream or
 // an upgraded connection has no end that exec could ask for.
-func (c *call) head(stream bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stage != running && c.stage != waiting {
+func (s *serving) head(stream bool) {
+	s.Head()
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	if s.stage != running && s.stage != waiting {
 		return
 	}
-	c.stage = answered
-	c.firstAt = 0
+	s.stage = answered
+	s.firstAt = 0
 	if stream {
-		c.execAt = 0
+		s.execAt = 0
 	}
-	if c.idle > 0 {
-		now := time.Since(c.began)
-		c.touched.Store(int64(now))
-		if c.due == 0 || now+c.idle < c.due {
-			c.setTimer(now)
+	if s.idle > 0 {
+		s.Touch()
+		now := time.Since(s.Began())
+		if s.due == 0 || now+s.idle < s.due {
+			s.setTimer(now)
 		}
 	}
 }
 
-// touch tells that something moved.
-func (c *call) touch() {
-	if c.idle > 0 {
-		c.touched.Store(int64(time.Since(c.began)))
-	}
-}
-
-// setTimer sets the timer to what is due next, if anything is. c.mu is held.
-func (c *call) setTimer(now time.Duration) {
+// setTimer sets the timer to what is due next, if anything is. clock.mu is held.
+func (s *serving) setTimer(now time.Duration) {
 	next := time.Duration(0)
-	for _, at := range [...]time.Duration{c.execAt, c.firstAt, c.idleAt(), c.watchAt} {
+	for _, at := range [...]time.Duration{s.execAt, s.firstAt, s.idleAt(), s.watchAt} {
 		if at > 0 && (next == 0 || at < next) {
 			next = at
 		}
@@ -92,55 +127,61 @@ func (c *call) setTimer(now time.Duration) {
 	if next == 0 {
 		return
 	}
-	c.due = next
-	if c.timer == nil {
-		c.timer = time.AfterFunc(next-now, c.fire)
+	s.due = next
+	if s.timer == nil {
+		s.timer = time.AfterFunc(next-now, s.fire)
 	} else {
-		c.timer.Reset(next - now)
+		s.timer.Reset(next - now)
 	}
 }
 
 // idleAt is when nothing will have moved for too long.
-func (c *call) idleAt() time.Duration {
-	if c.idle == 0 || c.stage != answered {
+func (s *serving) idleAt() time.Duration {
+	if s.idle == 0 || s.stage != answered {
 		return 0
 	}
-	return time.Duration(c.touched.Load()) + c.idle
+	return s.Touched() + s.idle
 }
 
-// fire is what the timer does: it ends the call if something is due.
-func (c *call) fire() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stage == over || c.ctx.Err() != nil {
+// answering is how long a call that has failed has for telling its client, whatever
+// timeouts.exec says: that may be over at the same moment as what it failed of.
+const answering = time.Second
+
+// fire is what the timer does: it stops the call if something is due.
+func (s *serving) fire() {
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	if s.stage == over || s.Context().Err() != nil {
 		return
 	}
-	c.due = 0
-	now := time.Since(c.began)
+	s.due = 0
+	now := time.Since(s.Began())
+	if failed := s.FailedAt(); !failed.IsZero() && s.execAt > 0 {
+		s.execAt = max(s.execAt, failed.Sub(s.Began())+answering)
+	}
 	late := func(at time.Duration) bool { return at > 0 && now >= at }
-	t := &c.route.timeouts
+	t := &s.route.timeouts
 	switch {
-	case late(c.firstAt):
-		c.stopLocked(timeoutError(c.route, "first_byte", "no response began", t.FirstByte.D()))
+	case late(s.firstAt):
+		s.Stop(timeoutError(s.route, "first_byte", "no response began", t.FirstByte.D()))
 		return
-	case late(c.execAt):
-		c.stopLocked(timeoutError(c.route, "exec", "the call was not over", c.exec))
+	case late(s.execAt):
+		s.Stop(timeoutError(s.route, "exec", "the call was not over", s.exec))
 		return
-	case late(c.idleAt()):
-		c.stopLocked(timeoutError(c.route, "idle", "nothing moved in the response", c.idle))
+	case late(s.idleAt()):
+		s.Stop(timeoutError(s.route, "idle", "nothing moved in the response", s.idle))
 		return
-	case late(c.watchAt):
-		c.watchAt = 0
-		if c.line.gone() {
-			c.endContext(errGone)
-			c.line.stop(errGone, true)
+	case late(s.watchAt):
+		s.watchAt = 0
+		if s.gone() {
+			s.Stop(call.ErrGone)
 			return
 		}
-		if c.line.watched() {
-			c.watchAt = now + watchEvery
+		if s.watched() {
+			s.watchAt = now + watchEvery
 		}
 	}
-	c.setTimer(now)
+	s.setTimer(now)
 }
 
 func timeoutError(rt *route, key, what string, after time.Duration) *failure.Error {

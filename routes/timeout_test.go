@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -131,38 +132,38 @@ func TestEventStreamsAreUnderExecUntilTheirHead(t *testing.T) {
 
 func TestTheClock(t *testing.T) {
 	const minute = schema.Duration(time.Minute)
-	stream := func(c *call) { c.head(true) }
-	plain := func(c *call) { c.head(false) }
-	move := func(c *call) { c.touch() }
-	fail := func(c *call) { c.fail(&failure.Error{Kind: failure.NotReady}); c.head(false) }
+	stream := func(c *serving) { c.head(true) }
+	plain := func(c *serving) { c.head(false) }
+	move := func(c *serving) { c.Touch() }
+	fail := func(c *serving) { c.Fail(&failure.Error{Kind: failure.NotReady}); c.head(false) }
 	for _, tc := range []struct {
 		name  string
 		times schema.Timeouts
-		steps []func(*call) // one every 40 seconds
-		kind  string        // "" = the call goes on
+		steps []func(*serving) // one every 40 seconds
+		kind  string           // "" = the call goes on
 		after time.Duration
 	}{
-		{"none", schema.Timeouts{}, []func(*call){plain}, "", 0},
-		{"exec ends the whole call", schema.Timeouts{Exec: 2 * minute}, []func(*call){plain, move, move, move}, "exec", 2 * time.Minute},
-		{"exec is over at a stream's head", schema.Timeouts{Exec: minute}, []func(*call){stream}, "", 0},
-		{"first_byte is over at the head", schema.Timeouts{FirstByte: minute}, []func(*call){plain}, "", 0},
+		{"none", schema.Timeouts{}, []func(*serving){plain}, "", 0},
+		{"exec ends the whole call", schema.Timeouts{Exec: 2 * minute}, []func(*serving){plain, move, move, move}, "exec", 2 * time.Minute},
+		{"exec is over at a stream's head", schema.Timeouts{Exec: minute}, []func(*serving){stream}, "", 0},
+		{"first_byte is over at the head", schema.Timeouts{FirstByte: minute}, []func(*serving){plain}, "", 0},
 		{"first_byte", schema.Timeouts{FirstByte: minute, Exec: 5 * minute}, nil, "first_byte", time.Minute},
-		{"idle begins at the head", schema.Timeouts{Idle: minute}, []func(*call){plain}, "idle", 100 * time.Second},
-		{"idle does not begin before", schema.Timeouts{Idle: minute}, []func(*call){move}, "", 0},
-		{"what moves is not idle", schema.Timeouts{Idle: minute}, []func(*call){plain, move, move, move, move, move, move, move, move}, "idle", 9*40*time.Second + time.Minute},
-		{"idle in a stream", schema.Timeouts{Idle: minute, Exec: 2 * minute}, []func(*call){stream, move, move, move, move}, "idle", 5*40*time.Second + time.Minute},
-		{"what failed has a second to tell", schema.Timeouts{Exec: 81 * schema.Duration(time.Second) / 2}, []func(*call){fail}, "exec", 41 * time.Second},
-		{"and the rest of its time", schema.Timeouts{Exec: minute}, []func(*call){fail, fail}, "exec", time.Minute},
-		{"the earlier one", schema.Timeouts{Idle: minute, Exec: 90 * schema.Duration(time.Second)}, []func(*call){plain}, "exec", 90 * time.Second},
+		{"idle begins at the head", schema.Timeouts{Idle: minute}, []func(*serving){plain}, "idle", 100 * time.Second},
+		{"idle does not begin before", schema.Timeouts{Idle: minute}, []func(*serving){move}, "", 0},
+		{"what moves is not idle", schema.Timeouts{Idle: minute}, []func(*serving){plain, move, move, move, move, move, move, move, move}, "idle", 9*40*time.Second + time.Minute},
+		{"idle in a stream", schema.Timeouts{Idle: minute, Exec: 2 * minute}, []func(*serving){stream, move, move, move, move}, "idle", 5*40*time.Second + time.Minute},
+		{"what failed has a second to tell", schema.Timeouts{Exec: 81 * schema.Duration(time.Second) / 2}, []func(*serving){fail}, "exec", 41 * time.Second},
+		{"and the rest of its time", schema.Timeouts{Exec: minute}, []func(*serving){fail, fail}, "exec", time.Minute},
+		{"the earlier one", schema.Timeouts{Idle: minute, Exec: 90 * schema.Duration(time.Second)}, []func(*serving){plain}, "exec", 90 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rt := newRoute(&schema.Route{Name: "a", Timeouts: tc.times}, nil, metrics.New(metrics.Options{}))
-				c := &call{}
-				c.begin(&Table{}, rt, context.Background(), silentLine{})
+				c := newServing()
+				c.begin(&Table{}, rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 				c.arm(nil)
 				ended := make(chan time.Duration, 1)
-				stop := context.AfterFunc(c.ctx, func() { ended <- time.Since(c.began) })
+				stop := context.AfterFunc(c.Context(), func() { ended <- time.Since(c.Began()) })
 				defer stop()
 				for _, step := range tc.steps {
 					time.Sleep(40 * time.Second)
@@ -170,7 +171,7 @@ func TestTheClock(t *testing.T) {
 				}
 				time.Sleep(time.Hour)
 				synctest.Wait()
-				f, failed := errors.AsType[*failure.Error](context.Cause(c.ctx))
+				f, failed := errors.AsType[*failure.Error](context.Cause(c.Context()))
 				switch {
 				case tc.kind == "":
 					if failed {

@@ -85,13 +85,13 @@ func (c *Call) Body() *Body {
 	return &c.body
 }
 
-// Lost reports whether something of the request's body will never be read. Then nothing
-// that follows on a connection of HTTP/1 is a request.
+// Lost reports whether something of the request's body will never be read. Then what follows
+// on a connection of HTTP/1 is no request.
 func (c *Call) Lost() bool {
 	b := &c.body
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.from != nil && b.http1 && !b.whole && b.broken != nil
+	return b.from != nil && !b.whole && b.broken != nil
 }
 
 // Read reads from the request. Its errors but io.EOF and ErrStopped are *failure.Error.
@@ -160,6 +160,8 @@ func (b *Body) passed(n int, err error) (passed int, _ error, left bool) {
 		if b.request.Trailer == nil {
 			b.request.Trailer = b.original.Trailer
 		}
+	case isFailure(err): // of a body that was limited before it came to us
+		b.broken = err
 	case b.http1 && malformed(err):
 		b.broken = b.call.malformed("the request's body is malformed", err)
 		return n, b.broken, false
@@ -175,13 +177,18 @@ func unreadable(err error) error {
 	if err == nil || err == io.EOF || err == ErrStopped {
 		return err
 	}
-	if _, ok := errors.AsType[*failure.Error](err); ok {
+	if isFailure(err) {
 		return err
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return &failure.Error{Kind: failure.SlowBody, Detail: "the request's body came too slowly", Cause: err}
 	}
 	return &failure.Error{Kind: failure.Malformed, Detail: "the request's body cannot be read", Cause: err}
+}
+
+func isFailure(err error) bool {
+	_, ok := errors.AsType[*failure.Error](err)
+	return ok
 }
 
 // Has reports whether n bytes can be read without waiting.

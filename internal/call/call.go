@@ -62,7 +62,7 @@ type Call struct {
 	sent     bool           // the head of the response is on its way
 	failed   *failure.Error // why the call was ended, or refused
 	failedAt time.Time
-	cutShort bool   // ended by us after its head was sent
+	cut      bool   // ended by us after its head was sent
 	onEnd    func() // ends what the handler waits for
 	taken    net.Conn
 
@@ -234,10 +234,10 @@ func (c *Call) endStream() {
 	case c.upgraded && c.farewell != nil:
 		c.farewell()
 	case c.upgraded:
-		c.stop(c.draining())
+		c.stop(c.Draining())
 	case c.events:
 		c.whole = true
-		c.stop(c.draining())
+		c.stop(c.Draining())
 	}
 }
 
@@ -247,11 +247,12 @@ func (c *Call) StopStream() {
 	defer c.mu.Unlock()
 	if !c.over && (c.upgraded || c.events) && (!c.stopped || c.whole) {
 		c.whole = false
-		c.stop(c.draining())
+		c.stop(c.Draining())
 	}
 }
 
-func (c *Call) draining() error {
+// Draining is the failure of a call that ends because watchdogd does.
+func (c *Call) Draining() *failure.Error {
 	return &failure.Error{Kind: failure.Draining, Route: c.Route, Detail: "watchdogd is shutting down"}
 }
 
@@ -283,7 +284,7 @@ func (c *Call) stop(why error) {
 		if c.failed == nil {
 			c.failed = f
 		}
-		c.cutShort = c.sent
+		c.cut = c.sent
 	}
 	c.stopped = true
 	if c.cancel != nil {

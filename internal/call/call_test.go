@@ -81,7 +81,7 @@ func TestACallStoppedBeforeItsResponseCanStillBeAnswered(t *testing.T) {
 	if c.Answer() {
 		t.Error("Answer: got true, want false: there is another response to send")
 	}
-	if s := c.State(); s.CutShort || s.Failed != why {
+	if s := c.State(); s.Cut || s.Failed != why {
 		t.Errorf("got %+v, want the timeout, and nothing cut", s)
 	}
 }
@@ -92,7 +92,7 @@ func TestACallStoppedDuringItsResponseWritesNoMore(t *testing.T) {
 		t.Fatal("Answer: got false, want true")
 	}
 	c.Stop(&failure.Error{Kind: failure.Timeout})
-	if s := c.State(); w.write != 1 || !s.CutShort {
+	if s := c.State(); w.write != 1 || !s.Cut {
 		t.Errorf("got %d deadlines of writing and %+v, want 1 and a response that is cut", w.write, s)
 	}
 }
@@ -135,11 +135,11 @@ func TestAnEventStreamEndsWhole(t *testing.T) {
 	}
 	c.Answer()
 	c.Streams()
-	if s := c.State(); !s.Whole || s.CutShort || s.Failed != nil || !s.Stopped || w.write != 0 {
+	if s := c.State(); !s.Whole || s.Cut || s.Failed != nil || !s.Stopped || w.write != 0 {
 		t.Errorf("got %+v and %d deadlines of writing, want a stream that ended whole", s, w.write)
 	}
 	c.StopStream()
-	if s := c.State(); s.Whole || !s.CutShort || w.write != 1 {
+	if s := c.State(); s.Whole || !s.Cut || w.write != 1 {
 		t.Errorf("after StopStream: got %+v and %d deadlines of writing, want a stream that is cut", s, w.write)
 	}
 }

@@ -20,7 +20,7 @@ func (c *Call) Begin(parent context.Context, x *Context, w http.ResponseWriter) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.w, c.own = w, false
-	c.stopped, c.over, c.sent, c.failed, c.failedAt, c.cutShort = false, false, false, nil, time.Time{}, false
+	c.stopped, c.over, c.sent, c.failed, c.failedAt, c.cut = false, false, false, nil, time.Time{}, false
 	c.onEnd, c.taken, c.farewell = nil, nil, nil
 	c.upgraded, c.events, c.ending, c.whole, c.concludes, c.concluded = false, false, false, false, false, false
 	x.Context, c.cancel = context.WithCancelCause(parent)
@@ -79,10 +79,11 @@ func (c *Call) FailedAt() time.Time {
 
 // State is how far a call has come.
 type State struct {
-	Failed   *failure.Error // why it was stopped, or answered with a failure
-	Stopped  bool
-	CutShort bool // stopped by us after the head of the response was sent, and not concluded
-	Whole    bool // an event stream that was ended, and is complete
+	Failed    *failure.Error // why it was stopped, or answered with a failure
+	Stopped   bool
+	Cut       bool // stopped by us after the head of the response was sent
+	Concluded bool // and the response says so
+	Whole     bool // an event stream that was ended, and is complete
 }
 
 // State returns how far the call has come.
@@ -93,7 +94,7 @@ func (c *Call) State() State {
 }
 
 func (c *Call) state() State {
-	return State{Failed: c.failed, Stopped: c.stopped, CutShort: c.cutShort && !c.concluded, Whole: c.whole && !c.cutShort}
+	return State{Failed: c.failed, Stopped: c.stopped, Cut: c.cut, Concluded: c.concluded, Whole: c.whole && !c.cut}
 }
 
 // End ends a call whose handler has returned, and returns how far it had come and the cause
