@@ -67,7 +67,7 @@ func TestNoRoomForATemporaryFileIs507(t *testing.T) {
 		if resp, text = s.do(t, "POST", "/echo", strings.NewReader("x")); text != "x" {
 			t.Errorf("afterburn, a small body after that: got %d %s, want x", resp.StatusCode, text)
 		}
-		if err := spill.Check(); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), why) {
+		if err := spill.Check(); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), why) || strings.Count(err.Error(), "make room there") != 1 {
 			t.Errorf("Check: got %v, want %s: %s", err, dir, why)
 		}
 		if left, _ := os.ReadDir(dir); len(left) > 0 {

@@ -114,7 +114,7 @@ func (p *Process) meets(condition string) (why string, givenUp bool, changed <-c
 	if met {
 		return "", false, nil
 	}
-	why = fmt.Sprintf("%s to be %s, which is %s", p.name, condition, state)
+	why = fmt.Sprintf("%s to be %s, whose state is %s", p.name, condition, state)
 	if (state == Exited || state == Backoff || state == CrashLoop) && p.last != nil {
 		why += " (" + p.last.why + ")"
 	}

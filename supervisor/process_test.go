@@ -687,7 +687,7 @@ func TestDependenciesAreStartedReadyOrCompletedFirst(t *testing.T) {
 		t.Errorf("migrate ran while db was %s", st.State)
 	}
 	st := s.await("api", "told", func(st Status) bool { return strings.Contains(st.Reason, "exit status 6") })
-	if st.State != Waiting || st.Reason != "migrate to be completed, which is exited (exit status 6)" {
+	if st.State != Waiting || st.Reason != "migrate to be completed, whose state is exited (exit status 6)" {
 		t.Errorf("%+v", st)
 	}
 	if line := `"level":"WARN","msg":"process","service":"api"`; !strings.Contains(strings.ReplaceAll(s.log.String(), `"route"`, `"service"`), line) {

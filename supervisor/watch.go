@@ -258,7 +258,7 @@ func (w *watch) run(changed func(file string)) {
 		case <-w.over:
 			return
 		case e := <-w.changes:
-			if e.Op == fsnotify.Chmod {
+			if e.Op == fsnotify.Chmod && !touched(e.Name) {
 				continue
 			}
 			hit := w.hit(e)
@@ -277,6 +277,13 @@ func (w *watch) run(changed func(file string)) {
 			}
 		}
 	}
+}
+
+// touched reports whether a file, of which only the attributes have changed, was given the
+// time of now, as touch(1) does; chmod(1) and the like leave its time.
+func touched(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && time.Since(info.ModTime()).Abs() < 2*time.Second
 }
 
 // silence is how long nothing must have changed before a burst of changes, which has lasted

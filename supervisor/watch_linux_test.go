@@ -114,6 +114,25 @@ func TestAPatternFindsItsFiles(t *testing.T) {
 	}
 }
 
+func TestATouchIsAChangeAndAChangedModeIsNot(t *testing.T) {
+	tr := newTree(t)
+	long := time.Now().Add(-time.Hour)
+	for _, name := range []string{"mode.py", "touched.py"} {
+		tr.write(name)
+		if err := os.Chtimes(tr.path(name), long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.watch("../*.py")
+	if err := os.Chmod(tr.path("mode.py"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(tr.path("touched.py"), time.Time{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	tr.want("touched.py")
+}
+
 func TestALinkThatIsReplacedIsAChange(t *testing.T) {
 	tr := newTree(t) // as a volume of Kubernetes
 	tr.write("app/..1/a.yaml")

@@ -177,10 +177,13 @@ func Check() error {
 		_, err = file.Write(make([]byte, InMemory)) // the least that goes there
 		_ = file.Close()                            // it is gone with it
 	}
-	if err != nil {
-		return NoRoom(err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if _, told := errors.AsType[*failure.Error](err); !told {
+		err = NoRoom(err)
+	}
+	return errors.New(failure.Of(err).Detail) // which has the cause in it
 }
 
 // bodies keeps the memory of freed bodies for the next ones.
