@@ -46,8 +46,8 @@ func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
 		status  int
 		detail  string
 	}{
-		{"GET without-a-slash\r\n\r\n", 400, "no HTTP request"},
-		{"GET / HTTP/1.1\r\nFoo : x\r\nHost: a\r\n\r\n", 400, "no HTTP request"},
+		{"GET without-a-slash\r\n\r\n", 400, "the request line is malformed"},
+		{"GET / HTTP/1.1\r\nFoo : x\r\nHost: a\r\n\r\n", 400, "a header field's name is malformed"},
 		{"GET / HTTP/1.1\r\n\r\n", 400, "missing required Host header"},
 		{"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", 431, "server.max_header"},
 	} {
@@ -64,7 +64,7 @@ func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil || r.StatusCode != test.status || !strings.Contains(string(body), test.detail) || r.Header.Get("Content-Type") != "application/problem+json" || !r.Close {
-			t.Errorf("%.30q: %d %v %q (%v)", test.request, r.StatusCode, r.Header, body, err)
+			t.Errorf("%.30q: got %d %v %q (%v), want %d, a problem with %q and the end of the connection", test.request, r.StatusCode, r.Header, body, err, test.status, test.detail)
 		}
 		_ = c.Close() // answered
 	}

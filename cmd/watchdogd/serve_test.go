@@ -514,6 +514,7 @@ func TestReloadMovesTheListener(t *testing.T) {
 func TestMissingProgramsAreAllSaid(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "watchdog.yaml")
 	yaml := `
+server: {listen: "127.0.0.1:0"}
 routes:
   - {name: a, mode: http, fprocess: no-such-a}
   - {name: b, mode: streaming, fprocess: no-such-b}
