@@ -20,6 +20,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/internal/spill"
+	"github.com/watchdogd/watchdogd/modes/proxy"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -107,7 +108,7 @@ type burning struct {
 	unsent   error  // why the worker was not sent all of the request
 	instance string // NAME/NUMBER
 	pid      int
-	guest    guest
+	guest    proxy.Guest
 }
 
 // read takes the whole body of the request before a worker is taken for it.
@@ -140,9 +141,9 @@ func (c *burning) run() error {
 		}
 		c.instance, c.pid = c.a.route.Name+"/"+strconv.Itoa(instance.Number()), instance.PID()
 		c.call.SetInstance(c.instance)
-		c.guest.enter(instance, c.call, c.r)
+		c.guest.Enter(instance, c.call, c.r)
 		err = c.use(instance, first)
-		c.guest.leave(instance)
+		c.guest.Leave(instance)
 		instance.Release()
 		if useless, ok := errors.AsType[uselessError](err); ok && n < mostWorkers {
 			c.a.log.Warn("worker of no use, another is tried", "instance", c.instance, "pid", c.pid, "error", useless.Error())
@@ -343,7 +344,7 @@ func (c *burning) writeAll(w io.Writer, first []byte) error {
 // space behind the colon, Content-Length always.
 func (c *burning) appendHead(b []byte) ([]byte, error) {
 	r := c.r
-	uri, err := target(r, "")
+	uri, err := proxy.Target(r, "")
 	if err != nil {
 		return nil, err
 	}

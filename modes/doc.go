@@ -11,8 +11,8 @@
 //
 // The modes, one file each:
 //
-//   - http (http.go) passes calls to an HTTP server, supervised or run elsewhere, by an
-//     HTTP/1.1 client of its own (client.go and what it names) or over HTTP/2 (h2c.go).
+//   - http (package modes/proxy) forwards calls to an HTTP server, supervised or run
+//     elsewhere, over HTTP/1.1 (internal/http1/client) or HTTP/2.
 //   - streaming and serializing start a program for each call (forking.go, run.go).
 //   - afterburn has calls answered by workers that stay, one at a time each.
 //   - static answers from a folder.

@@ -22,6 +22,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -257,7 +258,7 @@ func (in *input) close() {
 // input reads from r what must be there before the program is started: a form and, if
 // whole, any body. After an error there is nothing to close.
 func (f *forking) input(r *http.Request, u *call.Body, whole bool) (*input, error) {
-	in := &input{content: sent(r), idempotent: idempotent(r.Method)}
+	in := &input{content: sent(r), idempotent: http1.Idempotent(r.Method)}
 	var form []string
 	err := func() error {
 		boundary := ""

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/call"
+	"github.com/watchdogd/watchdogd/modes/proxy"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -253,7 +254,7 @@ func TestAStaleConnectionOfALivingProcessIsReplaced(t *testing.T) {
 	process := &lives{}
 	alive := &life{upstream: up, done: make(chan struct{})}
 	process.next.Store(alive)
-	p, err := newProxy(&schema.Route{Name: "api"}, process, Deps{Log: slog.New(slog.DiscardHandler)})
+	p, err := newProxy(&schema.Route{Name: "api"}, process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,6 +291,11 @@ func TestACallIsNotHeldLongerThanItsTimeout(t *testing.T) {
 	}
 }
 
+// newProxy is New for a process that a test makes.
+func newProxy(route *schema.Route, process proxy.Process) (http.Handler, error) {
+	return proxy.New(route, proxy.Deps{Process: process, Log: slog.New(slog.DiscardHandler), Fail: Responder("", route)})
+}
+
 // lives is a process whose instances a test makes.
 type lives struct {
 	next    atomic.Pointer[life]
@@ -303,7 +309,7 @@ type life struct {
 	held     atomic.Int32
 }
 
-func (l *lives) acquire(_ context.Context, wait time.Duration, _ supervisor.Client) (instance, error) {
+func (l *lives) AcquireFor(_ context.Context, wait time.Duration, _ supervisor.Client) (proxy.Instance, error) {
 	if l.waiting != nil {
 		l.waiting <- wait
 	}
@@ -343,7 +349,7 @@ func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
 	alive := &life{upstream: answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), done: make(chan struct{})}
 	process := &lives{waiting: make(chan time.Duration, 1000)}
 	process.next.Store(dead)
-	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(soonEnough)}}, process, Deps{Log: slog.New(slog.DiscardHandler)})
+	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(soonEnough)}}, process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +377,7 @@ func TestALivingProcessThatRefusesIsBad(t *testing.T) {
 	l := listen(t)
 	process := &lives{}
 	process.next.Store(&life{upstream: l.Addr().String(), done: make(chan struct{})})
-	p, err := newProxy(&schema.Route{Name: "api"}, process, Deps{Log: slog.New(slog.DiscardHandler)})
+	p, err := newProxy(&schema.Route{Name: "api"}, process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +392,7 @@ func TestTheWaitForAPlaceIsAPartOfTimeoutsQueue(t *testing.T) {
 	process := &lives{waiting: make(chan time.Duration, 1)}
 	alive := &life{upstream: answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), done: make(chan struct{})}
 	process.next.Store(alive)
-	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(soonEnough)}}, process, Deps{Log: slog.New(slog.DiscardHandler)})
+	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(soonEnough)}}, process)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/modes/proxy"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -46,7 +48,8 @@ func Output(handler any) *child.Output {
 func newMode(route *schema.Route, d Deps) (http.Handler, error) {
 	switch route.Mode {
 	case schema.HTTP:
-		return newHTTP(route, d)
+		return proxy.New(route, proxy.Deps{Process: proxy.Supervised(d.Process), Log: d.Log, SniffTypes: d.Compat.SniffTypes,
+			Fail: Responder(d.Errors, route), Concludes: isGRPC, Conclude: endGRPC})
 	case schema.Streaming:
 		return newStreaming(route, d)
 	case schema.Serializing:
@@ -83,3 +86,7 @@ func Spills(route *schema.Route) bool {
 
 // aLongTimeAgo is a deadline that makes reads and writes return at once.
 var aLongTimeAgo = time.Unix(1, 0)
+
+func malformed(detail string) error {
+	return &failure.Error{Kind: failure.Malformed, Detail: detail}
+}

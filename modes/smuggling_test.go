@@ -3,19 +3,17 @@ package modes
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/watchdogd/watchdogd/internal/call"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/watchdogd/watchdogd/internal/http1/http1test"
 )
 
 // smuggled are requests of which two readers might see a different number. None may
@@ -115,28 +113,9 @@ func TestOneRequestNeverReachesTheUpstreamAsTwo(t *testing.T) {
 			t.Errorf("%s: %d answers, requests %q", name, answers, rec.paths)
 		}
 		for _, b := range rec.bytes {
-			checkFraming(t, name, b.String())
+			http1test.CheckFraming(t, name, b.String())
 		}
 		rec.mu.Unlock()
-	}
-}
-
-// checkFraming checks that a request has one sign of its length at most, in plain form.
-func checkFraming(t *testing.T, name, request string) {
-	t.Helper()
-	head, _, _ := strings.Cut(request, "\r\n\r\n")
-	lengths := 0
-	for i, line := range strings.Split(head, "\r\n") {
-		if strings.ContainsAny(line, "\r\n\x00") || i > 0 && (line == "" || line[0] == ' ' || line[0] == '\t') {
-			t.Errorf("%s: the upstream gets the line %q", name, line)
-		}
-		switch field, _, _ := strings.Cut(line, ":"); strings.ToLower(strings.TrimSpace(field)) {
-		case "content-length", "transfer-encoding":
-			lengths++
-		}
-	}
-	if lengths > 1 {
-		t.Errorf("%s: the upstream gets %q", name, head)
 	}
 }
 
@@ -168,7 +147,7 @@ func TestHTTP2IsNoWayAroundTheChecks(t *testing.T) {
 			t.Errorf("%s: requests %q", name, rec.paths)
 		}
 		for _, b := range rec.bytes {
-			checkFraming(t, name, b.String())
+			http1test.CheckFraming(t, name, b.String())
 			line, _, _ := strings.Cut(b.String(), "\r\n")
 			if len(strings.Split(line, " ")) != 3 {
 				t.Errorf("%s: the upstream gets %q", name, line)
@@ -213,55 +192,4 @@ func sendHTTP2(t *testing.T, address string, fields []hpack.HeaderField) {
 			return
 		}
 	}
-}
-
-// FuzzRequest holds what we write against net/http's reader: whatever is in a
-// request, it is refused or it is read as the one request that it is.
-func FuzzRequest(f *testing.F) {
-	f.Add("GET", "/a?b", "h", "X-A", "b", "close", "x", int64(0))
-	f.Add("POST", "/", "h", "transfer-encoding", "chunked", "X-A", "x", int64(3))
-	f.Add("POST", "/%2e%2e//", "h:1", "Transfer-Encoding", "chunked", "X-A", "trailers", int64(-1))
-	f.Add("PUT", "http://h/a b", "h", "X: y\r\nZ", "b\r\nContent-Length: 3", "upgrade", "websocket", int64(5))
-	f.Fuzz(func(t *testing.T, method, uri, host, name, value, connection, upgrade string, length int64) {
-		name = http.CanonicalHeaderKey(name) // as every server makes names: what ends with the connection is found by them
-		r := &http.Request{
-			Method: method, RequestURI: uri, URL: new(url.URL), Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-			Header:        http.Header{"Connection": {connection}, "Upgrade": {upgrade}, "Te": {upgrade}, name: {value, value}},
-			Body:          io.NopCloser(strings.NewReader("")),
-			ContentLength: length, Trailer: http.Header{name: nil},
-		}
-		to, err := target(r, "")
-		if err != nil {
-			return
-		}
-		var q request
-		defer q.release()
-		if q.prepare(r, bodyOf(r), nil, to, "upstream") != nil {
-			return
-		}
-		head := q.out[:q.head]
-		const next = "GET /next HTTP/1.1\r\nHost: h\r\n\r\n"
-		in := bufio.NewReaderSize(strings.NewReader(string(head)+next), len(head)+len(next))
-		got, err := http.ReadRequest(in)
-		if err != nil {
-			switch {
-			case strings.Contains(err.Error(), "invalid URI"), strings.Contains(err.Error(), "parse"), strings.Contains(err.Error(), "malformed Host"):
-				return // net/http's server would not have let it come here
-			}
-			t.Fatalf("%v: %q", err, head)
-		}
-		if got.Method != method || got.RequestURI != to || in.Buffered() != len(next) {
-			t.Fatalf("%q is read as %s %s with %d bytes left", head, got.Method, got.RequestURI, in.Buffered())
-		}
-		if want := max(length, -1); got.ContentLength != want {
-			t.Fatalf("%q: length %d, want %d", head, got.ContentLength, want)
-		}
-		checkFraming(t, fmt.Sprintf("%q", head), string(head))
-	})
-}
-
-// bodyOf returns the body of a request that no server has read.
-func bodyOf(r *http.Request) *call.Body {
-	c, _ := call.Enter(httptest.NewRecorder(), r)
-	return c.Body()
 }

@@ -21,7 +21,8 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 		"supervisor":       {"supervisor/child", "schema"},
 		"supervisor/child": {"schema"},
 		"routes":           {"schema"},
-		"modes":            {"supervisor", "supervisor/child", "schema"},
+		"modes":            {"modes/proxy", "supervisor", "supervisor/child", "schema"},
+		"modes/proxy":      {"supervisor", "supervisor/child", "schema"},
 	}
 	inside, err := exec.Command("go", "list", module+"internal/...").CombinedOutput()
 	if err != nil {
@@ -30,7 +31,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 	for room := range strings.Lines(string(inside)) {
 		may[strings.TrimPrefix(strings.TrimSpace(room), module)] = nil
 	}
-	five := []string{"cmd/watchdogd", "schema", "schema/openfaas", "supervisor", "supervisor/child", "routes", "modes"}
+	five := []string{"cmd/watchdogd", "schema", "schema/openfaas", "supervisor", "supervisor/child", "routes", "modes", "modes/proxy"}
 	for room, allowed := range may {
 		out, err := exec.Command("go", "list", "-deps", module+room).CombinedOutput()
 		if err != nil {
@@ -61,6 +62,22 @@ func TestTheFilesThatTheArchitectureNamesExist(t *testing.T) {
 	for _, name := range named {
 		if _, err := os.Stat(filepath.Join(root, string(name[1]))); err != nil {
 			t.Errorf("got %v, want the file that ARCHITECTURE.md names", err)
+		}
+	}
+}
+
+// The grammar of HTTP/1 knows neither of its two ends, and they do not know each other.
+func TestHouseGrammarStandsBeneathBothEnds(t *testing.T) {
+	const module = "github.com/watchdogd/watchdogd/internal/http1"
+	for _, of := range []string{"", "/server", "/client"} {
+		out, err := exec.Command("go", "list", "-deps", module+of).CombinedOutput()
+		if err != nil {
+			t.Fatalf("go list -deps %s: %v\n%s", module+of, err, out)
+		}
+		for imported := range strings.Lines(string(out)) {
+			if end, ok := strings.CutPrefix(strings.TrimSpace(imported), module+"/"); ok && "/"+end != of {
+				t.Errorf("%s: got an import of %s, want none", module+of, module+"/"+end)
+			}
 		}
 	}
 }

@@ -106,3 +106,12 @@ func HeadEnd(p []byte, seen int) int {
 	}
 	return 0
 }
+
+// Idempotent reports whether sending a request twice is the same as once (RFC 9110, 9.2.2).
+func Idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}

@@ -1,4 +1,4 @@
-package modes
+package proxy
 
 import (
 	"context"
@@ -26,7 +26,7 @@ type exchange struct {
 	splice  bool // a large body may pass without anybody seeing its progress
 	guess   bool // a body without a type gets one by the look of it
 
-	guest   guest // of the instance that has the call
+	guest   Guest // of the instance that has the call
 	request request
 	upload  *call.Body // the client's body; nil when there is none, or it was read before
 	head    http1.Response
@@ -418,3 +418,6 @@ func (x *exchange) interrupt() {
 		_ = x.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
 	}
 }
+
+// aLongTimeAgo is a deadline that makes reads and writes return at once.
+var aLongTimeAgo = time.Unix(1, 0)

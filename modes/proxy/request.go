@@ -1,4 +1,4 @@
-package modes
+package proxy
 
 import (
 	"fmt"
@@ -215,15 +215,6 @@ func (q *request) appendLastChunk(b []byte) []byte {
 	return append(b, http1.CRLF...)
 }
 
-// idempotent reports whether sending a request twice is the same as once (RFC 9110, 9.2.2).
-func idempotent(method string) bool {
-	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		return true
-	}
-	return false
-}
-
 // meantToHaveBody reports whether a request of this method without a body says so.
 func meantToHaveBody(method string) bool {
 	return method == "POST" || method == "PUT" || method == "PATCH"
@@ -272,9 +263,9 @@ func malformed(detail string) error {
 	return &failure.Error{Kind: failure.Malformed, Detail: detail}
 }
 
-// target is what goes into the request line: base and the path and query as the
+// Target is what goes into the request line: base and the path and query as the
 // caller sent them, byte for byte.
-func target(r *http.Request, base string) (string, error) {
+func Target(r *http.Request, base string) (string, error) {
 	uri := r.RequestURI
 	if uri == "" {
 		uri = r.URL.RequestURI() // a request that no server read
@@ -302,7 +293,7 @@ func fromAbsolute(r *http.Request, uri string) (string, error) {
 	}
 	_, rest, ok := strings.Cut(uri, "://")
 	if !ok || r.Method == http.MethodConnect {
-		return "", malformed("the request's target is no path")
+		return "", malformed("the request's target is not a path")
 	}
 	i := strings.IndexAny(rest, "/?")
 	switch {

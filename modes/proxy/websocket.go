@@ -1,4 +1,4 @@
-package modes
+package proxy
 
 import (
 	"crypto/rand"

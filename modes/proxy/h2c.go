@@ -1,4 +1,4 @@
-package modes
+package proxy
 
 import (
 	"context"
@@ -49,14 +49,14 @@ func newH2C(u schema.Endpoint) *http.Transport {
 
 // overHTTP2 makes an attempt with it.
 func (c *attempts) overHTTP2(up *upstream) error {
-	to, err := target(c.r, up.BasePath)
+	to, err := Target(c.r, up.BasePath)
 	if err != nil {
 		return err
 	}
 	if c.life != nil {
-		g := new(guest)
-		g.enter(c.life, c.call, c.r)
-		defer g.leave(c.life)
+		g := new(Guest)
+		g.Enter(c.life, c.call, c.r)
+		defer g.Leave(c.life)
 	}
 	body := &lentBody{ctx: c.r.Context(), upload: c.upload}
 	interim := &interim{w: c.w, r: c.r}
@@ -155,7 +155,7 @@ func (c *attempts) passHTTP2(res *http.Response) error {
 	}
 	announce(header, slices.Collect(maps.Keys(announced)))
 	c.upload.LastOf(header)
-	if isGRPC(c.r) {
+	if c.Concludes(c.r) {
 		c.call.Concludes()
 	}
 	if !c.call.Answer() {

@@ -1,4 +1,11 @@
-package modes
+// Package proxy is http mode: it forwards a call to an HTTP server, which is an instance of
+// the route's process or is run elsewhere, and the response to the client.
+//
+// proxy.go chooses an instance and makes attempts; over HTTP/1.1 an attempt is an exchange
+// (exchange.go), whose request is written by request.go and sent by sender.go, and which may
+// become a tunnel (upgrade.go, websocket.go); over HTTP/2 without TLS it is net/http's
+// (h2c.go).
+package proxy
 
 import (
 	"context"
@@ -15,32 +22,34 @@ import (
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
-// proxy is http mode: it passes a call on to an HTTP server, which is an instance of
-// the route's process or is run elsewhere. Nothing is added to what passes but what
-// the next hop needs.
-type proxy struct {
-	route     *schema.Route
-	log       *slog.Logger
-	respond   func(http.ResponseWriter, *http.Request, error)
-	process   instances // nil when the upstream is run elsewhere
-	elsewhere *upstream // nil when it is not
-	splice    bool
-	guess     bool // as of-watchdog's server did
+// Deps are what the mode needs besides its route.
+type Deps struct {
+	Process    Process // nil when the upstream is run elsewhere
+	Log        *slog.Logger
+	SniffTypes bool // a response without a Content-Type gets one by the look of it
+
+	// Fail answers a call that failed before the head of its response was sent.
+	Fail func(http.ResponseWriter, *http.Request, error)
+	// Concludes reports whether a response that has begun can still say that it failed, and
+	// Conclude has it say so. Nil is that none can.
+	Concludes func(*http.Request) bool
+	Conclude  func(*call.Call, http.ResponseWriter, *failure.Error)
 }
 
-// instances is what http mode needs of a supervised process, and instance of one life
-// of it. See supervisor.Process and supervisor.Instance.
+// Process is what the mode needs of a supervised process, and Instance of one life of it.
+// See supervisor.Process and supervisor.Instance.
 type (
-	instances interface {
-		acquire(ctx context.Context, wait time.Duration, client supervisor.Client) (instance, error)
+	Process interface {
+		AcquireFor(ctx context.Context, wait time.Duration, client supervisor.Client) (Instance, error)
 	}
-	instance interface {
+	Instance interface {
 		Number() int
 		Upstream() schema.Endpoint
 		Done() <-chan struct{}
@@ -48,35 +57,47 @@ type (
 		SuspectRefusal(ctx context.Context) bool
 		Ending() string
 		Keep(make func() io.Closer) io.Closer
-		host
+		Host
 		Release()
 	}
 )
 
-func newHTTP(route *schema.Route, d Deps) (http.Handler, error) {
-	if d.Process == nil {
-		return newProxy(route, nil, d)
+// Supervised returns p as a Process, and nil for nil.
+func Supervised(p *supervisor.Process) Process {
+	if p == nil {
+		return nil
 	}
-	return newProxy(route, supervised{d.Process}, d)
+	return supervised{p}
 }
 
-// supervised is the instances of a supervisor's process.
 type supervised struct{ process *supervisor.Process }
 
-func (s supervised) acquire(ctx context.Context, wait time.Duration, client supervisor.Client) (instance, error) {
+func (s supervised) AcquireFor(ctx context.Context, wait time.Duration, client supervisor.Client) (Instance, error) {
 	i, err := s.process.AcquireFor(ctx, wait, client)
 	if err != nil {
-		return nil, err // and no instance: a nil *Instance is not a nil instance
+		return nil, err // and no instance: a nil *Instance is not a nil Instance
 	}
 	return i, nil
 }
 
-func newProxy(route *schema.Route, process instances, d Deps) (*proxy, error) {
-	p := &proxy{route: route, log: d.Log.With("route", route.Name), respond: Responder(d.Errors, route), process: process}
+// proxy is the handler. Nothing is added to what it forwards but what the next hop needs.
+type proxy struct {
+	Deps
+	route     *schema.Route
+	log       *slog.Logger
+	elsewhere *upstream // nil when it is not
+	splice    bool
+}
+
+// New returns the handler of a route. It is an io.Closer.
+func New(route *schema.Route, d Deps) (http.Handler, error) {
+	if d.Concludes == nil {
+		d.Concludes = func(*http.Request) bool { return false }
+	}
+	p := &proxy{Deps: d, route: route, log: d.Log.With("route", route.Name)}
 	// A body that is spliced shows no progress to the clock of timeouts.idle.
 	p.splice = route.Timeouts.Idle == 0
-	p.guess = d.Compat.SniffTypes
-	if process == nil {
+	if d.Process == nil {
 		if route.Upstream.Empty() {
 			return nil, errors.New("mode http needs a process or an upstream")
 		}
@@ -121,7 +142,7 @@ type attempts struct {
 	tries int
 
 	// of the last attempt
-	life     instance // released; nil when the upstream is run elsewhere
+	life     Instance // released; nil when the upstream is run elsewhere
 	reused   bool     // the connection had carried a call before
 	answered bool
 	reached  bool
@@ -152,7 +173,7 @@ func (c *attempts) run() error {
 func (c *attempts) attempt() error {
 	c.life, c.reused, c.answered, c.reached, c.cause = nil, false, false, false, nil
 	up := c.elsewhere
-	if c.process != nil {
+	if c.Process != nil {
 		i, err := c.acquire()
 		if err != nil {
 			return err
@@ -172,14 +193,14 @@ func (c *attempts) attempt() error {
 
 // acquire takes an instance, or waits for one as long as timeouts.queue allows. One
 // that has just died is none, though the supervisor may not have been told yet.
-func (c *attempts) acquire() (instance, error) {
+func (c *attempts) acquire() (Instance, error) {
 	began := time.Now()
 	for {
 		wait := time.Duration(math.MaxInt64)
 		if !c.patience.IsZero() {
 			wait = max(time.Until(c.patience), 0)
 		}
-		i, err := c.process.acquire(c.r.Context(), wait, c.call)
+		i, err := c.Process.AcquireFor(c.r.Context(), wait, c.call)
 		if err == nil {
 			select {
 			case <-i.Done():
@@ -202,13 +223,13 @@ func (c *attempts) overHTTP1(up *upstream) error {
 		return err
 	}
 	if c.life != nil {
-		c.x.guest.enter(c.life, c.call, c.r)
-		defer c.x.guest.leave(c.life)
+		c.x.guest.Enter(c.life, c.call, c.r)
+		defer c.x.guest.Leave(c.life)
 	}
 	var conn *client.Conn
 	if c.tries == 1 { // what failed once on an old connection gets a new one
 		switch {
-		case idempotent(c.r.Method):
+		case http1.Idempotent(c.r.Method):
 			conn = up.http1.Idle(client.MaxIdle)
 		case up.http1.Keeps():
 			conn = up.http1.Idle(client.Fresh)
@@ -244,13 +265,13 @@ func (c *attempts) exchange(up *upstream) error {
 		c.x.request.rewind()
 		return nil
 	}
-	to, err := target(c.r, up.BasePath)
+	to, err := Target(c.r, up.BasePath)
 	if err != nil {
 		return err
 	}
 	c.x = newExchange(c.call, c.w, c.r)
 	c.x.splice = c.splice && c.r.ProtoMajor == 1 && c.r.TLS == nil
-	c.x.guess = c.guess
+	c.x.guess = c.SniffTypes
 	if c.held == nil {
 		c.x.upload = c.upload
 	}
@@ -303,7 +324,7 @@ func (c *attempts) again(err error) bool {
 	stale := c.reused && c.tries == 1
 	if c.reached {
 		_, ended := errors.AsType[endedError](err)
-		return stale && !ended && idempotent(c.r.Method)
+		return stale && !ended && http1.Idempotent(c.r.Method)
 	}
 	// A call that finds its process dead is held for the next one.
 	return stale || c.life != nil && c.life.SuspectRefusal(c.r.Context())
@@ -337,8 +358,8 @@ func (c *attempts) fail(err error) {
 		c.call.Fail(f)
 		if f.Kind != failure.Gone {
 			_ = http.NewResponseController(c.w).Flush() // what came before the failure; the cut follows anyway
-			if isGRPC(c.r) {
-				endGRPC(c.call, c.w, f)
+			if c.Concludes(c.r) {
+				c.Conclude(c.call, c.w, f)
 				return
 			}
 		}
@@ -347,7 +368,7 @@ func (c *attempts) fail(err error) {
 	if c.x != nil && c.x.uploading() && c.r.ProtoMajor == 1 {
 		c.w.Header().Set("Connection", "close") // what follows is the rest of the body
 	}
-	c.respond(c.w, c.r, f)
+	c.Fail(c.w, c.r, f)
 	if f.Kind == failure.Gone {
 		cut(c.upload) // whoever may still be there must not get an empty success
 	}
@@ -400,7 +421,7 @@ func upstreamFault(err error) string {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "the upstream did not accept a connection in time"
 	}
-	return "the upstream's answer is no HTTP that can be passed on, or it cannot be reached"
+	return "the upstream sent an invalid HTTP response or could not be reached"
 }
 
 // end gives back what the call holds.

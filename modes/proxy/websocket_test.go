@@ -1,4 +1,4 @@
-package modes
+package proxy
 
 import (
 	"bytes"
@@ -80,7 +80,17 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// connected gives both ends of a connection over TCP.
+// await waits until c is closed.
+func await(t *testing.T, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the connection did not end within 30s")
+	}
+}
+
+// connected returns both ends of a connection over TCP.
 func connected(t *testing.T) (ours, theirs net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -132,7 +142,7 @@ func TestAWebSocketGetsACloseFrameBehindTheFrameThatIsOnItsWay(t *testing.T) {
 	}
 	_, _ = server.Write(closeFrame(false))
 	_, _ = client.Write(closeFrame(true))
-	_ = client.SetReadDeadline(time.Now().Add(soonEnough))
+	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
 	rest, err := io.ReadAll(client)
 	if want := append(bytes.Clone(message[40:]), 0x88, 2, 3, 0xe9); err != nil || !bytes.Equal(rest, want) {
 		t.Errorf("got %x (%v), want the rest of the message and a close frame: %x", rest, err, want)
