@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -51,8 +50,8 @@ type conn struct {
 	}
 }
 
-// The states of a connection. Who wants to close one that is not active changes the
-// state to ended first, so that no request that has come is lost.
+// The states of a connection. To close one that is not active, its state is changed to
+// ended first, so that no request that has come is lost.
 const (
 	fresh  = int32(iota) // nothing has come yet
 	idle                 // nothing has come since the last response
@@ -81,7 +80,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 
 // serve serves the connection until its end.
 func (c *conn) serve() {
-	keep := false // closing is somebody else's
+	keep := false // it is closed elsewhere
 	defer func() {
 		p := recover()
 		if p != nil && p != http.ErrAbortHandler {
@@ -139,8 +138,8 @@ func (c *conn) serve() {
 	}
 }
 
-// handshake reports whether the connection was given to HTTP/2; c.tls is nil when there is
-// no connection any more.
+// handshake reports whether the connection was given to HTTP/2; c.tls is nil when the
+// connection has ended.
 func (c *conn) handshake(t *tls.Conn) (handedOver bool) {
 	_ = t.SetDeadline(c.deadline(c.server.Header))
 	if err := t.Handshake(); err != nil {
@@ -151,7 +150,7 @@ func (c *conn) handshake(t *tls.Conn) (handedOver bool) {
 			c.refuse(&Refusal{Detail: "the client does not speak TLS, and this address does"})
 			return false
 		}
-		c.server.debug(c, "no TLS connection", err)
+		c.server.debug(c, "the TLS handshake failed", err)
 		return false
 	}
 	_ = t.SetDeadline(time.Time{})
@@ -253,8 +252,8 @@ func (c *conn) closeUnless(state int32) {
 	}
 }
 
-// cut closes the connection under who reads or writes, and never waits: Close of one
-// over TLS may, for a caller who takes nothing any more. server.mu is held.
+// cut closes the connection while others read or write, and never waits: Close of one
+// over TLS may, for a client that takes nothing any more. server.mu is held.
 func (c *conn) cut() {
 	nc := c.nc
 	if t, ok := nc.(*tls.Conn); ok {
@@ -264,11 +263,11 @@ func (c *conn) cut() {
 }
 
 // reset ends the connection so that a response that would have ended with it, of
-// HTTP/1.0, does not look whole: nothing but a reset tells the caller.
+// HTTP/1.0, does not look whole: the client learns it only from a reset.
 func (c *conn) reset() {
 	nc := c.nc
 	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn() // whose end without TLS's own is told as well
+		nc = t.NetConn() // an end without TLS's own is noticed as well
 	}
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // or it is gone already
@@ -300,7 +299,7 @@ func (c *conn) limit() {
 	}
 }
 
-// refuse answers what is no request.
+// refuse answers what is not a request.
 func (c *conn) refuse(why *Refusal) {
 	if !c.become(active) {
 		return
@@ -326,7 +325,7 @@ func (c *conn) finish() bool {
 	c.lateAfter(c.server.Idle)
 	c.become(ending)
 	if err := c.response.finish(); err != nil {
-		return false // the caller has gone, or the response is short and must look so
+		return false // the client has gone, or the response is short and must look so
 	}
 	if c.response.close {
 		if !c.body.whole.Load() || c.w > c.r {
@@ -348,21 +347,8 @@ func (c *conn) finish() bool {
 	return c.become(idle) && (!c.server.leaving.Load() || c.readable())
 }
 
-// mostFields is how many fields a head may have and its memory be kept.
-const mostFields = 32
-
-// cleared returns h without its fields, or another in its place when it had so many
-// that they would cost memory for long.
-func cleared(h http.Header) http.Header {
-	if len(h) > mostFields {
-		return http.Header{}
-	}
-	clear(h)
-	return h
-}
-
-// A caller who is not listened to any more may go on sending for a while: closed at
-// once, the connection would be reset, and the response in it lost.
+// A client may go on sending for a while after its request was answered: closed at once,
+// the connection would be reset, and the response in it lost.
 const (
 	lingering     = 500 * time.Millisecond // of silence
 	mostLingering = 5 * time.Second
@@ -384,21 +370,21 @@ func (c *conn) linger() {
 	}
 }
 
-// gone reports whether the caller has closed the connection, or the half that he
+// gone reports whether the client has closed the connection, or the half that it
 // sends on, as far as the system can tell without reading.
 func (c *conn) gone() bool {
 	raw := c.socket()
 	return raw != nil && hungUp(raw)
 }
 
-// readable reports whether something has come that nobody has read, as far as the
+// readable reports whether something has come and was not read, as far as the
 // system can tell.
 func (c *conn) readable() bool {
 	raw := c.socket()
 	return raw != nil && hasInput(raw)
 }
 
-// socket gives the connection's socket, beneath TLS too, or nil if it has none.
+// socket returns the connection's socket, beneath TLS too, or nil if it has none.
 func (c *conn) socket() syscall.RawConn {
 	if c.raw != nil {
 		return c.raw
@@ -411,44 +397,6 @@ func (c *conn) socket() syscall.RawConn {
 		}
 	}
 	return nil
-}
-
-// room is what a connection needs for a request and not while it is idle.
-type room struct {
-	buf               [4 << 10]byte
-	request, response http.Header // empty
-	fields            []http1.Field
-}
-
-var rooms = sync.Pool{New: func() any { return &room{request: http.Header{}, response: http.Header{}} }}
-
-// take gives the connection room, if it has none.
-func (c *conn) take() {
-	if c.buf == nil {
-		c.room = rooms.Get().(*room)
-		c.buf, c.r, c.w = c.room.buf[:], 0, 0
-		c.header, c.response.header, c.head.Fields = c.room.request, c.room.response, c.room.fields
-	}
-}
-
-// shrink gives up a buffer that had to grow, when what is left in it needs less.
-func (c *conn) shrink() {
-	if left := c.w - c.r; len(c.buf) > len(c.room.buf) && left <= len(c.room.buf) {
-		c.w = copy(c.room.buf[:], c.buf[c.r:c.w])
-		c.buf, c.r = c.room.buf[:], 0
-	}
-}
-
-func (c *conn) release() {
-	c.room.request, c.room.response = cleared(c.header), cleared(c.response.header)
-	c.room.fields = nil
-	if cap(c.head.Fields) <= mostFields {
-		clear(c.head.Fields[:cap(c.head.Fields)])
-		c.room.fields = c.head.Fields[:0]
-	}
-	rooms.Put(c.room)
-	c.room, c.buf, c.r, c.w = nil, nil, 0, 0
-	c.header, c.response.header = nil, nil
 }
 
 // wait waits for the first bytes of a head; nothing is in the buffer.
@@ -468,7 +416,7 @@ func (c *conn) wait() error {
 }
 
 // tryRead is what wait does when there may be something to read. While it looks, the
-// connection is not idle: nobody closes it with a request in its hands.
+// connection is not idle, so that it is not closed with a request in its hands.
 func (c *conn) tryRead(fd uintptr) bool {
 	before := c.state.Load()
 	if before == ended || !c.state.CompareAndSwap(before, inHead) {

@@ -4,11 +4,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
 )
@@ -26,13 +29,13 @@ type http2 struct {
 // preface begins every HTTP/2 connection (RFC 9113, 3.4); read as HTTP/1 it is a whole head.
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// handOver gives a connection to net/http, with the bytes that were read from it.
+// handOver hands a connection to net/http, with the bytes that were read from it.
 func (s *Server) handOver(nc net.Conn, read []byte) {
 	two := s.serveHTTP2()
 	if len(read) > 0 {
 		nc = &readConn{Conn: nc, read: string(read)}
 	}
-	if _, secure := nc.(*tls.Conn); !secure { // net/http looks for that one
+	if _, secure := nc.(*tls.Conn); !secure { // net/http looks for this type
 		nc = &settingsConn{Conn: nc, left: len(preface)}
 	}
 	select {
@@ -42,7 +45,7 @@ func (s *Server) handOver(nc net.Conn, read []byte) {
 	}
 }
 
-// serveHTTP2 gives the server of HTTP/2, which runs from the first use on until the end.
+// serveHTTP2 returns the server of HTTP/2, which runs from the first use on until the end.
 func (s *Server) serveHTTP2() *http2 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,7 +149,7 @@ func (t *http2) close() {
 	<-t.done
 }
 
-// Accept gives the next connection that was handed over.
+// Accept returns the next connection that was handed over.
 func (t *http2) Accept() (net.Conn, error) {
 	select {
 	case c := <-t.conns:
@@ -200,3 +203,13 @@ func isPreface(p []byte) (is, may bool) {
 }
 
 var _ io.Reader = (*readConn)(nil)
+
+// none is d as net/http has it, for which 0 is another bound.
+func none(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func debugLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }

@@ -1,26 +1,20 @@
 package server
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"io"
-	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // response is the http.ResponseWriter of a request. It is also an http.Flusher,
 // http.Hijacker, io.ReaderFrom and io.StringWriter, and has the methods that
-// http.ResponseController looks for. Gone tells whether the caller has left.
+// http.ResponseController looks for. Gone reports whether the client has left.
 //
 // A response without a Content-Length gets one if all of it is written before the
 // handler returns, it was never flushed and it is short; else it is chunked, or for HTTP/1.0
@@ -70,7 +64,7 @@ func (w *response) begin() {
 	w.out = (*w.pooled)[:0]
 }
 
-// end gives the memory back.
+// end puts the memory back.
 func (w *response) end() {
 	w.header = cleared(w.header)
 	w.failed = errOver
@@ -82,7 +76,7 @@ func (w *response) end() {
 
 var errOver = errors.New("the response is over: its handler has returned")
 
-// Header gives the headers that WriteHeader will send.
+// Header returns the headers that WriteHeader will send.
 func (w *response) Header() http.Header {
 	if w.header == nil { // the response is over
 		return http.Header{}
@@ -134,7 +128,7 @@ func (w *response) appendStatus(status int) {
 	w.out = append(w.out, http1.CRLF...)
 }
 
-// decide says how the body ends, as far as the header tells.
+// decide says how the body ends, as far as the header says.
 func (w *response) decide() {
 	if values := w.header["Content-Length"]; len(values) > 0 {
 		if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 && len(values) == 1 && http1.Digits(values[0]) {
@@ -223,7 +217,7 @@ func (w *response) appendConnection() {
 	case w.status == http.StatusSwitchingProtocols:
 	case w.close:
 		w.out = append(w.out, "Connection: close\r\n"...)
-	case w.framed != undecided: // HTTP/1.0, and the caller asked for it
+	case w.framed != undecided: // HTTP/1.0, and the client asked for it
 		w.out = append(w.out, "Connection: keep-alive\r\n"...)
 	}
 }
@@ -481,73 +475,3 @@ func (w *response) appendTrailer() {
 		}
 	}
 }
-
-// Hijack gives the connection to the handler, with what was read from it ahead.
-func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.c.hijacked {
-		return nil, nil, http.ErrHijacked
-	}
-	c := w.c
-	if err := w.send(); err != nil {
-		return nil, nil, err
-	}
-	c.hijacked = true
-	if c.limited.Swap(false) {
-		_ = c.nc.SetDeadline(time.Time{})
-	}
-	ahead := bytes.Clone(c.buf[c.r:c.w])
-	in := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(ahead), c.nc), max(512, len(ahead)))
-	if len(ahead) > 0 {
-		if _, err := in.Peek(len(ahead)); err != nil {
-			return nil, nil, err
-		}
-	}
-	return c.nc, bufio.NewReadWriter(in, bufio.NewWriterSize(c.nc, 512)), nil
-}
-
-// SetReadDeadline sets the deadline of reading the request, until the handler returns.
-func (w *response) SetReadDeadline(t time.Time) error {
-	w.c.limited.Store(true)
-	return w.c.nc.SetReadDeadline(t)
-}
-
-// SetWriteDeadline sets the deadline of writing the response, until the handler returns.
-func (w *response) SetWriteDeadline(t time.Time) error {
-	w.c.limited.Store(true)
-	return w.c.nc.SetWriteDeadline(t)
-}
-
-// EnableFullDuplex has nothing to enable.
-func (w *response) EnableFullDuplex() error { return nil }
-
-// Gone reports whether the caller has closed his connection, or the half that he sends on.
-func (w *response) Gone() bool { return w.c.gone() }
-
-// now is the time as Date has it.
-func now() string {
-	t := time.Now()
-	if d := date.Load(); d != nil && d.second == t.Unix() {
-		return d.text
-	}
-	d := &dated{t.Unix(), t.UTC().Format(http.TimeFormat)}
-	date.Store(d)
-	return d.text
-}
-
-type dated struct {
-	second int64
-	text   string
-}
-
-// date is the last one that was asked for.
-var date atomic.Pointer[dated]
-
-// none is how net/http is told that there is no bound.
-func none(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
-	}
-	return d
-}
-
-func debugLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Hijack hands the connection to the handler, with what was read from it ahead.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.c.hijacked {
+		return nil, nil, http.ErrHijacked
+	}
+	c := w.c
+	if err := w.send(); err != nil {
+		return nil, nil, err
+	}
+	c.hijacked = true
+	if c.limited.Swap(false) {
+		_ = c.nc.SetDeadline(time.Time{})
+	}
+	ahead := bytes.Clone(c.buf[c.r:c.w])
+	in := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(ahead), c.nc), max(512, len(ahead)))
+	if len(ahead) > 0 {
+		if _, err := in.Peek(len(ahead)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c.nc, bufio.NewReadWriter(in, bufio.NewWriterSize(c.nc, 512)), nil
+}
+
+// SetReadDeadline sets the deadline of reading the request, until the handler returns.
+func (w *response) SetReadDeadline(t time.Time) error {
+	w.c.limited.Store(true)
+	return w.c.nc.SetReadDeadline(t)
+}
+
+// SetWriteDeadline sets the deadline of writing the response, until the handler returns.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.c.limited.Store(true)
+	return w.c.nc.SetWriteDeadline(t)
+}
+
+// EnableFullDuplex has nothing to enable.
+func (w *response) EnableFullDuplex() error { return nil }
+
+// Gone reports whether the client has closed its connection, or the half that it sends on.
+func (w *response) Gone() bool { return w.c.gone() }
