@@ -26,9 +26,9 @@ type Client struct {
 	network, address string
 	log              *slog.Logger
 
-	hasty   atomic.Int64 // when a connection was found closed that had been used just before and was said to be kept; in nanoseconds of Unix
-	unasked atomic.Int64 // when bytes that no request had asked for were found on a connection; in nanoseconds of Unix
-	cramped atomic.Bool  // connections that settled were in the way of another one
+	hasty   atomic.Int64 // when a connection was found closed that had just been used and was to be kept; Unix nanoseconds
+	unasked atomic.Int64 // when bytes that no request had asked for were found on a connection; Unix nanoseconds
+	cramped atomic.Bool  // connections that settled kept another one from being served
 
 	mu     sync.Mutex
 	idle   []*Conn // the longest idle first
@@ -38,30 +38,33 @@ type Client struct {
 }
 
 const (
+	// DialTimeout is how long a connection may take to be made.
 	DialTimeout = 10 * time.Second
-	// MaxIdle is how long a connection may wait for its next call; upstreams
-	// that close theirs earlier may say so by Keep-Alive.
+	// MaxIdle is how long a connection may wait for its next call; upstreams that close
+	// theirs earlier may say so by Keep-Alive.
 	MaxIdle = 60 * time.Second
-	// Fresh is how recently a connection must have been used to carry a request
-	// that cannot be sent twice. Upstreams close connections that were idle for some
-	// seconds, and a request that crosses that close on its way is lost.
+	// Fresh is how recently a connection must have been used to carry a request that cannot
+	// be sent twice. uvicorn and Node.js close connections that were idle for 5 seconds,
+	// gunicorn's threads after 2, and a request that crosses that close on its way is lost.
 	Fresh = time.Second
-	// wary is how long an upstream that was seen to close a fresh connection, without
-	// having said so, gets such requests on new connections only.
+	// wary is for how long an upstream that closed a fresh connection without having said so
+	// gets such requests on new connections only. Apache's event MPM does that when its
+	// workers are all busy, and nginx when it reloads: for more than one connection in a row.
 	wary = time.Minute
-	// crowding is how long a new connection waits for its first answer before
-	// connections that are idle for as long are suspected to be in its way.
+	// crowding is how long a new connection waits for its first answer before connections
+	// that are idle for as long are suspected to be in its way: Python's
+	// http.server.HTTPServer, with protocol_version HTTP/1.1, serves one connection at a time.
 	crowding = 100 * time.Millisecond
-	// settling is how long a connection stays unused after a response whose end the
-	// upstream may see elsewhere: the body of a HEAD, or one behind a 204, would be
-	// taken for the next call's answer. What comes in this time ends the connection.
+	// settling is how long a connection stays unused after a response whose end the upstream
+	// may see elsewhere: the body that a handler of Python's http.server writes for a HEAD, or
+	// behind a 204, would be taken for the next call's answer. What comes in this time ends
+	// the connection.
 	settling = time.Second
-	// distrust is how long an upstream that sent bytes that no request had asked for
-	// has each connection settle after each response, and none of them Reused where a
-	// body may follow.
+	// distrust is for how long each connection of an upstream that sent bytes which no request
+	// had asked for settles after each response, and none is used again where a body may follow.
 	distrust = time.Minute
-	// mostAside is how many connections of one upstream may settle at a time; others
-	// are closed.
+	// mostAside is how many connections of one upstream may settle at a time; others are
+	// closed.
 	mostAside = 128
 )
 
@@ -138,9 +141,9 @@ func (cl *Client) Keeps() bool {
 	return at == 0 || time.Since(time.Unix(0, at)) > wary
 }
 
-// MakeRoom closes idle connections for as long as c waits for its first answer: a
-// server that attends to one connection at a time, as small ones do, waits for the next
-// request on an idle one and never looks at c. The function that it returns ends that.
+// MakeRoom closes idle connections for as long as c waits for its first answer: a server
+// that serves one connection at a time waits for the next request on an idle one and never
+// looks at c (see crowding). The function that it returns ends that.
 func (cl *Client) MakeRoom(c *Conn) (stop func()) {
 	var again *time.Timer
 	made := make(chan struct{})
@@ -246,7 +249,7 @@ func (cl *Client) SentUnasked() {
 	known := cl.suspect()
 	cl.unasked.Store(time.Now().UnixNano())
 	if !known {
-		cl.log.Warn("upstream sent bytes that belong to no response: the connection was closed, and for a minute others are Reused only after a pause",
+		cl.log.Warn("upstream sent bytes that belong to no response: the connection was closed, and for a minute others are reused only after a pause",
 			slog.String("upstream", cl.address))
 	}
 }
