@@ -265,7 +265,7 @@ func (c *burning) exchange(instance remarker, w *worker, first []byte) error {
 		method = http.MethodGet // a worker that knows nothing of HEAD has sent the body too
 	}
 	c.body.Start(w.Conn, h, method)
-	if http1.EventStream(h.Get("Content-Type")) {
+	if http1.StreamType(h.Get("Content-Type")) != http1.NoStream {
 		return c.passEvents()
 	}
 	for {

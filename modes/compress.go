@@ -216,9 +216,12 @@ func compressible(status int, header http.Header) bool {
 }
 
 func compressibleType(contentType string) bool {
+	if http1.StreamType(contentType) != http1.NoStream {
+		return false
+	}
 	kind, _, _ := strings.Cut(contentType, ";")
 	switch kind = strings.ToLower(strings.TrimSpace(kind)); kind {
-	case "text/event-stream", "application/stream+json":
+	case "application/stream+json":
 		return false
 	case "application/json", "application/javascript", "application/x-javascript", "application/xml", "application/wasm",
 		"application/graphql", "application/yaml", "application/toml", "application/sql", "application/rtf",

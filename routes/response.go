@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/call"
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // response is the http.ResponseWriter that a handler is given. Besides, it is an
@@ -40,7 +40,7 @@ func (w *response) WriteHeader(status int) {
 		w.head(status)
 	}
 	w.w.WriteHeader(status)
-	if status >= 200 && call.StreamOf(w.w.Header()) == call.Events {
+	if status >= 200 && http1.StreamOf(w.w.Header()) == http1.Events {
 		w.serving.Streams()
 		w.serving.endIfClosing()
 	}
@@ -59,7 +59,7 @@ func (w *response) head(status int) {
 	if s.request.ProtoMajor == 1 && s.Lost() {
 		h["Connection"] = closing // what follows is the rest of that body
 	}
-	s.head(status == http.StatusSwitchingProtocols || call.StreamOf(h) != call.NoStream)
+	s.head(status == http.StatusSwitchingProtocols || http1.StreamOf(h) != http1.NoStream)
 }
 
 // closing is the value of Connection that makes a response the last.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/fifo"
 )
 
 // Acquire returns the least loaded ready instance. When there is none it waits in line
@@ -21,7 +22,7 @@ import (
 // When an instance is ready, Acquire and Release cost no allocation.
 func (p *Process) Acquire(ctx context.Context, wait time.Duration) (*Instance, error) {
 	p.mu.Lock()
-	if p.line.len == 0 {
+	if p.line.Len() == 0 {
 		if i := p.least(); i != nil {
 			p.take(i)
 			p.mu.Unlock()
@@ -42,7 +43,7 @@ type Client interface {
 // or is not a server: the error is returned after localPatience, and not after wait.
 func (p *Process) AcquireFor(ctx context.Context, wait time.Duration, c Client) (*Instance, error) {
 	p.mu.Lock()
-	if p.line.len == 0 {
+	if p.line.Len() == 0 {
 		if i := p.least(); i != nil {
 			p.take(i)
 			p.mu.Unlock()
@@ -65,11 +66,11 @@ func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client)
 		p.mu.Unlock()
 		return nil, err
 	}
-	w := &waiter{answer: make(chan answer, 1)}
-	p.line.push(w)
+	w := &waiter{Value: make(chan answer, 1)}
+	p.line.Push(w)
 	p.count()
 	if wait <= 0 {
-		p.line.remove(w)
+		p.line.Remove(w)
 		err := p.late()
 		p.mu.Unlock()
 		return nil, err
@@ -87,7 +88,7 @@ func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client)
 	var err error
 	for waiting := true; waiting; {
 		select {
-		case a := <-w.answer:
+		case a := <-w.Value:
 			return a.instance, a.err
 		case <-look:
 			if err := p.leaveStuck(w); err != nil {
@@ -107,8 +108,8 @@ func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.line.remove(w) { // answered meanwhile
-		a := <-w.answer
+	if !p.line.Remove(w) { // answered meanwhile
+		a := <-w.Value
 		if a.instance == nil || err == nil {
 			return a.instance, a.err
 		}
@@ -181,7 +182,7 @@ func (p *Process) giveBack(i *Instance) {
 	if n := p.recipe.Process.Recycle.Requests; n > 0 && i.served == n {
 		p.due(i, fmt.Sprintf("recycle: it has answered %d calls", n))
 	}
-	if p.line.len > 0 {
+	if p.line.Len() > 0 {
 		p.serve()
 	}
 }
@@ -196,21 +197,21 @@ func (p *Process) due(i *Instance, why string) {
 
 // serve gives instances to those who wait, in order.
 func (p *Process) serve() {
-	for p.line.len > 0 {
+	for p.line.Len() > 0 {
 		i := p.least()
 		if i == nil {
 			return
 		}
-		w := p.line.pop()
+		w := p.line.Pop()
 		p.take(i)
-		w.answer <- answer{instance: i}
+		w.Value <- answer{instance: i}
 	}
 }
 
 // refuse gives all who wait an error.
 func (p *Process) refuse(err error) {
-	for p.line.len > 0 {
-		p.line.pop().answer <- answer{err: err}
+	for p.line.Len() > 0 {
+		p.line.Pop().Value <- answer{err: err}
 	}
 }
 
@@ -316,56 +317,13 @@ func (p *Process) lastWhy() string {
 	return p.last.why
 }
 
-// line is the calls that wait, first come first served.
-type line struct {
-	first, last *waiter
-	len         int
-}
-
-type waiter struct {
-	answer     chan answer
-	prev, next *waiter
-	in         bool
-}
+// line is the calls that wait, first come first served; each waits for its answer.
+type (
+	line   = fifo.List[chan answer]
+	waiter = fifo.Item[chan answer]
+)
 
 type answer struct {
 	instance *Instance
 	err      error
-}
-
-func (l *line) push(w *waiter) {
-	w.in, w.prev = true, l.last
-	if l.last != nil {
-		l.last.next = w
-	} else {
-		l.first = w
-	}
-	l.last = w
-	l.len++
-}
-
-func (l *line) pop() *waiter {
-	w := l.first
-	l.remove(w)
-	return w
-}
-
-// remove reports whether w was in the line.
-func (l *line) remove(w *waiter) bool {
-	if !w.in {
-		return false
-	}
-	if w.prev != nil {
-		w.prev.next = w.next
-	} else {
-		l.first = w.next
-	}
-	if w.next != nil {
-		w.next.prev = w.prev
-	} else {
-		l.last = w.prev
-	}
-	w.in, w.prev, w.next = false, nil, nil
-	l.len--
-	return true
 }

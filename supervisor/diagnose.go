@@ -187,7 +187,7 @@ func tellingOf(lines []child.Line, pid int, stdout bool) string {
 func (p *Process) leaveStuck(w *waiter) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.stuck(); err != nil && p.line.remove(w) {
+	if err := p.stuck(); err != nil && p.line.Remove(w) {
 		return err
 	}
 	return nil

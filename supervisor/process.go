@@ -217,7 +217,7 @@ func (p *Process) replicas() schema.Replicas {
 func (p *Process) scaledToNone() bool { return p.scaled != nil && p.scaled.Max == 0 }
 
 // calls is how many are in flight or wait.
-func (p *Process) calls() int { return p.inflight + p.line.len }
+func (p *Process) calls() int { return p.inflight + p.line.Len() }
 
 // spare is which slot leaves when there are too many: the one with the highest number, so
 // that those of n instances are always 0 to n-1.

@@ -124,7 +124,7 @@ func (p *Process) standing() (st Status, lives []waiting) {
 	defer p.mu.Unlock()
 	st = Status{
 		Name: p.name, Kind: p.kind, Mode: p.recipe.Mode, State: p.state(), Restarts: p.restarts,
-		Inflight: p.inflight, Queued: p.line.len, Cut: p.cut, Instances: []InstanceStatus{},
+		Inflight: p.inflight, Queued: p.line.Len(), Cut: p.cut, Instances: []InstanceStatus{},
 	}
 	if p.last != nil {
 		at := p.last.at

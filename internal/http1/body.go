@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math"
-	"strings"
 )
 
 // Body follows the body of one message through the bytes of its connection: which of them
@@ -207,12 +206,4 @@ func ValidTrailer(name string) bool {
 		return false
 	}
 	return !FramingTrailer(name) && !hopByHop(name) && ValidName(name)
-}
-
-// EventStream reports whether a response of this Content-Type has no end in sight,
-// and is forwarded as it comes.
-func EventStream(contentType string) bool {
-	kind, _, _ := strings.Cut(contentType, ";")
-	kind = strings.TrimSpace(kind)
-	return strings.EqualFold(kind, "text/event-stream") || strings.EqualFold(kind, "application/x-ndjson")
 }

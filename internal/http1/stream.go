@@ -1,4 +1,4 @@
-package call
+package http1
 
 import (
 	"net/http"
