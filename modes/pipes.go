@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/fd"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
 )
 
@@ -29,12 +30,11 @@ func (e *pipeEnds) close() {
 // outputPipe makes a pipe that a program writes: we wait for it in the poller, the
 // program's end blocks.
 func outputPipe(ours, its *pipeEnds) (read, write *os.File, err error) {
-	r, w, err := pipe2()
+	r, w, err := fd.ReadPipe()
 	if err != nil {
 		return nil, nil, pipeFailure(err)
 	}
-	_ = syscall.SetNonblock(r, true) // of a new pipe
-	return ours.add(os.NewFile(uintptr(r), "output")), its.add(os.NewFile(uintptr(w), "output")), nil
+	return ours.add(r), its.add(w), nil
 }
 
 // readEnd is the reading end of a pipe.
@@ -110,5 +110,5 @@ func events(file *os.File) int16 {
 }
 
 func pipeFailure(err error) error {
-	return &failure.Error{Kind: failure.StartFailed, Detail: "the program could not be started", Cause: os.NewSyscallError("make a pipe", err)}
+	return &failure.Error{Kind: failure.StartFailed, Detail: "the program could not be started", Cause: err}
 }

@@ -8,9 +8,11 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/call"
-	"golang.org/x/sys/unix"
+	"github.com/watchdogd/watchdogd/internal/fd"
 )
 
 // bodyPause is how long a call waits for a small body before it starts the program. One
@@ -29,10 +31,11 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 			return file, err
 		}
 	}
-	read, write, err := pipe2()
+	ends, err := fd.Pipe()
 	if err != nil {
 		return nil, pipeFailure(err)
 	}
+	read, write := ends[0], ends[1]
 	_ = syscall.SetNonblock(write, true) // of a new pipe
 	file := its.add(os.NewFile(uintptr(read), "stdin"))
 	if in.held != nil {

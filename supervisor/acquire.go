@@ -264,25 +264,30 @@ func (p *Process) hopeless() error {
 	if standing == 0 {
 		return nil // another follows
 	}
+	p.explain(e, loop, stuck)
+	return e
+}
+
+// explain completes the error of a process none of whose instances runs or will soon: loop
+// is one in a crash loop and stuck one whose dependency was given up, if there are any.
+func (p *Process) explain(e *failure.Error, loop, stuck *slot) {
 	e.RetryAfter = time.Second
 	if p.last != nil {
 		e.Local = p.last.printed
 	}
-	if stuck != nil && loop == nil {
-		e.Detail = fmt.Sprintf("%s cannot start: it waits for %s", p.name, stuck.why)
-		return e
-	}
-	if loop != nil {
+	switch {
+	case loop != nil:
 		e.Kind, e.NextStart = failure.CrashLoop, loop.next
 		e.RetryAfter = max(time.Until(loop.next), time.Second)
 		e.Detail = fmt.Sprintf("%s is in a crash loop; the last time it ended: %s", p.name, p.lastWhy())
 		if loop.recipe.Process.Restart.Then == "exit" {
 			e.Detail = fmt.Sprintf("%s exited, and watchdogd exits with it: %s", p.name, p.lastWhy())
 		}
-		return e
+	case stuck != nil:
+		e.Detail = fmt.Sprintf("%s cannot start: it waits for %s", p.name, stuck.why)
+	default:
+		e.Detail = fmt.Sprintf("%s exited and will not be restarted: %s", p.name, p.lastWhy())
 	}
-	e.Detail = fmt.Sprintf("%s exited and will not be restarted: %s", p.name, p.lastWhy())
-	return e
 }
 
 // late is the error of a call that has waited in vain.

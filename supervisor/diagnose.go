@@ -104,7 +104,7 @@ func (i *Instance) whyStuck() string {
 // asked to; none when that is among them.
 func (i *Instance) listens(asked string) []string {
 	var at []string
-	for _, address := range listeners(i.child) {
+	for _, address := range i.child.Listeners() {
 		if sameListener(address, asked) {
 			return nil
 		}

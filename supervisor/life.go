@@ -14,7 +14,7 @@ import (
 	"github.com/oklog/run"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/internal/sleep"
+	"github.com/watchdogd/watchdogd/internal/fd"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
@@ -139,32 +139,8 @@ func (s *slot) begin() (*Instance, error) {
 		p: p, slot: s, recipe: r, number: s.number,
 		done: make(chan struct{}), up: make(chan struct{}), said: make(chan struct{}), replace: make(chan string, 1),
 	}
-	var err error
-	switch r.port {
-	case portChosen:
-		if i.port, err = p.sup.ports.choose(); err != nil {
-			return nil, err
-		}
-	case portFixed:
-		host, port, err := portOf(r.Upstream.At(i.vars()).Address)
-		if err != nil {
-			return nil, err
-		}
-		if r.several && r.Upstream.PortFrom == schema.PortFixed { // the host tells instances apart
-			i.port = port
-			break
-		}
-		waits := func() { s.waitsFor(fmt.Sprintf("port %d, which another instance has", port), false) }
-		if !p.sup.ports.claim(port, s.leave, waits) {
-			return nil, nil
-		}
-		i.port = port
-		if !r.SharedPort {
-			if err := taken(host, port); err != nil {
-				p.sup.ports.release(i.port)
-				return nil, err
-			}
-		}
+	if ok, err := i.takePort(); !ok || err != nil {
+		return nil, err
 	}
 	if r.Listens {
 		i.upstream = r.Upstream.At(i.vars())
@@ -191,6 +167,37 @@ func (s *slot) begin() (*Instance, error) {
 		p.move(s, Stopping, "")
 	}
 	return i, nil
+}
+
+// takePort chooses the instance's port or takes the fixed one. It reports false when the
+// slot was to leave before that one was free.
+func (i *Instance) takePort() (ok bool, err error) {
+	r, ports := i.recipe, &i.p.sup.ports
+	switch r.port {
+	case portChosen:
+		i.port, err = ports.choose()
+	case portFixed:
+		host, port, err := portOf(r.Upstream.At(i.vars()).Address)
+		if err != nil {
+			return false, err
+		}
+		if r.several && r.Upstream.PortFrom == schema.PortFixed { // the host tells instances apart
+			i.port = port
+			break
+		}
+		waits := func() { i.slot.waitsFor(fmt.Sprintf("port %d, which another instance has", port), false) }
+		if !ports.claim(port, i.slot.leave, waits) {
+			return false, nil
+		}
+		i.port = port
+		if !r.SharedPort {
+			if err := taken(host, port); err != nil {
+				ports.release(port)
+				return false, err
+			}
+		}
+	}
+	return err == nil, err
 }
 
 // environ is what the child's environment has besides what the configuration says:
@@ -227,22 +234,22 @@ func (i *Instance) start(command *child.Command) (err error) {
 		}
 	}()
 	if i.recipe.OpenStdin {
-		if files[0], i.stdin, err = pipeIn(); err != nil {
+		if files[0], i.stdin, err = fd.WritePipe(); err != nil {
 			return err
 		}
 	}
 	if i.recipe.Socketpair {
-		if i.conn, files[0], err = socketpair(); err != nil {
+		if i.conn, files[0], err = fd.Socketpair(); err != nil {
 			return err
 		}
 	} else {
-		r, w, err := pipe()
+		r, w, err := fd.ReadPipe()
 		if err != nil {
 			return err
 		}
 		files[1], ours = w, append(ours, r)
 	}
-	r, w, err := pipe()
+	r, w, err := fd.ReadPipe()
 	if err != nil {
 		return err
 	}
@@ -421,141 +428,5 @@ func (i *Instance) wasUp() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// watchReady makes the instance ready when its probe says so, and then unready and
-// ready again as a probe with an interval says. It returns when the instance was not
-// ready in time, or ctx ended.
-func (i *Instance) watchReady(ctx context.Context) error {
-	r := i.recipe
-	if r.ready != nil {
-		start, cancel := ctx, context.CancelFunc(func() {})
-		if r.Start > 0 {
-			start, cancel = context.WithTimeout(ctx, r.Start)
-		}
-		var look sync.WaitGroup
-		looking, seen := context.WithCancel(start)
-		look.Go(func() { i.lookAround(looking) })
-		err := r.ready.untilReady(start, i)
-		seen()
-		look.Wait()
-		cancel()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			if why := i.whyStuck(); why != "" {
-				err = errors.New(why)
-			} else if i.port != 0 && r.ready.asksOwn() && errors.Is(err, syscall.ECONNREFUSED) {
-				err = fmt.Errorf("nothing listens on its port: does the program listen on $PORT (%d)? %w", i.port, err)
-			}
-			return fmt.Errorf("%w within %v (timeouts.start): %w", errLate, r.Start, err)
-		}
-		if r.port == portChosen && foreign(i.port, i.child) {
-			return errPort // whom the probe found is not our child
-		}
-	}
-	if r.Listens && (r.ready == nil || !r.ready.asksOwn()) {
-		i.findLoopback(ctx)
-	}
-	if i.becomes(Starting, Ready, "") {
-		close(i.up)
-	}
-	if r.ready == nil || r.ready.Log != "" || r.ready.Interval <= 0 {
-		<-ctx.Done()
-		return nil
-	}
-	failures := 0
-	for sleep.For(ctx, r.ready.Interval.D()) {
-		err := r.ready.ask(ctx, i)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			failures = 0
-			i.becomes(Unready, Ready, "")
-		default:
-			if failures++; failures >= max(r.ready.Failures, 1) {
-				i.becomes(Ready, Unready, fmt.Sprintf("readiness probe %s: %v", r.ready.name(i), err))
-			}
-		}
-	}
-	return nil
-}
-
-// becomes changes the instance's state if it is from, and reports whether it was.
-func (i *Instance) becomes(from, to State, why string) bool {
-	i.p.mu.Lock()
-	defer i.p.mu.Unlock()
-	if i.slot.life != i || i.slot.state != from {
-		return false
-	}
-	i.p.move(i.slot, to, why)
-	return true
-}
-
-// watchLive returns when the liveness probe has failed so many times in a row.
-func (i *Instance) watchLive(ctx context.Context) error {
-	l := i.recipe.live
-	select {
-	case <-i.up:
-	case <-ctx.Done():
-		return nil
-	}
-	interval, failures := l.Interval.D(), 0
-	if interval <= 0 {
-		interval = 10 * time.Second
-	}
-	for sleep.For(ctx, interval) {
-		err := l.ask(ctx, i)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			failures = 0
-		default:
-			if failures++; failures >= max(l.Failures, 1) {
-				return fmt.Errorf("%w %s failed %d times: %w", errUnwell, l.name(i), failures, err)
-			}
-		}
-	}
-	return nil
-}
-
-// memoryPause is how often an instance's memory is looked at.
-const memoryPause = time.Second
-
-// watchAge has the instance replaced when it is too old or too large.
-func (i *Instance) watchAge(ctx context.Context) error {
-	c := i.recipe.Process.Recycle
-	var old, look <-chan time.Time
-	if c.Age > 0 {
-		t := time.NewTimer(c.Age.D())
-		defer t.Stop()
-		old = t.C
-	}
-	if c.Memory > 0 {
-		t := time.NewTicker(memoryPause)
-		defer t.Stop()
-		look = t.C
-	}
-	for {
-		why := ""
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-old:
-			why = fmt.Sprintf("recycle: it is %v old", c.Age.D())
-		case <-look:
-			if rss := i.child.Usage().RSS; rss > int64(c.Memory) {
-				why = fmt.Sprintf("recycle: it has %d bytes of memory, more than %d", rss, c.Memory)
-			}
-		}
-		if why != "" {
-			i.p.mu.Lock()
-			i.p.due(i, why)
-			i.p.mu.Unlock()
-		}
 	}
 }

@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
+
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // ports gives each instance a port that no other instance of this supervisor has.
@@ -85,10 +91,49 @@ func taken(host string, port int) error {
 		return l.Close()
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if who := holder(port); who != "" {
+		if who := child.Holder(port); who != "" {
 			return fmt.Errorf("port %d is taken by %s: end it, or choose another port", port, who)
 		}
 		return fmt.Errorf("port %d is taken by another process: end it, or choose another port", port)
 	}
 	return nil // not our address to judge; the child will say
+}
+
+// quietPorts is a range that the kernel chooses no port from by itself.
+func quietPorts() [2]int {
+	var low, high int
+	data, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err == nil {
+		_, err = fmt.Sscan(string(data), &low, &high)
+	}
+	switch {
+	case err != nil: // not Linux
+		return [2]int{20000, 32767}
+	case low > 12000:
+		return [2]int{10000, low - 1}
+	case high < 63000:
+		return [2]int{high + 1, 65535}
+	}
+	return [2]int{10000, 65535}
+}
+
+// removeStale removes the socket at which an instance is to listen, if it is one that a
+// killed life has left: most servers cannot listen where a file stands. A socket that
+// is served and a file of another kind stay; the child will say.
+func removeStale(u schema.Endpoint) {
+	if u.Network != "unix" {
+		return
+	}
+	info, err := os.Lstat(u.Address)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return
+	}
+	c, err := net.DialTimeout("unix", u.Address, time.Second)
+	if err == nil {
+		_ = c.Close() // it is not ours
+		return
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = os.Remove(u.Address) // or the child says why it cannot listen
+	}
 }

@@ -87,31 +87,29 @@ func (s *slot) afterwards(e ending) bool {
 		}
 		p.sup.opt.Ended(p.name, e.exit)
 	}
-	switch d.State {
-	case Waiting:
-		return true
-	case Exited:
-		select {
-		case <-s.kick:
-		case <-s.leave:
-			return false
-		}
-	default:
+	return d.State == Waiting || s.rest(d)
+}
+
+// rest waits for the next start, and reports whether there is one.
+func (s *slot) rest(d decision) bool {
+	var over <-chan time.Time // never, for one that has exited
+	if d.State != Exited {
 		t := time.NewTimer(d.Pause)
 		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-s.kick:
-		case <-s.leave:
-			return false
-		}
+		over = t.C
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	select {
+	case <-over:
+	case <-s.kick:
+	case <-s.leave:
+		return false
+	}
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
 	if s.leaving {
 		return false
 	}
-	p.move(s, Waiting, "")
+	s.p.move(s, Waiting, "")
 	return true
 }
 

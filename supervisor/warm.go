@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/fd"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -46,7 +47,7 @@ func (w *WarmChild) Unread() (n int) {
 	for _, f := range w.reads {
 		held := -1
 		if conn, err := f.SyscallConn(); err == nil {
-			_ = conn.Control(func(fd uintptr) { held = unread(int(fd)) }) // held says it
+			_ = conn.Control(func(n uintptr) { held = fd.Unread(int(n)) }) // held says it
 		}
 		if held < 0 {
 			return -1
@@ -233,9 +234,9 @@ func newWarm(r *recipe) (_ *WarmChild, err error) {
 		case n == 2 && r.OneOutput:
 			continue
 		case n == 1 || n == 2:
-			*ours[n], theirs[n], err = pipe()
+			*ours[n], theirs[n], err = fd.ReadPipe()
 		default:
-			theirs[n], *ours[n], err = pipeIn()
+			theirs[n], *ours[n], err = fd.WritePipe()
 		}
 		if err != nil {
 			return nil, err

@@ -93,9 +93,9 @@ func commOf(pid int) string {
 	return string(name)
 }
 
-// Processes returns the numbers of the child, which has an Owner, of those of its group,
+// processes returns the numbers of the child, which has an Owner, of those of its group,
 // and of its descendants, those that left it included.
-func (c *Child) Processes() []int {
+func (c *Child) processes() []int {
 	r := census.read()
 	var pids []int
 	for _, e := range r.all.descendants(c.pid) {
@@ -109,9 +109,9 @@ func (c *Child) Processes() []int {
 	return pids
 }
 
-// Predates reports whether process pid was there before the child and does not descend
+// predates reports whether process pid was there before the child and does not descend
 // from it. It reports false where that cannot be seen.
-func (c *Child) Predates(pid int) bool {
+func (c *Child) predates(pid int) bool {
 	if markOf(pid) == c.mark {
 		return false
 	}

@@ -1,38 +1,34 @@
-package supervisor
+// Package fd makes the pipes and the sockets between this program and a child: our end waits
+// in the poller, and the child's end blocks.
+package fd
 
 import (
 	"fmt"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 )
 
-// devNull is opened once and stays open.
-var devNull = sync.OnceValues(func() (*os.File, error) {
-	return os.OpenFile(os.DevNull, os.O_RDWR, 0)
-})
-
-// pipe returns a pipe for what a child prints: the reading end, ours, waits in the
+// ReadPipe returns a pipe for what a child prints: the reading end, ours, waits in the
 // poller, and the writing end blocks.
-func pipe() (r, w *os.File, err error) { return halfPipe(0) }
+func ReadPipe() (r, w *os.File, err error) { return halfPipe(0) }
 
-// pipeIn returns a pipe for what a child reads: the writing end, ours, waits in the
+// WritePipe returns a pipe for what a child reads: the writing end, ours, waits in the
 // poller, and the reading end blocks.
-func pipeIn() (r, w *os.File, err error) { return halfPipe(1) }
+func WritePipe() (r, w *os.File, err error) { return halfPipe(1) }
 
 // halfPipe returns a pipe of which the end numbered ours does not block.
 func halfPipe(ours int) (r, w *os.File, err error) {
-	fds, err := pipe2()
+	fds, err := Pipe()
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a pipe to a process: %w", err)
+		return nil, nil, err
 	}
 	_ = syscall.SetNonblock(fds[ours], true) // otherwise a thread waits, and all works
 	return os.NewFile(uintptr(fds[0]), "|0"), os.NewFile(uintptr(fds[1]), "|1"), nil
 }
 
-// socketpair returns a connection, and the file of its other end for a child.
-func socketpair() (net.Conn, *os.File, error) {
+// Socketpair returns a connection, and the file of its other end for a child.
+func Socketpair() (net.Conn, *os.File, error) {
 	var fds [2]int
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)

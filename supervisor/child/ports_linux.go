@@ -1,4 +1,4 @@
-package supervisor
+package child
 
 import (
 	"bufio"
@@ -10,30 +10,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-// quietPorts is a range that the kernel chooses no port from by itself.
-func quietPorts() [2]int {
-	var low, high int
-	data, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if err == nil {
-		_, err = fmt.Sscan(string(data), &low, &high)
-	}
-	switch {
-	case err != nil:
-		return [2]int{20000, 32767}
-	case low > 12000:
-		return [2]int{10000, low - 1}
-	case high < 63000:
-		return [2]int{high + 1, 65535}
-	}
-	return [2]int{10000, 65535}
-}
-
-// holder names the process that listens on port, if /proc shows it to us.
-func holder(port int) string {
+// Holder names the process that listens on port, if /proc shows it to us.
+func Holder(port int) string {
 	pid := holders(listener(port), "[0-9]*")
 	if pid == 0 {
 		return ""
@@ -42,21 +22,22 @@ func holder(port int) string {
 	return strings.TrimSpace(fmt.Sprintf("process %d %s", pid, name))
 }
 
-// foreign reports whether a process listens on port that is not of the life of c. A listener
+// LostPort reports whether a process listens on port that does not descend from the child,
+// which has an Owner. A listener
 // whose owner cannot be read, or that started after the child (such as a container's port
 // proxy), is accepted.
-func foreign(port int, c *child.Child) bool {
+func (c *Child) LostPort(port int) bool {
 	inode := listener(port)
 	if inode == "" {
 		return false
 	}
-	for _, pid := range c.Processes() {
+	for _, pid := range c.processes() {
 		if holders(inode, strconv.Itoa(pid)) != 0 {
 			return false
 		}
 	}
 	pid := holders(inode, "[0-9]*")
-	return pid != 0 && c.Predates(pid)
+	return pid != 0 && c.predates(pid)
 }
 
 // holders returns a process among those that pattern names that has the socket open, or 0.
@@ -103,15 +84,15 @@ func listenerIn(file string, port int) string {
 	return ""
 }
 
-// listeners is where the processes of the life of c listen: its group and descendants,
-// and those that left it. TCP addresses are host:port, sockets paths.
-func listeners(c *child.Child) []string {
-	sockets := listening(c.PID())
+// Listeners is where the child, which has an Owner, its group and its descendants listen,
+// those that left it included. TCP addresses are host:port, sockets paths.
+func (c *Child) Listeners() []string {
+	sockets := listening(c.pid)
 	if len(sockets) == 0 {
 		return nil
 	}
 	var at []string
-	for _, pid := range c.Processes() {
+	for _, pid := range c.processes() {
 		for _, inode := range socketsOf(pid) {
 			if address, ok := sockets[inode]; ok {
 				at = append(at, address)

@@ -4,6 +4,7 @@ package child
 
 import (
 	"context"
+	"log/slog"
 	"syscall"
 	"time"
 
@@ -76,3 +77,57 @@ type account struct{}
 func (*ledger) open(bool) account { return account{} }
 
 func (c *Child) explain(e Exit) Exit { return e }
+
+func guardProgram() (string, error) { return executable() }
+
+func becomeAlone() {}
+
+// Elsewhere a process's environment cannot be seen, and what left its group is not found.
+func sweepMarked(string) {}
+
+// keepInherited keeps descriptors above 2, which were open when this program was started,
+// from its children.
+func keepInherited() {
+	for fd := 3; fd < 256; fd++ {
+		syscall.CloseOnExec(fd)
+	}
+}
+
+// Elsewhere orphans are init's.
+func reapOrphans(ctx context.Context, _ *slog.Logger) { <-ctx.Done() }
+
+// Sweep does nothing: descendants that left the group are not found on this system.
+func (*Child) Sweep(context.Context, syscall.Signal) int { return 0 }
+
+// SweepAll does nothing, as Sweep.
+func (*Owner) SweepAll() {}
+
+type origin struct{}
+
+func newOrigin(string, string) *origin { return &origin{} }
+
+// LostPort reports false: the owner of a listener is not known on this system.
+func (*Child) LostPort(int) bool { return false }
+
+// Listeners returns none, as LostPort.
+func (*Child) Listeners() []string { return nil }
+
+// Holder returns an empty string, as LostPort.
+func Holder(int) string { return "" }
+
+// Leftovers returns none: descendants are not found on this system.
+func (*Child) Leftovers() []string { return nil }
+
+var resources = [...]struct {
+	name     string
+	resource int
+}{
+	{"nofile", syscall.RLIMIT_NOFILE}, {"as", syscall.RLIMIT_AS}, {"core", syscall.RLIMIT_CORE},
+	{"cpu", syscall.RLIMIT_CPU}, {"data", syscall.RLIMIT_DATA}, {"fsize", syscall.RLIMIT_FSIZE},
+	{"stack", syscall.RLIMIT_STACK},
+}
+
+func dieWithParent(string) error { return nil }
+
+// Usages returns a function that reports nothing: it is not known on this system.
+func Usages() func(*Child) Usage { return func(*Child) Usage { return Usage{} } }

@@ -1,0 +1,148 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/sleep"
+)
+
+// watchReady makes the instance ready when its probe says so, and then unready and
+// ready again as a probe with an interval says. It returns when the instance was not
+// ready in time, or ctx ended.
+func (i *Instance) watchReady(ctx context.Context) error {
+	r := i.recipe
+	if r.ready != nil {
+		start, cancel := ctx, context.CancelFunc(func() {})
+		if r.Start > 0 {
+			start, cancel = context.WithTimeout(ctx, r.Start)
+		}
+		var look sync.WaitGroup
+		looking, seen := context.WithCancel(start)
+		look.Go(func() { i.lookAround(looking) })
+		err := r.ready.untilReady(start, i)
+		seen()
+		look.Wait()
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			if why := i.whyStuck(); why != "" {
+				err = errors.New(why)
+			} else if i.port != 0 && r.ready.asksOwn() && errors.Is(err, syscall.ECONNREFUSED) {
+				err = fmt.Errorf("nothing listens on its port: does the program listen on $PORT (%d)? %w", i.port, err)
+			}
+			return fmt.Errorf("%w within %v (timeouts.start): %w", errLate, r.Start, err)
+		}
+		if r.port == portChosen && i.child.LostPort(i.port) {
+			return errPort // whom the probe found is not our child
+		}
+	}
+	if r.Listens && (r.ready == nil || !r.ready.asksOwn()) {
+		i.findLoopback(ctx)
+	}
+	if i.becomes(Starting, Ready, "") {
+		close(i.up)
+	}
+	if r.ready == nil || r.ready.Log != "" || r.ready.Interval <= 0 {
+		<-ctx.Done()
+		return nil
+	}
+	failures := 0
+	for sleep.For(ctx, r.ready.Interval.D()) {
+		err := r.ready.ask(ctx, i)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failures = 0
+			i.becomes(Unready, Ready, "")
+		default:
+			if failures++; failures >= max(r.ready.Failures, 1) {
+				i.becomes(Ready, Unready, fmt.Sprintf("readiness probe %s: %v", r.ready.name(i), err))
+			}
+		}
+	}
+	return nil
+}
+
+// becomes changes the instance's state if it is from, and reports whether it was.
+func (i *Instance) becomes(from, to State, why string) bool {
+	i.p.mu.Lock()
+	defer i.p.mu.Unlock()
+	if i.slot.life != i || i.slot.state != from {
+		return false
+	}
+	i.p.move(i.slot, to, why)
+	return true
+}
+
+// watchLive returns when the liveness probe has failed so many times in a row.
+func (i *Instance) watchLive(ctx context.Context) error {
+	l := i.recipe.live
+	select {
+	case <-i.up:
+	case <-ctx.Done():
+		return nil
+	}
+	interval, failures := l.Interval.D(), 0
+	if interval <= 0 {
+		interval = 10 * time.Second
+	}
+	for sleep.For(ctx, interval) {
+		err := l.ask(ctx, i)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failures = 0
+		default:
+			if failures++; failures >= max(l.Failures, 1) {
+				return fmt.Errorf("%w %s failed %d times: %w", errUnwell, l.name(i), failures, err)
+			}
+		}
+	}
+	return nil
+}
+
+// memoryPause is how often an instance's memory is looked at.
+const memoryPause = time.Second
+
+// watchAge has the instance replaced when it is too old or too large.
+func (i *Instance) watchAge(ctx context.Context) error {
+	c := i.recipe.Process.Recycle
+	var old, look <-chan time.Time
+	if c.Age > 0 {
+		t := time.NewTimer(c.Age.D())
+		defer t.Stop()
+		old = t.C
+	}
+	if c.Memory > 0 {
+		t := time.NewTicker(memoryPause)
+		defer t.Stop()
+		look = t.C
+	}
+	for {
+		why := ""
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-old:
+			why = fmt.Sprintf("recycle: it is %v old", c.Age.D())
+		case <-look:
+			if rss := i.child.Usage().RSS; rss > int64(c.Memory) {
+				why = fmt.Sprintf("recycle: it has %d bytes of memory, more than %d", rss, c.Memory)
+			}
+		}
+		if why != "" {
+			i.p.mu.Lock()
+			i.p.due(i, why)
+			i.p.mu.Unlock()
+		}
+	}
+}
