@@ -17,8 +17,11 @@ var origins http.CrossOriginProtection
 // the page may read, too. forward has been called: the host is that of a trusted proxy's
 // client.
 func checkOrigin(rt *route, r *http.Request) *failure.Error {
+	if !rt.sameOrigin || r.Header["Origin"] == nil && r.Header["Sec-Fetch-Site"] == nil {
+		return nil // not a browser: Check would let it pass, too
+	}
 	upgrade := r.Header["Upgrade"] != nil
-	if !rt.sameOrigin || !upgrade && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
+	if !upgrade && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
 		return nil
 	}
 	asked := http.Request{Method: http.MethodPost, Header: r.Header, Host: r.Host, URL: &url.URL{}}
