@@ -73,14 +73,14 @@ var exchanges = sync.Pool{New: func() any {
 // errInterrupted says that the call ended; context.Cause knows why.
 var errInterrupted = errors.New("the call has ended")
 
-// goneError says that the caller did not take the response.
+// goneError says that the client did not take the response.
 type goneError struct{ err error }
 
 func (e goneError) Error() string { return "writing the response: " + e.err.Error() }
 func (e goneError) Unwrap() error { return e.err }
 
-// attempt sends the request over c and passes the response to the caller. After an
-// error, begun says whether the caller has seen something of it. c is as good as
+// attempt sends the request over c and passes the response to the client. After an
+// error, begun says whether the client has seen something of it. c is as good as
 // before when keep is set, and is to be closed when not.
 func (x *exchange) attempt(c *client.Conn) error {
 	x.sender, x.answered, x.reached, x.keep, x.doubtful, x.unasked, x.cause = nil, false, false, false, false, false, nil
@@ -135,7 +135,7 @@ func (x *exchange) answer(c *client.Conn) error {
 	sent := x.endSender()
 	x.keep = x.keep && err == nil && sent == nil
 	if _, ok := errors.AsType[*failure.Error](sent); ok && err != nil {
-		return sent // the caller's body failed, and that stopped the reading
+		return sent // the client's body failed, and that stopped the reading
 	}
 	return err
 }
@@ -153,7 +153,7 @@ func (x *exchange) receive(c *client.Conn) error {
 			return err
 		case x.head.Status == http.StatusContinue:
 			if x.sender != nil {
-				x.sender.decide(true) // the caller gets a 100 of its own when its body is read
+				x.sender.decide(true) // the client gets a 100 of its own when its body is read
 			}
 		case x.head.Status == http.StatusSwitchingProtocols:
 			return x.switchProtocols(c)
@@ -193,10 +193,7 @@ func (x *exchange) pass(c *client.Conn) error {
 	}
 	if x.uploading() {
 		x.sender.decide(false)
-		if x.r.ProtoMajor == 1 {
-			// Whatever the caller still sends of its body must not be taken for a request.
-			header["Connection"] = []string{"close"}
-		}
+		x.upload.LastOf(header)
 	}
 	x.body.Start(c, h, x.r.Method)
 	var first []byte
@@ -240,12 +237,12 @@ func guessed(first []byte) []string {
 	return []string{http.DetectContentType(first)}
 }
 
-// uploading reports whether the caller still has something of the body to send.
+// uploading reports whether the client still has something of the body to send.
 func (x *exchange) uploading() bool {
 	return x.upload != nil && x.sender != nil && !x.sender.allRead.Load()
 }
 
-// begin notes that the head goes to the caller, unless the call has ended.
+// begin notes that the head goes to the client, unless the call has ended.
 func (x *exchange) begin() bool {
 	x.begun = x.call.Answer()
 	return x.begun
@@ -255,7 +252,7 @@ func (x *exchange) begin() bool {
 const spliceLeast = 64 << 10
 
 // passBody passes the body on as it comes: before waiting for more of it, what is
-// there is on its way to the caller. It reports whether the caller has got all that
+// there is on its way to the client. It reports whether the client has got all that
 // was written.
 func (x *exchange) passBody() (flushed bool, err error) {
 	for {
@@ -347,7 +344,7 @@ func (x *exchange) passTrailer(flushed bool) error {
 const (
 	// senderGrace is for a sender that only has to notice that all is sent.
 	senderGrace = 50 * time.Millisecond
-	// linger is how long a caller whose body nobody wants any more may go on sending
+	// linger is how long a client whose body nobody wants any more may go on sending
 	// it and still read the response; a connection closed at once would take that away.
 	linger = time.Second
 )
@@ -391,7 +388,7 @@ func (x *exchange) stopSender(s *sender) {
 	x.upload.Linger(linger)
 }
 
-// endOf gives the cause when ctx has ended, and nil before.
+// endOf returns the cause when ctx has ended, and nil before.
 func endOf(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil

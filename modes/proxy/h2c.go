@@ -100,7 +100,7 @@ func (c *attempts) untilEnd(res *http.Response) error {
 	return c.passHTTP2(res)
 }
 
-// http2Request is the caller's request as it goes to the upstream.
+// http2Request is the client's request as it goes to the upstream.
 func (c *attempts) http2Request(ctx context.Context, up *upstream, to string, body *lentBody) *http.Request {
 	r := c.r
 	out := (&http.Request{
@@ -135,7 +135,7 @@ func (c *attempts) http2Request(ctx context.Context, up *upstream, to string, bo
 	return out
 }
 
-// passHTTP2 passes the response to the caller, each frame as it comes.
+// passHTTP2 passes the response to the client, each frame as it comes.
 func (c *attempts) passHTTP2(res *http.Response) error {
 	if n := len(res.Header); n > http1.MaxFields {
 		return fmt.Errorf("a head of more than %d fields", http1.MaxFields)
@@ -228,7 +228,7 @@ func (i *interim) do(f func()) {
 
 func (i *interim) pass(code int, fields textproto.MIMEHeader) error {
 	if code == http.StatusContinue || !i.r.ProtoAtLeast(1, 1) {
-		return nil // a 100 goes to the caller when the body is read
+		return nil // a 100 goes to the client when the body is read
 	}
 	i.do(func() {
 		header := i.w.Header()
@@ -247,7 +247,7 @@ func (i *interim) end() {
 	i.over = true
 }
 
-// lentBody lends the caller's body to net/http, which may still be reading it after
+// lentBody lends the client's body to net/http, which may still be reading it after
 // the response is complete, and takes it back.
 type lentBody struct {
 	ctx     context.Context // of the call

@@ -330,7 +330,7 @@ func (c *attempts) again(err error) bool {
 	return stale || c.life != nil && c.life.SuspectRefusal(c.r.Context())
 }
 
-// ended gives the reason for which the call has ended, or nil. Once reading the body
+// ended returns the reason for which the call has ended, or nil. Once reading the body
 // was stopped, the context only says that it was.
 func (c *attempts) ended() error {
 	if c.stopped() {
@@ -343,7 +343,7 @@ func (c *attempts) ended() error {
 func (c *attempts) stopped() bool { return c.upload != nil && c.held == nil && c.upload.Stopped() }
 
 // fail ends a call that failed: by an answer of our own if there was none, else so
-// that the caller can tell.
+// that the client can tell.
 func (c *attempts) fail(err error) {
 	f := c.failure(err)
 	begun := c.begun || c.x != nil && c.x.begun
@@ -365,8 +365,8 @@ func (c *attempts) fail(err error) {
 		}
 		cut(c.upload)
 	}
-	if c.x != nil && c.x.uploading() && c.r.ProtoMajor == 1 {
-		c.w.Header().Set("Connection", "close") // what follows is the rest of the body
+	if c.x != nil && c.x.uploading() {
+		c.upload.LastOf(c.w.Header())
 	}
 	c.Fail(c.w, c.r, f)
 	if f.Kind == failure.Gone {
@@ -380,16 +380,16 @@ func cut(body *call.Body) {
 	panic(http.ErrAbortHandler)
 }
 
-// failure says what an error means to the caller.
+// failure says what an error means to the client.
 func (c *attempts) failure(err error) *failure.Error {
 	f, known := errors.AsType[*failure.Error](err)
 	if cause := c.ended(); cause != nil {
 		if f, known = errors.AsType[*failure.Error](cause); !known {
-			f, known = &failure.Error{Kind: failure.Gone, Detail: "the caller went away", Cause: cause}, true
+			f, known = &failure.Error{Kind: failure.Gone, Detail: "the client went away", Cause: cause}, true
 		}
 	}
 	if gone, ok := errors.AsType[goneError](err); ok && !known {
-		f, known = &failure.Error{Kind: failure.Gone, Detail: "the caller did not take the response", Cause: gone.err}, true
+		f, known = &failure.Error{Kind: failure.Gone, Detail: "the client did not take the response", Cause: gone.err}, true
 	}
 	if !known {
 		f = &failure.Error{Kind: failure.BadUpstream, Detail: upstreamFault(err), Cause: err}
@@ -413,9 +413,9 @@ func upstreamFault(err error) string {
 	case errors.Is(err, os.ErrNotExist):
 		return "the upstream's socket does not exist"
 	case errors.Is(err, io.EOF):
-		return "the upstream closed the connection without an answer"
+		return "the upstream closed the connection without a response"
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "the upstream closed the connection before its answer was complete"
+		return "the upstream closed the connection before its response was complete"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the upstream reset the connection"
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -424,7 +424,7 @@ func upstreamFault(err error) string {
 	return "the upstream sent an invalid HTTP response or could not be reached"
 }
 
-// end gives back what the call holds.
+// end returns back what the call holds.
 func (c *attempts) end() {
 	if c.x != nil {
 		c.call.OffEnd()

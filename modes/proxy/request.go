@@ -18,14 +18,14 @@ import (
 )
 
 // request is one call's request as it goes to an HTTP/1.1 upstream. It outlives an
-// attempt that failed: what was taken from the caller's body and has reached nobody
+// attempt that failed: what was taken from the client's body and has reached nobody
 // is still in out.
 type request struct {
 	r       *http.Request
 	length  int64       // of the body; -1 = chunked
 	body    io.Reader   // nil = none
 	held    *spill.Body // the whole body, when it was read beforehand
-	upgrade string      // the protocols that the caller would switch to
+	upgrade string      // the protocols that the client would switch to
 	expect  bool        // the body waits for 100 Continue
 	splice  bool        // the body may pass without anybody seeing its progress
 
@@ -127,7 +127,7 @@ func (q *request) appendFraming(r *http.Request) {
 
 func (q *request) appendField(name, value string) { q.out = http1.AppendField(q.out, name, value) }
 
-// release gives the buffer back.
+// release returns the buffer back.
 func (q *request) release() {
 	if q.pooled != nil {
 		buffers.Put(q.pooled)
@@ -202,7 +202,7 @@ func (q *request) readChunk(b []byte) ([]byte, error) {
 	return b, err
 }
 
-// appendLastChunk ends a chunked body; the caller's trailer is complete only now.
+// appendLastChunk ends a chunked body; the client's trailer is complete only now.
 func (q *request) appendLastChunk(b []byte) []byte {
 	b = append(b, "0\r\n"...)
 	for name, values := range q.r.Trailer {
@@ -220,7 +220,7 @@ func meantToHaveBody(method string) bool {
 	return method == "POST" || method == "PUT" || method == "PATCH"
 }
 
-// protocols gives those that a caller asks to switch to by Upgrade. h2c is taken out:
+// protocols returns those that a client asks to switch to by Upgrade. h2c is taken out:
 // what speaks it would reach every path of the upstream, past the route and its limits.
 func protocols(h http.Header, hop *http1.Hop) string {
 	if !hop.Upgrade {
@@ -286,7 +286,7 @@ func Target(r *http.Request, base string) (string, error) {
 	return base + uri, nil
 }
 
-// fromAbsolute gives the path of a request whose target is not one.
+// fromAbsolute returns the path of a request whose target is not one.
 func fromAbsolute(r *http.Request, uri string) (string, error) {
 	if uri == "*" && r.Method == http.MethodOptions {
 		return uri, nil

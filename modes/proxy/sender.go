@@ -22,7 +22,7 @@ type sender struct {
 	mu       sync.Mutex
 	headSent bool
 
-	allRead atomic.Bool // the caller has no more of the body to send
+	allRead atomic.Bool // the client has no more of the body to send
 
 	done    chan struct{}
 	err     error // why it ended; nil = all was sent. To be read after done.
@@ -162,7 +162,7 @@ func (s *sender) decide(wanted bool) {
 	}
 }
 
-// abandon is for a caller whose body cannot be read: the upstream cannot be given the
+// abandon is for a client whose body cannot be read: the upstream cannot be given the
 // rest, and whoever waits for its response stops. (A failure of the upstream stops
 // nobody: its answer may have come before the connection broke.)
 func (s *sender) abandon(err error) error {

@@ -20,7 +20,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/http1/client"
 )
 
-// switchProtocols answers 101 to a caller who asked for it, and then carries what both
+// switchProtocols answers 101 to a client that asked for it, and then carries what both
 // sides say until both have said all, the call ends, or one of them fails.
 func (x *exchange) switchProtocols(c *client.Conn) error {
 	h := &x.head
@@ -67,7 +67,7 @@ func (x *exchange) switchProtocols(c *client.Conn) error {
 	return nil
 }
 
-// tunnel carries bytes both ways between a caller and an upstream. Each way ends with
+// tunnel carries bytes both ways between a client and an upstream. Each way ends with
 // its own end of stream, which is passed on; an error ends both.
 type tunnel struct {
 	down, up  net.Conn
@@ -95,7 +95,7 @@ func (t *tunnel) leave() {
 	}
 }
 
-// run returns when both ways have ended. early came from the caller and late from the
+// run returns when both ways have ended. early came from the client and late from the
 // upstream before.
 func (t *tunnel) run(early, late []byte) {
 	var way sync.WaitGroup
