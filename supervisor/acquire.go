@@ -127,8 +127,8 @@ func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client)
 // stay idle, and others in turn.
 func (p *Process) least() *Instance {
 	var best *Instance
-	capacity := p.recipe.Capacity
-	stack := p.recipe.Socketpair || p.recipe.Process.Replicas.Min < p.recipe.Process.Replicas.Max
+	capacity := p.spec.Capacity
+	stack := p.spec.Socketpair || p.spec.Process.Replicas.Min < p.spec.Process.Replicas.Max
 	for _, i := range p.ready {
 		switch {
 		case capacity > 0 && i.calls >= capacity:
@@ -179,7 +179,7 @@ func (p *Process) giveBack(i *Instance) {
 		close(i.unused)
 		i.unused = nil
 	}
-	if n := p.recipe.Process.Recycle.Requests; n > 0 && i.served == n {
+	if n := p.spec.Process.Recycle.Requests; n > 0 && i.served == n {
 		p.due(i, fmt.Sprintf("recycle: it has answered %d calls", n))
 	}
 	if p.line.Len() > 0 {
@@ -280,7 +280,7 @@ func (p *Process) explain(e *failure.Error, loop, stuck *slot) {
 		e.Kind, e.NextStart = failure.CrashLoop, loop.next
 		e.RetryAfter = max(time.Until(loop.next), time.Second)
 		e.Detail = fmt.Sprintf("%s is in a crash loop; the last time it ended: %s", p.name, p.lastWhy())
-		if loop.recipe.Process.Restart.Then == "exit" {
+		if loop.spec.Process.Restart.Then == "exit" {
 			e.Detail = fmt.Sprintf("%s exited, and watchdogd exits with it: %s", p.name, p.lastWhy())
 		}
 	case stuck != nil:

@@ -15,7 +15,7 @@ import (
 // ready again as a probe with an interval says. It returns when the instance was not
 // ready in time, or ctx ended.
 func (i *Instance) watchReady(ctx context.Context) error {
-	r := i.recipe
+	r := i.spec
 	if r.ready != nil {
 		start, cancel := ctx, context.CancelFunc(func() {})
 		if r.Start > 0 {
@@ -84,7 +84,7 @@ func (i *Instance) becomes(from, to State, why string) bool {
 
 // watchLive returns when the liveness probe has failed so many times in a row.
 func (i *Instance) watchLive(ctx context.Context) error {
-	l := i.recipe.live
+	l := i.spec.live
 	select {
 	case <-i.up:
 	case <-ctx.Done():
@@ -115,7 +115,7 @@ const memoryPause = time.Second
 
 // watchAge has the instance replaced when it is too old or too large.
 func (i *Instance) watchAge(ctx context.Context) error {
-	c := i.recipe.Process.Recycle
+	c := i.spec.Process.Recycle
 	var old, look <-chan time.Time
 	if c.Age > 0 {
 		t := time.NewTimer(c.Age.D())

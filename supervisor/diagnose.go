@@ -31,8 +31,8 @@ const (
 
 // facts are those known of any life.
 func (i *Instance) facts() facts {
-	p := &i.recipe.Process
-	f := facts{Shell: p.Shell, Server: i.recipe.Listens, Worker: i.recipe.Socketpair, Served: i.wasUp()}
+	p := &i.spec.Process
+	f := facts{Shell: p.Shell, Server: i.spec.Listens, Worker: i.spec.Socketpair, Served: i.wasUp()}
 	if f.Worker {
 		i.p.mu.Lock()
 		f.Served = i.calls+i.served > 0
@@ -44,7 +44,7 @@ func (i *Instance) facts() facts {
 	for _, w := range p.FProcess.Words {
 		f.Words = append(f.Words, w.Expand(i.vars()))
 	}
-	if i.recipe.port == portChosen {
+	if i.spec.port == portChosen {
 		f.Port = i.port
 	}
 	f.Upstream = i.upstream.Address

@@ -24,7 +24,7 @@ func (i *Instance) drain(bound time.Duration) {
 	if unused == nil {
 		return
 	}
-	if !i.recipe.overlap {
+	if !i.spec.overlap {
 		if n := i.seats.endStreams(); n > 0 {
 			i.countCut(n, "streams ended", "no other instance can start before this one has ended, since both have the same address")
 		}

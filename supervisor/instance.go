@@ -19,7 +19,7 @@ import (
 type Instance struct {
 	p        *Process
 	slot     *slot
-	recipe   *recipe
+	spec     *Spec
 	number   int
 	port     int
 	upstream schema.Endpoint
@@ -96,7 +96,7 @@ func (i *Instance) eitherLoopback() bool {
 	if err != nil || port != i.port || host != "127.0.0.1" && host != "localhost" {
 		return false
 	}
-	return i.recipe.port == portChosen || taken("::1", port) == nil
+	return i.spec.port == portChosen || taken("::1", port) == nil
 }
 
 // findLoopback finds out which loopback address an instance listens on that is ready

@@ -59,10 +59,10 @@ func (s *slot) live() ending {
 		return errAsked
 	}, func(error) {})
 	g.Add(func() error { return i.watchReady(ctx) }, func(error) {})
-	if i.recipe.live != nil {
+	if i.spec.live != nil {
 		g.Add(func() error { return i.watchLive(ctx) }, func(error) {})
 	}
-	if c := i.recipe.Process.Recycle; c.Age > 0 || c.Memory > 0 {
+	if c := i.spec.Process.Recycle; c.Age > 0 || c.Memory > 0 {
 		g.Add(func() error { return i.watchAge(ctx) }, func(error) {})
 	}
 	why := g.Run()
@@ -95,7 +95,7 @@ func (i *Instance) ending(why error) ending {
 		e.outcome = endedItself
 		d := i.why(e.exit)
 		e.why, e.printed, e.certain = d.What, d.Printed, d.Certain
-		if i.recipe.port == portChosen && !i.wasUp() && !e.exit.OK() && taken("", i.port) != nil {
+		if i.spec.port == portChosen && !i.wasUp() && !e.exit.OK() && taken("", i.port) != nil {
 			e.outcome = portLost
 		}
 	case errors.Is(why, errPort):
@@ -133,10 +133,10 @@ func (r replaced) Error() string { return string(r) }
 func (s *slot) begin() (*Instance, error) {
 	p := s.p
 	p.mu.Lock()
-	r := s.recipe
+	r := s.spec
 	p.mu.Unlock()
 	i := &Instance{
-		p: p, slot: s, recipe: r, number: s.number,
+		p: p, slot: s, spec: r, number: s.number,
 		done: make(chan struct{}), up: make(chan struct{}), said: make(chan struct{}), replace: make(chan string, 1),
 	}
 	if ok, err := i.takePort(); !ok || err != nil {
@@ -172,7 +172,7 @@ func (s *slot) begin() (*Instance, error) {
 // takePort chooses the instance's port or takes the fixed one. It reports false when the
 // slot was to leave before that one was free.
 func (i *Instance) takePort() (ok bool, err error) {
-	r, ports := i.recipe, &i.p.sup.ports
+	r, ports := i.spec, &i.p.sup.ports
 	switch r.port {
 	case portChosen:
 		i.port, err = ports.choose()
@@ -204,7 +204,7 @@ func (i *Instance) takePort() (ok bool, err error) {
 // below returns way to it, above does not.
 func (i *Instance) environ() (below, above []string) {
 	below = []string{"INSTANCE=" + strconv.Itoa(i.number), "NAME=" + i.p.name}
-	switch i.recipe.port {
+	switch i.spec.port {
 	case portChosen:
 		above = append(above, "PORT="+strconv.Itoa(i.port))
 	case portFixed:
@@ -233,12 +233,12 @@ func (i *Instance) start(command *child.Command) (err error) {
 			_ = i.stdin.Close() // which may not be there
 		}
 	}()
-	if i.recipe.OpenStdin {
+	if i.spec.OpenStdin {
 		if files[0], i.stdin, err = fd.WritePipe(); err != nil {
 			return err
 		}
 	}
-	if i.recipe.Socketpair {
+	if i.spec.Socketpair {
 		if i.conn, files[0], err = fd.Socketpair(); err != nil {
 			return err
 		}
@@ -255,11 +255,11 @@ func (i *Instance) start(command *child.Command) (err error) {
 	}
 	files[2], ours = w, append(ours, r)
 	o := child.StartOptions{Command: command, Owner: i.p.sup.owner, Stdin: files[0], Stdout: files[1], Stderr: files[2]}
-	if i.recipe.Socketpair {
+	if i.spec.Socketpair {
 		o.Stdout = o.Stdin
 	}
 	i.began, i.path, i.dir = time.Now(), command.Path(), command.Dir()
-	if i.child, err = i.recipe.program.Start(o); err != nil {
+	if i.child, err = i.spec.program.Start(o); err != nil {
 		return err
 	}
 	i.copies.files = ours
@@ -275,7 +275,7 @@ func (i *Instance) start(command *child.Command) (err error) {
 // lookout returns what looks at each line of output for the one that says that the
 // instance is ready; nil without a log probe.
 func (i *Instance) lookout() func([]byte) {
-	r := i.recipe.ready
+	r := i.spec.ready
 	if r == nil || r.Log == "" {
 		return nil
 	}
@@ -392,7 +392,7 @@ func (i *Instance) sweep(ctx context.Context, sig syscall.Signal) {
 func (i *Instance) settings() schema.Process {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
-	return i.slot.recipe.Process
+	return i.slot.spec.Process
 }
 
 // finish waits for the last of the output.

@@ -46,7 +46,7 @@ func untilAny(stop <-chan struct{}, changed []<-chan struct{}) bool {
 // one is closed when it may be different.
 func (s *slot) unmet() (why string, givenUp bool, changed []<-chan struct{}) {
 	s.p.mu.Lock()
-	on := s.recipe.Process.DependsOn
+	on := s.spec.Process.DependsOn
 	s.p.mu.Unlock()
 	return s.p.sup.unmet(on)
 }
@@ -131,7 +131,7 @@ func dependents(ps []*Process) map[*Process][]*Process {
 	users := make(map[*Process][]*Process, len(ps))
 	for _, p := range ps {
 		p.mu.Lock()
-		for n := range p.recipe.Process.DependsOn {
+		for n := range p.spec.Process.DependsOn {
 			if d := byName[n]; d != nil && d != p {
 				users[d] = append(users[d], p)
 			}

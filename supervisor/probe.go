@@ -138,14 +138,14 @@ func dial(ctx context.Context, network, address string) error {
 
 // anyLoopback reports whether a tcp probe names a port of this host and no address.
 func (p *probe) anyLoopback(i *Instance) bool {
-	return strings.HasPrefix(string(p.TCP), ":") || p.TCP == "${PORT}" && !i.recipe.Listens
+	return strings.HasPrefix(string(p.TCP), ":") || p.TCP == "${PORT}" && !i.spec.Listens
 }
 
 // address is where a tcp probe connects to.
 func (p *probe) address(i *Instance) (network, address string) {
 	network, address = "tcp", p.TCP.Expand(i.vars())
 	if p.TCP == "${PORT}" {
-		if u := i.Upstream(); i.recipe.Listens {
+		if u := i.Upstream(); i.spec.Listens {
 			network, address = u.Network, u.Address
 		} else {
 			address = net.JoinHostPort("127.0.0.1", address)
@@ -164,7 +164,7 @@ func (p *probe) get(ctx context.Context, i *Instance, target string) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	if strings.HasPrefix(target, "/") {
 		u := i.Upstream()
-		if !i.recipe.Listens {
+		if !i.spec.Listens {
 			return errors.New("a path needs an upstream")
 		}
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -33,7 +33,7 @@ type Process struct {
 	watched []string
 
 	mu       sync.Mutex
-	recipe   *recipe
+	spec     *Spec
 	wish     wish
 	launched bool
 	scaled   *schema.Replicas // what Scale asked for
@@ -72,9 +72,9 @@ type lastExit struct {
 
 func (l *lastExit) String() string { return diagnosis{What: l.why, Printed: l.printed}.String() }
 
-func newProcess(sup *Supervisor, r *recipe) *Process {
+func newProcess(sup *Supervisor, r *Spec) *Process {
 	return &Process{
-		name: r.Name, kind: r.Kind, sup: sup, recipe: r,
+		name: r.Name, kind: r.Kind, sup: sup, spec: r,
 		log:    sup.log.With(slog.String(string(r.Kind), r.Name)),
 		output: child.NewOutput(sup.log, string(r.Kind), r.Name, sup.opt.Printing),
 		wake:   make(chan struct{}, 1),
@@ -90,7 +90,7 @@ func (p *Process) run() {
 	defer p.watchFiles() // none, when the process leaves
 	defer logwriter.LastWords(p.log)
 	p.mu.Lock()
-	warm := p.recipe.Warm > 0
+	warm := p.spec.Warm > 0
 	p.mu.Unlock()
 	if warm {
 		p.runWarm()
@@ -147,7 +147,7 @@ func (p *Process) adjust(now time.Time) (again time.Duration) {
 			p.ask(s, s.stale) // another succeeds in its place
 		case s.after != nil:
 			successors++
-		case s.stale != "" && want > 0 && !(p.recipe.overlap && s.serves()):
+		case s.stale != "" && want > 0 && !(p.spec.overlap && s.serves()):
 			p.ask(s, s.stale)
 			closing++
 		default:
@@ -181,7 +181,7 @@ func (p *Process) wanted(now time.Time) (want int, again time.Duration, why stri
 		return 0, 0, "a stop was asked for"
 	}
 	r := p.replicas()
-	if c := p.recipe.Capacity; c > 0 {
+	if c := p.spec.Capacity; c > 0 {
 		r.Target = min(r.Target, c) // beyond it calls wait
 	}
 	want, again, p.demand = scale(r, p.demand, p.peak, now)
@@ -210,7 +210,7 @@ func (p *Process) replicas() schema.Replicas {
 	if p.scaled != nil {
 		return *p.scaled
 	}
-	return p.recipe.Process.Replicas
+	return p.spec.Process.Replicas
 }
 
 // scaledToNone reports whether Scale asked for no instances at all.
@@ -235,7 +235,7 @@ func spare(slots []*slot) int {
 // number; otherwise it is the lowest that is free.
 func (p *Process) open(after *slot) {
 	s := &slot{
-		p: p, recipe: p.recipe, state: Waiting, after: after,
+		p: p, spec: p.spec, state: Waiting, after: after,
 		leave: make(chan struct{}), cut: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
 	if after != nil {
@@ -254,7 +254,7 @@ func (p *Process) open(after *slot) {
 func (s *slot) holdsNumber() bool { return !s.leaving || s.closing() }
 
 // closing reports whether the place of s, which is leaving, is taken until it is gone.
-func (s *slot) closing() bool { return s.leaving && (s.stale != "" || !s.recipe.overlap) }
+func (s *slot) closing() bool { return s.leaving && (s.stale != "" || !s.spec.overlap) }
 
 // ask has a slot end: no new calls from now, then its calls, then its child.
 func (p *Process) ask(s *slot, why string) {
@@ -367,7 +367,7 @@ func (p *Process) state() State {
 		switch {
 		case p.wish != toRun || p.scaledToNone():
 			return Stopped
-		case p.recipe.Warm > 0:
+		case p.spec.Warm > 0:
 			return Ready // without one that waits, calls fork
 		case p.replicas().Min == 0:
 			return Idle

@@ -75,7 +75,7 @@ func (p *Process) restartsNow(file string) bool {
 		w.Last = time.Now()
 		return false // that restart is for this change too
 	}
-	wasLoop, policy := w.Loop, p.recipe.Process.Restart
+	wasLoop, policy := w.Loop, p.spec.Process.Restart
 	pause, after := w.next(time.Now(), policy.Max.D(), policy.Reset.D())
 	*w = after
 	if w.Loop && !wasLoop {

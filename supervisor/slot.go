@@ -19,7 +19,7 @@ type slot struct {
 	kick   chan struct{} // it is to start now
 
 	// guarded by p.mu
-	recipe  *recipe
+	spec    *Spec
 	state   State
 	why     string    // it is in its state; empty when the state says all
 	printed string    // what the program of the last life said of why, which may be private
@@ -60,7 +60,7 @@ func (s *slot) afterwards(e ending) bool {
 	}
 	h := s.history
 	h.Ends = p.ends
-	d, h := next(s.recipe.Process.Restart, h, e.outcome, e.exit, e.uptime, now, jitter)
+	d, h := next(s.spec.Process.Restart, h, e.outcome, e.exit, e.uptime, now, jitter)
 	gaveUp := d.State == Exited || d.State == CrashLoop && !s.history.Loop
 	p.ends, h.Ends, s.history = h.Ends, nil, h
 	s.next = time.Time{}
@@ -78,7 +78,7 @@ func (s *slot) afterwards(e ending) bool {
 		p.notStarted(e.why)
 	}
 	p.move(s, d.State, e.why)
-	then := s.recipe.Process.Restart.Then
+	then := s.spec.Process.Restart.Then
 	p.mu.Unlock()
 
 	if gaveUp && then == "exit" && p.sup.opt.Ended != nil {

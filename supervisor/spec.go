@@ -38,14 +38,18 @@ type Spec struct {
 	Capacity   int             // calls at once per instance; 0 is no limit
 	Warm       int             // processes of a forking route started ahead of their request
 	OneOutput  bool            // stderr of those is one with stdout
+
+	lookups // in those that Prepare returned
 }
 
 // Equal reports whether s and o are the same in all that they say.
-func (s Spec) Equal(o Spec) bool { return reflect.DeepEqual(s, o) }
+func (s Spec) Equal(o Spec) bool {
+	s.lookups, o.lookups = lookups{}, lookups{}
+	return reflect.DeepEqual(s, o)
+}
 
-// recipe is a Spec with all looked up that can be before an instance starts.
-type recipe struct {
-	Spec
+// lookups are what Prepare finds out before an instance starts.
+type lookups struct {
 	program *child.Program
 	ready   *probe // nil: ready when started
 	live    *probe // nil: never asked
@@ -62,10 +66,11 @@ const (
 	portFixed           // by the upstream, for each number one
 )
 
-func prepare(s Spec) (*recipe, error) {
-	r := &recipe{Spec: s}
+func prepare(s Spec) (*Spec, error) {
+	s.lookups = lookups{}
+	r := &s
 	p := &r.Process
-	fail := func(err error) (*recipe, error) { return nil, fmt.Errorf("%s %s: %w", s.Kind, s.Name, err) }
+	fail := func(err error) (*Spec, error) { return nil, fmt.Errorf("%s %s: %w", s.Kind, s.Name, err) }
 	var err error
 	if r.program, err = child.NewProgram(s.Name, p); err != nil {
 		return fail(err)
@@ -102,7 +107,7 @@ func prepare(s Spec) (*recipe, error) {
 var ownPort, _ = schema.ParseUpstream("http://127.0.0.1:${PORT}")
 
 // together decides which instances may run at the same time.
-func (r *recipe) together() {
+func (r *Spec) together() {
 	p := &r.Process
 	switch {
 	case r.Socketpair:
@@ -121,7 +126,7 @@ func (r *recipe) together() {
 }
 
 // holds reports why n instances cannot have addresses of their own, nil when they can.
-func (r *recipe) holds(n int) error {
+func (r *Spec) holds(n int) error {
 	if r.port != portFixed || n < 2 {
 		return nil
 	}
@@ -153,7 +158,7 @@ func portOf(address string) (host string, port int, err error) {
 }
 
 // chooseRule sets how a server comes by its port.
-func (r *recipe) chooseRule() {
+func (r *Spec) chooseRule() {
 	switch r.Upstream.PortFrom {
 	case schema.PortChosen:
 		r.port = portChosen
@@ -171,7 +176,7 @@ func (r *recipe) chooseRule() {
 }
 
 // uses reports whether a variable of instances is in a text of the process.
-func (r *recipe) uses(name string) bool {
+func (r *Spec) uses(name string) bool {
 	p := &r.Process
 	in := func(t schema.Text) bool { return t.Uses(name) }
 	if slices.ContainsFunc(p.FProcess.Words, in) || in(p.FProcess.Line) || in(p.Dir) || !r.Listens && (in(p.Ready.TCP) || in(p.Live.TCP)) {
@@ -190,7 +195,7 @@ func (r *recipe) uses(name string) bool {
 
 // difference says in what the children of r and o differ, so that one cannot stand for
 // the other; empty is in nothing.
-func (r *recipe) difference(o *recipe) string {
+func (r *Spec) difference(o *Spec) string {
 	a, b := &r.Process, &o.Process
 	for _, d := range []struct {
 		key  string

@@ -123,7 +123,7 @@ func (p *Process) standing() (st Status, lives []waiting) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st = Status{
-		Name: p.name, Kind: p.kind, Mode: p.recipe.Mode, State: p.state(), Restarts: p.restarts,
+		Name: p.name, Kind: p.kind, Mode: p.spec.Mode, State: p.state(), Restarts: p.restarts,
 		Inflight: p.inflight, Queued: p.line.Len(), Cut: p.cut, Instances: []InstanceStatus{},
 	}
 	if p.last != nil {

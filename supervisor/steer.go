@@ -142,16 +142,16 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 // contents of env_file, the program, the user. Instances that begin from now on have it.
 func (p *Process) refresh() error {
 	p.mu.Lock()
-	was := p.recipe
+	was := p.spec
 	p.mu.Unlock()
-	r, err := prepare(was.Spec)
+	r, err := prepare(*was)
 	if err != nil {
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.recipe == was { // or a reload was faster
-		p.recipe = r
+	if p.spec == was { // or a reload was faster
+		p.spec = r
 	}
 	return nil
 }
@@ -180,13 +180,13 @@ func (s *Supervisor) Scale(name string, n int) error {
 		return fmt.Errorf("scale %s to %d: the number of instances is 0 or more", name, n)
 	case p.wish == toLeave:
 		return fmt.Errorf("scale %s: %w", name, errRemoved)
-	case n > 1 && !p.recipe.several:
-		return fmt.Errorf("scale %s to %d: its upstream %s is the same for all instances: put ${PORT} into it", name, n, p.recipe.Upstream)
+	case n > 1 && !p.spec.several:
+		return fmt.Errorf("scale %s to %d: its upstream %s is the same for all instances: put ${PORT} into it", name, n, p.spec.Upstream)
 	}
-	if err := p.recipe.holds(n); err != nil {
+	if err := p.spec.holds(n); err != nil {
 		return fmt.Errorf("scale %s to %d: %w", name, n, err)
 	}
-	r := p.recipe.Process.Replicas
+	r := p.spec.Process.Replicas
 	r.Min, r.Max = n, n
 	p.scaled = &r
 	if n == 0 {

@@ -106,7 +106,7 @@ func (s *Supervisor) sayWaiting(ps []*Process) {
 		case <-p.gone:
 		default:
 			p.mu.Lock()
-			stop := p.recipe.Process.Stop
+			stop := p.spec.Process.Stop
 			p.mu.Unlock()
 			names = append(names, fmt.Sprintf("%s (SIG%s, then SIGKILL after %v)", p.name, stop.Signal, stop.Grace.D()))
 		}
@@ -144,14 +144,14 @@ func (s *Supervisor) Reconcile(specs []Spec) (retire func(ctx context.Context), 
 // The error has a line for each spec that cannot work: a program that is missing, an
 // unknown user, an env_file that is not there.
 func (s *Supervisor) Prepare(specs []Spec) (*Next, error) {
-	recipes, err := prepareAll(specs)
+	prepared, err := prepareAll(specs)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := &Next{s: s, recipes: recipes, byName: make(map[string]*Process, len(recipes))}
-	for _, r := range recipes {
+	n := &Next{s: s, prepared: prepared, byName: make(map[string]*Process, len(prepared))}
+	for _, r := range prepared {
 		p := s.byName[r.Name]
 		if p == nil || !p.canBecome(r) {
 			p = newProcess(s, r)
@@ -165,11 +165,11 @@ func (s *Supervisor) Prepare(specs []Spec) (*Next, error) {
 
 // Next is a set of processes that could be.
 type Next struct {
-	s       *Supervisor
-	recipes []*recipe
-	order   []*Process // as the recipes
-	byName  map[string]*Process
-	fresh   []*Process // those of order that are new
+	s        *Supervisor
+	prepared []*Spec
+	order    []*Process // as prepared
+	byName   map[string]*Process
+	fresh    []*Process // those of order that are new
 }
 
 // Process returns the process of that name in the set, or nil.
@@ -205,7 +205,7 @@ func (n *Next) Commit(pending func(name string) int) (retire func(ctx context.Co
 	}
 	s.byName, s.order = n.byName, n.order
 	for i, p := range n.order {
-		p.adopt(n.recipes[i])
+		p.adopt(n.prepared[i])
 		if s.phase == during {
 			s.launch(p)
 		}
@@ -213,9 +213,9 @@ func (n *Next) Commit(pending func(name string) int) (retire func(ctx context.Co
 	return func(ctx context.Context) { s.halt(ctx, gone, pending) }, nil
 }
 
-func prepareAll(specs []Spec) ([]*recipe, error) {
+func prepareAll(specs []Spec) ([]*Spec, error) {
 	var errs []error
-	recipes := make([]*recipe, 0, len(specs))
+	prepared := make([]*Spec, 0, len(specs))
 	names := make(map[string]bool, len(specs))
 	for _, spec := range specs {
 		if names[spec.Name] {
@@ -228,12 +228,12 @@ func prepareAll(specs []Spec) ([]*recipe, error) {
 			errs = append(errs, err)
 			continue
 		}
-		recipes = append(recipes, r)
+		prepared = append(prepared, r)
 	}
 	if c := cycle(specs); c != nil {
 		errs = append(errs, fmt.Errorf("depends_on goes in a circle: %s", strings.Join(c, " -> ")))
 	}
-	return recipes, errors.Join(errs...)
+	return prepared, errors.Join(errs...)
 }
 
 // Change is what Reconcile would do with one process.
@@ -257,7 +257,7 @@ const (
 // Plan returns what Reconcile would do with specs, and does nothing. The error is what
 // Reconcile's would be.
 func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
-	recipes, err := prepareAll(specs)
+	prepared, err := prepareAll(specs)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +265,7 @@ func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 	defer s.mu.Unlock()
 	var changes []Change
 	names := map[string]bool{}
-	for _, r := range recipes {
+	for _, r := range prepared {
 		names[r.Name] = true
 		p := s.byName[r.Name]
 		switch {
@@ -276,11 +276,11 @@ func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 		default:
 			p.mu.Lock()
 			c := Change{Name: r.Name, Action: Keep}
-			if key := r.difference(p.recipe); key != "" {
+			if key := r.difference(p.spec); key != "" {
 				c.Action, c.Why = Replace, key+" has changed"
 			} else if p.scaled != nil {
 				c.Why = fmt.Sprintf("scaled to %d by hand; the configuration's replicas apply again", p.scaled.Max)
-			} else if p.kind == Service && !r.Equal(p.recipe.Spec) {
+			} else if p.kind == Service && !r.Equal(*p.spec) {
 				c.Why = "what has changed applies to the running instances"
 			}
 			p.mu.Unlock()
@@ -296,30 +296,30 @@ func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 }
 
 // canBecome reports whether what holds p can go on with instances of r.
-func (p *Process) canBecome(r *recipe) bool {
+func (p *Process) canBecome(r *Spec) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.kind == r.Kind && p.recipe.Socketpair == r.Socketpair && p.recipe.Listens == r.Listens && (p.recipe.Warm > 0) == (r.Warm > 0) && p.wish != toLeave
+	return p.kind == r.Kind && p.spec.Socketpair == r.Socketpair && p.spec.Listens == r.Listens && (p.spec.Warm > 0) == (r.Warm > 0) && p.wish != toLeave
 }
 
 // adopt makes r what the process is made of.
-func (p *Process) adopt(r *recipe) {
+func (p *Process) adopt(r *Spec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.scaled != nil { // until the next reload
 		p.scaled = nil
 		p.nudge()
 	}
-	if r.Equal(p.recipe.Spec) && r.difference(p.recipe) == "" {
+	if r.Equal(*p.spec) && r.difference(p.spec) == "" {
 		return
 	}
-	key := r.difference(p.recipe)
-	p.recipe = r
+	key := r.difference(p.spec)
+	p.spec = r
 	for _, s := range p.slots {
 		if key != "" {
 			s.stale = "the configuration: " + key + " has changed"
 		} else {
-			s.recipe = r
+			s.spec = r
 		}
 	}
 	p.nudge()
@@ -369,7 +369,7 @@ func (p *Process) retire(ctx context.Context, pending func(name string) int) {
 		return
 	}
 	p.mu.Lock()
-	bound := p.recipe.Process.Stop.Drain.D()
+	bound := p.spec.Process.Stop.Drain.D()
 	p.mu.Unlock()
 	drained, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()

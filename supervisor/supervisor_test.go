@@ -194,7 +194,7 @@ func TestStoppingLeavesNobody(t *testing.T) {
 	for _, text := range s.firstLines("tree", 5) {
 		pids = append(pids, testprogram.Atoi(t, text))
 	}
-	spec := s.Process("tree").recipe
+	spec := s.Process("tree").spec
 	spec.Process.Stop.Grace = schema.Duration(10 * time.Millisecond)
 	s.stop()
 	for _, pid := range append(pids, st.Instances[0].PID) {

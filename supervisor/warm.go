@@ -68,7 +68,7 @@ func (w *WarmChild) LetGo() {
 // Process's mu.
 type pool struct {
 	waiting []*WarmChild // the oldest first
-	from    *recipe      // of those waiting
+	from    *Spec        // of those waiting
 	history history
 	ending  int       // those that are being killed
 	next    time.Time // no start before it
@@ -109,11 +109,11 @@ func (p *Process) runWarm() {
 		p.mu.Lock()
 		want := 0
 		if p.wish == toRun {
-			want = p.recipe.Warm
+			want = p.spec.Warm
 		}
 		keep := want
-		if p.pool.stale || p.pool.from != p.recipe {
-			p.pool.stale, p.pool.from, keep = false, p.recipe, 0
+		if p.pool.stale || p.pool.from != p.spec {
+			p.pool.stale, p.pool.from, keep = false, p.spec, 0
 		}
 		var surplus []*WarmChild
 		if n := len(p.pool.waiting); n > keep {
@@ -126,7 +126,7 @@ func (p *Process) runWarm() {
 		p.pool.ending = len(surplus)
 		need := want > len(p.pool.waiting)
 		wait := time.Until(p.pool.next)
-		r := p.recipe
+		r := p.spec
 		leave := p.wish == toLeave
 		p.change()
 		p.mu.Unlock()
@@ -158,7 +158,7 @@ func (p *Process) runWarm() {
 }
 
 // startWarm starts one process, or sees to it that the next start is later.
-func (p *Process) startWarm(r *recipe) {
+func (p *Process) startWarm(r *Spec) {
 	w, err := newWarm(r)
 	if err != nil {
 		p.lostWarm(err.Error(), startFailed, child.Exit{Code: 127, At: time.Now()}, 0)
@@ -197,7 +197,7 @@ func (p *Process) startWarm(r *recipe) {
 func (p *Process) lostWarm(why string, o outcome, exit child.Exit, uptime time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	policy := p.recipe.Process.Restart
+	policy := p.spec.Process.Restart
 	policy.Policy = "always"
 	now := time.Now()
 	var d decision
@@ -211,7 +211,7 @@ func (p *Process) lostWarm(why string, o outcome, exit child.Exit, uptime time.D
 }
 
 // newWarm starts a process with pipes as its stdin, stdout, stderr and descriptor 3.
-func newWarm(r *recipe) (_ *WarmChild, err error) {
+func newWarm(r *Spec) (_ *WarmChild, err error) {
 	command, err := r.program.Command(schema.Vars{Name: r.Name}, nil, []string{WarmEnv + "=3"})
 	if err != nil {
 		return nil, err

@@ -328,11 +328,11 @@ func (w *watch) warn(err error) {
 	w.log.LogAttrs(context.Background(), slog.LevelWarn, "watch", slog.String("error", err.Error()))
 }
 
-// watchFiles has the files watched that the recipe says, and no others. It is called by
+// watchFiles has the files watched that the spec names, and no others. It is called by
 // run only.
 func (p *Process) watchFiles() {
 	p.mu.Lock()
-	patterns, dir := p.recipe.Process.Watch, p.recipe.program.Dir()
+	patterns, dir := p.spec.Process.Watch, p.spec.program.Dir()
 	if p.wish == toLeave {
 		patterns = nil
 		p.forgetChanges()

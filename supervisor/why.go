@@ -254,7 +254,7 @@ func (i *Instance) sayKilled(stop schema.Stop) {
 	why := fmt.Sprintf("it did not end within stop.grace (%v) after SIG%s", stop.Grace.D(), stop.Signal)
 	i.p.log.LogAttrs(context.Background(), slog.LevelWarn, "killed", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()),
 		slog.String("signal", "SIG"+string(stop.Signal)), slog.String("grace", stop.Grace.D().String()),
-		slog.String("why", why), slog.String("hint", killedHint(i.recipe.Process.FProcess, stop)))
+		slog.String("why", why), slog.String("hint", killedHint(i.spec.Process.FProcess, stop)))
 }
 
 // endingSignals are the signals on which known programs end soon, where TERM is not the
