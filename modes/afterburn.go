@@ -75,7 +75,7 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	e := outcome(r.Context(), a.route.Name, err)
+	e := call.Outcome(r.Context(), a.route.Name, err)
 	if c.pid != 0 && !a.spoke.Load() && (e.Kind == failure.BadUpstream || e.Kind == failure.Timeout) {
 		e.Detail += "; " + mute
 	}
@@ -189,7 +189,7 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	if c.call.OffEnd() {
 		if err == nil {
 			fault = w.SetDeadline(time.Time{})
-		} else if e := outcome(c.r.Context(), "", err); e.Kind == failure.Timeout {
+		} else if e := call.Outcome(c.r.Context(), "", err); e.Kind == failure.Timeout {
 			fault, mayEnd = fmt.Errorf("it overran timeouts.%s", e.Timeout), false
 		}
 	}
@@ -392,7 +392,7 @@ func (c *burning) passEvents() error {
 	c.call.SetReason(c.head.Reason)
 	c.w.WriteHeader(c.head.Status)
 	if err := control.Flush(); err != nil {
-		return gone(err)
+		return call.Gone(err)
 	}
 	for {
 		p, err := c.body.Next(true)
@@ -403,10 +403,10 @@ func (c *burning) passEvents() error {
 			return broken("the worker's response ended early or broke its framing", err)
 		}
 		if _, err := c.w.Write(p); err != nil {
-			return gone(err)
+			return call.Gone(err)
 		}
 		if err := control.Flush(); err != nil {
-			return gone(err)
+			return call.Gone(err)
 		}
 	}
 }

@@ -13,7 +13,7 @@
 //
 //   - http (package modes/proxy) forwards calls to an HTTP server, supervised or run
 //     elsewhere, over HTTP/1.1 (internal/http1/client) or HTTP/2.
-//   - streaming and serializing start a program for each call (forking.go, run.go).
+//   - streaming and serializing start a program for each call (package modes/forking).
 //   - afterburn has calls answered by workers that stay, one at a time each.
 //   - static answers from a folder.
 //

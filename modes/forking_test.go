@@ -3,6 +3,7 @@ package modes
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,14 +11,13 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/modes/forking"
 )
 
 // imageOf serves a route as for an OpenFaaS image, and gives what its failures are.
 func imageOf(t *testing.T, text string) (*site, chan *failure.Error) {
 	t.Helper()
 	s := &site{dir: t.TempDir(), log: &logBook{}}
-	s.serve(t, routeOf(t, s.dir, text), Deps{Errors: "classic", Compat: schema.CompatOf("classic")})
 	failures := make(chan *failure.Error, 1)
 	respond := func(w http.ResponseWriter, r *http.Request, err error) {
 		e := *failure.Of(err)
@@ -25,12 +25,14 @@ func imageOf(t *testing.T, text string) (*site, chan *failure.Error) {
 		failures <- &e
 		Respond(w, r, err)
 	}
-	switch h := s.handler.(type) {
-	case streaming:
-		h.respond = respond
-	case serializing:
-		h.respond = respond
+	route := routeOf(t, s.dir, text)
+	handler, err := forking.New(route, forking.Options{
+		Log: slog.New(slog.NewTextHandler(s.log, nil)), MissingAllowed: true, Respond: respond,
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	s.serveHandler(t, route, handler)
 	return s, failures
 }
 

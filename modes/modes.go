@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/modes/forking"
 	"github.com/watchdogd/watchdogd/modes/proxy"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -50,10 +51,9 @@ func newMode(route *schema.Route, d Deps) (http.Handler, error) {
 	case schema.HTTP:
 		return proxy.New(route, proxy.Deps{Process: proxy.Supervised(d.Process), Log: d.Log, SniffTypes: d.Compat.SniffTypes,
 			Fail: Responder(d.Errors, route), Concludes: isGRPC, Conclude: endGRPC})
-	case schema.Streaming:
-		return newStreaming(route, d)
-	case schema.Serializing:
-		return newSerializing(route, d)
+	case schema.Streaming, schema.Serializing:
+		return forking.New(route, forking.Options{Process: d.Process, Log: d.Log, MissingAllowed: d.Compat.MissingAllowed, Printing: d.Printing,
+			Forking: d.Forking, Echo: d.Echo, Await: d.Await, Respond: Responder(d.Errors, route)})
 	case schema.Afterburn:
 		return newAfterburn(route, d)
 	case schema.Static:

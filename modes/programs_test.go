@@ -22,6 +22,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/modes/forking"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -79,6 +80,11 @@ func (s *site) serve(t *testing.T, route *schema.Route, d Deps) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.serveHandler(t, route, handler)
+}
+
+func (s *site) serveHandler(t *testing.T, route *schema.Route, handler http.Handler) {
+	t.Helper()
 	s.handler = handler
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.calls.Add(1)
@@ -297,7 +303,7 @@ var forkPrograms = map[string]func(){
 	// env is watchdogd env.
 	"env": func() {
 		_ = os.Unsetenv(asProgram)
-		fmt.Fprintln(os.Stderr, EnvExec(os.Args[1:]))
+		fmt.Fprintln(os.Stderr, forking.EnvExec(os.Args[1:]))
 		os.Exit(1)
 	},
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
-// TestWorkIsInProportion feeds each parser of what an upstream or a program sends with n,
+// TestWorkIsInProportion feeds each parser of what an upstream sends with n,
 // 2n and 10n of the same, and counts its allocations.
 func TestWorkIsInProportion(t *testing.T) {
 	lines := func(n int, line string) string { return strings.Repeat(line+"\r\n", n) }
@@ -17,12 +17,6 @@ func TestWorkIsInProportion(t *testing.T) {
 			t.Error(err)
 		}
 		h.Forward(map[string][]string{})
-	}
-	block := func(s string) {
-		h := cgiHead{}
-		if _, done, err := h.parse([]byte("Content-Type: a\r\n" + s + "\r\n")); err != nil || !done {
-			t.Error(done, err)
-		}
 	}
 	body := func(s string) {
 		var b http1.Body
@@ -49,15 +43,6 @@ func TestWorkIsInProportion(t *testing.T) {
 		"a head of one field many times": func(n int) { parse(lines(n, "X-A: b")) },
 		"a head with options":            func(n int) { parse("Connection: a" + strings.Repeat(",a", n/10) + "\r\n" + lines(n, "X-A: b")) },
 		"a head with names of trailers":  func(n int) { parse("Trailer: a" + strings.Repeat(",a", n) + "\r\n" + lines(n/2, "X-A: b")) },
-		"a header block":                 func(n int) { block(lines(n, "X-A: b")) },
-		"a header block in single bytes": func(n int) {
-			p := newPrinted("cgi", nil)
-			for range n * 10 {
-				if err := p.output([]byte("X")); err != nil {
-					t.Error(err)
-				}
-			}
-		},
 	} {
 		one := testing.AllocsPerRun(5, func() { work(90) })
 		for _, times := range []int{2, 10} {
@@ -73,9 +58,6 @@ func TestResponsesHaveABoundedNumberOfFields(t *testing.T) {
 	var h http1.Response
 	if err := h.Parse("HTTP/1.1 200 OK\r\n" + many + "\r\n"); err == nil {
 		t.Error("a head of 1,001 fields is taken")
-	}
-	if _, _, err := (&cgiHead{}).parse([]byte(many + "\r\n")); err == nil {
-		t.Error("a header block of 1,001 fields is taken")
 	}
 	if err := h.Parse("HTTP/1.1 200 OK\r\nTrailer: " + strings.Repeat("a,", 1001) + "\r\n\r\n"); err == nil {
 		t.Error("1,001 names of trailers are taken")

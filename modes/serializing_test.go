@@ -72,7 +72,7 @@ func TestEmptyInputIsNoPipe(t *testing.T) {
 func TestOutputHoldsWhatProgramsPrintedForTheLog(t *testing.T) {
 	s := serveRoute(t, "mode: serializing\nshell: true\nfprocess: 'echo one >&2'")
 	s.do(t, "GET", "/", nil)
-	output := s.handler.(serializing).Output()
+	output := Output(s.handler)
 	eventually(t, "the line is there", func() bool {
 		lines := output.Lines()
 		return len(lines) == 1 && lines[0].Text == "one" && lines[0].Name == "f" && lines[0].Stream == "stderr" && lines[0].PID > 0

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -334,4 +335,13 @@ func TestStaticWithoutItsFolderIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", root, err)
 		}
 	}
+}
+
+// allocated is the number of bytes and of pieces of memory that do takes.
+func allocated(do func()) (bytes, pieces uint64) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc, after.Mallocs - before.Mallocs
 }

@@ -17,9 +17,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
-	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
 func TestStreamingEchoesBodiesOfAnySize(t *testing.T) {
@@ -377,40 +375,6 @@ func TestConnectionsAreKeptAfterWholeBodies(t *testing.T) {
 	for range 5 {
 		if resp, body := s.do(t, "POST", "/", strings.NewReader("hello")); resp.Close || body != "hello" {
 			t.Errorf("closed %v, %q", resp.Close, body)
-		}
-	}
-}
-
-// A copy of the program's end of a pipe that stays open here would make each call wait
-// for the overtime to pass, and a program never learn that nobody reads.
-func TestOutputEndsWithTheProgramAndNotByTheClock(t *testing.T) {
-	for _, program := range []string{"cat", "cat >&2"} {
-		h, err := New(routeOf(t, t.TempDir(), "mode: streaming\nshell: true\nfprocess: "+program), Deps{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := h.(streaming).forking
-		in := &input{held: spill.New(0)}
-		if _, err := in.held.Write([]byte("hello")); err != nil {
-			t.Fatal(err)
-		}
-		c, err := f.start(call.From(t.Context()), in, newPrinted("raw", nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.run()
-		for buf := make([]byte, 100); err == nil; {
-			_, err = c.stdout.file.Read(buf)
-		}
-		if err != io.EOF {
-			t.Errorf("%s: stdout ended with %v", program, err)
-		}
-		<-c.child.Done()
-		if err := c.end(false); err != nil {
-			t.Error(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Error(err)
 		}
 	}
 }

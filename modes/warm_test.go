@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/modes/forking"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -109,14 +110,14 @@ func TestEnvExecPutsTheVariablesWhereAShellFindsThem(t *testing.T) {
 
 func TestEnvExecSaysWhatIsWrong(t *testing.T) {
 	t.Setenv(supervisor.WarmEnv, "x")
-	if err := EnvExec([]string{"true"}); err == nil || !strings.Contains(err.Error(), "no descriptor") {
+	if err := forking.EnvExec([]string{"true"}); err == nil || !strings.Contains(err.Error(), "no descriptor") {
 		t.Error(err)
 	}
 	os.Unsetenv(supervisor.WarmEnv)
-	if err := EnvExec([]string{"no-such-program"}); err == nil || !strings.Contains(err.Error(), "no-such-program") {
+	if err := forking.EnvExec([]string{"no-such-program"}); err == nil || !strings.Contains(err.Error(), "no-such-program") {
 		t.Error(err)
 	}
-	if err := EnvExec(nil); err == nil {
+	if err := forking.EnvExec(nil); err == nil {
 		t.Error("nothing is run without a word")
 	}
 }

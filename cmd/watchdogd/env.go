@@ -2,8 +2,7 @@ package main
 
 import (
 	"github.com/spf13/cobra"
-
-	"github.com/watchdogd/watchdogd/modes"
+	"github.com/watchdogd/watchdogd/modes/forking"
 )
 
 func envCommand() *cobra.Command {
@@ -16,6 +15,6 @@ environment and executes the program. Use it for programs that can only read the
 environment, such as shell scripts.`,
 		Example: `  fprocess: watchdogd env -- ./function.sh`,
 		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return failed(modes.EnvExec(args)) },
+		RunE:    func(_ *cobra.Command, args []string) error { return failed(forking.EnvExec(args)) },
 	}
 }

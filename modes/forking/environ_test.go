@@ -1,6 +1,7 @@
-package modes
+package forking
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -48,7 +49,7 @@ func variablesOf(t *testing.T, route schema.Route, r *http.Request) map[string]s
 func requestOf(t *testing.T, text string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequest("GET", "/", nil) // for the context
-	read, err := http.ReadRequest(newReader(text))
+	read, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +260,7 @@ func FuzzEnviron(f *testing.F) {
 	f.Add("/%00", "Proxy", "evil")
 	f.Add("//..%2f", "Http_Path", "=")
 	f.Fuzz(func(t *testing.T, uri, name, value string) {
-		r, err := http.ReadRequest(newReader("GET " + uri + " HTTP/1.1\r\nHost: h\r\n" + name + ": " + value + "\r\n\r\n"))
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + uri + " HTTP/1.1\r\nHost: h\r\n" + name + ": " + value + "\r\n\r\n")))
 		if err != nil {
 			t.Skip()
 		}

@@ -1,8 +1,17 @@
-package modes
+// Package forking has the modes that start a program for each call: streaming passes on what
+// it prints as it comes, and serializing takes it whole before any of it is sent.
+//
+// A call in order: New prepares the program once (forking.go); input reads what must be there
+// before the program starts (form.go, jsonrequest.go), environ.go makes its variables; run.go
+// starts it, or takes one that was started ahead (warm.go), passes its output on and ends it;
+// stdin.go feeds it; printed.go and cgi.go make a response of what it prints.
+//
+// Two things outlive their call: a group that was told to end and has its grace, and the last
+// of a program's standard error on its way to the log. Close waits for both.
+package forking
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,6 +38,34 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
+// New returns what answers the calls of route, whose mode is streaming or serializing. It is
+// an io.Closer, to be closed when no call uses it any more: then nothing is left of any.
+func New(route *schema.Route, o Options) (http.Handler, error) {
+	f, err := newForking(route, o)
+	if err != nil {
+		return nil, err
+	}
+	if route.Mode == schema.Serializing {
+		return serializing{f}, nil
+	}
+	return streaming{f}, nil
+}
+
+// Options are what the modes need besides their route.
+type Options struct {
+	Process        *supervisor.Process // has the processes of a route with warm; else nil
+	Log            *slog.Logger
+	MissingAllowed bool                // a program that is not there fails calls, and not New
+	Printing       child.Printing      // of what programs print to standard error
+	Forking        func(*http.Request) // is told of each call before its program is started; may be nil
+	Echo           io.Writer           // also gets what programs print as their responses; may be nil
+
+	// Respond answers a call that failed before the head of its response was sent.
+	Respond func(http.ResponseWriter, *http.Request, error)
+	// Await waits, within a call, until what the route depends on is ready; nil for none.
+	Await func(context.Context) error
+}
+
 // forking is what streaming and serializing have in common: a program that is
 // prepared once and started for each call.
 //
@@ -45,27 +82,27 @@ type forking struct {
 	owner   *fileOwner // of a form's files
 	stop    syscall.Signal
 	respond func(http.ResponseWriter, *http.Request, error)
-	told    func(*http.Request)         // Deps.Forking; may be nil
-	echo    io.Writer                   // Deps.Echo; may be nil
-	await   func(context.Context) error // Deps.Await; may be nil
+	told    func(*http.Request)         // Options.Forking; may be nil
+	echo    io.Writer                   // Options.Echo; may be nil
+	await   func(context.Context) error // Options.Await; may be nil
 	left    sync.WaitGroup
 }
 
-func newForking(route *schema.Route, d Deps) (*forking, error) {
+func newForking(route *schema.Route, o Options) (*forking, error) {
 	program, err := child.NewProgram(route.Name, &route.Process)
-	if err != nil && !d.Compat.MissingAllowed {
+	if err != nil && !o.MissingAllowed {
 		return nil, err
 	}
 	f := &forking{
 		route:   route,
-		output:  child.NewOutput(d.Log, "route", route.Name, d.Printing),
-		log:     d.Log.With("route", route.Name),
+		output:  child.NewOutput(o.Log, "route", route.Name, o.Printing),
+		log:     o.Log.With("route", route.Name),
 		environ: newEnviron(route),
 		stop:    unix.SignalNum("SIG" + string(route.Stop.Signal)),
-		respond: Responder(d.Errors, route),
-		told:    d.Forking,
-		echo:    d.Echo,
-		await:   d.Await,
+		respond: o.Respond,
+		told:    o.Forking,
+		echo:    o.Echo,
+		await:   o.Await,
 	}
 	if f.program.Store(program); err != nil {
 		// There each call finds out for itself, and so the program may come later.
@@ -73,7 +110,7 @@ func newForking(route *schema.Route, d Deps) (*forking, error) {
 		err = nil
 	}
 	if route.Warm > 0 {
-		f.warm = d.Process
+		f.warm = o.Process
 	}
 	if route.Form == "files" {
 		f.owner, err = ownerNamed(route.User)
@@ -115,7 +152,7 @@ func (f *forking) Close() error {
 // The pid is that of its process, or 0. ready, if it is not nil, is called with each
 // process before it is read from.
 func (f *forking) call(one *call.Call, r *http.Request, u *call.Body, whole bool, out *printed, ready func(*forked)) (pid int, err error) {
-	if err := f.awaited(r.Context()); err != nil {
+	if err := f.awaited(one); err != nil {
 		return 0, err
 	}
 	in, err := f.input(r, u, whole)
@@ -140,15 +177,17 @@ func (f *forking) call(one *call.Call, r *http.Request, u *call.Body, whole bool
 
 // awaited returns when what the route depends on is ready, and waits at most for
 // timeouts.queue.
-func (f *forking) awaited(ctx context.Context) error {
+func (f *forking) awaited(one *call.Call) error {
 	if f.await == nil {
 		return nil
 	}
-	if wait := f.route.Timeouts.Queue.D(); wait > 0 {
+	ctx, began := one.Context(), time.Now()
+	if until := one.Patience(f.route.Timeouts.Queue.D()); !until.IsZero() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, wait)
+		ctx, cancel = context.WithDeadline(ctx, until)
 		defer cancel()
 	}
+	defer func() { one.AddWait(time.Since(began)) }()
 	if err := f.await(ctx); err != nil {
 		return &failure.Error{Kind: failure.NotReady, State: string(supervisor.Waiting), RetryAfter: time.Second,
 			Detail: f.route.Name + " cannot answer: " + err.Error()}
@@ -179,20 +218,6 @@ func (f *forking) contentType(r *http.Request, output []byte) []string {
 		return []string{http.DetectContentType(output)}
 	}
 	return nil
-}
-
-// outcome names what went wrong with a call of route. Once ctx has ended that is the
-// reason: whatever else happened is its consequence.
-func outcome(ctx context.Context, route string, err error) *failure.Error {
-	e := *failure.Of(err)
-	if ctx.Err() != nil {
-		e = failure.Error{Kind: failure.Gone, Detail: "the caller went away", Cause: context.Cause(ctx)}
-		if cause, ok := errors.AsType[*failure.Error](e.Cause); ok {
-			e = *cause
-		}
-	}
-	e.Route = route
-	return &e
 }
 
 // report logs what an operator would want to know of a failed call of process pid, and

@@ -1,4 +1,4 @@
-package modes
+package forking
 
 import (
 	"context"
@@ -20,14 +20,6 @@ import (
 // in temporary files, not in memory; limits.response bounds the output.
 type serializing struct{ *forking }
 
-func newSerializing(route *schema.Route, d Deps) (http.Handler, error) {
-	f, err := newForking(route, d)
-	if err != nil {
-		return nil, err
-	}
-	return serializing{f}, nil
-}
-
 func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	one, r := call.Enter(w, r)
 	defer one.Leave()
@@ -35,7 +27,7 @@ func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	whole := &collected{body: spill.New(int64(s.route.Limits.Response)), limit: s.route.Limits.Response, method: r.Method}
 	defer whole.body.Free()
 	if pid, err := s.call(one, r, u, true, s.printed(whole), nil); err != nil {
-		e := outcome(r.Context(), s.route.Name, err)
+		e := call.Outcome(r.Context(), s.route.Name, err)
 		s.report(pid, e)
 		if e.Kind == failure.ExitFailed {
 			e.Output = whole.body.First(spill.InMemory)

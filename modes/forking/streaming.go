@@ -1,12 +1,10 @@
-package modes
+package forking
 
 import (
 	"errors"
 	"net/http"
 
 	"github.com/watchdogd/watchdogd/internal/call"
-	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/schema"
 )
 
 // streaming answers each call by a process of its own whose standard input is the
@@ -20,14 +18,6 @@ import (
 // the process's whole group.
 type streaming struct{ *forking }
 
-func newStreaming(route *schema.Route, d Deps) (http.Handler, error) {
-	f, err := newForking(route, d)
-	if err != nil {
-		return nil, err
-	}
-	return streaming{f}, nil
-}
-
 func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	one, r := call.Enter(w, r)
 	defer one.Leave()
@@ -37,7 +27,7 @@ func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	e := outcome(r.Context(), s.route.Name, err)
+	e := call.Outcome(r.Context(), s.route.Name, err)
 	s.report(pid, e)
 	if to.begun {
 		panic(http.ErrAbortHandler)
@@ -93,7 +83,7 @@ func (t *stream) write(p []byte) error {
 	t.sent += int64(n)
 	t.unsent = true
 	if err != nil {
-		return gone(err)
+		return call.Gone(err)
 	}
 	return nil
 }
@@ -106,7 +96,7 @@ func (t *stream) flush() error {
 	t.unsent = false
 	err := t.control.Flush()
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return gone(err)
+		return call.Gone(err)
 	}
 	return nil
 }
@@ -116,9 +106,4 @@ func (t *stream) end() error {
 		return errShort
 	}
 	return nil
-}
-
-// gone is a caller to whom nothing can be written any more.
-func gone(err error) error {
-	return &failure.Error{Kind: failure.Gone, Detail: "the caller went away", Cause: err}
 }

@@ -1,4 +1,4 @@
-package modes
+package forking
 
 import (
 	"context"
@@ -403,3 +403,6 @@ func (c *forked) swept(keep bool) {
 		c.in.close()
 	}
 }
+
+// aLongTimeAgo is a deadline that makes reads return at once.
+var aLongTimeAgo = time.Unix(1, 0)
