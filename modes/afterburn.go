@@ -31,13 +31,13 @@ import (
 // Both are the two ends of one socket. A worker gets the head and the body of a
 // request in one write, because the known client libraries want them in one read, with
 // Content-Length always and never chunked. It is trusted with the next request only
-// while it keeps to the protocol: one that prints what belongs to no answer, gives no
+// while it keeps to the protocol: one that prints outside of a response, sends no
 // length, answers without having read its request or overruns the call's time is
 // replaced, and the others go on. One that ended by itself is left to the policy of
 // restart, which counts its end.
 //
 // Requests and responses are held as a whole, above 1 MiB in temporary files: no slow
-// caller keeps a worker busy. Only an event stream is passed on as it comes.
+// client keeps a worker busy. Only an event stream is passed on as it comes.
 type afterburn struct {
 	route   *schema.Route
 	process *supervisor.Process
@@ -104,7 +104,7 @@ type burning struct {
 	response *spill.Body // its body
 	head     http1.Response
 	body     client.Body
-	begun    bool   // the head is on its way to the caller
+	begun    bool   // the head is on its way to the client
 	unsent   error  // why the worker was not sent all of the request
 	instance string // NAME/NUMBER
 	pid      int
@@ -212,7 +212,7 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 }
 
 // limit is until when a call that is over may still keep its worker. When it ran out
-// of time that is now; when only the caller has left, an answer that comes soon saves
+// of time that is now; when only the client has left, an answer that comes soon saves
 // the worker.
 func (c *burning) limit() time.Time {
 	if _, ok := errors.AsType[*failure.Error](context.Cause(c.r.Context())); ok {

@@ -62,7 +62,7 @@ func listed(root *os.Root, w http.ResponseWriter, r *http.Request) bool {
 	h.Set("Content-Length", strconv.Itoa(page.Len()))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(page.Bytes()) // a caller who does not take it has gone
+		_, _ = w.Write(page.Bytes()) // a client that does not take it has gone
 	}
 	return true
 }

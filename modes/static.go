@@ -26,7 +26,7 @@ import (
 // folder, ranges and conditional requests as http.FileServer has them. It lists no
 // folder, shows no dot-file but .well-known, and follows no link out of the root. A
 // neighbour of a file that is compressed already (.br, .zst, .gz) is sent in its place to
-// who accepts it. Small files are kept in memory and looked at again each second.
+// a client that accepts it. Small files are kept in memory and looked at again each second.
 //
 // Compat may have it list folders, take every method but HEAD as GET, and start without
 // its root.
@@ -80,7 +80,7 @@ func (s *static) folder() (*os.Root, error) {
 		return s.root, nil
 	}
 	if err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("root %s: it is no folder; name the folder that holds the files", s.route.Root)
+		return nil, fmt.Errorf("root %s: not a folder; name the folder that holds the files", s.route.Root)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("root: %w; make the folder, or name another", err)
@@ -89,7 +89,7 @@ func (s *static) folder() (*os.Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
-	s.root, s.same, s.asked = root, info, now // the former one is closed when nobody reads in it any more, by the collector
+	s.root, s.same, s.asked = root, info, now // the former one is closed when nothing reads in it any more, by the collector
 	s.mu.Lock()
 	clear(s.files)
 	s.held = 0
@@ -209,7 +209,7 @@ type file struct {
 
 // open finds what answers a path. The error is a *failure.Error.
 func open(root *os.Root, urlPath string, accepts encodings) (*file, error) {
-	missing := &failure.Error{Kind: failure.NotFound, Detail: "there is no such file"}
+	missing := &failure.Error{Kind: failure.NotFound, Detail: "file not found"}
 	if strings.ContainsRune(urlPath, 0) {
 		return nil, missing
 	}
@@ -227,7 +227,7 @@ func open(root *os.Root, urlPath string, accepts encodings) (*file, error) {
 		f.sent = f.name
 		info, err = root.Stat(filepath.FromSlash(f.name))
 	} else if err == nil && strings.HasSuffix(urlPath, "/") {
-		return nil, missing // a file is no folder
+		return nil, missing // a file is not a folder
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -265,8 +265,8 @@ func open(root *os.Root, urlPath string, accepts encodings) (*file, error) {
 	return f, nil
 }
 
-// hidden reports whether a part of the path is a dot-file's. .well-known is for
-// everybody (RFC 8615).
+// hidden reports whether a part of the path is a dot-file's. .well-known is
+// public (RFC 8615).
 func hidden(clean string) bool {
 	for part := range strings.SplitSeq(clean, "/") {
 		if strings.HasPrefix(part, ".") && part != ".well-known" {
@@ -276,8 +276,8 @@ func hidden(clean string) bool {
 	return false
 }
 
-// redirect is where a caller is sent who asked for a folder without its slash, or for
-// its index by name; empty when he asked right. It is relative, so that it holds
+// redirect is where a client is sent that asked for a folder without its slash, or for
+// its index by name; empty for any other request. It is relative, so that it holds
 // wherever the folder stands.
 func (f *file) redirect(w http.ResponseWriter, r *http.Request) string {
 	sent := cmp.Or(call.From(r.Context()).SentPath, r.URL.EscapedPath())
@@ -339,7 +339,7 @@ var neighbours = [...]struct {
 	{gzipped, ".gz", "gzip"},
 }
 
-// accepted gives the codings that Accept-Encoding names with a quality above 0
+// accepted returns the codings that Accept-Encoding names with a quality above 0
 // (RFC 9110, 12.5.3).
 func accepted(values []string) (set encodings) {
 	var any, refused encodings

@@ -17,7 +17,7 @@ const (
 	cacheFile = 64 << 10
 	cacheAll  = 32 << 20
 	cacheEach = 1 << 10
-	// cacheFor is how long nobody looks whether a file has changed.
+	// cacheFor is how long a file is served without looking whether it has changed.
 	cacheFor = time.Second
 )
 
@@ -28,7 +28,7 @@ type fileKey struct {
 	accepts encodings
 }
 
-// load gives the file with its content in memory.
+// load returns the file with its content in memory.
 func (f *file) load(now time.Time) (*file, error) {
 	content := make([]byte, f.size)
 	if _, err := io.ReadFull(f.open, content); err != nil {
@@ -72,13 +72,13 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(f.content) // a caller who does not take it has gone
+		_, _ = w.Write(f.content) // a client that does not take it has gone
 	}
 }
 
 var bytesUnit = []string{"bytes"}
 
-// cached gives what is kept for key, if it is still what the folder holds.
+// cached returns what is kept for key, if it is still what the folder holds.
 func (s *static) cached(key fileKey) *file {
 	s.mu.RLock()
 	f := s.files[key]
@@ -135,7 +135,7 @@ func (s *static) keep(key fileKey, f *file) {
 		delete(s.files, key)
 	}
 	cost := f.cost(key)
-	for other, o := range s.files { // a map's order is as good as any for who leaves
+	for other, o := range s.files { // a map's order is as good as any for what leaves
 		if s.held+cost <= cacheAll {
 			break
 		}

@@ -29,6 +29,7 @@ func TestACallWhoseWarmProcessEndedBeforeItReadAnythingIsForked(t *testing.T) {
 				s := supervise(t, "mode: "+mode+"\nfprocess: ${SELF}\nwarm: 1\nenv: {"+asProgram+": vars}")
 				pid := s.awaitWarm(t, 1)[0]
 				_ = syscall.Kill(pid, syscall.SIGSTOP)
+				eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
 				type answer struct {
 					resp *http.Response
 					body string

@@ -110,7 +110,7 @@ func TestEnvExecPutsTheVariablesWhereAShellFindsThem(t *testing.T) {
 
 func TestEnvExecSaysWhatIsWrong(t *testing.T) {
 	t.Setenv(supervisor.WarmEnv, "x")
-	if err := forking.EnvExec([]string{"true"}); err == nil || !strings.Contains(err.Error(), "no descriptor") {
+	if err := forking.EnvExec([]string{"true"}); err == nil || !strings.Contains(err.Error(), "not the number of a descriptor") {
 		t.Error(err)
 	}
 	os.Unsetenv(supervisor.WarmEnv)

@@ -31,7 +31,7 @@ func endedWorker(err error, how string) error {
 	return &ended
 }
 
-// part sees to it that nobody is given the instance any more, and returns when that is
+// part sees to it that no call gets the instance any more, and returns when that is
 // so. One that has ended by itself, or does so in a moment where that may be, is left to
 // the policy of restart, and part reports true.
 func part(instance *supervisor.Instance, reason string, mayEnd bool) bool {
@@ -85,7 +85,7 @@ func newWorker(nc net.Conn) *worker {
 	return &worker{Conn: c}
 }
 
-// Close does nothing: the socket is the supervisor's, who closes it when no call reads
+// Close does nothing: the socket is the supervisor's, which closes it when no call reads
 // from it any more. A worker's last answer may end with its life.
 func (w *worker) Close() error { return nil }
 

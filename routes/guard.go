@@ -56,7 +56,7 @@ func (t *Table) around(rt *route, q query) *failure.Error {
 			continue
 		}
 		if rt.static {
-			return &failure.Error{Kind: failure.NotFound, Route: rt.name, Detail: "there is no such file"}
+			return &failure.Error{Kind: failure.NotFound, Route: rt.name, Detail: "file not found"}
 		}
 		if guard := rt.yields[other]; guard != "" {
 			return &failure.Error{Kind: failure.Malformed, Route: rt.name,

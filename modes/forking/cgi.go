@@ -17,12 +17,12 @@ import (
 // It is fed with what came so far, and remembers nothing but the lines it has read.
 //
 // At least one of Content-Type, Location and Status must be there, as the RFC asks: it
-// tells a header block from other output that happens to hold a colon. Lines that are
+// distinguishes a header block from other output that happens to hold a colon. Lines that are
 // folded, and fields that concern a connection rather than the answer, a program has
 // no use for: the first are an error, the second are dropped.
 type cgiHead struct {
 	status int  // 0: none given
-	stated bool // the program gave it
+	stated bool // the program printed it
 	header http.Header
 	known  bool // one of the three fields was there
 	length int64
@@ -62,14 +62,14 @@ func (h *cgiHead) line(line string) error {
 		code, _, _ := strings.Cut(f.Value, " ")
 		status, err := strconv.Atoi(code)
 		if err != nil || !http1.Digits(code) || status < 200 || status > 599 || h.status != 0 {
-			return fmt.Errorf("no valid Status, or a second one: %s", http1.Quoted(line))
+			return fmt.Errorf("an invalid or repeated Status: %s", http1.Quoted(line))
 		}
 		h.status, h.stated, h.known = status, true, true
 		return nil
 	case "Content-Length":
 		length, ok := http1.ParseLength(f.Value)
 		if !ok || h.header["Content-Length"] != nil {
-			return fmt.Errorf("no valid Content-Length, or a second one: %s", http1.Quoted(line))
+			return fmt.Errorf("an invalid or repeated Content-Length: %s", http1.Quoted(line))
 		}
 		h.length = length
 	case "Content-Type", "Location":
@@ -129,5 +129,5 @@ func (h *cgiHead) bodiless(method string) bool {
 	return method == http.MethodHead || h.status == http.StatusNoContent || h.status == http.StatusNotModified
 }
 
-// maxCGIHead is the size above which a header block is none.
+// maxCGIHead is the largest header block that is accepted.
 const maxCGIHead = buffers.Size

@@ -23,9 +23,9 @@ import (
 // route's environ key says. They are added to the program's own environment and
 // win over it.
 //
-//   - openfaas: what of-watchdog gives (Http_Method, Http_Path, Http_Query and an
+//   - openfaas: what of-watchdog sets (Http_Method, Http_Path, Http_Query and an
 //     Http_Name for the first value of each header Name), and Http_Host.
-//   - classic: what the classic watchdog gives: the same, and the length of the body as
+//   - classic: what the classic watchdog sets: the same, and the length of the body as
 //     Http_Content_Length and Http_ContentLength, -1 where it is not known.
 //   - cgi: the meta-variables of RFC 3875, REQUEST_URI and HTTPS.
 //   - none: nothing.
@@ -58,7 +58,7 @@ func sent(r *http.Request) content {
 	return content{typ: r.Header.Get("Content-Type"), length: r.ContentLength}
 }
 
-// of gives the variables of r with c on standard input. The error is a
+// of returns the variables of r with c on standard input. The error is a
 // *failure.Error: HeaderTooLarge when one of them is more than the kernel takes,
 // Malformed when the request holds a NUL byte where no variable can.
 func (e *environ) of(r *http.Request, c content) ([]string, error) {
@@ -95,7 +95,7 @@ const maxVar = 128 << 10
 // The names that describe the request line are ours alone: a header that would be
 // called Http_Query, say, is left out. So is Proxy: of-watchdog passes it as
 // Http_Proxy, and a program that reads proxy variables in any case of letters, as
-// Python's urllib does, would send its own requests where the caller says.
+// Python's urllib does, would send its own requests to a host of the client's choice.
 func openfaasVars(r *http.Request, c content, classic bool) []string {
 	vars := make([]string, 0, len(r.Header)+8)
 	for name, values := range r.Header {
@@ -150,8 +150,8 @@ func reserved(variable string) bool {
 	return false
 }
 
-// length reports whether variable is one of the two in which the classic watchdog tells
-// the length of the body, in any case of letters.
+// length reports whether variable is one of the two that hold the length of
+// the body in the classic watchdog of the body, in any case of letters.
 func length(variable string) bool {
 	return strings.EqualFold(variable, "Http_Content_Length") || strings.EqualFold(variable, "Http_ContentLength")
 }
@@ -252,8 +252,8 @@ func (e *environ) cgiVars(r *http.Request, c content) []string {
 	return traceparent(vars, r)
 }
 
-// split gives SCRIPT_NAME, PATH_INFO and REQUEST_URI: the route's prefix as the
-// caller sees it, the decoded rest of the path, and the target as it was sent.
+// split returns SCRIPT_NAME, PATH_INFO and REQUEST_URI: the route's prefix as the
+// client sees it, the decoded rest of the path, and the target as it was sent.
 func split(r *http.Request) (script, info, uri string) {
 	uri = r.RequestURI
 	if !strings.HasPrefix(uri, "/") {
@@ -284,7 +284,7 @@ func unescape(s string) string {
 	return plain
 }
 
-// serverName gives SERVER_NAME and SERVER_PORT: what the caller called us by, so
+// serverName returns SERVER_NAME and SERVER_PORT: the host that the client asked for, so
 // that a program's links to itself lead back, or the address that was reached.
 func serverName(r *http.Request) (host, port string) {
 	address := r.Host
@@ -307,7 +307,7 @@ func serverName(r *http.Request) (host, port string) {
 	return host, port
 }
 
-// secure reports whether the caller spoke TLS, to us or to a proxy that routes trusts.
+// secure reports whether the client spoke TLS, to us or to a proxy that routes trusts.
 func secure(r *http.Request) bool {
 	if proto := r.Header.Get("X-Forwarded-Proto"); proto != "" {
 		return strings.EqualFold(proto, "https")
@@ -335,7 +335,7 @@ func cgiName(name string) (string, bool) {
 }
 
 // startFailure is what a program that could not be started with vars means: a head
-// too large for the kernel is the caller's fault, all else is not.
+// too large for the kernel is the client's fault, everything else is not.
 func startFailure(err error, vars []string) *failure.Error {
 	size := 0
 	for _, v := range vars {

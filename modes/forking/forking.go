@@ -6,7 +6,7 @@
 // starts it, or takes one that was started ahead (warm.go), passes its output on and ends it;
 // stdin.go feeds it; printed.go and cgi.go make a response of what it prints.
 //
-// Two things outlive their call: a group that was told to end and has its grace, and the last
+// Two things outlive their call: a group that was asked to end and has its grace, and the last
 // of a program's standard error on its way to the log. Close waits for both.
 package forking
 
@@ -57,7 +57,7 @@ type Options struct {
 	Log            *slog.Logger
 	MissingAllowed bool                // a program that is not there fails calls, and not New
 	Printing       child.Printing      // of what programs print to standard error
-	Forking        func(*http.Request) // is told of each call before its program is started; may be nil
+	Forking        func(*http.Request) // is called before the program of a call is started; may be nil
 	Echo           io.Writer           // also gets what programs print as their responses; may be nil
 
 	// Respond answers a call that failed before the head of its response was sent.
@@ -69,7 +69,7 @@ type Options struct {
 // forking is what streaming and serializing have in common: a program that is
 // prepared once and started for each call.
 //
-// Two things outlive the call that began them: a group that was told to end and has
+// Two things outlive the call that began them: a group that was asked to end and has
 // its grace, and the last of a program's standard error on its way to the log. They
 // are the forking's, and Close waits for them.
 type forking struct {
@@ -82,7 +82,7 @@ type forking struct {
 	owner   *fileOwner // of a form's files
 	stop    syscall.Signal
 	respond func(http.ResponseWriter, *http.Request, error)
-	told    func(*http.Request)         // Options.Forking; may be nil
+	forks   func(*http.Request)         // Options.Forking; may be nil
 	echo    io.Writer                   // Options.Echo; may be nil
 	await   func(context.Context) error // Options.Await; may be nil
 	left    sync.WaitGroup
@@ -100,7 +100,7 @@ func newForking(route *schema.Route, o Options) (*forking, error) {
 		environ: newEnviron(route),
 		stop:    unix.SignalNum("SIG" + string(route.Stop.Signal)),
 		respond: o.Respond,
-		told:    o.Forking,
+		forks:   o.Forking,
 		echo:    o.Echo,
 		await:   o.Await,
 	}
@@ -198,7 +198,7 @@ func (f *forking) awaited(one *call.Call) error {
 // fail answers a call whose head was not sent.
 func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *call.Body, e *failure.Error) {
 	if e.Kind == failure.Gone {
-		panic(http.ErrAbortHandler) // one who has only closed his own half would see an empty success
+		panic(http.ErrAbortHandler) // a client that has only closed its own half would see an empty success
 	}
 	u.LastOf(w.Header())
 	f.respond(w, r, e)
@@ -206,8 +206,8 @@ func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *call.Body, e *
 }
 
 // contentType is the type of a response to r that begins with output, for a program that
-// told none. With content_type: auto it is that of the request, else by the look of the
-// output; nil is none.
+// printed none. With content_type: auto it is that of the request, else by the look of the
+// output; nil for no type.
 func (f *forking) contentType(r *http.Request, output []byte) []string {
 	switch typ := r.Header.Get("Content-Type"); {
 	case f.route.ContentType != "auto":
@@ -221,7 +221,7 @@ func (f *forking) contentType(r *http.Request, output []byte) []string {
 }
 
 // report logs what an operator would want to know of a failed call of process pid, and
-// the access line does not say. A pid of 0 is no process.
+// the access line does not have. A pid of 0 stands for no process.
 func (f *forking) report(pid int, e *failure.Error) {
 	var message string
 	switch e.Kind {
@@ -250,14 +250,14 @@ type input struct {
 	vars    []string
 	content content
 	live    *call.Body  // standard input as it comes
-	held    *spill.Body // or as a whole; neither is none
+	held    *spill.Body // or as a whole; without either it is empty
 	remove  func()      // takes the directory of a form away
 
 	idempotent bool // the request may be answered twice
 	cold       bool // no process started ahead is to be given it
 }
 
-// size is how long standard input is; -1 when nobody knows.
+// size is how long standard input is; -1 when that is not known.
 func (in *input) size() int64 {
 	switch {
 	case in.held != nil:
@@ -268,7 +268,7 @@ func (in *input) size() int64 {
 	return 0
 }
 
-// close takes away what was there for the program alone.
+// close removes what was there for the program alone.
 func (in *input) close() {
 	if in.held != nil {
 		in.held.Free()
@@ -320,14 +320,14 @@ func (f *forking) input(r *http.Request, u *call.Body, whole bool) (*input, erro
 		in.close()
 		return nil, err
 	}
-	if f.told != nil {
-		f.told(r)
+	if f.forks != nil {
+		f.forks(r)
 	}
 	return in, nil
 }
 
 // marshal reads the request into a JSON object. In the variables of the classic watchdog
-// the content is the request's all the same, as there.
+// the content is still the request's, as in the classic watchdog itself.
 func (in *input) marshal(r *http.Request, u *call.Body, f *forking) (err error) {
 	if u == nil {
 		in.held, err = jsonRequest(r.Header, nil)
@@ -340,7 +340,7 @@ func (in *input) marshal(r *http.Request, u *call.Body, f *forking) (err error) 
 	return err
 }
 
-// form reads a form as the route's key says, and gives its variables.
+// form reads a form as the route's key says, and returns its variables.
 func (in *input) form(u *call.Body, boundary string, f *forking) (vars []string, err error) {
 	if f.route.Form == "json" {
 		if in.held, err = jsonForm(u, boundary); err == nil {
@@ -356,7 +356,7 @@ func (in *input) form(u *call.Body, boundary string, f *forking) (vars []string,
 	return vars, err
 }
 
-// ownerNamed gives the user and group that a route's user key names, or nil for none.
+// ownerNamed returns the user and group that a route's user key names, or nil for none.
 // The program was prepared with the same words, so they are known.
 func ownerNamed(words string) (*fileOwner, error) {
 	if words == "" || os.Geteuid() != 0 {

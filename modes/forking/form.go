@@ -16,7 +16,7 @@ import (
 // A multipart/form-data request of a route with form: json or form: files is read
 // here before its program is started, part by part, and never as a whole into memory.
 
-// formBoundary gives the boundary of r's multipart/form-data, or "" when r is something
+// formBoundary returns the boundary of r's multipart/form-data, or "" when r is something
 // else. One that names no valid boundary is an error of kind Malformed.
 func formBoundary(r *http.Request) (string, error) {
 	value := r.Header.Get("Content-Type")
@@ -45,7 +45,7 @@ const (
 // formPart is one part of a form, as its head describes it.
 type formPart struct {
 	name     string
-	file     bool   // it has a filename, which may be empty: a file input left blank
+	file     bool   // it has a filename, which may be empty: a file input left empty
 	filename string // no path, no control characters
 	typ      string
 }
@@ -103,7 +103,7 @@ func describe(raw *multipart.Part) (formPart, error) {
 	return p, nil
 }
 
-// fileName is the last part of a path that a caller, of whatever system, gave as the
+// fileName is the last part of a path that a client, of whatever system, sent as the
 // name of a file, without what a name should not hold. It is "" for a name that is
 // nothing but path.
 func fileName(s string) string {
@@ -155,7 +155,7 @@ func (r *remembering) Read(p []byte) (int, error) {
 }
 
 // explain is what went wrong while a form was parsed: the body could not be read, or
-// it is no form.
+// it is not a form.
 func (r *remembering) explain(err error) error {
 	if r.err != nil {
 		return r.err
@@ -163,10 +163,10 @@ func (r *remembering) explain(err error) error {
 	if errors.Is(err, multipart.ErrMessageTooLarge) {
 		return &failure.Error{Kind: failure.BodyTooLarge, Detail: "the head of a part of the form has too many fields", Cause: err}
 	}
-	return malformedForm("it is not as multipart/form-data should be", err)
+	return malformedForm("it is not valid multipart/form-data", err)
 }
 
-// partReader reads one part; its errors are those that parts gives.
+// partReader reads one part; its errors are those of parts.
 type partReader struct {
 	part   *multipart.Part
 	source *remembering

@@ -22,7 +22,7 @@ import (
 //
 // The variables are FORM_DIR, the directory; and for a part called name FORM_name,
 // with _ for each character that a shell would not take: a field's value, a file's
-// path, nothing for a file input left blank. The second part of the same name is
+// path, nothing for a file input left empty. The second part of the same name is
 // FORM_name_2, and so on.
 func filesForm(body io.Reader, boundary string, owner *fileOwner) (vars []string, remove func(), err error) {
 	dir, err := child.TempDir()
@@ -108,7 +108,7 @@ func (f *formFiles) set(variable, value string) error {
 }
 
 // maxFormVars is what all variables of a form may have together: a quarter of what
-// Linux gives to arguments and environment by default.
+// Linux allows for arguments and environment by default.
 const maxFormVars = 512 << 10
 
 // variable finds a free name for the part called name.
@@ -175,7 +175,7 @@ func storing(err error) error {
 	return err
 }
 
-// fileOwner is who the files of a form belong to; nil is ourselves.
+// fileOwner is the user and group of a form's files; nil stands for our own.
 type fileOwner struct{ uid, gid int }
 
 func (o *fileOwner) own(path string) error {

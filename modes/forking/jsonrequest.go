@@ -15,7 +15,7 @@ import (
 //	{"header": {"Name": ["value", ...], ...}, "body": {"raw": "BASE64"}}
 //
 // The names are in their canonical form. The method, the path and the Host are in the
-// variables only. body is nil where there is none.
+// variables only. body is nil for a request without one.
 func jsonRequest(header http.Header, body io.Reader) (*spill.Body, error) {
 	head, err := json.Marshal(header)
 	if err != nil {

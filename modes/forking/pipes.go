@@ -80,7 +80,7 @@ func (r *readEnd) read(p []byte, wait bool) (n int, err error) {
 	return r.n, nil
 }
 
-// outputHeld reports whether somebody has the writing end of a pipe.
+// outputHeld reports whether a process has the writing end of a pipe open.
 func outputHeld(read *os.File) bool { return events(read)&unix.POLLHUP == 0 }
 
 // nothingIn reports whether the end of file is all that is left in a pipe.

@@ -140,7 +140,7 @@ func (p *printed) begin(first []byte) error {
 	return err
 }
 
-// started reports whether anything is on its way to the caller or kept for him.
+// started reports whether anything is on its way to the client or kept for it.
 func (p *printed) started() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,7 +155,7 @@ func (p *printed) stated() bool {
 	return p.began && p.head != nil && p.head.stated
 }
 
-// close gives back what was kept. It is called when nobody prints any more.
+// close releases what was kept. It is called when nothing is printed any more.
 func (p *printed) close() {
 	if p.early != nil {
 		p.early.Free()
@@ -167,8 +167,8 @@ func badHead(err error) error {
 	return &failure.Error{Kind: failure.BadUpstream, Detail: "the program's output does not begin with a valid header block", Cause: err}
 }
 
-// echoed is a destination whose parts go elsewhere too. That other writer has nobody to
-// complain to.
+// echoed is a destination whose parts go elsewhere too. An error of that
+// other writer is ignored.
 type echoed struct {
 	destination
 	echo io.Writer

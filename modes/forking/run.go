@@ -23,7 +23,7 @@ import (
 // forked is the process of one call, with its pipes and the goroutines at them. start
 // makes it, pass passes on what it prints, and end ends it in every case.
 //
-// When the caller leaves, a timeout passes, or the body of the request fails, the call is
+// When the client leaves, a timeout passes, or the body of the request fails, the call is
 // cut short, and pass returns at once whoever holds the pipes.
 //
 // Most programs end within milliseconds and have nothing to say on standard error. For
@@ -41,7 +41,7 @@ type forked struct {
 	ended  bool          // stdout was read to its end
 	silent bool          // nothing came from it
 	stderr *os.File      // nil when it is one with stdout
-	logged chan struct{} // closed at the end of stderr; nil while nobody reads it
+	logged chan struct{} // closed at the end of stderr; nil while it is not read
 
 	attention *time.Timer   // until attend
 	attended  chan struct{} // closed when attend returns
@@ -61,7 +61,7 @@ const unattended = 20 * time.Millisecond
 const overtime = time.Second
 
 // start starts the program of a call, to print to out once run is called. After an
-// error in remains the caller's; after that it is taken care of by end.
+// error the caller closes in; else end does.
 func (f *forking) start(one *call.Call, in *input, out *printed) (_ *forked, err error) {
 	c := &forked{f: f, call: one, in: in, out: out,
 		attended: make(chan struct{}), over: make(chan struct{}), cut: make(chan struct{})}
@@ -317,20 +317,20 @@ func (c *forked) readStderr() {
 	for {
 		n, err := c.stderr.Read(*buf)
 		if err != nil || c.out.errors((*buf)[:n]) != nil {
-			return // without a reader, the program's next write tells it
+			return // without a reader, the program's next write fails
 		}
 	}
 }
 
 // end ends the call, and returns why it was cut short if it was. When the leader has
-// ended the rest of its group is swept. Otherwise the group is told to end, and has its
+// ended the rest of its group is swept. Otherwise the group is asked to end, and has its
 // grace without anyone waiting for it. keep leaves the input of one that has ended to
 // the caller.
 func (c *forked) end(keep bool) error {
 	ended := c.child.Ended()
 	if !ended {
 		// Before its input ends, which it might take for the end of a whole one.
-		_ = c.child.Signal(c.f.stop)        // if nobody is left, that is well
+		_ = c.child.Signal(c.f.stop)        // it fails when none of the group is left
 		_ = c.child.Signal(syscall.SIGCONT) // one that is stopped would not see it
 	}
 	close(c.over)
@@ -372,7 +372,7 @@ func (c *forked) end(keep bool) error {
 	return c.reason()
 }
 
-// stop waits out the grace of a group that has had its signal. Those who are there when
+// stop waits out the grace of a group that has had its signal. Those that are there when
 // the leader has ended get it once more: a shell that was about to start a program, with
 // signals blocked as dash does, dies of its own and leaves one that has had none.
 func (c *forked) stop() {
@@ -386,8 +386,8 @@ func (c *forked) stop() {
 	c.swept(false)
 }
 
-// sweep ends those who had left the group. It reads the process table, and so is for
-// calls that ended before their program, or left somebody who holds their output.
+// sweep ends the processes that had left the group. It reads the process table, and so is for
+// calls that ended before their program, or left a process that holds their output.
 func (c *forked) sweep() {
 	if n := c.child.Sweep(context.Background(), syscall.SIGKILL); n > 0 {
 		c.f.log.Info("orphans swept", "pid", c.child.PID(), "processes", n)

@@ -74,7 +74,7 @@ func (t *collected) end() error {
 	return nil
 }
 
-// send sends the response. Nothing waits for a caller who does not take it longer
+// send sends the response. Nothing waits for a client that does not take it longer
 // than the call may last.
 func (t *collected) send(c *call.Call, w http.ResponseWriter, r *http.Request, f *forking) error {
 	status, length := http.StatusOK, t.body.Size()

@@ -19,7 +19,7 @@ import (
 // that is there already, as nearly all are, then never needs the program to wait.
 const bodyPause = 5 * time.Millisecond
 
-// openStdin gives the program's standard input: the file of a large body, or a pipe
+// openStdin returns the program's standard input: the file of a large body, or a pipe
 // that holds all of a small one or is fed; nil for none.
 func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error) {
 	in := c.in
@@ -46,7 +46,7 @@ func (c *forked) openStdin(ctx context.Context, its *pipeEnds) (*os.File, error)
 		buf := buffers.Get()
 		defer buffers.Put(buf)
 		if _, err := io.ReadFull(in.live, (*buf)[:n]); err != nil {
-			_ = unix.Close(write) // nobody reads
+			_ = unix.Close(write) // nothing reads it
 			return file, err
 		}
 		return file, c.fill(write, (*buf)[:n])
@@ -77,7 +77,7 @@ func (c *forked) fill(pipe int, body []byte) error {
 }
 
 // feeder writes a program's standard input to a pipe. A program that does not want
-// more of it is no error: what is left of an upload is then read and dropped, so that
+// more of it is not an error: what is left of an upload is then read and dropped, so that
 // its sender comes to read the answer.
 type feeder struct {
 	pipe   *os.File

@@ -9,12 +9,12 @@ import (
 
 // streaming answers each call by a process of its own whose standard input is the
 // body of the request and whose standard output is the body of the response, both as
-// they come, in constant memory: what the program writes is at the caller at once,
-// also while the caller still sends.
+// they come, in constant memory: what the program writes reaches the client at once,
+// also while the client still sends.
 //
 // The status is withheld until the first output: a program that fails before it is a
-// 500, and one that fails after it has its response cut short, so that the caller
-// cannot take it for a whole one. A caller who leaves, a timeout or a shutdown ends
+// 500, and one that fails after it has its response cut short, so that the client
+// cannot take it for a whole one. A client that leaves, a timeout or a shutdown ends
 // the process's whole group.
 type streaming struct{ *forking }
 
@@ -88,7 +88,7 @@ func (t *stream) write(p []byte) error {
 	return nil
 }
 
-// flush sends what is written. A server that cannot is no server of ours.
+// flush sends what is written. Our own server always can.
 func (t *stream) flush() error {
 	if !t.unsent {
 		return nil

@@ -18,7 +18,7 @@ import (
 )
 
 // A route with warm: N has processes that were started before their request. Such a one
-// has a start-up behind it that its caller does not see, and no variables of a request
+// has a start-up behind it that its client does not wait for, and no variables of a request
 // in its environment: those come on descriptor 3, see supervisor.WarmEnv.
 
 // adopted is a process started ahead that was given a call.
@@ -100,7 +100,7 @@ func (c *forked) giveVars(block []byte) bool {
 	if n == len(block) {
 		return true
 	}
-	select { // nobody reads: it has closed the descriptor, or it is just ending
+	select { // nothing reads: it has closed the descriptor, or it is just ending
 	case <-w.Done():
 		return false
 	case <-time.After(bodyPause):
@@ -114,24 +114,31 @@ func (c *forked) giveVars(block []byte) bool {
 // idempotent request is given again.
 func (c *forked) untouched() bool {
 	a, in := c.ahead, c.in
-	if a == nil || a.given < 0 || a.Unread() != a.given || in.size() == 0 && !in.idempotent {
+	if a == nil || a.given < 0 || in.size() == 0 && !in.idempotent {
 		return false
 	}
 	if in.live != nil {
-		select {
+		select { // until all that it could have read is in the pipe
 		case <-c.stdin.done:
 		case <-c.cut:
+		case <-time.After(overtime):
+			return false
 		}
 		if c.reason() != nil || a.body.Size() != in.content.length {
 			return false
 		}
+	}
+	if a.Unread() != a.given {
+		return false
+	}
+	if in.live != nil {
 		in.live, in.held, a.body = nil, a.body, nil
 	}
 	in.cold = true
 	return true
 }
 
-// close gives up what is kept of the call.
+// close releases what is kept of the call.
 func (a *adopted) close() {
 	a.LetGo()
 	if a.body != nil {
@@ -146,7 +153,7 @@ func (a *adopted) close() {
 // fails.
 func EnvExec(args []string) error {
 	if len(args) == 0 {
-		return errors.New("no program is given to run")
+		return errors.New("no program to run: name it after the command")
 	}
 	if fd, ok := os.LookupEnv(supervisor.WarmEnv); ok {
 		if err := readVars(fd); err != nil {
@@ -167,11 +174,11 @@ func EnvExec(args []string) error {
 func readVars(descriptor string) error {
 	fd, err := strconv.Atoi(descriptor)
 	if err != nil || fd < 3 {
-		return fmt.Errorf("%s is %q, which is no descriptor that variables could come on", supervisor.WarmEnv, descriptor)
+		return fmt.Errorf("%s is %q, which is not the number of a descriptor above 2", supervisor.WarmEnv, descriptor)
 	}
 	file := os.NewFile(uintptr(fd), supervisor.WarmEnv)
 	if file == nil {
-		return fmt.Errorf("%s is %d, which is no open descriptor", supervisor.WarmEnv, fd)
+		return fmt.Errorf("%s is %d, which is not an open descriptor", supervisor.WarmEnv, fd)
 	}
 	defer file.Close()
 	block, err := io.ReadAll(file)
