@@ -270,8 +270,8 @@ func (b *Body) LastOf(header http.Header) {
 // Drop gives up what was not read of the body, once the response is written: or the server
 // would wait a moment for the rest of it. b may be nil.
 func (b *Body) Drop() {
-	if b != nil && !b.Whole() {
-		_ = b.deadline(aLongTimeAgo) // where there is none, nothing waits
+	if b != nil {
+		b.stop(ErrStopped)
 	}
 }
 

@@ -171,3 +171,19 @@ func TestOutsideOfACallEverythingCanBeAsked(t *testing.T) {
 	}
 	c.Leave()
 }
+
+// net/http takes the deadline of a body that is given up for the client's leaving, and ends
+// its context: the response that is on its way must not be cut.
+func TestADroppedBodyIsNotTakenForTheClientsLeaving(t *testing.T) {
+	parent, cancel := context.WithCancel(context.Background())
+	c, w, _ := begun(t, parent, io.MultiReader(strings.NewReader("x")))
+	c.Answer()
+	c.Body().Drop()
+	cancel()
+	stopped := make(chan struct{})
+	context.AfterFunc(parent, func() { close(stopped) })
+	<-stopped
+	if s := c.State(); s.Stopped || w.write != 0 || w.read != 1 {
+		t.Errorf("got %+v with %d deadlines of writing and %d of reading, want a call that goes on, 0 and 1", s, w.write, w.read)
+	}
+}
