@@ -270,9 +270,6 @@ func waitGone(t *testing.T, pid int) {
 	})
 }
 
-// newReader reads a text.
-func newReader(s string) *bufio.Reader { return bufio.NewReader(strings.NewReader(s)) }
-
 // timedOut is the cause with which routes ends a call that took too long.
 func timedOut() error {
 	return &failure.Error{Kind: failure.Timeout, Timeout: "exec", Detail: "the call took longer than timeouts.exec"}
