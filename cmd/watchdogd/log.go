@@ -156,8 +156,3 @@ func shortTime(groups []string, a slog.Attr) slog.Attr {
 	}
 	return a
 }
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
-}

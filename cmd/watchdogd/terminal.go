@@ -6,7 +6,16 @@ import (
 	"os"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
+
+// isTerminal reports whether f is a terminal, and not another character device such as
+// /dev/null: only a terminal has a window size.
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	return err == nil
+}
 
 // forTerminal is w, or where w is a terminal a writer to it on which no text can act. What
 // commands print was written by others: by the programs that watchdogd runs, their

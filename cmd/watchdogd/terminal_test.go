@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestATerminalIsShownWhatItWouldObey(t *testing.T) {
@@ -74,4 +77,17 @@ func FuzzEscaper(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The standard output of a daemon is often /dev/null, under another name.
+func TestTheNullDeviceIsNotATerminal(t *testing.T) {
+	fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	null := os.NewFile(uintptr(fd), "/dev/stdout")
+	defer null.Close()
+	if isTerminal(null) {
+		t.Error("got a terminal, want none")
+	}
 }
