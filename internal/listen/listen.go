@@ -67,7 +67,7 @@ func removeStale(path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("a file that is no socket stands there; move it or choose another path")
+		return errors.New("a file that is not a socket stands there; move it or choose another path")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -80,7 +80,7 @@ func removeStale(path string) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return os.Remove(path)
 	}
-	return fmt.Errorf("a socket stands there, and whether somebody serves it cannot be found out: %w", err)
+	return fmt.Errorf("a socket stands there, and it is not known whether a program serves it; remove it or choose another path: %w", err)
 }
 
 // by names who holds something, where that is known.

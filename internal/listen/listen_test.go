@@ -77,7 +77,7 @@ func TestAFileThatIsNoSocketIsNotReplaced(t *testing.T) {
 		"Open":        func(p string) (net.Listener, error) { return Open("unix:" + p) },
 		"OpenPrivate": OpenPrivate,
 	} {
-		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "no socket stands there") {
+		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "not a socket stands there") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -26,7 +26,7 @@ func (x *exchange) switchProtocols(c *client.Conn) error {
 	h := &x.head
 	switch {
 	case x.request.upgrade == "":
-		return errors.New("101 Switching Protocols, and nobody asked for it")
+		return errors.New("101 Switching Protocols, which the request did not ask for")
 	case h.Upgrade == "" || !http1.HasToken([]string{x.request.upgrade}, h.Upgrade):
 		return fmt.Errorf("switched to %s, and was asked for %s", http1.Quoted(h.Upgrade), http1.Quoted(x.request.upgrade))
 	}
