@@ -40,6 +40,9 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 		}
 		for imported := range strings.Lines(string(out)) {
 			noun, ours := strings.CutPrefix(strings.TrimSpace(imported), module)
+			if noun == "internal/testkit" && room != noun {
+				t.Errorf("%s imports %s; only tests may", room, noun)
+			}
 			if !ours || noun == room || !slices.Contains(five, noun) {
 				continue
 			}
