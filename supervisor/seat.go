@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"github.com/watchdogd/watchdogd/internal/fifo"
 )
 
 // Guest is a call in the hands of an instance, as far as the supervisor must end it. Its
@@ -22,18 +24,17 @@ type Guest interface {
 // Seat is a guest's place in an instance. It is part of what the guest keeps anyway, so
 // that a call costs no allocation.
 type Seat struct {
-	Guest      Guest
-	prev, next *Seat
-	taken      bool
-	stream     bool // and was ended as one
+	Guest  Guest
+	place  fifo.Item[*Seat]
+	stream bool // it was ended as one
 }
 
 // seats are the guests of one instance, in the order in which they came.
 type seats struct {
-	mu          sync.Mutex
-	first, last *Seat
-	ending      bool  // streams end at once
-	cut         error // why everything ends at once; nil while it does not
+	mu     sync.Mutex
+	list   fifo.List[*Seat]
+	ending bool  // streams end at once
+	cut    error // why everything ends at once; nil while it does not
 }
 
 // Enter says that a call is in the instance's hands until Leave. Calls that enter late,
@@ -41,13 +42,8 @@ type seats struct {
 func (i *Instance) Enter(s *Seat) {
 	l := &i.seats
 	l.mu.Lock()
-	s.taken, s.stream, s.prev, s.next = true, false, l.last, nil
-	if l.last != nil {
-		l.last.next = s
-	} else {
-		l.first = s
-	}
-	l.last = s
+	s.stream, s.place.Value = false, s
+	l.list.Push(&s.place)
 	if l.ending {
 		s.Guest.EndStream()
 	}
@@ -57,25 +53,13 @@ func (i *Instance) Enter(s *Seat) {
 	l.mu.Unlock()
 }
 
-// Leave ends what Enter began. After it the guest is not called any more.
+// Leave ends what Enter began. After it the guest is not called any more. It may be called
+// again.
 func (i *Instance) Leave(s *Seat) {
 	l := &i.seats
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !s.taken {
-		return
-	}
-	if s.prev != nil {
-		s.prev.next = s.next
-	} else {
-		l.first = s.next
-	}
-	if s.next != nil {
-		s.next.prev = s.prev
-	} else {
-		l.last = s.prev
-	}
-	s.taken, s.prev, s.next = false, nil, nil
+	l.list.Remove(&s.place)
 }
 
 // endStreams ends the streams among the guests, and those to come. It returns how many
@@ -84,7 +68,7 @@ func (l *seats) endStreams() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ending = true
-	for s := l.first; s != nil; s = s.next {
+	for s := range l.list.All() {
 		if s.stream = s.Guest.EndStream(); s.stream {
 			n++
 		}
@@ -102,7 +86,7 @@ func (l *seats) end(why error, which func(*Seat) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = why
-	for s := l.first; s != nil; s = s.next {
+	for s := range l.list.All() {
 		if which(s) {
 			s.Guest.Cut(why)
 		}
@@ -117,14 +101,12 @@ func (l *seats) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var names []string
-	n := 0
-	for s := l.first; s != nil; s = s.next {
-		if n++; n <= mostNamed {
-			names = append(names, s.Guest.String())
+	for s := range l.list.All() {
+		if len(names) == mostNamed {
+			names = append(names, fmt.Sprintf("%d more", l.list.Len()-mostNamed))
+			break
 		}
-	}
-	if n > mostNamed {
-		names = append(names, fmt.Sprintf("%d more", n-mostNamed))
+		names = append(names, s.Guest.String())
 	}
 	return strings.Join(names, ", ")
 }
