@@ -145,6 +145,7 @@ func (f *forking) Output() *child.Output { return f.output }
 // Close returns when nothing is left of any call.
 func (f *forking) Close() error {
 	f.left.Wait()
+	f.output.Close()
 	return nil
 }
 

@@ -16,7 +16,8 @@ import (
 
 // Output takes what children of one name print, line by line, into the log, and keeps
 // the last lines. However much they print and however slow the log is, they are never
-// kept waiting: what the log cannot take is dropped, counted, and the count logged.
+// kept waiting: what the log cannot take is dropped, counted, and the count logged. Its
+// maker closes it after the last Copy.
 type Output struct {
 	log      *slog.Logger
 	key      string // route or service
@@ -147,7 +148,7 @@ func (o *Output) CopyInstance(number, pid int, stream string, r io.Reader, seen 
 	if in.held > 0 {
 		emit(bytes.TrimSuffix(in.bytes(), []byte("\n")), false) // a last line has its newline if it is Whole
 	}
-	o.settle(time.Second)
+	o.settle()
 }
 
 // wholeRunes is how many bytes of b can be cut off without cutting a character.
@@ -256,7 +257,7 @@ func (o *Output) put(l Line) {
 	o.queue = append(o.queue, l)
 	if o.logging == nil {
 		o.logging = make(chan struct{})
-		go o.logAll(o.logging)
+		go o.logAll(o.logging) // Close waits for it
 	}
 }
 
@@ -293,15 +294,22 @@ func (o *Output) logAll(done chan struct{}) {
 	}
 }
 
-// settle waits until all that was put has been logged, but no longer than d.
-func (o *Output) settle(d time.Duration) {
+// Close waits until all that was printed has been logged, so that nothing of o runs any
+// more. A log that takes nothing is not waited for longer than a second.
+func (o *Output) Close() { o.settle() }
+
+// logBound is how long the log may take for the last lines.
+const logBound = time.Second
+
+// settle waits until all that was put has been logged, but no longer than logBound.
+func (o *Output) settle() {
 	o.mu.Lock()
 	done := o.logging
 	o.mu.Unlock()
 	if done == nil {
 		return
 	}
-	t := time.NewTimer(d)
+	t := time.NewTimer(logBound)
 	defer t.Stop()
 	select {
 	case <-done:

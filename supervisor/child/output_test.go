@@ -42,7 +42,7 @@ func copied(t *testing.T, r io.Reader) []record {
 	var log testprogram.Buffer
 	o := NewOutput(slog.New(slog.NewJSONHandler(&log, nil)), "route", "fn", Printing{})
 	o.Copy(7, "stdout", r)
-	o.settle(bound)
+	o.Close()
 	return records(t, log.String())
 }
 
@@ -129,7 +129,7 @@ type narrow struct {
 }
 
 func (n *narrow) Read(p []byte) (int, error) {
-	n.o.settle(bound)
+	n.o.Close()
 	return n.r.Read(p[:min(len(p), 977)])
 }
 
@@ -204,7 +204,7 @@ func TestAFloodAndASlowLogNeverBlockAChild(t *testing.T) {
 	w.Close()
 	copying.Wait()
 	close(log.free)
-	o.settle(bound)
+	o.Close()
 	logged, dropped := 0, 0
 	for _, r := range records(t, log.String()) {
 		switch r.Msg {
@@ -243,7 +243,7 @@ func TestASilentPipeCostsNoBuffer(t *testing.T) {
 	for ; seen < pipes; seen++ {
 		<-f.lines
 	}
-	o.settle(bound)
+	o.Close()
 	runtime.GC()
 	runtime.GC() // the pool's are kept for one
 	runtime.ReadMemStats(&after)
@@ -309,7 +309,7 @@ func TestAFloodOfShortLinesCostsLittleMemory(t *testing.T) {
 		if s, ok := to.(*stuck); ok {
 			close(s.free)
 		}
-		o.settle(bound)
+		o.Close()
 	}
 }
 
