@@ -7,6 +7,8 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/fifo"
+
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
 // Acquire returns the least loaded ready instance. When there is none it waits in line
@@ -219,7 +221,7 @@ func (p *Process) refuse(err error) {
 // unless another is or may be soon.
 func (p *Process) notStarted(why string) {
 	for _, s := range p.slots {
-		if s.state == Ready || s.state == Unready || s.state == Starting || s.state == Waiting {
+		if s.state == lifecycle.Ready || s.state == lifecycle.Unready || s.state == lifecycle.Starting || s.state == lifecycle.Waiting {
 			return
 		}
 	}
@@ -248,16 +250,16 @@ func (p *Process) hopeless() error {
 		if s.leaving {
 			continue
 		}
-		if s.state == Waiting && s.givenUp {
+		if s.state == lifecycle.Waiting && s.givenUp {
 			standing++
 			stuck = s
 			continue
 		}
-		if s.state != CrashLoop && s.state != Exited || s.stale != "" {
+		if s.state != lifecycle.CrashLoop && s.state != lifecycle.Exited || s.stale != "" {
 			return nil
 		}
 		standing++
-		if s.state == CrashLoop && (loop == nil || s.next.Before(loop.next)) {
+		if s.state == lifecycle.CrashLoop && (loop == nil || s.next.Before(loop.next)) {
 			loop = s
 		}
 	}
@@ -300,14 +302,14 @@ func (p *Process) late() error {
 	}
 	e.Detail = fmt.Sprintf("no instance of %s was ready in time: it is %s", p.name, e.State)
 	for _, s := range p.slots {
-		if s.state == State(e.State) && s.why != "" {
+		if s.state == lifecycle.State(e.State) && s.why != "" {
 			e.Detail += " (" + s.why + ")"
 			e.Local = s.printed
 			break
 		}
 	}
 	for _, s := range p.slots {
-		if s.state == Backoff && (e.NextStart.IsZero() || s.next.Before(e.NextStart)) {
+		if s.state == lifecycle.Backoff && (e.NextStart.IsZero() || s.next.Before(e.NextStart)) {
 			e.NextStart = s.next
 			e.RetryAfter = max(time.Until(s.next), time.Second)
 		}
@@ -320,6 +322,42 @@ func (p *Process) lastWhy() string {
 		return "exit status unknown"
 	}
 	return p.last.why
+}
+
+// leaveStuck takes w out of the line if its wait is in vain, and returns why; nil when it
+// is not certain, or w has been answered.
+func (p *Process) leaveStuck(w *waiter) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.stuck(); err != nil && p.line.Remove(w) {
+		return err
+	}
+	return nil
+}
+
+// stuck is why no call can be answered before the program or the configuration changes,
+// or nil when that is not certain: what a developer should be told soon.
+func (p *Process) stuck() *failure.Error {
+	if len(p.ready) > 0 {
+		return nil
+	}
+	var s *slot
+	for _, o := range p.slots {
+		if o.leaving {
+			continue
+		}
+		if !o.certain || o.why == "" {
+			return nil
+		}
+		s = o
+	}
+	if s == nil {
+		return nil
+	}
+	return &failure.Error{
+		Kind: failure.NotReady, Route: p.name, State: string(p.state()), RetryAfter: time.Second, Timeout: "queue", Local: s.printed,
+		Detail: fmt.Sprintf("%s is %s: %s", p.name, p.state(), s.why), NextStart: s.next,
+	}
 }
 
 // line is the calls that wait, first come first served; each waits for its answer.

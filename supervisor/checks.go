@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/sleep"
+
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
 // watchReady makes the instance ready when its probe says so, and then unready and
@@ -24,7 +26,7 @@ func (i *Instance) watchReady(ctx context.Context) error {
 		var look sync.WaitGroup
 		looking, seen := context.WithCancel(start)
 		look.Go(func() { i.lookAround(looking) })
-		err := r.ready.untilReady(start, i)
+		err := r.ready.UntilReady(start, i.target())
 		seen()
 		look.Wait()
 		cancel()
@@ -34,19 +36,19 @@ func (i *Instance) watchReady(ctx context.Context) error {
 		if err != nil {
 			if why := i.whyStuck(); why != "" {
 				err = errors.New(why)
-			} else if i.port != 0 && r.ready.asksOwn() && errors.Is(err, syscall.ECONNREFUSED) {
+			} else if i.port != 0 && r.ready.AsksOwn() && errors.Is(err, syscall.ECONNREFUSED) {
 				err = fmt.Errorf("nothing listens on its port: does the program listen on $PORT (%d)? %w", i.port, err)
 			}
 			return fmt.Errorf("%w within %v (timeouts.start): %w", errLate, r.Start, err)
 		}
-		if r.port == portChosen && i.child.LostPort(i.port) {
+		if r.choosesPort() && i.child.LostPort(i.port) {
 			return errPort // whom the probe found is not our child
 		}
 	}
-	if r.Listens && (r.ready == nil || !r.ready.asksOwn()) {
-		i.findLoopback(ctx)
+	if r.Listens && (r.ready == nil || !r.ready.AsksOwn()) {
+		i.address.Find(ctx)
 	}
-	if i.becomes(Starting, Ready, "") {
+	if i.becomes(lifecycle.Starting, lifecycle.Ready, "") {
 		close(i.up)
 	}
 	if r.ready == nil || r.ready.Log != "" || r.ready.Interval <= 0 {
@@ -55,16 +57,16 @@ func (i *Instance) watchReady(ctx context.Context) error {
 	}
 	failures := 0
 	for sleep.For(ctx, r.ready.Interval.D()) {
-		err := r.ready.ask(ctx, i)
+		err := r.ready.Ask(ctx, i.target())
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
 			failures = 0
-			i.becomes(Unready, Ready, "")
+			i.becomes(lifecycle.Unready, lifecycle.Ready, "")
 		default:
 			if failures++; failures >= max(r.ready.Failures, 1) {
-				i.becomes(Ready, Unready, fmt.Sprintf("readiness probe %s: %v", r.ready.name(i), err))
+				i.becomes(lifecycle.Ready, lifecycle.Unready, fmt.Sprintf("readiness probe %s: %v", r.ready.Name(i.target()), err))
 			}
 		}
 	}
@@ -72,7 +74,7 @@ func (i *Instance) watchReady(ctx context.Context) error {
 }
 
 // becomes changes the instance's state if it is from, and reports whether it was.
-func (i *Instance) becomes(from, to State, why string) bool {
+func (i *Instance) becomes(from, to lifecycle.State, why string) bool {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
 	if i.slot.life != i || i.slot.state != from {
@@ -95,7 +97,7 @@ func (i *Instance) watchLive(ctx context.Context) error {
 		interval = 10 * time.Second
 	}
 	for sleep.For(ctx, interval) {
-		err := l.ask(ctx, i)
+		err := l.Ask(ctx, i.target())
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -103,7 +105,7 @@ func (i *Instance) watchLive(ctx context.Context) error {
 			failures = 0
 		default:
 			if failures++; failures >= max(l.Failures, 1) {
-				return fmt.Errorf("%w %s failed %d times: %w", errUnwell, l.name(i), failures, err)
+				return fmt.Errorf("%w %s failed %d times: %w", errUnwell, l.Name(i.target()), failures, err)
 			}
 		}
 	}

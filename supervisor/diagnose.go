@@ -4,17 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/sleep"
+	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
 // Here the facts are gathered of which why.go makes sentences: while an instance starts,
@@ -30,9 +28,9 @@ const (
 )
 
 // facts are those known of any life.
-func (i *Instance) facts() facts {
+func (i *Instance) facts() why.Facts {
 	p := &i.spec.Process
-	f := facts{Shell: p.Shell, Server: i.spec.Listens, Worker: i.spec.Socketpair, Served: i.wasUp()}
+	f := why.Facts{Shell: p.Shell, Server: i.spec.Listens, Worker: i.spec.Socketpair, Served: i.wasUp()}
 	if f.Worker {
 		i.p.mu.Lock()
 		f.Served = i.calls+i.served > 0
@@ -44,10 +42,10 @@ func (i *Instance) facts() facts {
 	for _, w := range p.FProcess.Words {
 		f.Words = append(f.Words, w.Expand(i.vars()))
 	}
-	if i.spec.port == portChosen {
+	if i.spec.choosesPort() {
 		f.Port = i.port
 	}
-	f.Upstream = i.upstream.Address
+	f.Upstream = i.address.Stated.Address
 	return f
 }
 
@@ -70,18 +68,18 @@ func (i *Instance) lookAround(ctx context.Context) {
 		spent := i.child.Usage().CPU
 		idle := spent-cpu <= time.Duration(float64(wait)*idleShare) || time.Since(began) > busyFor
 		if len(f.Listens) > 0 && slices.Equal(f.Listens, before) && idle {
-			i.sayStuck(f.diagnose())
+			i.sayStuck(f.Diagnose())
 		}
 		before, cpu = f.Listens, spent
 	}
 }
 
 // sayStuck notes and logs, once, why a starting instance does not become ready.
-func (i *Instance) sayStuck(d diagnosis) {
+func (i *Instance) sayStuck(d why.Diagnosis) {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
 	s := i.slot
-	if s.life != i || s.state != Starting || s.why == d.What {
+	if s.life != i || s.state != lifecycle.Starting || s.why == d.What {
 		return
 	}
 	s.why, s.certain = d.What, d.Certain
@@ -94,7 +92,7 @@ func (i *Instance) sayStuck(d diagnosis) {
 func (i *Instance) whyStuck() string {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
-	if s := i.slot; s.life == i && s.state == Starting && s.certain {
+	if s := i.slot; s.life == i && s.state == lifecycle.Starting && s.certain {
 		return s.why
 	}
 	return ""
@@ -105,10 +103,10 @@ func (i *Instance) whyStuck() string {
 func (i *Instance) listens(asked string) []string {
 	var at []string
 	for _, address := range i.child.Listeners() {
-		if sameListener(address, asked) {
+		if why.SameListener(address, asked) {
 			return nil
 		}
-		if !slices.Contains(at, address) && !debugPort(address) {
+		if !slices.Contains(at, address) && !why.DebugPort(address) {
 			at = append(at, address)
 		}
 	}
@@ -116,119 +114,31 @@ func (i *Instance) listens(asked string) []string {
 	return at
 }
 
-// sameListener reports whether a listener on address can be reached at asked: at that
-// port on any loopback address, as localhost may mean one or the other.
-func sameListener(address, asked string) bool {
-	if address == asked {
-		return true
-	}
-	host, port, err := net.SplitHostPort(address)
-	_, want, wantErr := net.SplitHostPort(asked)
-	if err != nil || wantErr != nil || port != want {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && (ip.IsUnspecified() || ip.IsLoopback())
-}
-
-// debugPort reports whether an address is where debuggers and the like wait by default:
-// those of Node.js, Java, Python and Vite's reloading.
-func debugPort(address string) bool {
-	return slices.Contains([]string{"9229", "5005", "5678", "24678"}, address[strings.LastIndexByte(address, ':')+1:])
-}
-
 // left notes, before it is swept, what the life left running whose child has ended by
 // itself with 0.
 func (i *Instance) left() {
-	if !i.child.Exit().OK() || i.child.Exit().At.Sub(i.began) > soon {
+	if !i.child.Exit().OK() || i.child.Exit().At.Sub(i.began) > why.Soon {
 		return
 	}
 	i.behind = i.child.Leftovers()
 }
 
 // why is the diagnosis of a life whose child has ended by itself.
-func (i *Instance) why(e child.Exit) diagnosis {
+func (i *Instance) why(e child.Exit) why.Diagnosis {
 	f := i.facts()
 	f.Exit, f.Uptime, f.Behind = &e, e.At.Sub(i.began), i.behind
-	f.CRLF = child.CRLF(script(&f, i.path, i.dir))
-	if !e.OK() && !e.OutOfMemory && !fromOutside(e.Signal) {
-		f.Printed = tellingOf(i.p.output.Lines(), i.child.PID(), !f.Served)
+	f.CRLF = child.CRLF(f.Script(i.path, i.dir))
+	if !e.OK() && !e.OutOfMemory && !why.FromOutside(e.Signal) {
+		f.Printed = why.TellingOf(i.p.output.Lines(), i.child.PID(), !f.Served)
 	}
-	return f.diagnose()
+	return f.Diagnose()
 }
 
-// fromOutside reports whether a signal comes from another process, so that the program can
-// have said nothing about it.
-func fromOutside(s syscall.Signal) bool {
-	return slices.Contains([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT}, s)
-}
-
-// tellingOf is the line that says best why process pid failed: on its standard error, and
-// where that is silent, with stdout, on its standard output.
-func tellingOf(lines []child.Line, pid int, stdout bool) string {
-	var err, out []string
-	for _, l := range lines {
-		switch {
-		case l.PID != pid:
-		case l.Stream == "stderr":
-			err = append(err, l.Text)
-		default:
-			out = append(out, l.Text)
-		}
-	}
-	if s := telling(err); s != "" || !stdout {
-		return s
-	}
-	return telling(out)
-}
-
-// leaveStuck takes w out of the line if its wait is in vain, and returns why; nil when it
-// is not certain, or w has been answered.
-func (p *Process) leaveStuck(w *waiter) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.stuck(); err != nil && p.line.Remove(w) {
-		return err
-	}
-	return nil
-}
-
-// stuck is why no call can be answered before the program or the configuration changes,
-// or nil when that is not certain: what a developer should be told soon.
-func (p *Process) stuck() *failure.Error {
-	if len(p.ready) > 0 {
-		return nil
-	}
-	var s *slot
-	for _, o := range p.slots {
-		if o.leaving {
-			continue
-		}
-		if !o.certain || o.why == "" {
-			return nil
-		}
-		s = o
-	}
-	if s == nil {
-		return nil
-	}
-	return &failure.Error{
-		Kind: failure.NotReady, Route: p.name, State: string(p.state()), RetryAfter: time.Second, Timeout: "queue", Local: s.printed,
-		Detail: fmt.Sprintf("%s is %s: %s", p.name, p.state(), s.why), NextStart: s.next,
-	}
-}
-
-// script is the file that the command of f starts, which is at path when no shell finds it.
-func script(f *facts, file, dir string) string {
-	words := f.words()
-	if !f.Shell || len(words) == 0 {
-		return file
-	}
-	if !strings.Contains(words[0], "/") {
-		return "" // of the PATH
-	}
-	if filepath.IsAbs(words[0]) {
-		return words[0]
-	}
-	return filepath.Join(dir, words[0])
+// sayKilled logs that the child did not end on its signal within stop.grace, and what to
+// write so that it does.
+func (i *Instance) sayKilled(stop schema.Stop) {
+	text := fmt.Sprintf("it did not end within stop.grace (%v) after SIG%s", stop.Grace.D(), stop.Signal)
+	i.p.log.LogAttrs(context.Background(), slog.LevelWarn, "killed", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()),
+		slog.String("signal", "SIG"+string(stop.Signal)), slog.String("grace", stop.Grace.D().String()),
+		slog.String("why", text), slog.String("hint", why.KilledHint(i.spec.Process.FProcess, stop)))
 }

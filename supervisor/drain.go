@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
 // farewell is how long calls have to return after they were ended: a WebSocket waits as
@@ -55,7 +57,7 @@ func (i *Instance) drain(bound time.Duration) {
 	}
 	i.countCut(n, "calls cut", why)
 	i.seats.endStreams()
-	end := &failure.Error{Kind: failure.Draining, Route: p.name, State: string(Stopping), RetryAfter: time.Second,
+	end := &failure.Error{Kind: failure.Draining, Route: p.name, State: string(lifecycle.Stopping), RetryAfter: time.Second,
 		Detail: "the request was cut off because its process is being stopped: " + why}
 	i.seats.cutCalls(end)
 	t.Reset(farewell)

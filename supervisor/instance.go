@@ -5,13 +5,15 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/ports"
+	"github.com/watchdogd/watchdogd/supervisor/probe"
 )
 
 // Instance is one life of one instance of a process, from the start of its child to
@@ -22,7 +24,7 @@ type Instance struct {
 	spec     *Spec
 	number   int
 	port     int
-	upstream schema.Endpoint
+	address  probe.Address // with Spec.Listens
 	conn     net.Conn
 	stdin    *os.File // of Spec.OpenStdin
 	child    *child.Child
@@ -35,8 +37,6 @@ type Instance struct {
 	said     chan struct{} // closed when a line matched the readiness probe's
 	replace  chan string   // why; buffered by one
 	retiring atomic.Bool
-	either   bool        // it may listen on ::1 in the place of 127.0.0.1
-	six      atomic.Bool // it does
 
 	copies struct { // of its output into the log
 		wg    sync.WaitGroup
@@ -72,45 +72,26 @@ func (i *Instance) PID() int { return i.child.PID() }
 func (i *Instance) Port() int { return i.port }
 
 // Upstream is where it listens, with Spec.Listens.
-func (i *Instance) Upstream() schema.Endpoint {
-	u := i.upstream
-	if i.six.Load() {
-		u.Address = net.JoinHostPort("::1", strconv.Itoa(i.port))
-		u.Host = u.Address
-	}
-	return u
-}
+func (i *Instance) Upstream() schema.Endpoint { return i.address.Endpoint() }
 
-// otherLoopback has Upstream be the other loopback address from now on, if i may listen
-// there: servers that listen on localhost may mean either.
-func (i *Instance) otherLoopback() {
-	if i.either {
-		i.six.Store(!i.six.Load())
-	}
-}
-
-// eitherLoopback reports whether i, which has not started yet, may be looked for on ::1
-// although its upstream is on 127.0.0.1: no other process listens at that port there.
-func (i *Instance) eitherLoopback() bool {
-	host, port, err := portOf(i.upstream.Address)
+// listenAt notes where i, which has not started yet, is to listen. It may be looked for on
+// ::1 although its upstream is on 127.0.0.1 when no other process listens at that port there.
+func (i *Instance) listenAt(u schema.Endpoint) {
+	i.address.Stated, i.address.Port = u, i.port
+	host, port, err := ports.Split(u.Address)
 	if err != nil || port != i.port || host != "127.0.0.1" && host != "localhost" {
-		return false
+		return
 	}
-	return i.spec.port == portChosen || taken("::1", port) == nil
+	i.address.Either = i.spec.choosesPort() || ports.Taken("::1", port) == nil
 }
 
-// findLoopback finds out which loopback address an instance listens on that is ready
-// though no call has been made there.
-func (i *Instance) findLoopback(ctx context.Context) {
-	for range 2 {
-		u := i.Upstream()
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, u.Network, u.Address)
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
-		i.otherLoopback() // the second time it is as before
+// target is i as its probes see it.
+func (i *Instance) target() *probe.Target {
+	t := &probe.Target{Vars: i.vars(), Said: i.said, Environ: i.environ, Child: i.child}
+	if i.spec.Listens {
+		t.Address = &i.address
 	}
+	return t
 }
 
 // Conn is the other end of the child's stdin and stdout, with Spec.Socketpair; nil
@@ -156,7 +137,7 @@ func (i *Instance) Replace(reason string) {
 func (i *Instance) Remark(text string) {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
-	if s := i.slot; s.life == i && s.state == Ready && s.why != text {
+	if s := i.slot; s.life == i && s.state == lifecycle.Ready && s.why != text {
 		s.why = text
 		i.p.change()
 	}

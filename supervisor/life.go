@@ -17,6 +17,8 @@ import (
 	"github.com/watchdogd/watchdogd/internal/fd"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/ports"
 )
 
 // live is one life: it starts a child, watches over it, and returns when no process of
@@ -25,10 +27,10 @@ import (
 func (s *slot) live() ending {
 	i, err := s.begin()
 	if i == nil && err == nil { // asked to leave before there was a child
-		return ending{outcome: askedFor}
+		return ending{outcome: lifecycle.AskedFor}
 	}
 	if err != nil {
-		return ending{outcome: startFailed, exit: child.Exit{Code: 127, At: time.Now()}, why: err.Error()}
+		return ending{outcome: lifecycle.StartFailed, exit: child.Exit{Code: 127, At: time.Now()}, why: err.Error()}
 	}
 
 	var g run.Group
@@ -73,7 +75,7 @@ func (s *slot) live() ending {
 
 // ending is how a life ended.
 type ending struct {
-	outcome outcome
+	outcome lifecycle.Outcome
 	exit    child.Exit
 	why     string
 	uptime  time.Duration
@@ -92,24 +94,24 @@ func (i *Instance) ending(why error) ending {
 	e.why, e.uptime = e.exit.String(), e.exit.At.Sub(i.began)
 	switch {
 	case errors.Is(why, errEnded):
-		e.outcome = endedItself
+		e.outcome = lifecycle.EndedItself
 		d := i.why(e.exit)
 		e.why, e.printed, e.certain = d.What, d.Printed, d.Certain
-		if i.spec.port == portChosen && !i.wasUp() && !e.exit.OK() && taken("", i.port) != nil {
-			e.outcome = portLost
+		if i.spec.choosesPort() && !i.wasUp() && !e.exit.OK() && ports.Taken("", i.port) != nil {
+			e.outcome = lifecycle.PortLost
 		}
 	case errors.Is(why, errPort):
-		e.outcome = portLost
+		e.outcome = lifecycle.PortLost
 	case errors.Is(why, errUnwell):
-		e.outcome, e.why = unwell, why.Error()
+		e.outcome, e.why = lifecycle.Unwell, why.Error()
 	case errors.Is(why, errLate):
-		e.outcome, e.why = lateStart, why.Error()
+		e.outcome, e.why = lifecycle.LateStart, why.Error()
 	}
-	if e.outcome == portLost {
+	if e.outcome == lifecycle.PortLost {
 		e.why, e.printed, e.certain = errPort.Error(), "", false
 	}
 	if i.port != 0 {
-		i.p.sup.ports.release(i.port)
+		i.p.sup.ports.Release(i.port)
 	}
 	return e
 }
@@ -132,9 +134,7 @@ func (r replaced) Error() string { return string(r) }
 // begin chooses a port and starts a child. It returns nothing when the slot is to leave.
 func (s *slot) begin() (*Instance, error) {
 	p := s.p
-	p.mu.Lock()
-	r := s.spec
-	p.mu.Unlock()
+	r := s.current()
 	i := &Instance{
 		p: p, slot: s, spec: r, number: s.number,
 		done: make(chan struct{}), up: make(chan struct{}), said: make(chan struct{}), replace: make(chan string, 1),
@@ -143,9 +143,8 @@ func (s *slot) begin() (*Instance, error) {
 		return nil, err
 	}
 	if r.Listens {
-		i.upstream = r.Upstream.At(i.vars())
-		i.either = i.eitherLoopback()
-		removeStale(i.upstream)
+		i.listenAt(r.Upstream.At(i.vars()))
+		ports.RemoveStale(i.address.Stated)
 	}
 	below, above := i.environ()
 	command, err := r.program.Command(i.vars(), below, above)
@@ -154,7 +153,7 @@ func (s *slot) begin() (*Instance, error) {
 	}
 	if err != nil {
 		if i.port != 0 {
-			p.sup.ports.release(i.port)
+			p.sup.ports.Release(i.port)
 		}
 		return nil, err
 	}
@@ -162,9 +161,9 @@ func (s *slot) begin() (*Instance, error) {
 	defer p.mu.Unlock()
 	s.life, s.certain, s.printed = i, false, ""
 	s.lives++
-	p.move(s, Starting, "")
+	p.move(s, lifecycle.Starting, "")
 	if s.leaving { // asked during its start
-		p.move(s, Stopping, "")
+		p.move(s, lifecycle.Stopping, "")
 	}
 	return i, nil
 }
@@ -172,12 +171,12 @@ func (s *slot) begin() (*Instance, error) {
 // takePort chooses the instance's port or takes the fixed one. It reports false when the
 // slot was to leave before that one was free.
 func (i *Instance) takePort() (ok bool, err error) {
-	r, ports := i.spec, &i.p.sup.ports
-	switch r.port {
-	case portChosen:
-		i.port, err = ports.choose()
-	case portFixed:
-		host, port, err := portOf(r.Upstream.At(i.vars()).Address)
+	r, free := i.spec, &i.p.sup.ports
+	switch {
+	case r.choosesPort():
+		i.port, err = free.Choose()
+	case r.fixesPort():
+		host, port, err := ports.Split(r.Upstream.At(i.vars()).Address)
 		if err != nil {
 			return false, err
 		}
@@ -186,13 +185,13 @@ func (i *Instance) takePort() (ok bool, err error) {
 			break
 		}
 		waits := func() { i.slot.waitsFor(fmt.Sprintf("port %d, which another instance has", port), false) }
-		if !ports.claim(port, i.slot.leave, waits) {
+		if !free.Claim(port, i.slot.leave, waits) {
 			return false, nil
 		}
 		i.port = port
 		if !r.SharedPort {
-			if err := taken(host, port); err != nil {
-				ports.release(port)
+			if err := ports.Taken(host, port); err != nil {
+				free.Release(port)
 				return false, err
 			}
 		}
@@ -204,10 +203,10 @@ func (i *Instance) takePort() (ok bool, err error) {
 // below returns way to it, above does not.
 func (i *Instance) environ() (below, above []string) {
 	below = []string{"INSTANCE=" + strconv.Itoa(i.number), "NAME=" + i.p.name}
-	switch i.spec.port {
-	case portChosen:
+	switch {
+	case i.spec.choosesPort():
 		above = append(above, "PORT="+strconv.Itoa(i.port))
-	case portFixed:
+	case i.spec.fixesPort():
 		below = append(below, "PORT="+strconv.Itoa(i.port))
 	}
 	return below, above
@@ -279,8 +278,8 @@ func (i *Instance) lookout() func([]byte) {
 	if r == nil || r.Log == "" {
 		return nil
 	}
-	expr, err := r.line(i.vars())
-	if err != nil { // good for other values of the variables, as newProbe saw
+	expr, err := r.Line(i.vars())
+	if err != nil { // good for other values of the variables, as probe.New saw
 		return nil
 	}
 	return func(line []byte) {
@@ -299,8 +298,8 @@ func (i *Instance) lookout() func([]byte) {
 func (i *Instance) over(why string, cut bool) {
 	i.end.Do(func() {
 		i.p.mu.Lock()
-		if s := i.slot; s.state != Stopping {
-			i.p.move(s, Stopping, why)
+		if s := i.slot; s.state != lifecycle.Stopping {
+			i.p.move(s, lifecycle.Stopping, why)
 		}
 		i.retiring.Store(true)
 		i.ended = true
@@ -329,7 +328,7 @@ func (i *Instance) over(why string, cut bool) {
 // stop ends the child, for the reason why: first its calls, then the signal, then KILL.
 // It returns when no process of it is left, or reports false when the kernel holds its child.
 func (i *Instance) stop(why error) bool {
-	stop := i.settings().Stop
+	stop := i.slot.current().Process.Stop
 	_, replaced := errors.AsType[replaced](why)
 	switch {
 	case errors.Is(why, errEnded) || replaced:
@@ -342,8 +341,8 @@ func (i *Instance) stop(why error) bool {
 		return i.gone()
 	case errors.Is(why, errAsked):
 		i.p.mu.Lock()
-		if i.slot.state != Stopping {
-			i.p.move(i.slot, Stopping, i.slot.stale)
+		if i.slot.state != lifecycle.Stopping {
+			i.p.move(i.slot, lifecycle.Stopping, i.slot.stale)
 		}
 		i.retiring.Store(true)
 		i.p.mu.Unlock()
@@ -386,13 +385,6 @@ func (i *Instance) sweep(ctx context.Context, sig syscall.Signal) {
 	if n := i.child.Sweep(ctx, sig); n > 0 {
 		i.p.log.LogAttrs(ctx, slog.LevelInfo, "orphans swept", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.Int("processes", n))
 	}
-}
-
-// settings are the process's as they are now, not as they were when this life began.
-func (i *Instance) settings() schema.Process {
-	i.p.mu.Lock()
-	defer i.p.mu.Unlock()
-	return i.slot.spec.Process
 }
 
 // finish waits for the last of the output.

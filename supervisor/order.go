@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
 // awaitDependencies waits until all that the slot's process depends on is as it should
@@ -45,10 +46,7 @@ func untilAny(stop <-chan struct{}, changed []<-chan struct{}) bool {
 // unmet is what the slot waits for first, whether that was given up, and channels of which
 // one is closed when it may be different.
 func (s *slot) unmet() (why string, givenUp bool, changed []<-chan struct{}) {
-	s.p.mu.Lock()
-	on := s.spec.Process.DependsOn
-	s.p.mu.Unlock()
-	return s.p.sup.unmet(on)
+	return s.p.sup.unmet(s.current().Process.DependsOn)
 }
 
 // Await waits until the processes that on names are as it asks, for a route whose
@@ -101,21 +99,21 @@ func (p *Process) meets(condition string) (why string, givenUp bool, changed <-c
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	state := p.state()
-	ended := state == Exited && p.last != nil && p.last.exit.OK()
+	ended := state == lifecycle.Exited && p.last != nil && p.last.exit.OK()
 	met := false
 	switch condition {
 	case "completed":
 		met = ended
 	case "started":
-		met = ended || state == Idle || slices.ContainsFunc(p.slots, func(s *slot) bool { return s.lives > 0 })
+		met = ended || state == lifecycle.Idle || slices.ContainsFunc(p.slots, func(s *slot) bool { return s.lives > 0 })
 	default:
-		met = state == Ready || state == Idle
+		met = state == lifecycle.Ready || state == lifecycle.Idle
 	}
 	if met {
 		return "", false, nil
 	}
 	why = fmt.Sprintf("%s to be %s, whose state is %s", p.name, condition, state)
-	if (state == Exited || state == Backoff || state == CrashLoop) && p.last != nil {
+	if (state == lifecycle.Exited || state == lifecycle.Backoff || state == lifecycle.CrashLoop) && p.last != nil {
 		why += " (" + p.last.why + ")"
 	}
 	// What waits for something that was given up is given up with it.
@@ -130,13 +128,11 @@ func dependents(ps []*Process) map[*Process][]*Process {
 	}
 	users := make(map[*Process][]*Process, len(ps))
 	for _, p := range ps {
-		p.mu.Lock()
-		for n := range p.spec.Process.DependsOn {
+		for n := range p.current().Process.DependsOn {
 			if d := byName[n]; d != nil && d != p {
 				users[d] = append(users[d], p)
 			}
 		}
-		p.mu.Unlock()
 	}
 	return users
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/watch"
+	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
 // Process is one supervised process: as many instances of one program as are needed,
@@ -29,7 +32,7 @@ type Process struct {
 	slotwg sync.WaitGroup
 
 	// run's own
-	watch   *watch // nil when no files are watched
+	watch   *watch.Files // nil when no files are watched
 	watched []string
 
 	mu       sync.Mutex
@@ -44,7 +47,7 @@ type Process struct {
 	served   uint64 // calls, to tell which instance was used last
 	peak     int    // the most calls at once since adjust
 	crowd    int    // so many calls make another instance needed; 0 is never
-	demand   demand
+	demand   lifecycle.Demand
 	ends     []time.Time
 	restarts int
 	cut      int // calls that were cut at the end of stop.drain
@@ -70,7 +73,7 @@ type lastExit struct {
 	at      time.Time
 }
 
-func (l *lastExit) String() string { return diagnosis{What: l.why, Printed: l.printed}.String() }
+func (l *lastExit) String() string { return why.Diagnosis{What: l.why, Printed: l.printed}.String() }
 
 func newProcess(sup *Supervisor, r *Spec) *Process {
 	return &Process{
@@ -86,13 +89,11 @@ func newProcess(sup *Supervisor, r *Spec) *Process {
 // of them is gone.
 func (p *Process) run() {
 	defer close(p.gone)
+	defer p.output.Close()
 	defer p.slotwg.Wait()
 	defer p.watchFiles() // none, when the process leaves
 	defer logwriter.LastWords(p.log)
-	p.mu.Lock()
-	warm := p.spec.Warm > 0
-	p.mu.Unlock()
-	if warm {
+	if p.current().Warm > 0 {
 		p.runWarm()
 		return
 	}
@@ -120,6 +121,13 @@ func (p *Process) run() {
 		case <-timer.C:
 		}
 	}
+}
+
+// current is what new instances are made of.
+func (p *Process) current() *Spec {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.spec
 }
 
 // nudge has run decide again.
@@ -152,7 +160,7 @@ func (p *Process) adjust(now time.Time) (again time.Duration) {
 			closing++
 		default:
 			standing = append(standing, s)
-			failing = failing || s.state == Backoff || s.state == CrashLoop || s.state == Exited
+			failing = failing || s.state == lifecycle.Backoff || s.state == lifecycle.CrashLoop || s.state == lifecycle.Exited
 		}
 	}
 	if i := slices.IndexFunc(standing, func(s *slot) bool { return s.stale != "" }); i >= 0 && successors == 0 && want > 0 {
@@ -184,7 +192,7 @@ func (p *Process) wanted(now time.Time) (want int, again time.Duration, why stri
 	if c := p.spec.Capacity; c > 0 {
 		r.Target = min(r.Target, c) // beyond it calls wait
 	}
-	want, again, p.demand = scale(r, p.demand, p.peak, now)
+	want, again, p.demand = lifecycle.Scale(r, p.demand, p.peak, now)
 	p.peak, p.crowd = p.calls(), 0
 	if want < r.Max {
 		p.crowd = max(want*max(r.Target, 1), 1)
@@ -195,7 +203,7 @@ func (p *Process) wanted(now time.Time) (want int, again time.Duration, why stri
 // handOver has those leave whose successors are ready.
 func (p *Process) handOver() {
 	for _, s := range p.slots {
-		if s.after != nil && s.state == Ready {
+		if s.after != nil && s.state == lifecycle.Ready {
 			why := s.after.stale
 			s.after.stale = "" // done
 			p.ask(s.after, why)
@@ -235,7 +243,7 @@ func spare(slots []*slot) int {
 // number; otherwise it is the lowest that is free.
 func (p *Process) open(after *slot) {
 	s := &slot{
-		p: p, spec: p.spec, state: Waiting, after: after,
+		p: p, spec: p.spec, state: lifecycle.Waiting, after: after,
 		leave: make(chan struct{}), cut: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
 	if after != nil {
@@ -262,8 +270,8 @@ func (p *Process) ask(s *slot, why string) {
 		return
 	}
 	s.leaving = true
-	if s.state == Starting || s.state == Ready || s.state == Unready {
-		p.move(s, Stopping, why)
+	if s.state == lifecycle.Starting || s.state == lifecycle.Ready || s.state == lifecycle.Unready {
+		p.move(s, lifecycle.Stopping, why)
 	}
 	close(s.leave)
 }
@@ -280,7 +288,7 @@ func (p *Process) cutCalls(s *slot) {
 func (p *Process) drop(s *slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.move(s, Stopped, "")
+	p.move(s, lifecycle.Stopped, "")
 	p.slots = slices.DeleteFunc(p.slots, func(o *slot) bool { return o == s })
 	for _, o := range p.slots {
 		if o.after == s {
@@ -292,14 +300,14 @@ func (p *Process) drop(s *slot) {
 }
 
 // move is the only place where the state of an instance changes.
-func (p *Process) move(s *slot, to State, why string) {
-	s.state, s.why, s.givenUp = s.state.next(to), why, false
+func (p *Process) move(s *slot, to lifecycle.State, why string) {
+	s.state, s.why, s.givenUp = s.state.Next(to), why, false
 	p.ready = slices.DeleteFunc(p.ready, func(i *Instance) bool { return i.slot == s })
-	if to == Ready {
+	if to == lifecycle.Ready {
 		p.ready = append(p.ready, s.life)
 		p.serve()
 	}
-	if to == CrashLoop || to == Exited {
+	if to == lifecycle.CrashLoop || to == lifecycle.Exited {
 		if err := p.hopeless(); err != nil {
 			p.refuse(err)
 		}
@@ -331,14 +339,14 @@ func (p *Process) report(s *slot) {
 	attrs := make([]slog.Attr, 0, 6)
 	attrs = append(attrs, slog.String("state", string(s.state)), slog.Int("instance", s.number))
 	switch s.state {
-	case Waiting:
+	case lifecycle.Waiting:
 		return // reported when there is something to wait for
-	case Backoff, CrashLoop:
+	case lifecycle.Backoff, lifecycle.CrashLoop:
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("pause", time.Until(s.next).Round(time.Millisecond).String()))
-	case Unready:
+	case lifecycle.Unready:
 		level = slog.LevelWarn
-	case Stopped:
+	case lifecycle.Stopped:
 		level = slog.LevelDebug
 	}
 	if s.life != nil {
@@ -356,27 +364,27 @@ func (p *Process) report(s *slot) {
 }
 
 // State is where the process stands as a whole.
-func (p *Process) State() State {
+func (p *Process) State() lifecycle.State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.state()
 }
 
-func (p *Process) state() State {
+func (p *Process) state() lifecycle.State {
 	if len(p.slots) == 0 {
 		switch {
 		case p.wish != toRun || p.scaledToNone():
-			return Stopped
+			return lifecycle.Stopped
 		case p.spec.Warm > 0:
-			return Ready // without one that waits, calls fork
+			return lifecycle.Ready // without one that waits, calls fork
 		case p.replicas().Min == 0:
-			return Idle
+			return lifecycle.Idle
 		}
-		return Waiting
+		return lifecycle.Waiting
 	}
-	states := make([]State, len(p.slots))
+	states := make([]lifecycle.State, len(p.slots))
 	for i, s := range p.slots {
 		states[i] = s.state
 	}
-	return together(states)
+	return lifecycle.Together(states)
 }

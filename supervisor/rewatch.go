@@ -4,53 +4,49 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
+
+	"github.com/watchdogd/watchdogd/supervisor/watch"
 )
 
-const (
-	// mostRewatches within rewatchSpan are no person's doing: the program changes its own
-	// files.
-	mostRewatches = 3
-	rewatchSpan   = 10 * time.Second
-)
-
-// rewatch is what the policy of watch remembers. The zero value is that of a process whose
-// files never changed.
+// rewatch is what a process remembers of its watched files. The zero value is that of one
+// whose files never changed.
 type rewatch struct {
-	Restarts []time.Time // those of the last rewatchSpan
-	Last     time.Time   // the last change
-	Loop     bool        // slowed down, until no file changed for restart.reset
+	watch.Restarts
 
 	due   *time.Timer // starts the next restart; nil when none waits
 	file  string      // that changed last
 	until time.Time   // when the next restart is due
 }
 
-// next decides when a restart for a change at now may follow: in pause from now. A loop is
-// slowed as a crash loop is: one restart in each most. It is left after reset without a
-// change.
-func (w rewatch) next(now time.Time, most, reset time.Duration) (pause time.Duration, after rewatch) {
-	if w.Loop && now.Sub(w.Last) >= reset {
-		w.Loop = false
+// watchFiles has the files watched that the spec names, and no others. It is called by
+// run only.
+func (p *Process) watchFiles() {
+	p.mu.Lock()
+	patterns, dir := p.spec.Process.Watch, p.spec.program.Dir()
+	if p.wish == toLeave {
+		patterns = nil
+		p.forgetChanges()
 	}
-	recent := make([]time.Time, 0, mostRewatches)
-	for _, t := range w.Restarts {
-		if now.Sub(t) < max(rewatchSpan, most) {
-			recent = append(recent, t)
-		}
+	p.mu.Unlock()
+	if slices.Equal(patterns, p.watched) {
+		return
 	}
-	within := 0
-	for _, t := range recent {
-		if now.Sub(t) < rewatchSpan {
-			within++
-		}
+	if p.watch != nil {
+		p.watch.Close()
+		p.watch = nil
 	}
-	w.Restarts, w.Last = recent, now
-	w.Loop = w.Loop || within >= mostRewatches
-	if w.Loop && len(recent) > 0 {
-		pause = max(most-now.Sub(recent[len(recent)-1]), 0)
+	p.watched = patterns
+	if len(patterns) == 0 {
+		return
 	}
-	return pause, w
+	w, err := watch.New(&p.sup.files, p.log, dir, patterns, p.fileChanged)
+	if err != nil {
+		p.log.LogAttrs(context.Background(), slog.LevelWarn, "watch", slog.String("error", err.Error()))
+		return
+	}
+	p.watch = w
 }
 
 // fileChanged has the process restarted because a watched file changed, now or, where its
@@ -76,8 +72,8 @@ func (p *Process) restartsNow(file string) bool {
 		return false // that restart is for this change too
 	}
 	wasLoop, policy := w.Loop, p.spec.Process.Restart
-	pause, after := w.next(time.Now(), policy.Max.D(), policy.Reset.D())
-	*w = after
+	pause, after := w.Restarts.Next(time.Now(), policy.Max.D(), policy.Reset.D())
+	w.Restarts = after
 	if w.Loop && !wasLoop {
 		p.log.LogAttrs(context.Background(), slog.LevelWarn, "watch: restarts are slowed down", slog.String("file", file),
 			slog.String("pause", policy.Max.D().String()), slog.String("why", selfChanging(file)))
@@ -111,7 +107,7 @@ func (p *Process) restartForFile() {
 	if p.wish != toRun {
 		return
 	}
-	w.Restarts = append(w.Restarts, time.Now())
+	w.Times = append(w.Times, time.Now())
 	p.renew("watch: " + w.file + " has changed")
 }
 
@@ -125,5 +121,5 @@ func (p *Process) rewatching() string {
 }
 
 func selfChanging(file string) string {
-	return fmt.Sprintf("%d restarts within %v, the last because %s changed: if the program changes its own watched files, leave them out of watch", mostRewatches, rewatchSpan, file)
+	return fmt.Sprintf("%d restarts within %v, the last because %s changed: if the program changes its own watched files, leave them out of watch", watch.Most, watch.Span, file)
 }

@@ -3,11 +3,13 @@ package supervisor
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
+
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
 // slot is a place for one instance at a time.
@@ -20,23 +22,31 @@ type slot struct {
 
 	// guarded by p.mu
 	spec    *Spec
-	state   State
-	why     string    // it is in its state; empty when the state says all
-	printed string    // what the program of the last life said of why, which may be private
-	certain bool      // waiting does not change what why says
-	next    time.Time // of Backoff and CrashLoop
-	history history   // but for Ends, which are the process's
-	life    *Instance // nil between lives
-	givenUp bool      // what it waits for may never come
-	stale   string    // why it is to be replaced; empty when it is not
-	after   *slot     // leaves when this one is ready
+	state   lifecycle.State
+	why     string            // it is in its state; empty when the state says all
+	printed string            // what the program of the last life said of why, which may be private
+	certain bool              // waiting does not change what why says
+	next    time.Time         // of Backoff and CrashLoop
+	history lifecycle.History // but for Ends, which are the process's
+	life    *Instance         // nil between lives
+	givenUp bool              // what it waits for may never come
+	stale   string            // why it is to be replaced; empty when it is not
+	after   *slot             // leaves when this one is ready
 	leaving bool
 	cutting bool
 	lives   int
 }
 
+// current is what the slot's next life is made of; of a life under way, what applies to it
+// since the last reload.
+func (s *slot) current() *Spec {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	return s.spec
+}
+
 // serves reports whether the slot's instance is there for calls.
-func (s *slot) serves() bool { return s.state == Ready || s.state == Unready }
+func (s *slot) serves() bool { return s.state == lifecycle.Ready || s.state == lifecycle.Unready }
 
 // run leads a slot from one life to the next, until it is to leave.
 func (s *slot) run() {
@@ -51,7 +61,7 @@ func (s *slot) afterwards(e ending) bool {
 	p := s.p
 	p.mu.Lock()
 	now := time.Now()
-	if e.outcome == endedItself {
+	if e.outcome == lifecycle.EndedItself {
 		p.last = &lastExit{why: e.why, printed: e.printed, exit: e.exit, at: now}
 	}
 	if s.leaving {
@@ -60,21 +70,21 @@ func (s *slot) afterwards(e ending) bool {
 	}
 	h := s.history
 	h.Ends = p.ends
-	d, h := next(s.spec.Process.Restart, h, e.outcome, e.exit, e.uptime, now, jitter)
-	gaveUp := d.State == Exited || d.State == CrashLoop && !s.history.Loop
+	d, h := lifecycle.Next(s.spec.Process.Restart, h, e.outcome, e.exit, e.uptime, now, lifecycle.Jitter)
+	gaveUp := d.State == lifecycle.Exited || d.State == lifecycle.CrashLoop && !s.history.Loop
 	p.ends, h.Ends, s.history = h.Ends, nil, h
 	s.next = time.Time{}
-	if d.State == Backoff || d.State == CrashLoop {
+	if d.State == lifecycle.Backoff || d.State == lifecycle.CrashLoop {
 		s.next = now.Add(d.Pause)
 	}
-	if d.State != Waiting {
+	if d.State != lifecycle.Waiting {
 		p.last = &lastExit{why: e.why, printed: e.printed, exit: e.exit, at: now}
 	}
 	if !s.next.IsZero() {
 		p.restarts++
 	}
 	s.life, s.printed, s.certain = nil, e.printed, e.certain
-	if e.outcome == lateStart {
+	if e.outcome == lifecycle.LateStart {
 		p.notStarted(e.why)
 	}
 	p.move(s, d.State, e.why)
@@ -82,18 +92,18 @@ func (s *slot) afterwards(e ending) bool {
 	p.mu.Unlock()
 
 	if gaveUp && then == "exit" && p.sup.opt.Ended != nil {
-		if e.outcome != endedItself && e.exit.OK() {
+		if e.outcome != lifecycle.EndedItself && e.exit.OK() {
 			e.exit.Code = 1 // it ended well only because we asked
 		}
 		p.sup.opt.Ended(p.name, e.exit)
 	}
-	return d.State == Waiting || s.rest(d)
+	return d.State == lifecycle.Waiting || s.rest(d)
 }
 
 // rest waits for the next start, and reports whether there is one.
-func (s *slot) rest(d decision) bool {
+func (s *slot) rest(d lifecycle.Decision) bool {
 	var over <-chan time.Time // never, for one that has exited
-	if d.State != Exited {
+	if d.State != lifecycle.Exited {
 		t := time.NewTimer(d.Pause)
 		defer t.Stop()
 		over = t.C
@@ -109,7 +119,7 @@ func (s *slot) rest(d decision) bool {
 	if s.leaving {
 		return false
 	}
-	s.p.move(s, Waiting, "")
+	s.p.move(s, lifecycle.Waiting, "")
 	return true
 }
 
@@ -118,11 +128,8 @@ func (s *slot) reason() string {
 	if s.why == "" {
 		return ""
 	}
-	return diagnosis{What: s.why, Printed: s.printed}.String()
+	return why.Diagnosis{What: s.why, Printed: s.printed}.String()
 }
-
-// jitter is anything from 0 to d.
-func jitter(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d) + 1)) }
 
 // waitsFor says what a slot waits for, once; what is given up may never come.
 func (s *slot) waitsFor(what string, givenUp bool) {

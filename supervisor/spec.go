@@ -5,11 +5,12 @@ import (
 	"net"
 	"reflect"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/ports"
+	"github.com/watchdogd/watchdogd/supervisor/probe"
 )
 
 // Kind says whether a process answers a route.
@@ -51,8 +52,8 @@ func (s Spec) Equal(o Spec) bool {
 // lookups are what Prepare finds out before an instance starts.
 type lookups struct {
 	program *child.Program
-	ready   *probe // nil: ready when started
-	live    *probe // nil: never asked
+	ready   *probe.Probe // nil: ready when started
+	live    *probe.Probe // nil: never asked
 	port    portRule
 	several bool // instances of different numbers may run at once
 	overlap bool // an instance and its successor, which has the same number, may run at once
@@ -66,6 +67,12 @@ const (
 	portFixed           // by the upstream, for each number one
 )
 
+// choosesPort reports whether each instance is given a port of its own that is free.
+func (r *Spec) choosesPort() bool { return r.port == portChosen }
+
+// fixesPort reports whether the upstream says the port of each instance.
+func (r *Spec) fixesPort() bool { return r.port == portFixed }
+
 func prepare(s Spec) (*Spec, error) {
 	s.lookups = lookups{}
 	r := &s
@@ -76,12 +83,12 @@ func prepare(s Spec) (*Spec, error) {
 		return fail(err)
 	}
 	if !p.Ready.Empty() {
-		if r.ready, err = newProbe(s.Name, p.Ready, p); err != nil {
+		if r.ready, err = probe.New(s.Name, p.Ready, p); err != nil {
 			return fail(fmt.Errorf("ready: %w", err))
 		}
 	}
 	if !p.Live.Empty() {
-		if r.live, err = newProbe(s.Name, p.Live, p); err != nil {
+		if r.live, err = probe.New(s.Name, p.Live, p); err != nil {
 			return fail(fmt.Errorf("live: %w", err))
 		}
 	}
@@ -133,7 +140,7 @@ func (r *Spec) holds(n int) error {
 	taken := make(map[string]int, n)
 	for k := range n {
 		address := r.Upstream.At(schema.Vars{Number: k, Name: r.Name}).Address
-		if _, _, err := portOf(address); err != nil {
+		if _, _, err := ports.Split(address); err != nil {
 			return fmt.Errorf("upstream %s of instance %d: %w", r.Upstream, k, err)
 		}
 		if other, ok := taken[address]; ok {
@@ -144,19 +151,6 @@ func (r *Spec) holds(n int) error {
 	return nil
 }
 
-// portOf returns host and port of an address of TCP.
-func portOf(address string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", 0, err
-	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || n == 0 {
-		return "", 0, fmt.Errorf("%q is not a port: it is a number from 1 to 65535", text)
-	}
-	return host, int(n), nil
-}
-
 // chooseRule sets how a server comes by its port.
 func (r *Spec) chooseRule() {
 	switch r.Upstream.PortFrom {
@@ -164,7 +158,7 @@ func (r *Spec) chooseRule() {
 		r.port = portChosen
 		return
 	case schema.PortFixed, schema.PortInstance:
-		host, _, _ := portOf(r.Upstream.At(schema.Vars{Name: r.Name}).Address)
+		host, _, _ := ports.Split(r.Upstream.At(schema.Vars{Name: r.Name}).Address)
 		if ip := net.ParseIP(host); host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
 			r.port = portFixed
 			return

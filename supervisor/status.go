@@ -6,6 +6,25 @@ import (
 
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+)
+
+// State is where a process or one of its instances stands: the words of ps and of the
+// metrics.
+type State = lifecycle.State
+
+// The states.
+const (
+	Waiting   = lifecycle.Waiting
+	Starting  = lifecycle.Starting
+	Ready     = lifecycle.Ready
+	Unready   = lifecycle.Unready
+	Stopping  = lifecycle.Stopping
+	Stopped   = lifecycle.Stopped
+	Backoff   = lifecycle.Backoff
+	CrashLoop = lifecycle.CrashLoop
+	Exited    = lifecycle.Exited
+	Idle      = lifecycle.Idle
 )
 
 // Status is how one process stands: an element of what ps --json prints.
@@ -71,7 +90,7 @@ func (s *Supervisor) statuses(usage func(*child.Child) child.Usage) []Status {
 		}
 		st := p.status(usage)
 		if i >= kept {
-			st.Removed, st.State = true, Stopping
+			st.Removed, st.State = true, lifecycle.Stopping
 			if st.Reason == "" {
 				st.Reason = "removed from the configuration"
 			}
@@ -101,7 +120,7 @@ func (p *Process) status(usage func(*child.Child) child.Usage) Status {
 		}
 		if waits := l.instance.waitsFor(in.Inflight, l.until); waits != "" {
 			in.Reason = waits
-			if st.Reason == "" || st.State == Stopping {
+			if st.Reason == "" || st.State == lifecycle.Stopping {
 				st.Reason = waits
 			}
 		}
@@ -131,7 +150,7 @@ func (p *Process) standing() (st Status, lives []waiting) {
 		st.LastExit, st.LastExitAt = p.last.String(), &at
 	}
 	for n, w := range p.pool.waiting {
-		st.Instances = append(st.Instances, InstanceStatus{Number: n, PID: w.PID(), State: Ready, Uptime: now.Sub(w.began).Seconds()})
+		st.Instances = append(st.Instances, InstanceStatus{Number: n, PID: w.PID(), State: lifecycle.Ready, Uptime: now.Sub(w.began).Seconds()})
 		lives = append(lives, waiting{child: w.Child})
 	}
 	slots := slices.Clone(p.slots)
@@ -143,7 +162,7 @@ func (p *Process) standing() (st Status, lives []waiting) {
 			in.Uptime = now.Sub(l.began).Seconds()
 			of = waiting{l.child, l, l.until}
 		}
-		if s.state == Backoff || s.state == CrashLoop {
+		if s.state == lifecycle.Backoff || s.state == lifecycle.CrashLoop {
 			if at := s.next; st.NextStart == nil || at.Before(*st.NextStart) {
 				st.NextStart = &at
 			}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
 // Start has a process run that was stopped, has exited, or waits for its next start,
@@ -44,8 +46,8 @@ func (p *Process) begin() (was *lastExit, err error) {
 	}
 	p.ends = nil
 	for _, o := range p.slots {
-		if o.state == Backoff || o.state == CrashLoop || o.state == Exited {
-			o.history = history{}
+		if o.state == lifecycle.Backoff || o.state == lifecycle.CrashLoop || o.state == lifecycle.Exited {
+			o.history = lifecycle.History{}
 			o.next = time.Now()
 			select {
 			case o.kick <- struct{}{}:
@@ -141,9 +143,7 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 // refresh looks up again what instances are made of besides the configuration: the
 // contents of env_file, the program, the user. Instances that begin from now on have it.
 func (p *Process) refresh() error {
-	p.mu.Lock()
-	was := p.spec
-	p.mu.Unlock()
+	was := p.current()
 	r, err := prepare(*was)
 	if err != nil {
 		return err
@@ -244,14 +244,14 @@ func (p *Process) isSettled(was *lastExit, old []*slot) (bool, error) {
 	for _, s := range p.slots {
 		switch {
 		case !isNew(s):
-		case fell && (s.state == CrashLoop || s.state == Backoff || s.state == Exited && !p.last.exit.OK()):
+		case fell && (s.state == lifecycle.CrashLoop || s.state == lifecycle.Backoff || s.state == lifecycle.Exited && !p.last.exit.OK()):
 			return true, fmt.Errorf("its state is %s: %s", state, p.last)
-		case s.state == Waiting && s.givenUp:
+		case s.state == lifecycle.Waiting && s.givenUp:
 			return true, errors.New("it waits for " + s.why)
 		}
 	}
 	if p.hasAny(old) {
 		return false, nil
 	}
-	return state == Ready || state == Idle || state == Exited && fell || state == Stopped, nil
+	return state == lifecycle.Ready || state == lifecycle.Idle || state == lifecycle.Exited && fell || state == lifecycle.Stopped, nil
 }

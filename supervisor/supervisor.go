@@ -12,6 +12,8 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/ports"
+	"github.com/watchdogd/watchdogd/supervisor/watch"
 )
 
 // Supervisor is a set of processes that are kept running. Reconcile says which; Run
@@ -19,8 +21,8 @@ import (
 type Supervisor struct {
 	opt   Options
 	log   *slog.Logger
-	ports ports
-	files eyes
+	ports ports.Set
+	files watch.Eyes
 	owner *child.Owner
 	hurry chan struct{} // closed: no more waiting for calls, nor for grace
 
@@ -105,9 +107,7 @@ func (s *Supervisor) sayWaiting(ps []*Process) {
 		select {
 		case <-p.gone:
 		default:
-			p.mu.Lock()
-			stop := p.spec.Process.Stop
-			p.mu.Unlock()
+			stop := p.current().Process.Stop
 			names = append(names, fmt.Sprintf("%s (SIG%s, then SIGKILL after %v)", p.name, stop.Signal, stop.Grace.D()))
 		}
 	}
@@ -236,95 +236,6 @@ func prepareAll(specs []Spec) ([]*Spec, error) {
 	return prepared, errors.Join(errs...)
 }
 
-// Change is what Reconcile would do with one process.
-type Change struct {
-	Name   string `json:"name"`
-	Action Action `json:"action"`
-	Why    string `json:"why,omitempty"`
-}
-
-// Action is keep, start, replace or stop.
-type Action string
-
-// The actions.
-const (
-	Keep    Action = "keep"
-	Begin   Action = "start"
-	Replace Action = "replace"
-	End     Action = "stop"
-)
-
-// Plan returns what Reconcile would do with specs, and does nothing. The error is what
-// Reconcile's would be.
-func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
-	prepared, err := prepareAll(specs)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var changes []Change
-	names := map[string]bool{}
-	for _, r := range prepared {
-		names[r.Name] = true
-		p := s.byName[r.Name]
-		switch {
-		case p == nil:
-			changes = append(changes, Change{r.Name, Begin, "it is new"})
-		case !p.canBecome(r):
-			changes = append(changes, Change{r.Name, Replace, "it is of another kind"})
-		default:
-			p.mu.Lock()
-			c := Change{Name: r.Name, Action: Keep}
-			if key := r.difference(p.spec); key != "" {
-				c.Action, c.Why = Replace, key+" has changed"
-			} else if p.scaled != nil {
-				c.Why = fmt.Sprintf("scaled to %d by hand; the configuration's replicas apply again", p.scaled.Max)
-			} else if p.kind == Service && !r.Equal(*p.spec) {
-				c.Why = "what has changed applies to the running instances"
-			}
-			p.mu.Unlock()
-			changes = append(changes, c)
-		}
-	}
-	for _, p := range s.order {
-		if !names[p.name] {
-			changes = append(changes, Change{p.name, End, "it is not in the configuration any more"})
-		}
-	}
-	return changes, nil
-}
-
-// canBecome reports whether what holds p can go on with instances of r.
-func (p *Process) canBecome(r *Spec) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.kind == r.Kind && p.spec.Socketpair == r.Socketpair && p.spec.Listens == r.Listens && (p.spec.Warm > 0) == (r.Warm > 0) && p.wish != toLeave
-}
-
-// adopt makes r what the process is made of.
-func (p *Process) adopt(r *Spec) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.scaled != nil { // until the next reload
-		p.scaled = nil
-		p.nudge()
-	}
-	if r.Equal(*p.spec) && r.difference(p.spec) == "" {
-		return
-	}
-	key := r.difference(p.spec)
-	p.spec = r
-	for _, s := range p.slots {
-		if key != "" {
-			s.stale = "the configuration: " + key + " has changed"
-		} else {
-			s.spec = r
-		}
-	}
-	p.nudge()
-}
-
 // launch has p run, once.
 func (s *Supervisor) launch(p *Process) {
 	p.mu.Lock()
@@ -368,10 +279,7 @@ func (p *Process) retire(ctx context.Context, pending func(name string) int) {
 		p.halt(ctx)
 		return
 	}
-	p.mu.Lock()
-	bound := p.spec.Process.Stop.Drain.D()
-	p.mu.Unlock()
-	drained, cancel := context.WithTimeout(ctx, bound)
+	drained, cancel := context.WithTimeout(ctx, p.current().Process.Stop.Drain.D())
 	defer cancel()
 	for pending(p.name) > p.held() && sleep.For(drained, pendingPause) {
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
 // WarmEnv is the variable that tells a program that was started ahead on which
@@ -69,7 +70,7 @@ func (w *WarmChild) LetGo() {
 type pool struct {
 	waiting []*WarmChild // the oldest first
 	from    *Spec        // of those waiting
-	history history
+	history lifecycle.History
 	ending  int       // those that are being killed
 	next    time.Time // no start before it
 	stale   bool      // those waiting are to be replaced
@@ -161,7 +162,7 @@ func (p *Process) runWarm() {
 func (p *Process) startWarm(r *Spec) {
 	w, err := newWarm(r)
 	if err != nil {
-		p.lostWarm(err.Error(), startFailed, child.Exit{Code: 127, At: time.Now()}, 0)
+		p.lostWarm(err.Error(), lifecycle.StartFailed, child.Exit{Code: 127, At: time.Now()}, 0)
 		return
 	}
 	p.mu.Lock()
@@ -189,19 +190,19 @@ func (p *Process) startWarm(r *Spec) {
 		}
 		w.Close()
 		w.Kill()
-		p.lostWarm(w.Exit().String(), endedItself, w.Exit(), time.Since(w.began))
+		p.lostWarm(w.Exit().String(), lifecycle.EndedItself, w.Exit(), time.Since(w.began))
 	})
 }
 
 // lostWarm is called when a process could not be started, or ended while it waited.
-func (p *Process) lostWarm(why string, o outcome, exit child.Exit, uptime time.Duration) {
+func (p *Process) lostWarm(why string, o lifecycle.Outcome, exit child.Exit, uptime time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	policy := p.spec.Process.Restart
 	policy.Policy = "always"
 	now := time.Now()
-	var d decision
-	d, p.pool.history = next(policy, p.pool.history, o, exit, uptime, now, jitter)
+	var d lifecycle.Decision
+	d, p.pool.history = lifecycle.Next(policy, p.pool.history, o, exit, uptime, now, lifecycle.Jitter)
 	p.pool.next = now.Add(d.Pause)
 	p.last = &lastExit{why: why, exit: exit, at: now}
 	p.restarts++

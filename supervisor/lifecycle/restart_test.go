@@ -1,4 +1,4 @@
-package supervisor
+package lifecycle
 
 import (
 	"context"
@@ -25,15 +25,15 @@ func TestThePauseDoublesFromMinToMaxAndIsForgottenAfterReset(t *testing.T) {
 	r := defaults()
 	r.GiveUp.Exits = 0
 	now := time.Now()
-	var h history
-	var d decision
+	var h History
+	var d Decision
 	for _, want := range []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second} {
-		d, h = next(r, h, endedItself, child.Exit{Code: 1}, time.Second, now, longest)
+		d, h = Next(r, h, EndedItself, child.Exit{Code: 1}, time.Second, now, longest)
 		if d.State != Backoff || d.Pause != want {
 			t.Errorf("got %s %v, want %v", d.State, d.Pause, want)
 		}
 	}
-	d, _ = next(r, h, endedItself, child.Exit{Code: 1}, time.Minute, now, longest)
+	d, _ = Next(r, h, EndedItself, child.Exit{Code: 1}, time.Minute, now, longest)
 	if d.Pause != 250*time.Millisecond {
 		t.Errorf("after a life of reset: %v", d.Pause)
 	}
@@ -42,29 +42,29 @@ func TestThePauseDoublesFromMinToMaxAndIsForgottenAfterReset(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	for _, c := range []struct {
 		policy  string
-		outcome outcome
+		outcome Outcome
 		exit    child.Exit
 		want    State
 	}{
-		{"always", endedItself, child.Exit{}, Backoff},
-		{"always", endedItself, child.Exit{Code: 1}, Backoff},
-		{"on-failure", endedItself, child.Exit{}, Exited},
-		{"on-failure", endedItself, child.Exit{Code: 1}, Backoff},
-		{"on-failure", endedItself, child.Exit{Code: -1, Signal: 9}, Backoff},
-		{"on-failure", unwell, child.Exit{}, Backoff},
-		{"on-failure", lateStart, child.Exit{}, Backoff},
-		{"on-failure", startFailed, child.Exit{}, Backoff},
-		{"never", endedItself, child.Exit{}, Exited},
-		{"never", endedItself, child.Exit{Code: 1}, Exited},
-		{"never", unwell, child.Exit{}, Exited},
-		{"never", portLost, child.Exit{Code: 1}, Waiting},
-		{"never", askedFor, child.Exit{}, Waiting},
-		{"always", askedFor, child.Exit{}, Waiting},
-		{"always", portLost, child.Exit{Code: 1}, Waiting},
+		{"always", EndedItself, child.Exit{}, Backoff},
+		{"always", EndedItself, child.Exit{Code: 1}, Backoff},
+		{"on-failure", EndedItself, child.Exit{}, Exited},
+		{"on-failure", EndedItself, child.Exit{Code: 1}, Backoff},
+		{"on-failure", EndedItself, child.Exit{Code: -1, Signal: 9}, Backoff},
+		{"on-failure", Unwell, child.Exit{}, Backoff},
+		{"on-failure", LateStart, child.Exit{}, Backoff},
+		{"on-failure", StartFailed, child.Exit{}, Backoff},
+		{"never", EndedItself, child.Exit{}, Exited},
+		{"never", EndedItself, child.Exit{Code: 1}, Exited},
+		{"never", Unwell, child.Exit{}, Exited},
+		{"never", PortLost, child.Exit{Code: 1}, Waiting},
+		{"never", AskedFor, child.Exit{}, Waiting},
+		{"always", AskedFor, child.Exit{}, Waiting},
+		{"always", PortLost, child.Exit{Code: 1}, Waiting},
 	} {
 		r := defaults()
 		r.Policy = c.policy
-		if d, _ := next(r, history{}, c.outcome, c.exit, 0, time.Now(), longest); d.State != c.want {
+		if d, _ := Next(r, History{}, c.outcome, c.exit, 0, time.Now(), longest); d.State != c.want {
 			t.Errorf("%s, outcome %d, %v: %s, want %s", c.policy, c.outcome, c.exit, d.State, c.want)
 		}
 	}
@@ -73,22 +73,22 @@ func TestPolicies(t *testing.T) {
 func TestTooManyEndsAreACrashLoopUntilALifeLasts(t *testing.T) {
 	r := defaults()
 	now := time.Now()
-	var h history
-	var d decision
+	var h History
+	var d Decision
 	for n := range 5 {
 		if n > 0 && d.State != Backoff {
 			t.Fatalf("crash loop after %d ends", n)
 		}
-		d, h = next(r, h, endedItself, child.Exit{}, 0, now, longest)
+		d, h = Next(r, h, EndedItself, child.Exit{}, 0, now, longest)
 	}
 	if d.State != CrashLoop || d.Pause != 30*time.Second {
 		t.Fatalf("after 5 ends: %+v", d)
 	}
-	d, h = next(r, h, endedItself, child.Exit{}, time.Second, now.Add(time.Hour), longest)
+	d, h = Next(r, h, EndedItself, child.Exit{}, time.Second, now.Add(time.Hour), longest)
 	if d.State != CrashLoop {
 		t.Errorf("an hour later it is forgotten though no life lasted: %+v", d)
 	}
-	d, _ = next(r, h, endedItself, child.Exit{}, time.Minute, now.Add(2*time.Hour), longest)
+	d, _ = Next(r, h, EndedItself, child.Exit{}, time.Minute, now.Add(2*time.Hour), longest)
 	if d.State != Backoff {
 		t.Errorf("after a life of reset: %+v", d)
 	}
@@ -96,10 +96,10 @@ func TestTooManyEndsAreACrashLoopUntilALifeLasts(t *testing.T) {
 
 func TestWhatWeAskedForIsNoEnd(t *testing.T) {
 	r := defaults()
-	var h history
-	var d decision
+	var h History
+	var d Decision
 	for range 100 {
-		if d, h = next(r, h, askedFor, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting || d.Pause != 0 {
+		if d, h = Next(r, h, AskedFor, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting || d.Pause != 0 {
 			t.Fatalf("%+v", d)
 		}
 	}
@@ -107,14 +107,14 @@ func TestWhatWeAskedForIsNoEnd(t *testing.T) {
 
 func TestPortsLostAgainAndAgainCount(t *testing.T) {
 	r := defaults()
-	var h history
-	var d decision
+	var h History
+	var d Decision
 	for range maxPorts {
-		if d, h = next(r, h, portLost, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting {
+		if d, h = Next(r, h, PortLost, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting {
 			t.Fatalf("%+v", d)
 		}
 	}
-	if d, _ = next(r, h, portLost, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Backoff {
+	if d, _ = Next(r, h, PortLost, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Backoff {
 		t.Fatalf("%+v", d)
 	}
 }
@@ -133,20 +133,20 @@ func TestPropertiesOfThePolicy(t *testing.T) {
 		r.GiveUp.Within = schema.Duration(1 + rnd.Int64N(int64(time.Minute)))
 		r.Reset = schema.Duration(1 + rnd.Int64N(int64(time.Minute)))
 		now := time.Now()
-		var h history
+		var h History
 		for range 200 {
 			now = now.Add(time.Duration(rnd.Int64N(int64(10 * time.Second))))
-			o := outcome(rnd.IntN(int(portLost) + 1))
+			o := Outcome(rnd.IntN(int(PortLost) + 1))
 			exit := child.Exit{Code: rnd.IntN(2)}
 			uptime := time.Duration(rnd.Int64N(int64(2 * r.Reset.D())))
-			d, after := next(r, h, o, exit, uptime, now, func(d time.Duration) time.Duration { return time.Duration(rnd.Int64N(int64(d) + 1)) })
-			counts := o != askedFor && (o != portLost || h.Ports >= maxPorts)
+			d, after := Next(r, h, o, exit, uptime, now, func(d time.Duration) time.Duration { return time.Duration(rnd.Int64N(int64(d) + 1)) })
+			counts := o != AskedFor && (o != PortLost || h.Ports >= maxPorts)
 			switch {
 			case d.Pause < 0 || d.Pause > r.Max.D():
 				t.Fatalf("pause %v is beyond max %v", d.Pause, r.Max.D())
 			case d.Pause > 0 && d.State != Backoff && d.State != CrashLoop:
 				t.Fatalf("a pause in %s", d.State)
-			case o == askedFor && (d.State != Waiting || len(after.Ends) != len(h.Ends)):
+			case o == AskedFor && (d.State != Waiting || len(after.Ends) != len(h.Ends)):
 				t.Fatalf("what we asked for counted: %+v", d)
 			case counts && r.Policy == "never" && d.State != Exited:
 				t.Fatalf("never became %s", d.State)
@@ -171,8 +171,8 @@ func TestPropertiesOfThePolicy(t *testing.T) {
 func TestACrashingProcessIsStartedEverMoreSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := defaults()
-		var h history
-		var d decision
+		var h History
+		var d Decision
 		began := time.Now()
 		starts := 0
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
@@ -183,7 +183,7 @@ func TestACrashingProcessIsStartedEverMoreSlowly(t *testing.T) {
 			if !sleep.For(ctx, 10*time.Millisecond) { // its life
 				break
 			}
-			d, h = next(r, h, endedItself, child.Exit{Code: 1}, time.Since(up), time.Now(), longest)
+			d, h = Next(r, h, EndedItself, child.Exit{Code: 1}, time.Since(up), time.Now(), longest)
 			if !sleep.For(ctx, d.Pause) {
 				break
 			}

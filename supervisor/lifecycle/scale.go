@@ -1,4 +1,4 @@
-package supervisor
+package lifecycle
 
 import (
 	"time"
@@ -6,19 +6,19 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// demand is what the scaling remembers: when each number of instances was last needed.
+// Demand is what the scaling remembers: when each number of instances was last needed.
 // needed[k] is when k+1 of them were.
-type demand struct {
+type Demand struct {
 	needed []time.Time
 }
 
-// scale returns how many instances there should be at now, when calls is the most calls
+// Scale returns how many instances there should be at now, when calls is the most calls
 // that were in flight or waiting at once since it was last asked. Another is added while
 // each has target calls, at once; one that is not needed leaves after idle. again is
 // when to ask again if nothing happens; 0 is never.
-func scale(r schema.Replicas, d demand, calls int, now time.Time) (want int, again time.Duration, after demand) {
+func Scale(r schema.Replicas, d Demand, calls int, now time.Time) (want int, again time.Duration, after Demand) {
 	if r.Min >= r.Max {
-		return r.Min, 0, demand{}
+		return r.Min, 0, Demand{}
 	}
 	need := needs(r, calls)
 	after.needed = make([]time.Time, r.Max)

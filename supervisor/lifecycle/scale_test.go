@@ -1,4 +1,4 @@
-package supervisor
+package lifecycle
 
 import (
 	"math/rand/v2"
@@ -19,7 +19,7 @@ func TestNeeds(t *testing.T) {
 }
 
 func TestAFixedNumberStays(t *testing.T) {
-	want, again, _ := scale(schema.Replicas{Min: 3, Max: 3}, demand{}, 1000, time.Now())
+	want, again, _ := Scale(schema.Replicas{Min: 3, Max: 3}, Demand{}, 1000, time.Now())
 	if want != 3 || again != 0 {
 		t.Errorf("%d, again after %v", want, again)
 	}
@@ -28,10 +28,10 @@ func TestAFixedNumberStays(t *testing.T) {
 func TestUpAtOnceAndDownAfterIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := schema.Replicas{Min: 0, Max: 4, Target: 10, Idle: schema.Duration(time.Minute)}
-		var d demand
+		var d Demand
 		var again time.Duration
 		ask := func(calls int) (want int) {
-			want, again, d = scale(r, d, calls, time.Now())
+			want, again, d = Scale(r, d, calls, time.Now())
 			return want
 		}
 		if n := ask(0); n != 0 || again != 0 {
@@ -70,7 +70,7 @@ func TestPropertiesOfTheScaling(t *testing.T) {
 		r := schema.Replicas{Min: rnd.IntN(3), Target: 1 + rnd.IntN(5), Idle: schema.Duration(int64(time.Millisecond) + rnd.Int64N(int64(time.Minute)))}
 		r.Max = r.Min + 1 + rnd.IntN(5)
 		now := time.Now()
-		var d demand
+		var d Demand
 		needed := make([]time.Time, r.Max) // when each was needed last
 		for range 200 {
 			now = now.Add(time.Duration(rnd.Int64N(int64(20 * time.Second))))
@@ -80,7 +80,7 @@ func TestPropertiesOfTheScaling(t *testing.T) {
 			}
 			var want int
 			var again time.Duration
-			want, again, d = scale(r, d, calls, now)
+			want, again, d = Scale(r, d, calls, now)
 			need := needs(r, calls)
 			for k := range need {
 				needed[k] = now

@@ -1,9 +1,12 @@
-package supervisor
+// Package lifecycle decides what becomes of an instance and how many there are: which state
+// may follow which, when one that ended is started again, and how many so many calls need.
+// Pure functions of values, without a clock; see the drawing in package supervisor.
+package lifecycle
 
 import "fmt"
 
 // State is where a process or one of its instances stands. The words are those of ps
-// and of the metrics. doc.go has the drawing.
+// and of the metrics.
 type State string
 
 // The states.
@@ -34,8 +37,8 @@ var follows = map[State][]State{
 	Stopped:   {},
 }
 
-// next is the only transition function: it returns to, when to may follow s.
-func (s State) next(to State) State {
+// Next is the only transition function: it returns to, when to may follow s.
+func (s State) Next(to State) State {
 	for _, f := range follows[s] {
 		if f == to {
 			return to
@@ -44,9 +47,9 @@ func (s State) next(to State) State {
 	panic(fmt.Sprintf("supervisor: an instance that is %s cannot become %s", s, to))
 }
 
-// together is the state of a process whose instances are in states: the one that says
+// Together is the state of a process whose instances are in states: the one that says
 // most about how a call would fare.
-func together(states []State) State {
+func Together(states []State) State {
 	for _, s := range [...]State{Ready, Starting, Unready, Waiting, Backoff, CrashLoop, Exited, Stopping} {
 		for _, of := range states {
 			if of == s {

@@ -1,4 +1,6 @@
-package supervisor
+// Package ports says which TCP ports and sockets an instance may have: a free one that no
+// other instance has, or its fixed one when no other process listens there.
+package ports
 
 import (
 	"context"
@@ -17,19 +19,19 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-// ports gives each instance a port that no other instance of this supervisor has.
+// Set gives each instance a port that no other instance of this supervisor has.
 // Between the choice and the child's own bind another process may still take it; a child
-// that ends because of that is told from one that crashed by asking taken.
-type ports struct {
+// that ends because of that is told from one that crashed by asking Taken. The zero Set is empty.
+type Set struct {
 	mu    sync.Mutex
 	held  map[int]chan struct{} // closed when the port is given back
 	quiet [2]int                // from and to; 0 until asked
 }
 
-// choose returns a port that is free now, until release. It lies outside of those that
+// Choose returns a port that is free now, until Release. It lies outside of those that
 // the system uses for outgoing connections, ours to upstreams among them, so that none
 // of these takes it before the child does.
-func (p *ports) choose() (int, error) {
+func (p *Set) Choose() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.quiet[1] == 0 {
@@ -38,7 +40,7 @@ func (p *ports) choose() (int, error) {
 	low, high := p.quiet[0], p.quiet[1]
 	for range 1000 {
 		port := low + rand.IntN(high-low+1)
-		if _, ok := p.held[port]; !ok && taken("", port) == nil {
+		if _, ok := p.held[port]; !ok && Taken("", port) == nil {
 			p.hold(port)
 			return port, nil
 		}
@@ -46,9 +48,9 @@ func (p *ports) choose() (int, error) {
 	return 0, fmt.Errorf("no free port between %d and %d was found in 1000 tries", low, high)
 }
 
-// claim takes a fixed port until release. While another instance of ours has it, it
+// Claim takes a fixed port until Release. While another instance of ours has it, it
 // calls waits, and waits until that one is gone or stop is closed; it reports false then.
-func (p *ports) claim(port int, stop <-chan struct{}, waits func()) bool {
+func (p *Set) Claim(port int, stop <-chan struct{}, waits func()) bool {
 	for {
 		p.mu.Lock()
 		given, ok := p.held[port]
@@ -67,14 +69,15 @@ func (p *ports) claim(port int, stop <-chan struct{}, waits func()) bool {
 	}
 }
 
-func (p *ports) hold(port int) {
+func (p *Set) hold(port int) {
 	if p.held == nil {
 		p.held = map[int]chan struct{}{}
 	}
 	p.held[port] = make(chan struct{})
 }
 
-func (p *ports) release(port int) {
+// Release gives back a port that Choose or Claim took.
+func (p *Set) Release(port int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if given, ok := p.held[port]; ok {
@@ -83,9 +86,9 @@ func (p *ports) release(port int) {
 	}
 }
 
-// taken returns nil when host:port can be listened on, and otherwise a sentence that
+// Taken returns nil when host:port can be listened on, and otherwise a sentence that
 // names who has it, if that can be found.
-func taken(host string, port int) error {
+func Taken(host string, port int) error {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err == nil {
 		return l.Close()
@@ -117,10 +120,10 @@ func quietPorts() [2]int {
 	return [2]int{10000, 65535}
 }
 
-// removeStale removes the socket at which an instance is to listen, if it is one that a
+// RemoveStale removes the socket at which an instance is to listen, if it is one that a
 // killed life has left: most servers cannot listen where a file stands. A socket that
 // is served and a file of another kind stay; the child will say.
-func removeStale(u schema.Endpoint) {
+func RemoveStale(u schema.Endpoint) {
 	if u.Network != "unix" {
 		return
 	}
@@ -136,4 +139,17 @@ func removeStale(u schema.Endpoint) {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		_ = os.Remove(u.Address) // or the child says why it cannot listen
 	}
+}
+
+// Split returns host and port of an address of TCP.
+func Split(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, fmt.Errorf("%q is not a port: it is a number from 1 to 65535", text)
+	}
+	return host, int(n), nil
 }

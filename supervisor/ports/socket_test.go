@@ -1,4 +1,4 @@
-package supervisor
+package ports
 
 import (
 	"net"
@@ -16,21 +16,21 @@ func TestASocketThatAKilledServerLeftIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.SetUnlinkOnClose(false)
-	removeStale(schema.Endpoint{Network: "unix", Address: path})
+	RemoveStale(schema.Endpoint{Network: "unix", Address: path})
 	if _, err := os.Lstat(path); err != nil {
 		t.Error("one that is served was removed")
 	}
 	_ = l.Close()
-	removeStale(schema.Endpoint{Network: "unix", Address: path})
+	RemoveStale(schema.Endpoint{Network: "unix", Address: path})
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("one that is left over was not")
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	removeStale(schema.Endpoint{Network: "unix", Address: path})
+	RemoveStale(schema.Endpoint{Network: "unix", Address: path})
 	if _, err := os.Lstat(path); err != nil {
 		t.Error("a file that is no socket was removed")
 	}
-	removeStale(schema.Endpoint{Network: "tcp", Address: "127.0.0.1:1"})
+	RemoveStale(schema.Endpoint{Network: "tcp", Address: "127.0.0.1:1"})
 }

@@ -1,4 +1,6 @@
-package supervisor
+// Package probe asks an instance whether it is ready or alive: by a connection, an HTTP
+// request, a line of its output, or a program of its own.
+package probe
 
 import (
 	"context"
@@ -17,19 +19,30 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-// probe asks one thing of an instance.
-type probe struct {
+// Probe asks one thing of an instance.
+type Probe struct {
 	schema.Probe
 	program *child.Program // exec
 }
 
-// newProbe prepares p, which is not empty, for the process called name.
-func newProbe(name string, p schema.Probe, of *schema.Process) (*probe, error) {
-	pr := &probe{Probe: p}
+// Target is the instance that a probe asks.
+type Target struct {
+	Vars    schema.Vars
+	Address *Address                       // where it listens; nil when it serves no upstream
+	Said    <-chan struct{}                // closed when a line of its output matched Line
+	Environ func() (below, above []string) // what an exec probe's environment has besides, see child.Program.Command
+	Child   *child.Child                   // beside which an exec probe runs
+}
+
+func (t *Target) listens() bool { return t.Address != nil }
+
+// New prepares p, which is not empty, for the process called name.
+func New(name string, p schema.Probe, of *schema.Process) (*Probe, error) {
+	pr := &Probe{Probe: p}
 	var err error
 	switch {
 	case p.Log != "":
-		if _, err := pr.line(schema.Vars{Port: 1, Name: name}); err != nil {
+		if _, err := pr.Line(schema.Vars{Port: 1, Name: name}); err != nil {
 			return nil, fmt.Errorf("the regular expression of the log probe: %w", err)
 		}
 	case !p.Exec.Empty():
@@ -43,27 +56,27 @@ func newProbe(name string, p schema.Probe, of *schema.Process) (*probe, error) {
 	return pr, nil
 }
 
-// name is what is asked of i, for messages.
-func (p *probe) name(i *Instance) string {
+// Name is what is asked of t, for messages.
+func (p *Probe) Name(t *Target) string {
 	switch {
 	case p.Log != "":
-		return "log " + p.Log.Expand(i.vars())
+		return "log " + p.Log.Expand(t.Vars)
 	case p.program != nil:
 		return "exec"
 	case p.HTTP != "":
-		return "http " + p.HTTP.Expand(i.vars())
+		return "http " + p.HTTP.Expand(t.Vars)
 	}
-	_, address := p.address(i)
+	_, address := p.address(t)
 	return "tcp " + address
 }
 
-// asksOwn reports whether the probe connects to where the instance itself should listen.
-func (p *probe) asksOwn() bool {
+// AsksOwn reports whether the probe connects to where the instance itself should listen.
+func (p *Probe) AsksOwn() bool {
 	return p.TCP == "${PORT}" || strings.HasPrefix(string(p.HTTP), "/")
 }
 
-// line is what a line of output must match for a log probe.
-func (p *probe) line(v schema.Vars) (*regexp.Regexp, error) { return regexp.Compile(p.Log.Expand(v)) }
+// Line is what a line of output must match for a log probe.
+func (p *Probe) Line(v schema.Vars) (*regexp.Regexp, error) { return regexp.Compile(p.Log.Expand(v)) }
 
 // Pauses between two questions while an instance starts: 10 ms for the first second,
 // then longer and longer.
@@ -73,32 +86,32 @@ const (
 	slowPause  = 250 * time.Millisecond
 )
 
-// untilReady asks until the answer is yes, and returns nil, or until ctx ends.
-func (p *probe) untilReady(ctx context.Context, i *Instance) error {
+// UntilReady asks until the answer is yes, and returns nil, or until ctx ends.
+func (p *Probe) UntilReady(ctx context.Context, t *Target) error {
 	began, wait := time.Now(), firstPause
 	for {
-		err := p.ask(ctx, i)
+		err := p.Ask(ctx, t)
 		if err == nil {
 			return nil
 		}
 		if time.Since(began) > quickFor {
 			wait = min(wait*3/2, max(slowPause, firstPause))
 		}
-		if p.asksOwn() {
-			i.otherLoopback()
+		if p.AsksOwn() {
+			t.Address.Other()
 		}
 		if !sleep.For(ctx, wait) {
-			i.six.Store(false)
-			return fmt.Errorf("%s: %w", p.name(i), err)
+			t.Address.Reset()
+			return fmt.Errorf("%s: %w", p.Name(t), err)
 		}
 	}
 }
 
-// ask asks once. A nil error is yes.
-func (p *probe) ask(ctx context.Context, i *Instance) error {
+// Ask asks once. A nil error is yes.
+func (p *Probe) Ask(ctx context.Context, t *Target) error {
 	if p.Log != "" {
 		select {
-		case <-i.said:
+		case <-t.Said:
 			return nil
 		case <-ctx.Done():
 			return errors.New("no line of its output has matched yet")
@@ -112,17 +125,17 @@ func (p *probe) ask(ctx context.Context, i *Instance) error {
 	defer cancel()
 	switch {
 	case p.program != nil:
-		return p.run(ctx, i)
+		return p.run(ctx, t)
 	case p.HTTP != "":
-		return p.get(ctx, i, p.HTTP.Expand(i.vars()))
+		return p.get(ctx, t, p.HTTP.Expand(t.Vars))
 	}
-	network, address := p.address(i)
+	network, address := p.address(t)
 	err := dial(ctx, network, address)
-	if port, here := strings.CutPrefix(address, "127.0.0.1:"); err != nil && here && p.anyLoopback(i) && dial(ctx, "tcp", "[::1]:"+port) == nil {
+	if port, here := strings.CutPrefix(address, "127.0.0.1:"); err != nil && here && p.anyLoopback(t) && dial(ctx, "tcp", "[::1]:"+port) == nil {
 		return nil
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return op.Err // name says whom we dialed
+		return op.Err // Name says whom we dialed
 	}
 	return err
 }
@@ -137,15 +150,15 @@ func dial(ctx context.Context, network, address string) error {
 }
 
 // anyLoopback reports whether a tcp probe names a port of this host and no address.
-func (p *probe) anyLoopback(i *Instance) bool {
-	return strings.HasPrefix(string(p.TCP), ":") || p.TCP == "${PORT}" && !i.spec.Listens
+func (p *Probe) anyLoopback(t *Target) bool {
+	return strings.HasPrefix(string(p.TCP), ":") || p.TCP == "${PORT}" && !t.listens()
 }
 
 // address is where a tcp probe connects to.
-func (p *probe) address(i *Instance) (network, address string) {
-	network, address = "tcp", p.TCP.Expand(i.vars())
+func (p *Probe) address(t *Target) (network, address string) {
+	network, address = "tcp", p.TCP.Expand(t.Vars)
 	if p.TCP == "${PORT}" {
-		if u := i.Upstream(); i.spec.Listens {
+		if u := t.Address.Endpoint(); t.listens() {
 			network, address = u.Network, u.Address
 		} else {
 			address = net.JoinHostPort("127.0.0.1", address)
@@ -160,11 +173,11 @@ func (p *probe) address(i *Instance) (network, address string) {
 
 // get asks for a path on the instance's upstream, or a URL. Any status from 200 to 399
 // is yes.
-func (p *probe) get(ctx context.Context, i *Instance, target string) error {
+func (p *Probe) get(ctx context.Context, t *Target, target string) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	if strings.HasPrefix(target, "/") {
-		u := i.Upstream()
-		if !i.spec.Listens {
+		u := t.Address.Endpoint()
+		if !t.listens() {
 			return errors.New("a path needs an upstream")
 		}
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -197,13 +210,13 @@ func (p *probe) get(ctx context.Context, i *Instance, target string) error {
 }
 
 // run starts the probe's program with the instance's environment. Exit status 0 is yes.
-func (p *probe) run(ctx context.Context, i *Instance) error {
-	below, above := i.environ()
-	command, err := p.program.Command(i.vars(), below, above)
+func (p *Probe) run(ctx context.Context, t *Target) error {
+	below, above := t.Environ()
+	command, err := p.program.Command(t.Vars, below, above)
 	if err != nil {
 		return err
 	}
-	c, err := p.program.Start(child.StartOptions{Command: &command, Beside: i.child})
+	c, err := p.program.Start(child.StartOptions{Command: &command, Beside: t.Child})
 	if err != nil {
 		return err
 	}

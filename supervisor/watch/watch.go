@@ -1,4 +1,6 @@
-package supervisor
+// Package watch sees files change: those that match patterns, in folders that come and go,
+// through links, by one inotify instance for all of them.
+package watch
 
 import (
 	"context"
@@ -19,16 +21,16 @@ import (
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 )
 
-// watch sees the files that match patterns change.
-type watch struct {
+// Files sees the files that match patterns change.
+type Files struct {
 	patterns []string // absolute
-	eyes     *eyes
+	eyes     *Eyes
 	log      *slog.Logger
 	changes  chan fsnotify.Event
 	over     chan struct{}
 	running  sync.WaitGroup
 
-	// run's own, and newWatch's before it
+	// run's own, and New's before it
 	links   map[string][]string // by the path of what a link leads to, or over: the links that match
 	folders int
 }
@@ -42,14 +44,14 @@ const (
 	mostChanges = 4096    // that wait to be looked at; of more, one restart is as good
 )
 
-// newWatch begins to watch, and has changed called after changes, with one file that
+// New begins to watch, and has changed called after changes, with one file that
 // did, once they have settled. Relative patterns are relative to dir.
 //
 // A pattern that names a folder means all that is in it. Links are followed, to files and
 // to folders. Folders whose name begins with a dot, and node_modules, are looked into
 // only where a pattern names them. What is not there yet is watched when it comes.
-func newWatch(y *eyes, log *slog.Logger, dir string, patterns []string, changed func(file string)) (*watch, error) {
-	w := &watch{eyes: y, log: log, changes: make(chan fsnotify.Event, mostChanges), over: make(chan struct{}), links: map[string][]string{}}
+func New(y *Eyes, log *slog.Logger, dir string, patterns []string, changed func(file string)) (*Files, error) {
+	w := &Files{eyes: y, log: log, changes: make(chan fsnotify.Event, mostChanges), over: make(chan struct{}), links: map[string][]string{}}
 	for _, p := range patterns {
 		if !filepath.IsAbs(p) {
 			p = filepath.Join(dir, p)
@@ -80,15 +82,15 @@ func newWatch(y *eyes, log *slog.Logger, dir string, patterns []string, changed 
 	return w, nil
 }
 
-// close ends the watch, and returns when changed will not be called any more.
-func (w *watch) close() {
+// Close ends the watch, and returns when changed will not be called any more.
+func (w *Files) Close() {
 	close(w.over)
 	w.running.Wait()
 	w.eyes.remove(w)
 }
 
 // put hands the watch a change to look at, and never waits.
-func (w *watch) put(e fsnotify.Event) {
+func (w *Files) put(e fsnotify.Event) {
 	select {
 	case w.changes <- e:
 	default:
@@ -97,7 +99,7 @@ func (w *watch) put(e fsnotify.Event) {
 
 // add watches a folder and those below it that could hold a file that matches, and
 // returns one that does, if there is any. inside are the real paths of the folders above.
-func (w *watch) add(dir string, inside []string) (hit string, err error) {
+func (w *Files) add(dir string, inside []string) (hit string, err error) {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil || slices.Contains(inside, real) || !w.leadsOn(dir) || w.skips(dir) {
 		return "", nil // gone meanwhile, a circle of links, or of no interest
@@ -145,7 +147,7 @@ func or(text, otherwise string) string {
 
 // follow watches what the link at file leads to, and each link on the way: a change of
 // one of them is a change of file.
-func (w *watch) follow(file string) {
+func (w *Files) follow(file string) {
 	at := file
 	for range 40 { // as many as the kernel follows
 		real, err := filepath.EvalSymlinks(filepath.Dir(at))
@@ -176,7 +178,7 @@ func (w *watch) follow(file string) {
 }
 
 // note has a change of the real path step be one of the link at file.
-func (w *watch) note(step, file string) {
+func (w *Files) note(step, file string) {
 	if slices.Contains(w.links[step], file) {
 		return
 	}
@@ -188,7 +190,7 @@ func (w *watch) note(step, file string) {
 }
 
 // leadsOn reports whether something in folder dir could match.
-func (w *watch) leadsOn(dir string) bool {
+func (w *Files) leadsOn(dir string) bool {
 	parts := strings.Split(filepath.ToSlash(dir), "/")
 	return slices.ContainsFunc(w.patterns, func(p string) bool {
 		if strings.Contains(p, "{") { // whose alternatives may hold a /
@@ -218,7 +220,7 @@ func beneath(path, dir string) bool {
 
 // skips reports whether a folder is one that no pattern names, of those that are looked
 // into only by name.
-func (w *watch) skips(dir string) bool {
+func (w *Files) skips(dir string) bool {
 	name := path.Base(filepath.ToSlash(dir))
 	if !strings.HasPrefix(name, ".") && name != "node_modules" {
 		return false
@@ -240,14 +242,14 @@ func (w *watch) skips(dir string) bool {
 	})
 }
 
-func (w *watch) matches(file string) bool {
+func (w *Files) matches(file string) bool {
 	return slices.ContainsFunc(w.patterns, func(p string) bool {
 		ok, _ := doublestar.PathMatch(p, file) // a bad pattern matches nothing; schema refused it
 		return ok
 	})
 }
 
-func (w *watch) run(changed func(file string)) {
+func (w *Files) run(changed func(file string)) {
 	defer logwriter.LastWords(w.log)
 	var file string
 	var first time.Time
@@ -294,7 +296,7 @@ func silence(lasted time.Duration) time.Duration {
 
 // hit is the file that matches and that a change concerns; empty when there is none. New
 // folders and links are watched from then on.
-func (w *watch) hit(e fsnotify.Event) (hit string) {
+func (w *Files) hit(e fsnotify.Event) (hit string) {
 	if links := w.links[e.Name]; len(links) > 0 {
 		hit = links[0]
 		for _, link := range links {
@@ -324,140 +326,6 @@ func (w *watch) hit(e fsnotify.Event) (hit string) {
 	return hit
 }
 
-func (w *watch) warn(err error) {
+func (w *Files) warn(err error) {
 	w.log.LogAttrs(context.Background(), slog.LevelWarn, "watch", slog.String("error", err.Error()))
-}
-
-// watchFiles has the files watched that the spec names, and no others. It is called by
-// run only.
-func (p *Process) watchFiles() {
-	p.mu.Lock()
-	patterns, dir := p.spec.Process.Watch, p.spec.program.Dir()
-	if p.wish == toLeave {
-		patterns = nil
-		p.forgetChanges()
-	}
-	p.mu.Unlock()
-	if slices.Equal(patterns, p.watched) {
-		return
-	}
-	if p.watch != nil {
-		p.watch.close()
-		p.watch = nil
-	}
-	p.watched = patterns
-	if len(patterns) == 0 {
-		return
-	}
-	w, err := newWatch(&p.sup.files, p.log, dir, patterns, p.fileChanged)
-	if err != nil {
-		p.log.LogAttrs(context.Background(), slog.LevelWarn, "watch", slog.String("error", err.Error()))
-		return
-	}
-	p.watch = w
-}
-
-// eyes watch folders for all processes of a Supervisor, by one inotify instance: a user
-// has 128 of them by default (fs.inotify.max_user_instances). The zero value is of use.
-//
-// The kernel knows a folder by its inode, so each is watched under its real path, and
-// each watch says by which path it was reached.
-type eyes struct {
-	mu      sync.Mutex
-	events  *fsnotify.Watcher                        // nil while there is no watch
-	folders map[string]map[*watch]map[string]nothing // by real path: the watches of it, and their paths
-	done    chan struct{}                            // closed when the instance is
-}
-
-type nothing struct{}
-
-// add has w see what changes in the folder real, as if it were at shown.
-func (y *eyes) add(w *watch, real, shown string) error {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if y.events == nil {
-		events, err := fsnotify.NewWatcher()
-		if err != nil {
-			return fmt.Errorf("watch files: %w (see fs.inotify.max_user_instances)", err)
-		}
-		y.events, y.folders = events, map[string]map[*watch]map[string]nothing{}
-		done := make(chan struct{})
-		y.done = done
-		go func() {
-			defer close(done)
-			y.run(events, w.log)
-		}()
-	}
-	if y.folders[real] == nil {
-		if err := y.events.Add(real); err != nil {
-			return fmt.Errorf("watch %s: %w (see fs.inotify.max_user_watches)", real, err)
-		}
-		y.folders[real] = map[*watch]map[string]nothing{}
-	}
-	if y.folders[real][w] == nil {
-		y.folders[real][w] = map[string]nothing{}
-	}
-	y.folders[real][w][shown] = nothing{}
-	return nil
-}
-
-// remove ends what w sees. The last one to leave closes the instance.
-func (y *eyes) remove(w *watch) {
-	y.mu.Lock()
-	for real, watches := range y.folders {
-		if _, ok := watches[w]; !ok {
-			continue
-		}
-		if delete(watches, w); len(watches) == 0 {
-			delete(y.folders, real)
-			_ = y.events.Remove(real) // it may be gone
-		}
-	}
-	var last *fsnotify.Watcher
-	done := y.done
-	if y.events != nil && len(y.folders) == 0 {
-		last, y.events = y.events, nil
-	}
-	y.mu.Unlock()
-	if last != nil {
-		_ = last.Close() // nothing is lost
-		<-done
-	}
-}
-
-// run gives each change to those who watch its folder, until the instance is closed.
-func (y *eyes) run(events *fsnotify.Watcher, log *slog.Logger) {
-	defer logwriter.LastWords(log)
-	for {
-		select {
-		case e, ok := <-events.Events:
-			if !ok {
-				return
-			}
-			y.tell(events, e)
-		case err, ok := <-events.Errors:
-			if !ok {
-				return
-			}
-			log.Warn("watch", "error", err.Error())
-		}
-	}
-}
-
-func (y *eyes) tell(events *fsnotify.Watcher, e fsnotify.Event) {
-	dir, name := filepath.Split(e.Name)
-	dir = filepath.Clean(dir)
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	for w, shown := range y.folders[dir] {
-		for path := range shown {
-			w.put(fsnotify.Event{Name: filepath.Join(path, name), Op: e.Op})
-		}
-	}
-	if e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
-		if _, err := os.Lstat(e.Name); err != nil {
-			delete(y.folders, e.Name) // the kernel has forgotten it; the next of that name is another
-			_ = events.Remove(e.Name) // as above
-		}
-	}
 }

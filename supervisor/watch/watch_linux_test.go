@@ -1,4 +1,4 @@
-package supervisor
+package watch
 
 import (
 	"fmt"
@@ -8,13 +8,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
 )
 
 // tree is a folder of files that a test changes.
 type tree struct {
 	t       *testing.T
 	dir     string
-	eyes    eyes
+	eyes    Eyes
 	changed chan string
 }
 
@@ -54,11 +56,11 @@ func (tr *tree) watch(patterns ...string) {
 	if err := os.MkdirAll(tr.path("app"), 0o755); err != nil {
 		tr.t.Fatal(err)
 	}
-	w, err := newWatch(&tr.eyes, slog.New(slog.DiscardHandler), tr.path("app"), patterns, func(file string) { tr.changed <- file })
+	w, err := New(&tr.eyes, slog.New(slog.DiscardHandler), tr.path("app"), patterns, func(file string) { tr.changed <- file })
 	if err != nil {
 		tr.t.Fatal(err)
 	}
-	tr.t.Cleanup(w.close)
+	tr.t.Cleanup(w.Close)
 }
 
 func (tr *tree) want(name string) {
@@ -68,7 +70,7 @@ func (tr *tree) want(name string) {
 		if got != tr.path(name) {
 			tr.t.Errorf("got a change of %s, want one of %s", got, tr.path(name))
 		}
-	case <-time.After(bound):
+	case <-time.After(testprogram.Bound):
 		tr.t.Fatalf("got no change, want one of %s", tr.path(name))
 	}
 }

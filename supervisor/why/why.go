@@ -1,13 +1,16 @@
-package supervisor
+// Package why says in one sentence why a program does not work, and what to do: a pure
+// function from facts to a Diagnosis, and what tells the facts from what a program left.
+package why
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
+	"net"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -16,9 +19,9 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-// facts is what is known of a life that does not work, or that ended. Gathering them is
-// diagnose.go's; what they mean is decided here, without looking at the system.
-type facts struct {
+// Facts is what is known of a life that does not work, or that ended. Gathering them is
+// package supervisor's; what they mean is decided here, without looking at the system.
+type Facts struct {
 	Words    []string // the command: program and arguments, or the words of a shell line
 	Shell    bool     // it is run by /bin/sh
 	Server   bool     // it is to listen: http mode
@@ -35,49 +38,49 @@ type facts struct {
 	Printed string   // the last line of its standard error that says something
 }
 
-// diagnosis is what facts mean.
-type diagnosis struct {
+// Diagnosis is what facts mean.
+type Diagnosis struct {
 	What    string // one sentence, without its end: what happened, why, what to do; empty when all is well
 	Printed string // what the program itself printed, which may be private
 	Certain bool   // waiting does not help: the program or the configuration has to change
 }
 
 // String is all of it, for the log and ps.
-func (d diagnosis) String() string {
+func (d Diagnosis) String() string {
 	if d.Printed == "" {
 		return d.What
 	}
 	return d.What + ": " + d.Printed
 }
 
-// soon is how long after its start a program that goes to the background has done so.
-const soon = 10 * time.Second
+// Soon is how long after its start a program that goes to the background has done so.
+const Soon = 10 * time.Second
 
-// diagnose returns what the facts mean.
-func (f *facts) diagnose() diagnosis {
+// Diagnose returns what the facts mean.
+func (f *Facts) Diagnose() Diagnosis {
 	switch e := f.Exit; {
 	case e == nil && len(f.Listens) > 0:
-		return diagnosis{What: f.elsewhere(), Certain: true}
+		return Diagnosis{What: f.elsewhere(), Certain: true}
 	case e == nil:
-		return diagnosis{}
-	case e.OK() && len(f.Behind) > 0 && f.Uptime < soon:
-		return diagnosis{What: f.background(), Certain: true}
+		return Diagnosis{}
+	case e.OK() && len(f.Behind) > 0 && f.Uptime < Soon:
+		return Diagnosis{What: f.background(), Certain: true}
 	case e.OK() && f.Server && !f.Served:
-		return diagnosis{What: "exited with 0 before it listened: http mode is for a server that keeps running; a program that reads its input and ends is mode: streaming", Certain: true}
-	case e.OK() && f.Worker && !f.Served && f.Uptime < soon:
-		return diagnosis{What: e.String() + ": an afterburn worker answers one request after the other on its standard output; a program that answers one and ends is mode: streaming"}
+		return Diagnosis{What: "exited with 0 before it listened: http mode is for a server that keeps running; a program that reads its input and ends is mode: streaming", Certain: true}
+	case e.OK() && f.Worker && !f.Served && f.Uptime < Soon:
+		return Diagnosis{What: e.String() + ": an afterburn worker answers one request after the other on its standard output; a program that answers one and ends is mode: streaming"}
 	case e.OK():
-		return diagnosis{What: e.String()}
+		return Diagnosis{What: e.String()}
 	case (e.Code == 126 || e.Code == 127) && f.CRLF != "":
-		return diagnosis{What: e.String() + ": " + f.CRLF, Certain: true}
+		return Diagnosis{What: e.String() + ": " + f.CRLF, Certain: true}
 	case e.Code == 127 && f.Shell:
-		return diagnosis{What: e.String() + " (the shell did not find the program)", Printed: f.Printed}
+		return Diagnosis{What: e.String() + " (the shell did not find the program)", Printed: f.Printed}
 	}
-	return diagnosis{What: f.Exit.String(), Printed: f.Printed}
+	return Diagnosis{What: f.Exit.String(), Printed: f.Printed}
 }
 
 // elsewhere is what to do about a server that listens where it is not asked.
-func (f *facts) elsewhere() string {
+func (f *Facts) elsewhere() string {
 	want := f.Upstream
 	if f.Port != 0 {
 		want = fmt.Sprintf("$PORT (%d)", f.Port)
@@ -129,7 +132,7 @@ func passPort(words []string) string {
 }
 
 // background is what to do about a program that leaves its work to another process.
-func (f *facts) background() string {
+func (f *Facts) background() string {
 	s := "went to the background: "
 	words := f.words()
 	if f.Shell && ampersand.MatchString(strings.Join(f.Words, " ")) {
@@ -189,7 +192,7 @@ var foreground = map[string]string{
 }
 
 // words are those of the command, also where they stand in one shell line.
-func (f *facts) words() []string {
+func (f *Facts) words() []string {
 	if f.Shell {
 		return strings.Fields(strings.Join(f.Words, " "))
 	}
@@ -248,15 +251,6 @@ func telling(lines []string) string {
 // Rust, Ruby and Java, and what no line of words is.
 var noise = regexp.MustCompile(`^(Node\.js v\d|Require stack:$|- /|npm (error|ERR!) (A complete log|$|\s{2,}/)|npm (error|ERR!)$|goroutine \d|created by |exit status \d|[\w./*]+\([^ ]*\)$|note: run with|\.\.\. \d+ more|[^\pL\pN]*$)`)
 
-// sayKilled logs that the child did not end on its signal within stop.grace, and what to
-// write so that it does.
-func (i *Instance) sayKilled(stop schema.Stop) {
-	why := fmt.Sprintf("it did not end within stop.grace (%v) after SIG%s", stop.Grace.D(), stop.Signal)
-	i.p.log.LogAttrs(context.Background(), slog.LevelWarn, "killed", slog.Int("instance", i.number), slog.Int("pid", i.child.PID()),
-		slog.String("signal", "SIG"+string(stop.Signal)), slog.String("grace", stop.Grace.D().String()),
-		slog.String("why", why), slog.String("hint", killedHint(i.spec.Process.FProcess, stop)))
-}
-
 // endingSignals are the signals on which known programs end soon, where TERM is not the
 // one: TERM waits for clients, or drops them.
 var endingSignals = map[string]schema.Signal{
@@ -265,8 +259,8 @@ var endingSignals = map[string]schema.Signal{
 	"apache2": "WINCH", "httpd": "WINCH", "apachectl": "WINCH", "apache2ctl": "WINCH",
 }
 
-// killedHint is what to write for a program that was killed.
-func killedHint(c schema.Command, stop schema.Stop) string {
+// KilledHint is what to write for a program that was killed.
+func KilledHint(c schema.Command, stop schema.Stop) string {
 	longer := fmt.Sprintf("stop: {grace: %v}", 3*stop.Grace.D())
 	name := ""
 	for _, w := range c.Words {
@@ -279,4 +273,65 @@ func killedHint(c schema.Command, stop schema.Stop) string {
 		return "if it ends on another signal write stop: {signal: INT}, or give it more time: " + longer
 	}
 	return "give it more time: " + longer
+}
+
+// FromOutside reports whether a signal comes from another process, so that the program can
+// have said nothing about it.
+func FromOutside(s syscall.Signal) bool {
+	return slices.Contains([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT}, s)
+}
+
+// TellingOf is the line that says best why process pid failed: on its standard error, and
+// where that is silent, with stdout, on its standard output.
+func TellingOf(lines []child.Line, pid int, stdout bool) string {
+	var err, out []string
+	for _, l := range lines {
+		switch {
+		case l.PID != pid:
+		case l.Stream == "stderr":
+			err = append(err, l.Text)
+		default:
+			out = append(out, l.Text)
+		}
+	}
+	if s := telling(err); s != "" || !stdout {
+		return s
+	}
+	return telling(out)
+}
+
+// SameListener reports whether a listener on address can be reached at asked: at that
+// port on any loopback address, as localhost may mean one or the other.
+func SameListener(address, asked string) bool {
+	if address == asked {
+		return true
+	}
+	host, port, err := net.SplitHostPort(address)
+	_, want, wantErr := net.SplitHostPort(asked)
+	if err != nil || wantErr != nil || port != want {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && (ip.IsUnspecified() || ip.IsLoopback())
+}
+
+// DebugPort reports whether an address is where debuggers and the like wait by default:
+// those of Node.js, Java, Python and Vite's reloading.
+func DebugPort(address string) bool {
+	return slices.Contains([]string{"9229", "5005", "5678", "24678"}, address[strings.LastIndexByte(address, ':')+1:])
+}
+
+// Script is the file that the command starts, which is at path when no shell finds it.
+func (f *Facts) Script(file, dir string) string {
+	words := f.words()
+	if !f.Shell || len(words) == 0 {
+		return file
+	}
+	if !strings.Contains(words[0], "/") {
+		return "" // of the PATH
+	}
+	if filepath.IsAbs(words[0]) {
+		return words[0]
+	}
+	return filepath.Join(dir, words[0])
 }

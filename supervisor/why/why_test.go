@@ -1,4 +1,4 @@
-package supervisor
+package why
 
 import (
 	"strings"
@@ -14,66 +14,66 @@ import (
 func TestFactsAreASentence(t *testing.T) {
 	ended := func(code int) *child.Exit { return &child.Exit{Code: code} }
 	for name, c := range map[string]struct {
-		facts   facts
+		facts   Facts
 		want    string
 		certain bool
 	}{
-		"it runs": {facts{Server: true, Port: 25050}, "", false},
+		"it runs": {Facts{Server: true, Port: 25050}, "", false},
 		"it listens elsewhere": {
-			facts{Words: []string{"npx", "vite"}, Server: true, Port: 25050, Upstream: "127.0.0.1:25050", Listens: []string{"127.0.0.1:5173"}},
+			Facts{Words: []string{"npx", "vite"}, Server: true, Port: 25050, Upstream: "127.0.0.1:25050", Listens: []string{"127.0.0.1:5173"}},
 			"listens on 127.0.0.1:5173, not on $PORT (25050): pass it on (--port ${PORT}) or write upstream: http://127.0.0.1:5173", true},
 		"it listens elsewhere, on all addresses": {
-			facts{Words: []string{"npm", "run", "dev"}, Server: true, Port: 25050, Upstream: "127.0.0.1:25050", Listens: []string{"[::]:3000"}},
+			Facts{Words: []string{"npm", "run", "dev"}, Server: true, Port: 25050, Upstream: "127.0.0.1:25050", Listens: []string{"[::]:3000"}},
 			"listens on [::]:3000, not on $PORT (25050): pass it on (-- --port ${PORT}) or write upstream: http://127.0.0.1:3000", true},
 		"it listens elsewhere, on IPv6": {
-			facts{Words: []string{"sh -c vite"}, Shell: true, Server: true, Port: 25050, Listens: []string{"[::1]:5173"}},
+			Facts{Words: []string{"sh -c vite"}, Shell: true, Server: true, Port: 25050, Listens: []string{"[::1]:5173"}},
 			"listens on [::1]:5173, not on $PORT (25050): pass it on (--port ${PORT}) or write upstream: http://[::1]:5173", true},
 		"it listens elsewhere, and has an upstream": {
-			facts{Words: []string{"vite"}, Server: true, Upstream: "127.0.0.1:3000", Listens: []string{"127.0.0.1:5173"}},
+			Facts{Words: []string{"vite"}, Server: true, Upstream: "127.0.0.1:3000", Listens: []string{"127.0.0.1:5173"}},
 			"listens on 127.0.0.1:5173, not on 127.0.0.1:3000: write upstream: http://127.0.0.1:5173", true},
 		"it listens on a socket": {
-			facts{Words: []string{"gunicorn", "app"}, Server: true, Port: 25050, Listens: []string{"/run/app.sock"}},
+			Facts{Words: []string{"gunicorn", "app"}, Server: true, Port: 25050, Listens: []string{"/run/app.sock"}},
 			"listens on /run/app.sock, not on $PORT (25050): pass it on (--bind 127.0.0.1:${PORT}) or write upstream: unix:/run/app.sock", true},
 		"nginx listens elsewhere": {
-			facts{Words: []string{"/usr/sbin/nginx"}, Server: true, Port: 25050, Listens: []string{"0.0.0.0:80"}},
+			Facts{Words: []string{"/usr/sbin/nginx"}, Server: true, Port: 25050, Listens: []string{"0.0.0.0:80"}},
 			"listens on 0.0.0.0:80, not on $PORT (25050): write upstream: http://127.0.0.1:80", true},
 		"a server ends with 0": {
-			facts{Server: true, Exit: ended(0)},
+			Facts{Server: true, Exit: ended(0)},
 			"exited with 0 before it listened: http mode is for a server that keeps running; a program that reads its input and ends is mode: streaming", true},
-		"a server that was ready ends with 0": {facts{Server: true, Served: true, Exit: ended(0)}, "exit status 0", false},
-		"a service ends with 0":               {facts{Exit: ended(0)}, "exit status 0", false},
+		"a server that was ready ends with 0": {Facts{Server: true, Served: true, Exit: ended(0)}, "exit status 0", false},
+		"a service ends with 0":               {Facts{Exit: ended(0)}, "exit status 0", false},
 		"a worker ends with 0": {
-			facts{Worker: true, Exit: ended(0)},
+			Facts{Worker: true, Exit: ended(0)},
 			"exit status 0: an afterburn worker answers one request after the other on its standard output; a program that answers one and ends is mode: streaming", false},
-		"it fails":                 {facts{Server: true, Exit: ended(3)}, "exit status 3", false},
-		"it fails, and says why":   {facts{Server: true, Exit: ended(1), Printed: "no such table"}, "exit status 1: no such table", false},
-		"it is killed":             {facts{Exit: &child.Exit{Code: -1, Signal: syscall.SIGSEGV}}, "killed by SIGSEGV", false},
-		"the shell finds nothing":  {facts{Shell: true, Exit: ended(127), Printed: "x: not found"}, "exit status 127 (the shell did not find the program): x: not found", false},
-		"a script has CRLF":        {facts{Exit: ended(127), CRLF: "the first line of /a/run.sh ends with CRLF"}, "exit status 127: the first line of /a/run.sh ends with CRLF", true},
-		"a script has CRLF, or so": {facts{Exit: ended(1), CRLF: "the first line of /a/run.sh ends with CRLF"}, "exit status 1", false},
+		"it fails":                 {Facts{Server: true, Exit: ended(3)}, "exit status 3", false},
+		"it fails, and says why":   {Facts{Server: true, Exit: ended(1), Printed: "no such table"}, "exit status 1: no such table", false},
+		"it is killed":             {Facts{Exit: &child.Exit{Code: -1, Signal: syscall.SIGSEGV}}, "killed by SIGSEGV", false},
+		"the shell finds nothing":  {Facts{Shell: true, Exit: ended(127), Printed: "x: not found"}, "exit status 127 (the shell did not find the program): x: not found", false},
+		"a script has CRLF":        {Facts{Exit: ended(127), CRLF: "the first line of /a/run.sh ends with CRLF"}, "exit status 127: the first line of /a/run.sh ends with CRLF", true},
+		"a script has CRLF, or so": {Facts{Exit: ended(1), CRLF: "the first line of /a/run.sh ends with CRLF"}, "exit status 1", false},
 		"nginx goes to the background": {
-			facts{Words: []string{"nginx", "-c", "x"}, Server: true, Served: true, Exit: ended(0), Behind: []string{"nginx"}},
+			Facts{Words: []string{"nginx", "-c", "x"}, Server: true, Served: true, Exit: ended(0), Behind: []string{"nginx"}},
 			"went to the background: add -g 'daemon off;'", true},
 		"redis goes to the background": {
-			facts{Words: []string{"redis-server"}, Exit: ended(0), Behind: []string{"redis-server"}},
+			Facts{Words: []string{"redis-server"}, Exit: ended(0), Behind: []string{"redis-server"}},
 			"went to the background: add --daemonize no", true},
 		"php-fpm8.2 goes to the background": {
-			facts{Words: []string{"/usr/sbin/php-fpm8.2"}, Exit: ended(0), Behind: []string{"php-fpm8.2"}},
+			Facts{Words: []string{"/usr/sbin/php-fpm8.2"}, Exit: ended(0), Behind: []string{"php-fpm8.2"}},
 			"went to the background: add --nodaemonize", true},
 		"a script starts apache": {
-			facts{Words: []string{"./start.sh"}, Exit: ended(0), Behind: []string{"apache2"}},
+			Facts{Words: []string{"./start.sh"}, Exit: ended(0), Behind: []string{"apache2"}},
 			"went to the background: add -D FOREGROUND", true},
 		"a shell starts it in the background": {
-			facts{Words: []string{"nginx -c x & true"}, Shell: true, Exit: ended(0), Behind: []string{"nginx"}},
+			Facts{Words: []string{"nginx -c x & true"}, Shell: true, Exit: ended(0), Behind: []string{"nginx"}},
 			"went to the background: remove the & from the command", true},
 		"somebody goes to the background": {
-			facts{Words: []string{"frobd"}, Exit: ended(0), Behind: []string{"frobd"}},
+			Facts{Words: []string{"frobd"}, Exit: ended(0), Behind: []string{"frobd"}},
 			"went to the background: frobd ran on when the program that was started had ended; watchdogd supervises only what stays in the foreground: look for an option such as --foreground or --no-daemon", true},
 		"a service leaves something behind after a long life": {
-			facts{Words: []string{"nginx"}, Exit: ended(0), Behind: []string{"nginx"}, Uptime: time.Hour}, "exit status 0", false},
+			Facts{Words: []string{"nginx"}, Exit: ended(0), Behind: []string{"nginx"}, Uptime: time.Hour}, "exit status 0", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := c.facts.diagnose()
+			got := c.facts.Diagnose()
 			if got.String() != c.want || got.Certain != c.certain {
 				t.Errorf("got %q, certain %v, want %q, certain %v", got.String(), got.Certain, c.want, c.certain)
 			}
