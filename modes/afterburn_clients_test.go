@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // nodeClient is as strict and as wrong as the client library that images of afterburn have
@@ -93,7 +95,7 @@ func TestTheKnownClientsOfAfterburn(t *testing.T) {
 			}
 			resp, body := s.do(t, "GET", "/exit", nil)
 			wantProblem(t, resp, body, 502, "the worker ended during this call: exit status 1")
-			eventually(t, "the next worker is ready", func() bool {
+			testkit.Eventually(t, "the next worker is ready", func() bool {
 				resp, got := s.do(t, "POST", "/", strings.NewReader("next"))
 				return resp.StatusCode == 200 && got == "POST 4 NEXT"
 			})

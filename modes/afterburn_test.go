@@ -19,6 +19,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/spill"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -150,7 +151,7 @@ func TestWorkerThatDiesAtEachCallIsInACrashLoop(t *testing.T) {
 		resp, body := s.do(t, "GET", "/die", nil)
 		wantProblem(t, resp, body, 502)
 	}
-	eventually(t, "it is in a crash loop", func() bool { return s.process.State() == supervisor.CrashLoop })
+	testkit.Eventually(t, "it is in a crash loop", func() bool { return s.process.State() == supervisor.CrashLoop })
 	resp, body := s.do(t, "GET", "/pid", nil)
 	wantProblem(t, resp, body, 503, "exit status 3")
 }
@@ -160,7 +161,7 @@ func TestStaleBytesAreNoAnswer(t *testing.T) {
 	if _, body := s.do(t, "GET", "/stale", nil); body != "hello" {
 		t.Fatalf("%q", body)
 	}
-	eventually(t, "stale bytes are there", func() bool {
+	testkit.Eventually(t, "stale bytes are there", func() bool {
 		_, err := os.Stat(filepath.Join(s.dir, "stale"))
 		return err == nil
 	})
@@ -177,7 +178,7 @@ func TestWorkerThatOverrunsItsTimeIsReplaced(t *testing.T) {
 	go func() {
 		defer close(done)
 		cancel := <-s.cancels
-		eventually(t, "it hangs", func() bool {
+		testkit.Eventually(t, "it hangs", func() bool {
 			_, err := os.Stat(filepath.Join(s.dir, "hangs"))
 			return err == nil
 		})
@@ -351,7 +352,7 @@ exec sleep 600`
 	said := func() bool {
 		return strings.Contains(s.supervisor.Status()[0].Reason, "does it speak HTTP on its stdout?")
 	}
-	eventually(t, "the reason in ps", said)
+	testkit.Eventually(t, "the reason in ps", said)
 	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

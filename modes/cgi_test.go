@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // sayCGI serves a program that prints text, in which a shell's printf reads \n, by
@@ -256,7 +258,7 @@ func TestPHPServesAPageWithAForm(t *testing.T) {
 			if resp.StatusCode != 201 || body != "Ann|none|POST|" {
 				t.Errorf("%d %q", resp.StatusCode, body)
 			}
-			typ, form := formOf(t, "name", "Bob", "file@a.txt", strings.Repeat("x", 100_000))
+			typ, form := testkit.Form(t, "name", "Bob", "file@a.txt", strings.Repeat("x", 100_000))
 			if resp, body = s.do(t, "POST", "/form.php", form, "Content-Type", typ); resp.StatusCode != 201 || body != "Bob|100000|POST|" {
 				t.Errorf("%d %q", resp.StatusCode, body)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/watchdogd/watchdogd/internal/call"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -173,30 +174,30 @@ func TestNoRangeAndNoHeadIsCompressed(t *testing.T) {
 
 func TestWhatComesInPiecesIsPassedOnAsItComes(t *testing.T) {
 	seen := make(chan struct{}, 10)
-	up := upstreamOf(t, func(_ int, p *peer) {
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 		r, err := http.ReadRequest(p.Reader)
 		if err != nil {
 			return
 		}
-		p.say("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n")
+		p.Send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n")
 		if r.URL.Path == "/length" {
-			p.say("Content-Length: " + strconv.Itoa(3*len(prose)) + "\r\n\r\n")
+			p.Send("Content-Length: " + strconv.Itoa(3*len(prose)) + "\r\n\r\n")
 		} else {
-			p.say("\r\n")
+			p.Send("\r\n")
 		}
 		for range 3 {
 			if r.URL.Path == "/small" {
-				p.say("hello")
+				p.Send("hello")
 			} else {
-				p.say(prose)
+				p.Send(prose)
 			}
-			await(t, seen)
+			testkit.Await(t, "a request", seen)
 		}
 	})
 	front := proxyTo(t, up, func(r *schema.Route) { r.Compress = true })
 	for path, coding := range map[string]string{"/small": "", "/large": "gzip", "/length": "gzip"} {
-		client := dial(t, front)
-		client.say("GET " + path + " HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
+		client := testkit.Dial(t, front)
+		client.Send("GET " + path + " HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -226,12 +227,12 @@ func TestWhatComesInPiecesIsPassedOnAsItComes(t *testing.T) {
 }
 
 func TestACompressedResponseThatFailsDoesNotLookWhole(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100000\r\n\r\n" + prose)
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100000\r\n\r\n" + prose)
 	})
-	client := dial(t, proxyTo(t, up, func(r *schema.Route) { r.Compress = true }))
-	client.say("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
+	client := testkit.Dial(t, proxyTo(t, up, func(r *schema.Route) { r.Compress = true }))
+	client.Send("GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
 	res, err := http.ReadResponse(client.Reader, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -249,9 +250,9 @@ func TestAShortResponseThatFailsDoesNotLookWhole(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	for _, version := range []string{"1.1", "1.0"} {
-		client := dial(t, front)
-		client.say("GET / HTTP/" + version + "\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
-		if got := client.all(); got != "" {
+		client := testkit.Dial(t, front)
+		client.Send("GET / HTTP/" + version + "\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
+		if got := client.Tail(); got != "" {
 			t.Errorf("HTTP/%s: got %q, want nothing", version, got)
 		}
 	}
@@ -275,28 +276,28 @@ func TestACompressedCallStillKnowsItsInstance(t *testing.T) {
 }
 
 func TestFailuresAndUpgradesPassThroughWhatCompresses(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 		if r, err := http.ReadRequest(p.Reader); err != nil || r.URL.Path == "/bad" {
 			return
 		}
-		p.say("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
-		p.say(p.take(5))
+		p.Send("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
+		p.Send(p.Take(5))
 	})
 	front := proxyTo(t, up, func(r *schema.Route) { r.Compress = true })
 	if got := fetch(t, front, "GET", "/bad", nil, http.Header{"Accept-Encoding": {"gzip"}}); got.status != 502 || got.header["Content-Encoding"] != nil {
 		t.Errorf("%d %v", got.status, got.header)
 	}
-	client := dial(t, front)
-	client.say(upgrading)
-	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 103") {
+	client := testkit.Dial(t, front)
+	client.Send(upgrading)
+	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 103") {
 		t.Errorf("%q", head)
 	}
-	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 101") {
+	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 101") {
 		t.Errorf("%q", head)
 	}
-	client.say("hello")
+	client.Send("hello")
 	_ = client.Conn.(*net.TCPConn).CloseWrite()
-	if got := client.all(); got != "hello" {
+	if got := client.Tail(); got != "hello" {
 		t.Errorf("%q", got)
 	}
 }

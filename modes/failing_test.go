@@ -12,21 +12,22 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1/http1test"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
 // leaving is how an upstream ends a connection.
 type leaving struct {
 	name  string
-	leave func(p *peer)
+	leave func(p *testkit.Conn)
 }
 
 var leavings = []leaving{
-	{"closes", func(p *peer) {}},
-	{"resets", func(p *peer) { _ = p.Conn.(*net.TCPConn).SetLinger(0) }},
-	{"closes its half", func(p *peer) {
+	{"closes", func(p *testkit.Conn) {}},
+	{"resets", func(p *testkit.Conn) { _ = p.Conn.(*net.TCPConn).SetLinger(0) }},
+	{"closes its half", func(p *testkit.Conn) {
 		_ = p.Conn.(*net.TCPConn).CloseWrite()
-		p.all()
+		p.Tail()
 	}},
 }
 
@@ -43,9 +44,9 @@ func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsTold(t *testing.T) {
 		head := strings.Index(c.response, "\r\n\r\n") + 4
 		for _, l := range leavings {
 			var upto atomic.Int32
-			up := upstreamOf(t, func(_ int, p *peer) {
-				if p.head() != "" {
-					p.say(c.response[:upto.Load()])
+			up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+				if p.Head() != "" {
+					p.Send(c.response[:upto.Load()])
 					l.leave(p)
 				}
 			})
@@ -53,8 +54,8 @@ func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsTold(t *testing.T) {
 			for n := range len(c.response) {
 				where := fmt.Sprintf("%s, %s after %q", name, l.name, c.response[:n])
 				upto.Store(int32(n))
-				client := dial(t, front)
-				client.say(get)
+				client := testkit.Dial(t, front)
+				client.Send(get)
 				res, err := http.ReadResponse(client.Reader, nil)
 				if err != nil && n < head {
 					t.Errorf("%s: %v", where, err)
@@ -85,7 +86,7 @@ func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsTold(t *testing.T) {
 }
 
 func TestAnUpstreamThatRefusesIsBad(t *testing.T) {
-	l := listen(t)
+	l := testkit.Listen(t)
 	_ = l.Close()
 	for _, up := range []string{l.Addr().String(), "unix:" + t.TempDir() + "/none", "h2c://" + l.Addr().String()} {
 		for _, request := range []string{get, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"} {
@@ -101,9 +102,9 @@ func TestNonsenseIsBad(t *testing.T) {
 		if name == "more than a head" {
 			continue // a body without framing
 		}
-		up := upstreamOf(t, func(_ int, p *peer) {
-			p.head()
-			p.say(answer)
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+			p.Head()
+			p.Send(answer)
 		})
 		if got := ask(t, proxyTo(t, up), get); !strings.HasPrefix(got, "HTTP/1.1 502") {
 			t.Errorf("%s: %q", name, got)
@@ -112,10 +113,10 @@ func TestNonsenseIsBad(t *testing.T) {
 }
 
 func TestNonsenseIsNotWaitedForToEnd(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("SSH-2.0-OpenSSH_9.2")
-		p.all()
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("SSH-2.0-OpenSSH_9.2")
+		p.Tail()
 	})
 	if got := ask(t, proxyTo(t, up), get); !strings.HasPrefix(got, "HTTP/1.1 502") {
 		t.Errorf("%q", got)
@@ -128,19 +129,19 @@ func TestAnIdleConnectionThatClosedFailsNobody(t *testing.T) {
 		"POST": "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
 	} {
 		closed := make(chan struct{}, 100)
-		up := upstreamOf(t, func(_ int, p *peer) {
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 			r, err := http.ReadRequest(p.Reader)
 			if err != nil {
 				return
 			}
 			_, _ = io.Copy(io.Discard, r.Body)
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			_ = p.Close()
 			closed <- struct{}{}
 		})
-		client := dial(t, proxyTo(t, up))
+		client := testkit.Dial(t, proxyTo(t, up))
 		for range 20 {
-			client.say(request)
+			client.Send(request)
 			res, err := http.ReadResponse(client.Reader, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -148,7 +149,7 @@ func TestAnIdleConnectionThatClosedFailsNobody(t *testing.T) {
 			if body, _ := io.ReadAll(res.Body); res.StatusCode != 200 {
 				t.Fatalf("%s: %d %s", name, res.StatusCode, body)
 			}
-			await(t, closed)
+			testkit.Await(t, "the end of the connection", closed)
 		}
 	}
 }
@@ -171,7 +172,7 @@ func TestOnlyWhatCanBeSentTwiceIsSentTwice(t *testing.T) {
 	} {
 		name := c.request[:min(len(c.request), 40)]
 		var seen atomic.Int32
-		up := upstreamOf(t, func(n int, p *peer) {
+		up := testkit.Upstream(t, func(n int, p *testkit.Conn) {
 			for {
 				r, err := http.ReadRequest(p.Reader)
 				if err != nil {
@@ -184,17 +185,17 @@ func TestOnlyWhatCanBeSentTwiceIsSentTwice(t *testing.T) {
 						return // without an answer
 					}
 				}
-				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			}
 		})
-		client := dial(t, proxyTo(t, up))
-		client.say("GET /warm HTTP/1.1\r\nHost: h\r\n\r\n")
+		client := testkit.Dial(t, proxyTo(t, up))
+		client.Send("GET /warm HTTP/1.1\r\nHost: h\r\n\r\n")
 		if res, err := http.ReadResponse(client.Reader, nil); err != nil {
 			t.Fatal(err)
 		} else {
 			_, _ = io.ReadAll(res.Body)
 		}
-		client.say(c.request)
+		client.Send(c.request)
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -209,18 +210,18 @@ func TestOnlyWhatCanBeSentTwiceIsSentTwice(t *testing.T) {
 // An upstream that closes after each answer and does not say so loses what crosses the
 // close on its way: once.
 func TestAnUpstreamThatClosesUnannouncedGetsItsPostsOnNewConnections(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 		r, err := http.ReadRequest(p.Reader)
 		if err != nil {
 			return
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		_, _ = p.Peek(1) // the next one is lost
 	})
-	client := dial(t, proxyTo(t, up))
+	client := testkit.Dial(t, proxyTo(t, up))
 	for i := range 10 {
-		client.say("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+		client.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -234,8 +235,8 @@ func TestAnUpstreamThatClosesUnannouncedGetsItsPostsOnNewConnections(t *testing.
 
 func TestARequestThatANewConnectionFailsIsNotSentAgain(t *testing.T) {
 	var seen atomic.Int32
-	up := upstreamOf(t, func(_ int, p *peer) {
-		if p.head() != "" {
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		if p.Head() != "" {
 			seen.Add(1)
 		}
 	})
@@ -246,7 +247,7 @@ func TestARequestThatANewConnectionFailsIsNotSentAgain(t *testing.T) {
 
 func TestNothingIsSentAgainAfterAByteOfAnAnswer(t *testing.T) {
 	var seen atomic.Int32
-	up := upstreamOf(t, func(n int, p *peer) {
+	up := testkit.Upstream(t, func(n int, p *testkit.Conn) {
 		for {
 			r, err := http.ReadRequest(p.Reader)
 			if err != nil {
@@ -254,35 +255,35 @@ func TestNothingIsSentAgainAfterAByteOfAnAnswer(t *testing.T) {
 			}
 			if r.URL.Path != "/warm" {
 				seen.Add(1)
-				p.say("H")
+				p.Send("H")
 				return
 			}
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		}
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say("GET /warm HTTP/1.1\r\nHost: h\r\n\r\n")
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send("GET /warm HTTP/1.1\r\nHost: h\r\n\r\n")
 	if res, err := http.ReadResponse(client.Reader, nil); err != nil {
 		t.Fatal(err)
 	} else {
 		_, _ = io.ReadAll(res.Body)
 	}
-	client.say(get)
-	if answer := client.all(); !strings.HasPrefix(answer, "HTTP/1.1 502") || seen.Load() != 1 {
+	client.Send(get)
+	if answer := client.Tail(); !strings.HasPrefix(answer, "HTTP/1.1 502") || seen.Load() != 1 {
 		t.Errorf("sent %d times: %q", seen.Load(), answer)
 	}
 }
 
 func TestAnAnswerBeforeAResetIsPassedOn(t *testing.T) {
 	// The upstream answers and leaves without reading the rest: writing to it fails while its answer waits to be read.
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
 		_ = p.Conn.(*net.TCPConn).CloseWrite()
 		_, _ = p.Discard(1 << 20)
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
 	stop := make(chan struct{})
 	go func() {
 		defer close(stop)
@@ -293,10 +294,10 @@ func TestAnAnswerBeforeAResetIsPassedOn(t *testing.T) {
 			}
 		}
 	}()
-	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 413") {
+	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 413") {
 		t.Errorf("%q", head)
 	}
-	if body := client.take(2); body != "no" {
+	if body := client.Take(2); body != "no" {
 		t.Errorf("%q", body)
 	}
 	_ = client.Close()
@@ -305,15 +306,15 @@ func TestAnAnswerBeforeAResetIsPassedOn(t *testing.T) {
 
 func TestASlowUpstreamIsWaitedFor(t *testing.T) {
 	const response = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
 		for i := range len(response) {
-			p.say(response[i : i+1])
+			p.Send(response[i : i+1])
 			time.Sleep(time.Millisecond) // it is slow; nobody waits for this
 		}
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say(get)
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send(get)
 	res, err := http.ReadResponse(client.Reader, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -324,7 +325,7 @@ func TestASlowUpstreamIsWaitedFor(t *testing.T) {
 }
 
 func TestAServerMayAttendToOneConnectionAtATime(t *testing.T) {
-	l := listen(t)
+	l := testkit.Listen(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -333,13 +334,13 @@ func TestAServerMayAttendToOneConnectionAtATime(t *testing.T) {
 			if err != nil {
 				return
 			}
-			for p := newPeer(t, c); ; {
+			for p := testkit.NewConn(t, c); ; {
 				r, err := http.ReadRequest(p.Reader)
 				if err != nil {
 					break
 				}
 				_, _ = io.Copy(io.Discard, r.Body)
-				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			}
 			_ = c.Close()
 		}

@@ -11,13 +11,14 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/modes/forking"
 )
 
 // imageOf serves a route as for an OpenFaaS image, and gives what its failures are.
 func imageOf(t *testing.T, text string) (*site, chan *failure.Error) {
 	t.Helper()
-	s := &site{dir: t.TempDir(), log: &logBook{}}
+	s := &site{dir: t.TempDir(), log: &testkit.Log{}}
 	failures := make(chan *failure.Error, 1)
 	respond := func(w http.ResponseWriter, r *http.Request, err error) {
 		e := *failure.Of(err)
@@ -88,7 +89,7 @@ func TestFailureOfAProgramIsToldInBareWordsToo(t *testing.T) {
 
 func TestACallWaitsForDependenciesAtMostForTheQueue(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
-		s := &site{dir: t.TempDir(), log: &logBook{}}
+		s := &site{dir: t.TempDir(), log: &testkit.Log{}}
 		s.serve(t, routeOf(t, s.dir, "mode: "+mode+"\nfprocess: touch started\ntimeouts: {queue: 10ms}"), Deps{
 			Await: func(ctx context.Context) error {
 				<-ctx.Done()

@@ -1,49 +1,22 @@
 package modes
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
-	"mime/multipart"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// formOf gives a form of pairs: a name and a value, or name@filename and a content.
-func formOf(t testing.TB, pairs ...string) (contentType string, body *bytes.Buffer) {
-	t.Helper()
-	body = &bytes.Buffer{}
-	w := multipart.NewWriter(body)
-	for i := 0; i < len(pairs); i += 2 {
-		var part io.Writer
-		var err error
-		if name, file, ok := strings.Cut(pairs[i], "@"); ok {
-			part, err = w.CreateFormFile(name, file)
-		} else {
-			part, err = w.CreateFormField(name)
-		}
-		if err == nil {
-			_, err = io.WriteString(part, pairs[i+1])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return w.FormDataContentType(), body
-}
+	"github.com/watchdogd/watchdogd/internal/testkit"
+)
 
 func TestJSONFormIsOneObject(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := serveRoute(t, "mode: "+mode+"\nform: json\nshell: true\nfprocess: 'echo $$Http_Content_Type $$Http_Content_Length; cat'")
 		binary := "\xff\x00\x80" + strings.Repeat("\xfe", 70<<10)
-		typ, body := formOf(t, "b", "one", "file@a \"b\".txt", "text \"quoted\"\n\x01ä", "b", "two\r\n", "file@b.bin", binary, "a", "", "empty@", "")
+		typ, body := testkit.Form(t, "b", "one", "file@a \"b\".txt", "text \"quoted\"\n\x01ä", "b", "two\r\n", "file@b.bin", binary, "a", "", "empty@", "")
 		_, got := s.do(t, "POST", "/", body, "Content-Type", typ)
 		head, object, _ := strings.Cut(got, "\n")
 		if want := fmt.Sprintf("application/json %d", len(object)); head != want {
@@ -66,7 +39,7 @@ func TestFilesFormIsADirectoryAndVariables(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := serveRoute(t, "mode: "+mode+"\nform: files\nshell: true\nfprocess: |\n"+
 			`  stat -c '%a' "$$FORM_DIR"; ls "$$FORM_DIR"; echo "$$FORM_name $$FORM_name_2 $$FORM_a_b [$$FORM_blank]"; cat "$$FORM_up" "$$FORM_up_2"; echo "$$FORM_DIR" >dir; wc -c`)
-		typ, body := formOf(t, "name", "Ann", "name", "Bob", "a-b", "c d", "up@../../etc/passwd", "first\n", "up@passwd", "second\n", "blank@", "")
+		typ, body := testkit.Form(t, "name", "Ann", "name", "Bob", "a-b", "c d", "up@../../etc/passwd", "first\n", "up@passwd", "second\n", "blank@", "")
 		_, got := s.do(t, "POST", "/", body, "Content-Type", typ)
 		want := "700\na-b\nname\nname-2\npasswd\npasswd-2\nAnn Bob c d []\nfirst\nsecond\n0\n"
 		if got != want {
@@ -92,7 +65,7 @@ func TestNothingOfAFormIsLeft(t *testing.T) {
 				"closes its door": `[ -z "$$FORM_DIR" ] || { mkdir "$$FORM_DIR/d"; touch "$$FORM_DIR/d/f"; chmod 0 "$$FORM_DIR/d" "$$FORM_DIR"; }`,
 			} {
 				s := serveRoute(t, "mode: "+mode+"\nform: "+form+"\nshell: true\nfprocess: |\n  "+program)
-				typ, body := formOf(t, "up@a", strings.Repeat("x", 2<<20))
+				typ, body := testkit.Form(t, "up@a", strings.Repeat("x", 2<<20))
 				whole := body.String()
 				s.do(t, "POST", "/", strings.NewReader(whole), "Content-Type", typ)
 
@@ -137,14 +110,14 @@ func TestMalformedFormIs400AndItsProgramNeverStarted(t *testing.T) {
 
 func TestFormThatVariablesCannotCarryIs413(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nform: files\nfprocess: 'true'")
-	typ, body := formOf(t, "a", strings.Repeat("x", 200<<10))
+	typ, body := testkit.Form(t, "a", strings.Repeat("x", 200<<10))
 	resp, text := s.do(t, "POST", "/", body, "Content-Type", typ)
 	wantProblem(t, resp, text, 413)
 	var many []string
 	for range 1001 {
 		many = append(many, "a", "")
 	}
-	typ, body = formOf(t, many...)
+	typ, body = testkit.Form(t, many...)
 	resp, text = s.do(t, "POST", "/", body, "Content-Type", typ)
 	wantProblem(t, resp, text, 413)
 }

@@ -14,13 +14,14 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
 // h2cUpstream serves h by HTTP/2 without TLS and gives its upstream address.
 func h2cUpstream(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
-	l := listen(t)
+	l := testkit.Listen(t)
 	s := &http.Server{Handler: h, Protocols: new(http.Protocols)}
 	s.Protocols.SetUnencryptedHTTP2(true)
 	done := make(chan struct{})
@@ -37,7 +38,7 @@ func h2cClient(t *testing.T) *http.Client {
 	tr := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: soonEnough}
+	return &http.Client{Transport: tr, Timeout: testkit.Patience}
 }
 
 // TestGRPCWorks makes calls of the four shapes that gRPC has, with its framing and its
@@ -118,7 +119,7 @@ func TestHTTP2UpstreamsGetTheRequestAsItWasSent(t *testing.T) {
 	for _, path := range []string{"/", "/a%2Fb//c?x=%zz;y", "//double", "/?"} {
 		answer := ask(t, front, "POST "+path+" HTTP/1.1\r\nHost: example.org\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello")
 		wantFields(t, answer, "HTTP/1.1 200 OK", "Date: yesterday", "Content-Length: 6", "Connection: close")
-		got := await(t, requests)
+		got := testkit.Await(t, "a request", requests)
 		if got.uri != "/base"+path || got.host != "example.org" || got.method != "POST" || got.length != 5 || got.body != "hello" {
 			t.Errorf("%+v", got)
 		}
@@ -140,8 +141,8 @@ func TestTrailersPassBetweenTheVersions(t *testing.T) {
 		_ = http.NewResponseController(w).Flush() // or it gets a length, and has no place for a trailer in HTTP/1
 		w.Header().Set(http.TrailerPrefix+"X-Out", "2")
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say("POST / HTTP/1.1\r\nHost: h\r\nTrailer: X-In\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-In: 1\r\n\r\n")
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send("POST / HTTP/1.1\r\nHost: h\r\nTrailer: X-In\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-In: 1\r\n\r\n")
 	res, err := http.ReadResponse(client.Reader, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -150,16 +151,16 @@ func TestTrailersPassBetweenTheVersions(t *testing.T) {
 	if err != nil || string(b) != "ok" || res.Trailer.Get("X-Out") != "2" {
 		t.Errorf("%q %v %v", b, err, res.Trailer)
 	}
-	if got := await(t, trailers); got.Get("X-In") != "1" {
+	if got := testkit.Await(t, "the trailers", trailers); got.Get("X-In") != "1" {
 		t.Errorf("%v", got)
 	}
 }
 
 func TestHTTP2ClientsReachOrdinaryUpstreams(t *testing.T) {
 	heads := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		heads <- p.head()
-		p.say("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		heads <- p.Head()
+		p.Send("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n")
 	})
 	client := h2cClient(t)
 	interim := make(chan int, 1)
@@ -175,10 +176,10 @@ func TestHTTP2ClientsReachOrdinaryUpstreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, err := io.ReadAll(res.Body)
-	if err != nil || string(b) != "ok" || res.Trailer.Get("X-T") != "1" || res.Header["Connection"] != nil || await(t, interim) != 103 {
+	if err != nil || string(b) != "ok" || res.Trailer.Get("X-T") != "1" || res.Header["Connection"] != nil || testkit.Await(t, "the interim response", interim) != 103 {
 		t.Errorf("%q %v %v %v", b, err, res.Trailer, res.Header)
 	}
-	wantFields(t, await(t, heads), "GET /a//b?c HTTP/1.1", "Host: example.org", "X-A: b")
+	wantFields(t, testkit.Await(t, "a request", heads), "GET /a//b?c HTTP/1.1", "Host: example.org", "X-A: b")
 }
 
 func TestInterimResponsesOfHTTP2ArePassedOn(t *testing.T) {
@@ -188,12 +189,12 @@ func TestInterimResponsesOfHTTP2ArePassedOn(t *testing.T) {
 		w.Header().Del("Link")
 		w.WriteHeader(204)
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say(get)
-	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 103 ") || !strings.Contains(head, "Link: <a>") {
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send(get)
+	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 103 ") || !strings.Contains(head, "Link: <a>") {
 		t.Errorf("%q", head)
 	}
-	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 204 ") || strings.Contains(head, "Link") {
+	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 204 ") || strings.Contains(head, "Link") {
 		t.Errorf("%q", head)
 	}
 }
@@ -211,8 +212,8 @@ func TestAnHTTP2ResponseThatBreaksIsCut(t *testing.T) {
 	if answer := ask(t, front, "POST /before HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 502") {
 		t.Errorf("%q", answer)
 	}
-	client := dial(t, front)
-	client.say(get)
+	client := testkit.Dial(t, front)
+	client.Send(get)
 	res, err := http.ReadResponse(client.Reader, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -236,15 +237,15 @@ func TestAnHTTP2CallThatEndsIsAnsweredOrCut(t *testing.T) {
 	})
 	front, calls := endingCalls(t, up)
 	for _, request := range []string{"GET /", "POST /", "GET /begun", "POST /begun"} {
-		client := dial(t, front)
-		client.say(request + " HTTP/1.1\r\nHost: h\r\n")
+		client := testkit.Dial(t, front)
+		client.Send(request + " HTTP/1.1\r\nHost: h\r\n")
 		if strings.HasPrefix(request, "POST") {
-			client.say("Content-Length: 10\r\n\r\nhello")
+			client.Send("Content-Length: 10\r\n\r\nhello")
 		} else {
-			client.say("\r\n")
+			client.Send("\r\n")
 		}
-		await(t, arrived)
-		cancel := await(t, calls)
+		testkit.Await(t, "a request", arrived)
+		cancel := testkit.Await(t, "a call", calls)
 		var res *http.Response
 		var err error
 		if strings.HasSuffix(request, "/begun") {
@@ -253,7 +254,7 @@ func TestAnHTTP2CallThatEndsIsAnsweredOrCut(t *testing.T) {
 			}
 		}
 		cancel(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
-		await(t, left)
+		testkit.Await(t, "the end of the call", left)
 		if res != nil {
 			if b, err := io.ReadAll(res.Body); err == nil {
 				t.Errorf("%s: a whole response: %q", request, b)
@@ -266,9 +267,9 @@ func TestAnHTTP2CallThatEndsIsAnsweredOrCut(t *testing.T) {
 
 func TestAnHTTP2AnswerBeforeTheEndOfTheBodyIsPassedOn(t *testing.T) {
 	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) })
-	client := dial(t, proxyTo(t, up))
-	client.say("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
-	if answer := client.all(); !strings.HasPrefix(answer, "HTTP/1.1 401") || !strings.Contains(answer, "Connection: close\r\n") {
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
+	if answer := client.Tail(); !strings.HasPrefix(answer, "HTTP/1.1 401") || !strings.Contains(answer, "Connection: close\r\n") {
 		t.Errorf("%q", answer)
 	}
 }
@@ -294,7 +295,7 @@ func TestLargeBodiesPassByHTTP2(t *testing.T) {
 }
 
 func TestANewHTTP2ConnectionFollowsOneThatBroke(t *testing.T) {
-	l := listen(t)
+	l := testkit.Listen(t)
 	conns := make(chan net.Conn, 10)
 	s := &http.Server{
 		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ok") }),
@@ -313,7 +314,7 @@ func TestANewHTTP2ConnectionFollowsOneThatBroke(t *testing.T) {
 		if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {
 			t.Errorf("%q", answer)
 		}
-		_ = await(t, conns).Close()
+		_ = testkit.Await(t, "a connection", conns).Close()
 	}
 }
 
@@ -321,7 +322,7 @@ func TestANewHTTP2ConnectionFollowsOneThatBroke(t *testing.T) {
 // whose client waits for it before it goes on.
 func TestAConversationEndsWithItsUpstream(t *testing.T) {
 	conns := make(chan net.Conn, 1)
-	l := listen(t)
+	l := testkit.Listen(t)
 	s := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).Flush()
@@ -343,7 +344,7 @@ func TestAConversationEndsWithItsUpstream(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = await(t, conns).Close()
+		_ = testkit.Await(t, "a connection", conns).Close()
 		_, err = io.ReadAll(res.Body)
 		if status := res.Trailer.Get("Grpc-Status"); kind == "application/grpc" && (err != nil || status != "14") || kind == "text/plain" && err == nil {
 			t.Errorf("%s: got %v and %q", kind, err, status)
@@ -354,7 +355,7 @@ func TestAConversationEndsWithItsUpstream(t *testing.T) {
 
 // TestOnlyGRPCGetsItsStatus asks where no upstream is.
 func TestOnlyGRPCGetsItsStatus(t *testing.T) {
-	l := listen(t)
+	l := testkit.Listen(t)
 	front := proxyTo(t, "h2c://"+l.Addr().String())
 	_ = l.Close()
 	for kind, want := range map[string]int{"application/grpc": 200, "application/grpc+proto": 200, "application/grpc-web": 502, "text/plain": 502} {

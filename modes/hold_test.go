@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/call"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/modes/proxy"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -176,7 +177,7 @@ func TestCallsGoOnWhileTheProcessIsKilledAgainAndAgain(t *testing.T) {
 
 // askPIDUntil is askPID for one that may be killed by others.
 func askPIDUntil(t *testing.T, front string) int {
-	deadline := time.Now().Add(soonEnough)
+	deadline := time.Now().Add(testkit.Patience)
 	for time.Now().Before(deadline) {
 		res, err := http.Get("http://" + front + "/")
 		if err != nil {
@@ -230,13 +231,13 @@ func TestACallWhoseProcessIsKilledSaysSo(t *testing.T) {
 		pid := askPID(t, front, "GET")
 		answer := make(chan string, 1)
 		go func() { answer <- ask(t, front, "GET /hang HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") }()
-		for deadline := time.Now().Add(soonEnough); time.Now().Before(deadline); {
+		for deadline := time.Now().Add(testkit.Patience); time.Now().Before(deadline); {
 			if _, err := os.Stat(filepath.Join(dir, "hangs")); err == nil {
 				break
 			}
 		}
 		_ = syscall.Kill(pid, syscall.SIGKILL)
-		if got, want := await(t, answer), "the process ended during this call: killed by SIGKILL"; !strings.Contains(got, want) {
+		if got, want := testkit.Await(t, "the response", answer), "the process ended during this call: killed by SIGKILL"; !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)
 		}
 	}
@@ -244,11 +245,11 @@ func TestACallWhoseProcessIsKilledSaysSo(t *testing.T) {
 }
 
 func TestAStaleConnectionOfALivingProcessIsReplaced(t *testing.T) {
-	up := upstreamOf(t, func(n int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	up := testkit.Upstream(t, func(n int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		if n == 0 {
-			p.head() // and it closes
+			p.Head() // and it closes
 		}
 	})
 	process := &lives{}
@@ -270,8 +271,8 @@ func TestAStaleConnectionOfALivingProcessIsReplaced(t *testing.T) {
 func TestAResponseThatItsProcessDiesInIsCut(t *testing.T) {
 	front := supervisedServer(t, "env: {"+asProgram+": server}")
 	pid := askPID(t, front, "GET")
-	client := dial(t, front)
-	client.say("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+	client := testkit.Dial(t, front)
+	client.Send("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
 	res, err := http.ReadResponse(client.Reader, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -343,13 +344,13 @@ func (i *life) Keep(make func() io.Closer) io.Closer {
 }
 
 func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
-	l := listen(t)
+	l := testkit.Listen(t)
 	_ = l.Close() // nobody listens there any more
 	dead := &life{upstream: l.Addr().String(), done: make(chan struct{})}
 	alive := &life{upstream: answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), done: make(chan struct{})}
 	process := &lives{waiting: make(chan time.Duration, 1000)}
 	process.next.Store(dead)
-	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(soonEnough)}}, process)
+	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(testkit.Patience)}}, process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,13 +359,13 @@ func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
 	go func() {
 		answers <- ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
 	}()
-	await(t, process.waiting)
+	testkit.Await(t, "a wait for an instance", process.waiting)
 	close(dead.done)
 	for range 3 {
-		await(t, process.waiting) // the dead one is given again, and not asked
+		testkit.Await(t, "a wait for an instance", process.waiting) // the dead one is given again, and not asked
 	}
 	process.next.Store(alive)
-	if answer := await(t, answers); !strings.HasPrefix(answer, "HTTP/1.1 200") {
+	if answer := testkit.Await(t, "a response", answers); !strings.HasPrefix(answer, "HTTP/1.1 200") {
 		t.Errorf("%q", answer)
 	}
 	if dead.held.Load() != 0 || alive.held.Load() != 0 {
@@ -374,7 +375,7 @@ func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
 }
 
 func TestALivingProcessThatRefusesIsBad(t *testing.T) {
-	l := listen(t)
+	l := testkit.Listen(t)
 	process := &lives{}
 	process.next.Store(&life{upstream: l.Addr().String(), done: make(chan struct{})})
 	p, err := newProxy(&schema.Route{Name: "api"}, process)
@@ -392,20 +393,20 @@ func TestTheWaitForAPlaceIsAPartOfTimeoutsQueue(t *testing.T) {
 	process := &lives{waiting: make(chan time.Duration, 1)}
 	alive := &life{upstream: answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), done: make(chan struct{})}
 	process.next.Store(alive)
-	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(soonEnough)}}, process)
+	p, err := newProxy(&schema.Route{Name: "api", Timeouts: schema.Timeouts{Queue: schema.Duration(testkit.Patience)}}, process)
 	if err != nil {
 		t.Fatal(err)
 	}
 	front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r := call.Enter(w, r)
 		defer c.Leave()
-		c.AddWait(soonEnough - time.Second)
+		c.AddWait(testkit.Patience - time.Second)
 		p.ServeHTTP(w, r)
 	}))
 	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {
 		t.Errorf("%q", answer)
 	}
-	if wait := await(t, process.waiting); wait > time.Second {
+	if wait := testkit.Await(t, "a wait for an instance", process.waiting); wait > time.Second {
 		t.Errorf("waits for %v more", wait)
 	}
 	_ = alive.kept.Close()

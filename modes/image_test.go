@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema/openfaas"
 )
 
@@ -15,7 +16,7 @@ import (
 // script that holds script.
 func image(t *testing.T, script string, environ ...string) *site {
 	t.Helper()
-	s := &site{dir: t.TempDir(), log: &logBook{}}
+	s := &site{dir: t.TempDir(), log: &testkit.Log{}}
 	function := filepath.Join(s.dir, "function")
 	if err := os.WriteFile(function, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // After ten thousand calls of all kinds nothing is left of any: no process, descriptor,
@@ -35,7 +37,7 @@ func TestMixedCallsLeaveNothing(t *testing.T) {
 	for _, s := range sites {
 		s.limit = 2 << 20
 	}
-	typ, form := formOf(t, "a", "b", "up@file", strings.Repeat("x", 100<<10))
+	typ, form := testkit.Form(t, "a", "b", "up@file", strings.Repeat("x", 100<<10))
 	kinds := []struct {
 		path, body string
 		header     string
@@ -135,10 +137,10 @@ func TestMixedCallsLeaveNothing(t *testing.T) {
 		d2, g2, c2 := counts()
 		return d1 == d2 && g1 == g2 && c1 == c2 && len(strings.Fields(c1)) == 4
 	}
-	eventually(t, "the first calls are over", settled)
+	testkit.Eventually(t, "the first calls are over", settled)
 	fds, goroutines, children := counts()
 	all(warmUp, calls)
-	eventually(t, "nothing is left", func() bool {
+	testkit.Eventually(t, "nothing is left", func() bool {
 		d, g, c := counts()
 		left, _ := os.ReadDir(tmp)
 		return d <= fds+4 && g <= goroutines+4 && len(strings.Fields(c)) == 4 && len(left) == 0

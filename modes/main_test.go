@@ -6,8 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
@@ -49,5 +48,5 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv(inTests, "1"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	testkit.Main(m)
 }

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/watchdogd/watchdogd/internal/spill"
 	"golang.org/x/sys/unix"
+
+	"github.com/watchdogd/watchdogd/internal/spill"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // noRooms are temporary directories that take no file of more than 1 MiB, each with the
@@ -39,7 +41,7 @@ func TestNoRoomForATemporaryFileIs507(t *testing.T) {
 		what string
 	}
 	plain := request{func() (string, io.Reader) { return "text/plain", strings.NewReader(large) }, "a large body"}
-	form := request{func() (string, io.Reader) { typ, body := formOf(t, "up@a", large); return typ, body }, "a form"}
+	form := request{func() (string, io.Reader) { typ, body := testkit.Form(t, "up@a", large); return typ, body }, "a form"}
 	little := request{func() (string, io.Reader) { return "text/plain", strings.NewReader("x") }, "a small body"}
 	for dir, why := range noRooms(t) {
 		t.Setenv("TMPDIR", dir)

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // startServer starts a server and gives its address once it says, on a line of its standard
@@ -49,7 +51,7 @@ func startServer(t *testing.T, name string, args ...string) string {
 		}
 		close(ports)
 	})
-	port := await(t, ports)
+	port := testkit.Await(t, "a port", ports)
 	if port == 0 {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
@@ -76,7 +78,7 @@ func fetch(t *testing.T, address, method, path string, body io.Reader, header ht
 	}
 	tr := &http.Transport{DisableCompression: true}
 	defer tr.CloseIdleConnections()
-	res, err := (&http.Client{Transport: tr, Timeout: soonEnough}).Do(r)
+	res, err := (&http.Client{Transport: tr, Timeout: testkit.Patience}).Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,17 +228,17 @@ s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 	}
 	http.DefaultClient.CloseIdleConnections()
 
-	client := dial(t, front)
-	client.say("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
-	if head := client.head(); !strings.HasPrefix(head, "HTTP/1.1 101") {
+	client := testkit.Dial(t, front)
+	client.Send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
+	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 101") {
 		t.Fatalf("%q", head)
 	}
-	client.say("ping")
-	if got := client.take(4); got != "ping" {
+	client.Send("ping")
+	if got := client.Take(4); got != "ping" {
 		t.Errorf("%q", got)
 	}
 	_ = client.Conn.(*net.TCPConn).CloseWrite()
-	if rest := client.all(); rest != "" {
+	if rest := client.Tail(); rest != "" {
 		t.Errorf("%q", rest)
 	}
 }
@@ -244,7 +246,7 @@ s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 func TestNginxAsServer(t *testing.T) {
 	need(t, "nginx")
 	dir := someFiles(t)
-	l := listen(t)
+	l := testkit.Listen(t)
 	port := l.Addr().(*net.TCPAddr).Port
 	_ = l.Close()
 	scratch := t.TempDir()
@@ -268,7 +270,7 @@ http {
 		_ = cmd.Wait()
 	})
 	up := fmt.Sprintf("127.0.0.1:%d", port)
-	for deadline := time.Now().Add(soonEnough); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testkit.Patience); ; time.Sleep(10 * time.Millisecond) {
 		c, err := net.Dial("tcp", up)
 		if err == nil {
 			_ = c.Close()

@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/modes/forking"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -53,7 +53,7 @@ type site struct {
 	*httptest.Server
 	handler    http.Handler
 	dir        string
-	log        *logBook
+	log        *testkit.Log
 	process    *supervisor.Process // of supervise
 	supervisor *supervisor.Supervisor
 
@@ -68,7 +68,7 @@ type site struct {
 
 func serveRoute(t *testing.T, text string) *site {
 	t.Helper()
-	s := &site{dir: t.TempDir(), log: &logBook{}}
+	s := &site{dir: t.TempDir(), log: &testkit.Log{}}
 	s.serve(t, routeOf(t, s.dir, text), Deps{})
 	return s
 }
@@ -121,7 +121,7 @@ func (s *site) serveHandler(t *testing.T, route *schema.Route, handler http.Hand
 // of their request.
 func supervise(t *testing.T, text string) *site {
 	t.Helper()
-	s := &site{dir: t.TempDir(), log: &logBook{}}
+	s := &site{dir: t.TempDir(), log: &testkit.Log{}}
 	route := routeOf(t, s.dir, text)
 	spec := supervisor.Spec{Name: route.Name, Kind: supervisor.Route, Mode: route.Mode, Process: route.Process,
 		Start: route.Timeouts.Start.D(), Warm: route.Warm, OneOutput: route.OneOutput()}
@@ -152,7 +152,7 @@ func supervise(t *testing.T, text string) *site {
 // close closes the handler, which waits for all that is left of its calls.
 func (s *site) close(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(soonEnough); s.calls.Load() > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testkit.Patience); s.calls.Load() > 0 && time.Now().Before(deadline); {
 		runtime.Gosched() // a handler is closed when no call uses it any more
 	}
 	if c, ok := s.handler.(io.Closer); ok {
@@ -218,39 +218,11 @@ func (l *limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// logBook is a log that can be asked.
-type logBook struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *logBook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(p)
-}
-
-func (l *logBook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
-}
-
-// eventually waits for what others do.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s", what)
-		}
-	}
-}
-
 // pidIn waits for a file in which a program wrote its number.
 func (s *site) pidIn(t *testing.T, name string) int {
 	t.Helper()
 	pid := 0
-	eventually(t, name+" is written", func() bool {
+	testkit.Eventually(t, name+" is written", func() bool {
 		text, _ := os.ReadFile(filepath.Join(s.dir, name))
 		if !bytes.HasSuffix(text, []byte("\n")) {
 			return false
@@ -265,7 +237,7 @@ func (s *site) pidIn(t *testing.T, name string) int {
 // no supervisor runs that waits for it.
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool {
+	testkit.Eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool {
 		return syscall.Kill(pid, 0) == syscall.ESRCH || state(pid) == "Z"
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // TestWorkIsInProportion feeds each parser of what an upstream sends with n,
@@ -44,12 +45,9 @@ func TestWorkIsInProportion(t *testing.T) {
 		"a head with options":            func(n int) { parse("Connection: a" + strings.Repeat(",a", n/10) + "\r\n" + lines(n, "X-A: b")) },
 		"a head with names of trailers":  func(n int) { parse("Trailer: a" + strings.Repeat(",a", n) + "\r\n" + lines(n/2, "X-A: b")) },
 	} {
-		one := testing.AllocsPerRun(5, func() { work(90) })
-		for _, times := range []int{2, 10} {
-			if got, most := testing.AllocsPerRun(5, func() { work(90 * times) }), float64(times)*1.5*max(one, 10); got > most {
-				t.Errorf("%s: %d times as much takes %v allocations, want %v at most (once: %v)", name, times, got, most, one)
-			}
-		}
+		testkit.InProportion(t, name, 90, testkit.Cost{"pieces": 10}, func(n int) testkit.Cost {
+			return testkit.Cost{"pieces": uint64(testing.AllocsPerRun(5, func() { work(n) }))}
+		})
 	}
 }
 

@@ -1,7 +1,6 @@
 package modes
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -15,16 +14,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1/server"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
-
-// soonEnough is how long a test waits for what must happen.
-const soonEnough = 30 * time.Second
 
 // upstreamAt parses an upstream that a test has made.
 func upstreamAt(text string) schema.Upstream {
@@ -55,7 +51,6 @@ func proxyTo(t *testing.T, upstream string, change ...func(*schema.Route)) strin
 // leaves ends the context of his call, as in routes.
 func serve(t *testing.T, h http.Handler) string {
 	t.Helper()
-	l := listen(t)
 	s := &server.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx, cancel := context.WithCancelCause(r.Context())
@@ -68,13 +63,7 @@ func serve(t *testing.T, h http.Handler) string {
 		},
 		Log: slog.New(slog.DiscardHandler),
 	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l) }()
-	t.Cleanup(func() {
-		_ = s.Close()
-		<-done
-	})
-	return l.Addr().String()
+	return testkit.Serve(t, s)
 }
 
 // watch calls gone when the caller has left, until stop is called.
@@ -104,139 +93,43 @@ func watch(w http.ResponseWriter, gone context.CancelCauseFunc) (stop func()) {
 	return func() { close(over); <-done }
 }
 
-func listen(t testing.TB) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-// await receives what must come.
-func await[T any](t *testing.T, c <-chan T) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(soonEnough):
-		t.Error("what must happen did not")
-	}
-	return v
-}
-
-// peer is one end of a connection that a test drives by hand.
-type peer struct {
-	net.Conn
-	*bufio.Reader
-	t *testing.T
-}
-
-func newPeer(t *testing.T, c net.Conn) *peer {
-	_ = c.SetDeadline(time.Now().Add(soonEnough))
-	return &peer{Conn: c, Reader: bufio.NewReader(c), t: t}
-}
-
-func (p *peer) Read(b []byte) (int, error) { return p.Reader.Read(b) }
-
-// head reads up to the empty line and gives it all.
-func (p *peer) head() string {
-	var b strings.Builder
-	for {
-		line, err := p.ReadString('\n')
-		b.WriteString(line)
-		if err != nil || line == "\r\n" {
-			return b.String()
-		}
-	}
-}
-
-// take reads n bytes.
-func (p *peer) take(n int) string {
-	b := make([]byte, n)
-	n, _ = io.ReadFull(p.Reader, b)
-	return string(b[:n])
-}
-
-// all reads to the end.
-func (p *peer) all() string {
-	b, _ := io.ReadAll(p.Reader)
-	return string(b)
-}
-
-func (p *peer) say(s string) { _, _ = io.WriteString(p.Conn, s) }
-
-// upstreamOf listens, and has each connection answered by serve, which gets its
-// number from 0. The connection is closed when serve returns.
-func upstreamOf(t *testing.T, serve func(n int, p *peer)) string {
-	t.Helper()
-	l := listen(t)
-	var all sync.WaitGroup
-	all.Go(func() {
-		for n := 0; ; n++ {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer func() { _ = c.Close() }()
-				serve(n, newPeer(t, c))
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		all.Wait()
-	})
-	return l.Addr().String()
-}
-
 // answering is an upstream that gives each request on every connection the same
 // answer, byte for byte. It reads bodies by Content-Length.
 func answering(t *testing.T, answer string) string {
-	return upstreamOf(t, func(_ int, p *peer) {
+	return testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 		for {
 			r, err := http.ReadRequest(p.Reader)
 			if err != nil {
 				return
 			}
 			_, _ = io.Copy(io.Discard, r.Body)
-			p.say(answer)
+			p.Send(answer)
 		}
 	})
-}
-
-func dial(t *testing.T, address string) *peer {
-	t.Helper()
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return newPeer(t, c)
 }
 
 // ask sends one request as it is written and gives the whole answer of the connection,
 // which is asked to close after it.
 func ask(t *testing.T, address, request string) string {
 	t.Helper()
-	p := dial(t, address)
-	p.say(request)
-	return p.all()
+	p := testkit.Dial(t, address)
+	p.Send(request)
+	return p.Tail()
 }
 
 const get = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 
 func TestARequestReachesTheUpstreamByteForByte(t *testing.T) {
 	heads := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		heads <- p.head()
-		p.say("HTTP/1.1 204 No Content\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		heads <- p.Head()
+		p.Send("HTTP/1.1 204 No Content\r\n\r\n")
 	})
 	front := proxyTo(t, up)
 	for _, path := range []string{"/", "/a%2Fb", "//x//y", "/./a/../b", "/?a=%zz;b&c", "/%00?", "/a?b?c", "/\"<>"} {
 		ask(t, front, "GET "+path+" HTTP/1.1\r\nHost: example.org:81\r\nConnection: close\r\n\r\n")
 		want := "GET " + path + " HTTP/1.1\r\nHost: example.org:81\r\n\r\n"
-		if got := await(t, heads); got != want {
+		if got := testkit.Await(t, "a request", heads); got != want {
 			t.Errorf("got\n%q, want\n%q", got, want)
 		}
 	}
@@ -244,14 +137,14 @@ func TestARequestReachesTheUpstreamByteForByte(t *testing.T) {
 
 func TestAnAbsoluteTargetGoesOnAsItsPath(t *testing.T) {
 	heads := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		heads <- p.head()
-		p.say("HTTP/1.1 204 No Content\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		heads <- p.Head()
+		p.Send("HTTP/1.1 204 No Content\r\n\r\n")
 	})
 	front := proxyTo(t, up)
 	for target, path := range map[string]string{"http://h/a%2F?b": "/a%2F?b", "http://h": "/", "http://h?q": "/?q"} {
 		ask(t, front, "GET "+target+" HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n")
-		if got := await(t, heads); !strings.HasPrefix(got, "GET "+path+" HTTP/1.1\r\nHost: h\r\n") {
+		if got := testkit.Await(t, "a request", heads); !strings.HasPrefix(got, "GET "+path+" HTTP/1.1\r\nHost: h\r\n") {
 			t.Errorf("%s: got %q", target, got)
 		}
 	}
@@ -259,13 +152,13 @@ func TestAnAbsoluteTargetGoesOnAsItsPath(t *testing.T) {
 
 func TestHeadersForOneHopStayThere(t *testing.T) {
 	heads := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		heads <- p.head()
-		p.say("HTTP/1.1 200 OK\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nUpgrade: x\r\nX-End: 2\r\nProxy-Authenticate: b\r\nContent-Length: 0\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		heads <- p.Head()
+		p.Send("HTTP/1.1 200 OK\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nUpgrade: x\r\nX-End: 2\r\nProxy-Authenticate: b\r\nContent-Length: 0\r\n\r\n")
 	})
 	answer := ask(t, proxyTo(t, up), "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Mine, X-Forwarded-For, X-Request-Id\r\nX-Mine: 1\r\nKeep-Alive: 5\r\n"+
 		"Proxy-Connection: keep-alive\r\nProxy-Authorization: secret\r\nTE: gzip;q=1, trailers\r\nUpgrade: h2c\r\nX-Forwarded-For: 1.2.3.4\r\nX-Request-Id: i\r\nAccept: */*\r\n\r\n")
-	wantFields(t, await(t, heads), "GET / HTTP/1.1", "Host: h", "X-Forwarded-For: 1.2.3.4", "X-Request-Id: i", "Accept: */*", "Te: trailers", "Connection: TE")
+	wantFields(t, testkit.Await(t, "a request", heads), "GET / HTTP/1.1", "Host: h", "X-Forwarded-For: 1.2.3.4", "X-Request-Id: i", "Accept: */*", "Te: trailers", "Connection: TE")
 	wantFields(t, answer, "HTTP/1.1 200 OK", "X-End: 2", "Content-Length: 0", "Date: *", "Connection: close")
 }
 
@@ -292,12 +185,12 @@ func wantFields(t *testing.T, head string, want ...string) {
 func TestNothingIsAddedOrGuessed(t *testing.T) {
 	heads := make(chan string, 1)
 	const body = "<html>\x1f\x8b"
-	up := upstreamOf(t, func(_ int, p *peer) {
-		heads <- p.head()
-		p.say("HTTP/1.1 200 OK\r\nDate: yesterday\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\nset-cookie: a\r\nSET-COOKIE: b\r\n\r\n" + body)
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		heads <- p.Head()
+		p.Send("HTTP/1.1 200 OK\r\nDate: yesterday\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\nset-cookie: a\r\nSET-COOKIE: b\r\n\r\n" + body)
 	})
 	answer := ask(t, proxyTo(t, up), get)
-	wantFields(t, await(t, heads), "GET / HTTP/1.1", "Host: h")
+	wantFields(t, testkit.Await(t, "a request", heads), "GET / HTTP/1.1", "Host: h")
 	wantFields(t, answer, "HTTP/1.1 200 OK", "Date: yesterday", "Content-Encoding: gzip", "Content-Length: 8", "Set-Cookie: a", "Set-Cookie: b", "Connection: close")
 	if !strings.HasSuffix(answer, "\r\n\r\n"+body) {
 		t.Errorf("body changed: %q", answer)
@@ -311,30 +204,30 @@ func TestNothingIsAddedOrGuessed(t *testing.T) {
 
 func TestARequestAndItsBodyLeaveInOneWrite(t *testing.T) {
 	reads := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 		b := make([]byte, 8<<10)
 		n, _ := p.Conn.Read(b)
 		reads <- string(b[:n])
-		p.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+		p.Send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	})
 	front := proxyTo(t, up)
 	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
-	if got, want := await(t, reads), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"; got != want {
+	if got, want := testkit.Await(t, "a request", reads), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
-	if got, want := await(t, reads), "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n000005\r\nhello\r\n0\r\n\r\n"; got != want {
+	if got, want := testkit.Await(t, "a request", reads), "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n000005\r\nhello\r\n0\r\n\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	ask(t, front, "POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-	if got, want := await(t, reads), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"; got != want {
+	if got, want := testkit.Await(t, "a request", reads), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 func TestConnectionsAreUsedAgain(t *testing.T) {
 	conns := make(chan int, 10)
-	up := upstreamOf(t, func(n int, p *peer) {
+	up := testkit.Upstream(t, func(n int, p *testkit.Conn) {
 		for {
 			r, err := http.ReadRequest(p.Reader)
 			if err != nil {
@@ -344,22 +237,22 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			conns <- n
 			switch r.URL.Path {
 			case "/length":
-				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			case "/chunked":
-				p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+				p.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
 			case "/204":
-				p.say("HTTP/1.1 204 No Content\r\n\r\n")
+				p.Send("HTTP/1.1 204 No Content\r\n\r\n")
 			case "/304":
-				p.say("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n")
+				p.Send("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n")
 			case "/head":
-				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+				p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
 			}
 		}
 	})
-	client := dial(t, proxyTo(t, up))
+	client := testkit.Dial(t, proxyTo(t, up))
 	on := 0 // the connection that is free
 	for _, request := range []string{"GET /length", "GET /chunked", "GET /204", "GET /304", "HEAD /head", "GET /length", "GET /length"} {
-		client.say(request + " HTTP/1.1\r\nHost: h\r\n\r\n")
+		client.Send(request + " HTTP/1.1\r\nHost: h\r\n\r\n")
 		method, _, _ := strings.Cut(request, " ")
 		res, err := http.ReadResponse(client.Reader, &http.Request{Method: method})
 		if err != nil {
@@ -372,7 +265,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 		if request == "HEAD /head" && res.ContentLength != 2 {
 			t.Errorf("HEAD without its Content-Length: %v", res.Header)
 		}
-		if n := await(t, conns); n != on {
+		if n := testkit.Await(t, "a connection", conns); n != on {
 			t.Errorf("%s came on connection %d, want %d", request, n, on)
 		}
 		if request != "GET /length" && request != "GET /chunked" {
@@ -389,10 +282,10 @@ func TestAConnectionIsNotUsedAgainWhenItMayBeOutOfStep(t *testing.T) {
 		"204 with body": "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n",
 	} {
 		conns := make(chan int, 10)
-		up := upstreamOf(t, func(n int, p *peer) {
-			for p.head() != "" {
+		up := testkit.Upstream(t, func(n int, p *testkit.Conn) {
+			for p.Head() != "" {
 				conns <- n
-				p.say(answer)
+				p.Send(answer)
 			}
 		})
 		front := proxyTo(t, up)
@@ -400,7 +293,7 @@ func TestAConnectionIsNotUsedAgainWhenItMayBeOutOfStep(t *testing.T) {
 			if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 20") {
 				t.Errorf("%s: %q", name, answer)
 			}
-			if n := await(t, conns); n != want {
+			if n := testkit.Await(t, "a connection", conns); n != want {
 				t.Errorf("%s: request %d came on connection %d", name, want, n)
 			}
 		}
@@ -408,10 +301,10 @@ func TestAConnectionIsNotUsedAgainWhenItMayBeOutOfStep(t *testing.T) {
 }
 
 func TestABodyWithoutAnyFramingEndsWithItsConnection(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nall ")
-		p.say("of it")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nall ")
+		p.Send("of it")
 	})
 	res, err := http.Get("http://" + proxyTo(t, up))
 	if err != nil {
@@ -447,9 +340,9 @@ func TestAnUpstreamMayListenOnASocketInTheFileSystem(t *testing.T) {
 
 func TestABasePathComesBeforeThePathAndIsNeverLeft(t *testing.T) {
 	heads := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		heads <- p.head()
-		p.say("HTTP/1.1 204 No Content\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		heads <- p.Head()
+		p.Send("HTTP/1.1 204 No Content\r\n\r\n")
 	})
 	front := proxyTo(t, "http://"+up+"/base/")
 	for _, path := range []string{"/", "/a/..", "/a/./../b?x=/../..", "/a%2F..", "/...", "/a//b", "/%2e", "/..a", "/%"} {
@@ -460,7 +353,7 @@ func TestABasePathComesBeforeThePathAndIsNeverLeft(t *testing.T) {
 			}
 			t.Fatalf("%s: %q", path, answer)
 		}
-		if got := await(t, heads); !strings.HasPrefix(got, "GET /base"+path+" HTTP/1.1\r\n") {
+		if got := testkit.Await(t, "a request", heads); !strings.HasPrefix(got, "GET /base"+path+" HTTP/1.1\r\n") {
 			t.Errorf("%s: %q", path, got)
 		}
 	}
@@ -475,15 +368,15 @@ func TestABasePathComesBeforeThePathAndIsNeverLeft(t *testing.T) {
 func TestABufferedBodyIsSentWithItsLength(t *testing.T) {
 	heads := make(chan string, 1)
 	bodies := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		heads <- p.head()
-		bodies <- p.take(5)
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		heads <- p.Head()
+		bodies <- p.Take(5)
+		p.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	})
 	front := proxyTo(t, up, func(r *schema.Route) { r.BufferBody = true })
 	answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\nExpect: 100-continue\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n")
-	wantFields(t, await(t, heads), "POST / HTTP/1.1", "Host: h", "Content-Length: 5")
-	if got := await(t, bodies); got != "hello" {
+	wantFields(t, testkit.Await(t, "a request", heads), "POST / HTTP/1.1", "Host: h", "Content-Length: 5")
+	if got := testkit.Await(t, "a body", bodies); got != "hello" {
 		t.Errorf("body %q", got)
 	}
 	if !strings.Contains(answer, "HTTP/1.1 200 OK") {
@@ -509,7 +402,7 @@ func TestALargeBufferedBodyArrivesWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
-	if got := await(t, sum); got != sha256.Sum256(body) {
+	if got := testkit.Await(t, "the sum", sum); got != sha256.Sum256(body) {
 		t.Error("the body changed on the way")
 	}
 }
@@ -522,19 +415,19 @@ func randomBytes(n int) []byte {
 
 func TestWhatComesBetweenTwoCallsBelongsToNeither(t *testing.T) {
 	stray, said := make(chan struct{}), make(chan struct{})
-	up := upstreamOf(t, func(n int, p *peer) {
-		for p.head() != "" {
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	up := testkit.Upstream(t, func(n int, p *testkit.Conn) {
+		for p.Head() != "" {
+			p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			if n == 0 {
 				<-stray
-				p.say("HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n")
+				p.Send("HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n")
 				close(said)
 			}
 		}
 	})
-	client := dial(t, proxyTo(t, up))
+	client := testkit.Dial(t, proxyTo(t, up))
 	for range 2 {
-		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -544,7 +437,7 @@ func TestWhatComesBetweenTwoCallsBelongsToNeither(t *testing.T) {
 		}
 		if stray != nil {
 			close(stray)
-			await(t, said)
+			testkit.Await(t, "what was sent", said)
 			stray = nil
 		}
 	}
@@ -552,13 +445,13 @@ func TestWhatComesBetweenTwoCallsBelongsToNeither(t *testing.T) {
 
 func TestALargeBodyThatBreaksOffIsCut(t *testing.T) {
 	for _, l := range leavings {
-		up := upstreamOf(t, func(_ int, p *peer) {
-			p.head()
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + strings.Repeat("x", 5000000))
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+			p.Head()
+			p.Send("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + strings.Repeat("x", 5000000))
 			l.leave(p)
 		})
-		client := dial(t, proxyTo(t, up))
-		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		client := testkit.Dial(t, proxyTo(t, up))
+		client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"os/user"
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 func TestSerializingAnswersWithALength(t *testing.T) {
@@ -73,7 +75,7 @@ func TestOutputHoldsWhatProgramsPrintedForTheLog(t *testing.T) {
 	s := serveRoute(t, "mode: serializing\nshell: true\nfprocess: 'echo one >&2'")
 	s.do(t, "GET", "/", nil)
 	output := Output(s.handler)
-	eventually(t, "the line is there", func() bool {
+	testkit.Eventually(t, "the line is there", func() bool {
 		lines := output.Lines()
 		return len(lines) == 1 && lines[0].Text == "one" && lines[0].Name == "f" && lines[0].Stream == "stderr" && lines[0].PID > 0
 	})
@@ -88,7 +90,7 @@ func TestUserOfARouteRunsItsProgramAndOwnsItsForm(t *testing.T) {
 	}
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := serveRoute(t, "mode: "+mode+"\nform: files\nuser: nobody\ndir: /\nshell: true\nfprocess: 'id -un; cat \"$$FORM_up\"; touch \"$$FORM_DIR/x\" && echo writes'")
-		typ, body := formOf(t, "up@a", "content\n")
+		typ, body := testkit.Form(t, "up@a", "content\n")
 		if _, got := s.do(t, "POST", "/", body, "Content-Type", typ); got != "nobody\ncontent\nwrites\n" {
 			t.Errorf("%s: %q", mode, got)
 		}

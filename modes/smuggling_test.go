@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/watchdogd/watchdogd/internal/http1/http1test"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // smuggled are requests of which two readers might see a different number. None may
@@ -67,7 +68,7 @@ type recorder struct {
 	paths []string
 }
 
-func (rec *recorder) serve(n int, p *peer) {
+func (rec *recorder) serve(n int, p *testkit.Conn) {
 	b := new(bytes.Buffer)
 	rec.mu.Lock()
 	rec.bytes[n] = b
@@ -85,7 +86,7 @@ func (rec *recorder) serve(n int, p *peer) {
 		if err != nil {
 			return
 		}
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	}
 }
 
@@ -103,11 +104,11 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 func TestOneRequestNeverReachesTheUpstreamAsTwo(t *testing.T) {
 	for name, request := range smuggled {
 		rec := &recorder{bytes: map[int]*bytes.Buffer{}}
-		front := proxyTo(t, upstreamOf(t, rec.serve))
-		client := dial(t, front)
-		client.say(request)
+		front := proxyTo(t, testkit.Upstream(t, rec.serve))
+		client := testkit.Dial(t, front)
+		client.Send(request)
 		_ = client.Conn.(interface{ CloseWrite() error }).CloseWrite() // nothing more comes
-		answers := strings.Count(client.all(), "HTTP/1.1 ")
+		answers := strings.Count(client.Tail(), "HTTP/1.1 ")
 		rec.mu.Lock()
 		if len(rec.paths) > 1 || answers > 1 {
 			t.Errorf("%s: %d answers, requests %q", name, answers, rec.paths)
@@ -140,7 +141,7 @@ func TestHTTP2IsNoWayAroundTheChecks(t *testing.T) {
 		"a path that is an address": {{Name: ":path", Value: "http://evil/"}},
 	} {
 		rec := &recorder{bytes: map[int]*bytes.Buffer{}}
-		front := proxyTo(t, upstreamOf(t, rec.serve))
+		front := proxyTo(t, testkit.Upstream(t, rec.serve))
 		sendHTTP2(t, front, fields)
 		rec.mu.Lock()
 		if len(rec.paths) > 1 || slices.Contains(rec.paths, "/smuggled") {
@@ -161,8 +162,8 @@ func TestHTTP2IsNoWayAroundTheChecks(t *testing.T) {
 // frame by frame, and waits for the end of its stream or connection.
 func sendHTTP2(t *testing.T, address string, fields []hpack.HeaderField) {
 	t.Helper()
-	client := dial(t, address)
-	client.say(http2.ClientPreface)
+	client := testkit.Dial(t, address)
+	client.Send(http2.ClientPreface)
 	f := http2.NewFramer(client.Conn, client.Reader)
 	_ = f.WriteSettings()
 	var block bytes.Buffer

@@ -7,11 +7,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -221,7 +221,7 @@ func TestStaticLooksForNoFileWithALongPath(t *testing.T) {
 	f.mode.respond = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(404) }
 	r := httptest.NewRequest("GET", target, nil)
 	w := httptest.NewRecorder()
-	if got, _ := allocated(func() { f.mode.ServeHTTP(w, r) }); w.Code != 404 || got > uint64(4*len(target)) {
+	if got := testkit.Allocated(func() { f.mode.ServeHTTP(w, r) })["bytes"]; w.Code != 404 || got > uint64(4*len(target)) {
 		t.Errorf("got %d with %d bytes allocated for a path of %d, want 404 with at most %d", w.Code, got, len(target), 4*len(target))
 	}
 }
@@ -335,13 +335,4 @@ func TestStaticWithoutItsFolderIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", root, err)
 		}
 	}
-}
-
-// allocated is the number of bytes and of pieces of memory that do takes.
-func allocated(do func()) (bytes, pieces uint64) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	do()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc, after.Mallocs - before.Mallocs
 }

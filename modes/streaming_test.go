@@ -18,6 +18,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 func TestStreamingEchoesBodiesOfAnySize(t *testing.T) {
@@ -160,7 +161,7 @@ func TestExitBeforeOutputIs500WithItsReason(t *testing.T) {
 			s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'echo trouble >&2; exit 3'")
 			resp, body := s.do(t, "GET", "/", nil)
 			wantProblem(t, resp, body, 500, "exit-failed", "exit status 3")
-			eventually(t, "stderr is logged", func() bool { return strings.Contains(s.log.String(), "trouble") })
+			testkit.Eventually(t, "stderr is logged", func() bool { return strings.Contains(s.log.String(), "trouble") })
 			if log := s.log.String(); !strings.Contains(log, "route=f") || !strings.Contains(log, "pid=") || !strings.Contains(log, "stream=stderr") {
 				t.Errorf("the log does not say whose it is: %s", log)
 			}
@@ -180,7 +181,7 @@ func TestExitAfterOutputCutsTheResponse(t *testing.T) {
 	if resp.StatusCode != 200 || string(got) != "half\n" || err == nil {
 		t.Errorf("%d %q, %v", resp.StatusCode, got, err)
 	}
-	eventually(t, "the reason is logged", func() bool { return strings.Contains(s.log.String(), "exit status 3") })
+	testkit.Eventually(t, "the reason is logged", func() bool { return strings.Contains(s.log.String(), "exit status 3") })
 }
 
 func TestTimeoutBeforeOutputIs504(t *testing.T) {
@@ -232,7 +233,7 @@ func TestTimeoutEndsACallWhoseCallerDoesNotRead(t *testing.T) {
 	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	cancel := <-s.cancels
 	leader := s.pidIn(t, "leader")
-	eventually(t, "the program has to wait", func() bool { return state(leader) == "S" })
+	testkit.Eventually(t, "the program has to wait", func() bool { return state(leader) == "S" })
 	cancel(timedOut())
 	waitGone(t, leader)
 }
@@ -499,7 +500,7 @@ func TestLargeHeadIs431(t *testing.T) {
 }
 
 func TestManyVariablesThatTheKernelRefusesAre431(t *testing.T) {
-	s := &site{dir: t.TempDir(), log: &logBook{}, maxHead: 8 << 20}
+	s := &site{dir: t.TempDir(), log: &testkit.Log{}, maxHead: 8 << 20}
 	s.serve(t, routeOf(t, s.dir, "mode: streaming\nfprocess: cat\nenviron: openfaas"), Deps{})
 	var many []string
 	for i := range 50 {
@@ -540,7 +541,7 @@ func TestManyCallsAtOnceTakeFewThreads(t *testing.T) {
 			answers <- string(body)
 		}()
 	}
-	eventually(t, "all programs run", func() bool {
+	testkit.Eventually(t, "all programs run", func() bool {
 		text, _ := os.ReadFile(filepath.Join(s.dir, "here"))
 		return len(text) == 2*calls
 	})
@@ -566,9 +567,9 @@ func TestSmallBodiesOfAllSizesReachAProgramBehindTheFront(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = h.(io.Closer).Close() })
 	front := serve(t, h)
-	p := dial(t, front)
+	p := testkit.Dial(t, front)
 	for _, size := range []int{1, 100, 3000, 4000, 5000, 40000, 100} { // one after the other on one connection
-		p.say(fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
+		p.Send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
 		r, err := http.ReadResponse(p.Reader, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -28,20 +29,20 @@ func TestAStreamIsPassedOnAsItComes(t *testing.T) {
 		"large":      "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n",
 	} {
 		seen := make(chan struct{}, 10)
-		up := upstreamOf(t, func(_ int, p *peer) {
-			p.head()
-			p.say(head)
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+			p.Head()
+			p.Send(head)
 			for _, s := range []string{"ab", "cd", "ef"} {
-				await(t, seen)
+				testkit.Await(t, "a request", seen)
 				if name == "chunked" {
 					s = "2\r\n" + s + "\r\n"
 				}
-				p.say(s)
+				p.Send(s)
 			}
-			await(t, seen)
+			testkit.Await(t, "a request", seen)
 		})
-		client := dial(t, proxyTo(t, up))
-		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		client := testkit.Dial(t, proxyTo(t, up))
+		client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatalf("%s: the head is not passed on alone: %v", name, err)
@@ -58,12 +59,12 @@ func TestAStreamIsPassedOnAsItComes(t *testing.T) {
 }
 
 func TestInterimResponsesArePassedOn(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 100 Continue\r\n\r\n")
-		p.say("HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n")
-		p.say("HTTP/1.1 102 Processing\r\n\r\n")
-		p.say("HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 0\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 100 Continue\r\n\r\n")
+		p.Send("HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n")
+		p.Send("HTTP/1.1 102 Processing\r\n\r\n")
+		p.Send("HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 0\r\n\r\n")
 	})
 	front := proxyTo(t, up)
 	var got []string
@@ -87,12 +88,12 @@ func TestInterimResponsesArePassedOn(t *testing.T) {
 }
 
 func TestInterimResponsesWithoutEndAreAFailure(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
 		for range 200 {
-			p.say("HTTP/1.1 100 Continue\r\n\r\n")
+			p.Send("HTTP/1.1 100 Continue\r\n\r\n")
 		}
-		p.all()
+		p.Tail()
 	})
 	if answer := ask(t, proxyTo(t, up), get); !strings.HasPrefix(answer, "HTTP/1.1 502") {
 		t.Errorf("%q", answer)
@@ -102,71 +103,71 @@ func TestInterimResponsesWithoutEndAreAFailure(t *testing.T) {
 const expecting = "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
 
 func TestABodyWaitsUntilTheUpstreamWantsIt(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		if head := p.head(); !strings.Contains(head, "Expect: 100-continue\r\n") {
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		if head := p.Head(); !strings.Contains(head, "Expect: 100-continue\r\n") {
 			t.Errorf("Expect is not passed on: %q", head)
 		}
-		p.say("HTTP/1.1 100 Continue\r\n\r\n")
-		body := p.take(5)
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
+		p.Send("HTTP/1.1 100 Continue\r\n\r\n")
+		body := p.Take(5)
+		p.Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say(expecting)
-	if head := client.head(); head != "HTTP/1.1 100 Continue\r\n\r\n" {
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send(expecting)
+	if head := client.Head(); head != "HTTP/1.1 100 Continue\r\n\r\n" {
 		t.Fatalf("%q", head)
 	}
-	client.say("hello")
-	if answer := client.all(); !strings.HasSuffix(answer, "\r\n\r\nhello") {
+	client.Send("hello")
+	if answer := client.Tail(); !strings.HasSuffix(answer, "\r\n\r\nhello") {
 		t.Errorf("%q", answer)
 	}
 }
 
 func TestABodyThatTheUpstreamRefusesIsNeverAskedFor(t *testing.T) {
 	rest := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
-		rest <- p.all()
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+		rest <- p.Tail()
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say(expecting)
-	head := client.head()
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send(expecting)
+	head := client.Head()
 	if !strings.HasPrefix(head, "HTTP/1.1 413") || !strings.Contains(head, "Connection: close\r\n") {
 		t.Errorf("%q", head)
 	}
-	if got := client.take(2); got != "no" {
+	if got := client.Take(2); got != "no" {
 		t.Errorf("body %q", got)
 	}
-	if got := await(t, rest); got != "" {
+	if got := testkit.Await(t, "the rest", rest); got != "" {
 		t.Errorf("the upstream got %q", got)
 	}
 }
 
 func TestAnUpstreamThatKnowsNothingOfExpectGetsTheBodyAfterASecond(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + p.take(5))
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + p.Take(5))
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say(expecting)
-	client.head()
-	client.say("hello")
-	if answer := client.all(); !strings.HasSuffix(answer, "\r\n\r\nhello") {
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send(expecting)
+	client.Head()
+	client.Send("hello")
+	if answer := client.Tail(); !strings.HasSuffix(answer, "\r\n\r\nhello") {
 		t.Errorf("%q", answer)
 	}
 }
 
 func TestTrailersPassBothWays(t *testing.T) {
 	requests := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		head := p.head()
-		_ = p.take(len("000002\r\nhi\r\n0\r\n"))
-		requests <- head + p.head()
-		p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nX-Unannounced: 2\r\nTransfer-Encoding: evil\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		head := p.Head()
+		_ = p.Take(len("000002\r\nhi\r\n0\r\n"))
+		requests <- head + p.Head()
+		p.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nX-Unannounced: 2\r\nTransfer-Encoding: evil\r\n\r\n")
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say("POST / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nTrailer: X-In\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-In: 3\r\nX-Also: 4\r\n\r\n")
-	got := await(t, requests)
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send("POST / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nTrailer: X-In\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-In: 3\r\nX-Also: 4\r\n\r\n")
+	got := testkit.Await(t, "a request", requests)
 	wantFields(t, got, "POST / HTTP/1.1", "Host: h", "Te: trailers", "Connection: TE", "Trailer: X-In", "Transfer-Encoding: chunked")
 	if _, trailer, _ := strings.Cut(got, "\r\n\r\n"); trailer != "X-In: 3\r\nX-Also: 4\r\n\r\n" && trailer != "X-Also: 4\r\nX-In: 3\r\n\r\n" {
 		t.Errorf("trailer %q", trailer)
@@ -188,14 +189,14 @@ func TestAnAnswerBeforeTheEndOfTheBodyIsPassedOn(t *testing.T) {
 		"no chunk":            "Transfer-Encoding: chunked\r\n\r\n",
 		"a chunk":             "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
 	} {
-		up := upstreamOf(t, func(_ int, p *peer) {
-			p.head()
-			p.say("HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno")
-			p.all()
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+			p.Head()
+			p.Send("HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno")
+			p.Tail()
 		})
-		client := dial(t, proxyTo(t, up))
-		client.say("POST / HTTP/1.1\r\nHost: h\r\n" + begin)
-		answer := client.all() // and then the connection is closed, for what follows is no request
+		client := testkit.Dial(t, proxyTo(t, up))
+		client.Send("POST / HTTP/1.1\r\nHost: h\r\n" + begin)
+		answer := client.Tail() // and then the connection is closed, for what follows is no request
 		if !strings.HasPrefix(answer, "HTTP/1.1 401") || !strings.HasSuffix(answer, "\r\n\r\nno") || !strings.Contains(answer, "\r\nConnection: close\r\n") {
 			t.Errorf("%s: %q", name, answer)
 		}
@@ -304,17 +305,17 @@ func TestACallThatEndsBeforeItsResponseIsAnsweredAtOnce(t *testing.T) {
 	} {
 		heads := make(chan string, 1)
 		closed := make(chan struct{})
-		up := upstreamOf(t, func(_ int, p *peer) {
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 			defer close(closed)
-			heads <- p.head()
-			p.say(c.upto)
-			p.all()
+			heads <- p.Head()
+			p.Send(c.upto)
+			p.Tail()
 		})
 		front, calls := endingCalls(t, up)
-		client := dial(t, front)
-		client.say(c.request)
-		await(t, heads)
-		(await(t, calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec", Detail: "too long"})
+		client := testkit.Dial(t, front)
+		client.Send(c.request)
+		testkit.Await(t, "a request", heads)
+		(testkit.Await(t, "a call", calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec", Detail: "too long"})
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -323,7 +324,7 @@ func TestACallThatEndsBeforeItsResponseIsAnsweredAtOnce(t *testing.T) {
 		if err != nil || res.StatusCode != 504 || !bytes.Contains(body, []byte(`"timeout":"exec"`)) || !bytes.Contains(body, []byte(`"route":"api"`)) {
 			t.Errorf("%s: %d %s %v", name, res.StatusCode, body, err)
 		}
-		await(t, closed) // the upstream is free
+		testkit.Await(t, "the end of the connection", closed) // the upstream is free
 	}
 }
 
@@ -336,15 +337,15 @@ func TestACallThatEndsInItsResponseIsCut(t *testing.T) {
 		"to the end":  "HTTP/1.1 200 OK\r\n\r\nhello",
 	} {
 		closed := make(chan struct{})
-		up := upstreamOf(t, func(_ int, p *peer) {
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 			defer close(closed)
-			p.head()
-			p.say(begin)
-			p.all()
+			p.Head()
+			p.Send(begin)
+			p.Tail()
 		})
 		front, calls := endingCalls(t, up)
-		client := dial(t, front)
-		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		client := testkit.Dial(t, front)
+		client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -352,11 +353,11 @@ func TestACallThatEndsInItsResponseIsCut(t *testing.T) {
 		if _, err := io.ReadFull(res.Body, make([]byte, 5)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		(await(t, calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
+		(testkit.Await(t, "a call", calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
 		if rest, err := io.ReadAll(res.Body); err == nil {
 			t.Errorf("%s: the response ends as if whole, with %q", name, rest)
 		}
-		await(t, closed)
+		testkit.Await(t, "the end of the connection", closed)
 	}
 }
 
@@ -364,10 +365,10 @@ func TestACallWithASlowReaderEndsAtOnce(t *testing.T) {
 	for _, idle := range []schema.Duration{0, schema.Duration(time.Hour)} { // spliced, and not
 		closed := make(chan struct{})
 		full := make(chan struct{}, 100)
-		up := upstreamOf(t, func(_ int, p *peer) {
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 			defer close(closed)
-			p.head()
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+			p.Head()
+			p.Send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
 			block := randomBytes(1 << 20)
 			for range 1000 {
 				if _, err := p.Conn.Write(block); err != nil {
@@ -380,12 +381,12 @@ func TestACallWithASlowReaderEndsAtOnce(t *testing.T) {
 			}
 		})
 		front, calls := endingCalls(t, up, func(r *schema.Route) { r.Timeouts.Idle = idle })
-		client := dial(t, front)
-		client.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-		client.head()
-		await(t, full)
-		(await(t, calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
-		await(t, closed)
+		client := testkit.Dial(t, front)
+		client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		client.Head()
+		testkit.Await(t, "a full connection", full)
+		(testkit.Await(t, "a call", calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
+		testkit.Await(t, "the end of the connection", closed)
 		if n, err := io.Copy(io.Discard, client.Reader); n >= 1000000000 {
 			t.Errorf("%d bytes, %v", n, err)
 		}
@@ -399,20 +400,20 @@ func TestACallerWhoLeavesFreesTheUpstream(t *testing.T) {
 		"chunks":    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
 	} {
 		heads, closed := make(chan string, 1), make(chan string)
-		up := upstreamOf(t, func(_ int, p *peer) {
-			heads <- p.head()
-			closed <- p.all()
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+			heads <- p.Head()
+			closed <- p.Tail()
 		})
-		client := dial(t, proxyTo(t, up))
-		client.say(request)
-		await(t, heads)
+		client := testkit.Dial(t, proxyTo(t, up))
+		client.Send(request)
+		testkit.Await(t, "a request", heads)
 		_ = client.Close()
 		select {
 		case body := <-closed:
 			if strings.Contains(body, "0\r\n\r\n") {
 				t.Errorf("%s: the upstream was told that the body is complete: %q", name, body)
 			}
-		case <-time.After(soonEnough):
+		case <-time.After(testkit.Patience):
 			t.Errorf("%s: the upstream is still waiting", name)
 		}
 	}
@@ -420,9 +421,9 @@ func TestACallerWhoLeavesFreesTheUpstream(t *testing.T) {
 
 func TestAFailureToReadTheBodyIsTheCallers(t *testing.T) {
 	tooLarge := &failure.Error{Kind: failure.BodyTooLarge, Detail: "too much"}
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.all()
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Tail()
 	})
 	for _, buffer := range []bool{false, true} {
 		h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(up), BufferBody: buffer}, Deps{})
@@ -447,15 +448,15 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestABrokenChunkIsMalformed(t *testing.T) {
 	rest := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		rest <- p.all()
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		rest <- p.Tail()
 	})
 	answer := ask(t, proxyTo(t, up), "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
 	if !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "Connection: close") {
 		t.Errorf("%q", answer)
 	}
-	if got := await(t, rest); strings.HasSuffix(got, "0\r\n\r\n") {
+	if got := testkit.Await(t, "the rest", rest); strings.HasSuffix(got, "0\r\n\r\n") {
 		t.Errorf("the upstream was told that the body is complete: %q", got)
 	}
 }
@@ -465,14 +466,14 @@ func TestALargeUploadThatBreaksOffIsTold(t *testing.T) {
 	const most = 32 << 20 // more than the buffers on the way hold
 	begin := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + fmt.Sprint(most) + "\r\n\r\n"
 	t.Run("the upstream answers and closes", func(t *testing.T) {
-		up := upstreamOf(t, func(_ int, p *peer) {
-			p.head()
-			p.take(1 << 20)
-			p.say("HTTP/1.1 413 Enough\r\nContent-Length: 6\r\n\r\nenough")
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+			p.Head()
+			p.Take(1 << 20)
+			p.Send("HTTP/1.1 413 Enough\r\nContent-Length: 6\r\n\r\nenough")
 		})
-		client := dial(t, proxyTo(t, up))
+		client := testkit.Dial(t, proxyTo(t, up))
 		var sending sync.WaitGroup
-		sending.Go(func() { client.say(begin + strings.Repeat("x", most)) }) // until it is not taken any more
+		sending.Go(func() { client.Send(begin + strings.Repeat("x", most)) }) // until it is not taken any more
 		if r, err := http.ReadResponse(client.Reader, nil); err != nil || r.StatusCode != 413 {
 			t.Errorf("%v %v", r, err)
 		}
@@ -480,14 +481,14 @@ func TestALargeUploadThatBreaksOffIsTold(t *testing.T) {
 		sending.Wait()
 	})
 	t.Run("the upstream resets", func(t *testing.T) {
-		up := upstreamOf(t, func(_ int, p *peer) {
-			p.head()
-			p.take(1 << 20)
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+			p.Head()
+			p.Take(1 << 20)
 			_ = p.Conn.(*net.TCPConn).SetLinger(0)
 		})
-		client := dial(t, proxyTo(t, up))
+		client := testkit.Dial(t, proxyTo(t, up))
 		var sending sync.WaitGroup
-		sending.Go(func() { client.say(begin + strings.Repeat("x", most)) })
+		sending.Go(func() { client.Send(begin + strings.Repeat("x", most)) })
 		if r, err := http.ReadResponse(client.Reader, nil); err != nil || r.StatusCode != 502 {
 			t.Errorf("%v %v", r, err)
 		}
@@ -496,15 +497,15 @@ func TestALargeUploadThatBreaksOffIsTold(t *testing.T) {
 	})
 	t.Run("the caller leaves", func(t *testing.T) {
 		read := make(chan int, 1)
-		up := upstreamOf(t, func(_ int, p *peer) {
-			p.head()
+		up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+			p.Head()
 			n, _ := io.Copy(io.Discard, p.Reader)
 			read <- int(n)
 		})
-		client := dial(t, proxyTo(t, up))
-		client.say(begin + strings.Repeat("x", 1<<20))
+		client := testkit.Dial(t, proxyTo(t, up))
+		client.Send(begin + strings.Repeat("x", 1<<20))
 		_ = client.Conn.Close()
-		if n := await(t, read); n > 1<<20 {
+		if n := testkit.Await(t, "a read", read); n > 1<<20 {
 			t.Errorf("the upstream got %d bytes", n)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/http1/server"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -24,17 +25,17 @@ func TestALateBodyIsNobodysAnswer(t *testing.T) {
 		{"304", "GET", "HTTP/1.1 304 Not Modified\r\n\r\n"},
 	} {
 		next := make(chan struct{})
-		up := upstreamOf(t, func(n int, p *peer) {
-			p.head()
+		up := testkit.Upstream(t, func(n int, p *testkit.Conn) {
+			p.Head()
 			if n > 0 {
 				close(next)
-				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-				p.head()
+				p.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				p.Head()
 				return
 			}
-			p.say(c.head)
-			if p.head() != "" { // the next call is on this connection
-				p.say(stray)
+			p.Send(c.head)
+			if p.Head() != "" { // the next call is on this connection
+				p.Send(stray)
 			}
 		})
 		front := proxyTo(t, up)
@@ -42,7 +43,7 @@ func TestALateBodyIsNobodysAnswer(t *testing.T) {
 		if answer := ask(t, front, get); !strings.HasSuffix(answer, "ok") {
 			t.Errorf("%s: got %q, want an answer that ends in ok", c.name, answer)
 		}
-		await(t, next)
+		testkit.Await(t, "the next", next)
 	}
 }
 
@@ -51,14 +52,14 @@ func BenchmarkHead(b *testing.B) {
 	for _, method := range []string{"GET", "HEAD"} {
 		b.Run(method, func(b *testing.B) {
 			up := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "0") })}
-			l := listen(b)
+			l := testkit.Listen(b)
 			done := make(chan struct{})
 			go func() { defer close(done); _ = up.Serve(l) }()
 			h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(l.Addr().String())}, Deps{Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				b.Fatal(err)
 			}
-			fl := listen(b)
+			fl := testkit.Listen(b)
 			s := &server.Server{Handler: h, Log: slog.New(slog.DiscardHandler)}
 			served := make(chan struct{})
 			go func() { defer close(served); _ = s.Serve(fl) }()
@@ -101,7 +102,7 @@ func TestATrailerThatComesTooLateEndsNobodyElsesCall(t *testing.T) {
 	front := proxyTo(t, up)
 	other := make(chan string, 1)
 	go func() { other <- ask(t, front, "GET /wait HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") }()
-	await(t, waiting)
+	testkit.Await(t, "a waiting call", waiting)
 	for range 30 {
 		answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTrailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n")
 		if !strings.HasPrefix(answer, "HTTP/1.1 401") {
@@ -109,7 +110,7 @@ func TestATrailerThatComesTooLateEndsNobodyElsesCall(t *testing.T) {
 		}
 	}
 	close(leave)
-	if answer := await(t, other); !strings.HasSuffix(answer, "ok") {
+	if answer := testkit.Await(t, "the other connection", other); !strings.HasSuffix(answer, "ok") {
 		t.Errorf("the call that shares the upstream: got %.100q, want ok", answer)
 	}
 }

@@ -12,66 +12,67 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
 const upgrading = "GET /u HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: telnet/7, foo\r\nX-A: b\r\n\r\n"
 
 func TestAnyProtocolCanBeSwitchedTo(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		wantFields(t, p.head(), "GET /u HTTP/1.1", "Host: h", "X-A: b", "Connection: Upgrade", "Upgrade: telnet/7, foo")
-		p.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\nX-C: d\r\n\r\nfirst")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		wantFields(t, p.Head(), "GET /u HTTP/1.1", "Host: h", "X-A: b", "Connection: Upgrade", "Upgrade: telnet/7, foo")
+		p.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\nX-C: d\r\n\r\nfirst")
 		for {
 			line, err := p.ReadString('\n')
 			if err != nil {
-				p.say("last") // after the caller said all
+				p.Send("last") // after the caller said all
 				return
 			}
-			p.say("echo " + line)
+			p.Send("echo " + line)
 		}
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say(upgrading + "early\n")
-	wantFields(t, client.head(), "HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: foo", "X-C: d", "Date: *")
-	if got := client.take(len("firstecho early\n")); got != "firstecho early\n" {
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send(upgrading + "early\n")
+	wantFields(t, client.Head(), "HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: foo", "X-C: d", "Date: *")
+	if got := client.Take(len("firstecho early\n")); got != "firstecho early\n" {
 		t.Errorf("%q", got)
 	}
-	client.say("more\n")
-	if got := client.take(len("echo more\n")); got != "echo more\n" {
+	client.Send("more\n")
+	if got := client.Take(len("echo more\n")); got != "echo more\n" {
 		t.Errorf("%q", got)
 	}
 	_ = client.Conn.(*net.TCPConn).CloseWrite()
-	if got := client.all(); got != "last" {
+	if got := client.Tail(); got != "last" {
 		t.Errorf("after half the connection was closed: %q", got)
 	}
 }
 
 func TestTheUpstreamMayCloseItsHalfFirst(t *testing.T) {
 	got := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\nall I say")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\nall I say")
 		_ = p.Conn.(*net.TCPConn).CloseWrite()
-		got <- p.all()
+		got <- p.Tail()
 	})
-	client := dial(t, proxyTo(t, up))
-	client.say(upgrading)
-	client.head()
-	if got := client.all(); got != "all I say" {
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send(upgrading)
+	client.Head()
+	if got := client.Tail(); got != "all I say" {
 		t.Errorf("%q", got)
 	}
-	client.say("and I go on")
+	client.Send("and I go on")
 	_ = client.Conn.(*net.TCPConn).CloseWrite()
-	if got := await(t, got); got != "and I go on" {
+	if got := testkit.Await(t, "what was received", got); got != "and I go on" {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestAnUpgradeThatIsRefusedIsAnOrdinaryResponse(t *testing.T) {
 	up := answering(t, "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno")
-	client := dial(t, proxyTo(t, up))
+	client := testkit.Dial(t, proxyTo(t, up))
 	for range 2 {
-		client.say(upgrading)
+		client.Send(upgrading)
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -92,8 +93,8 @@ func TestASwitchThatNobodyAskedForIsAFailure(t *testing.T) {
 		"GET / HTTP/1.0\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n":   "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n",
 		"GET /xx HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n": "HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\n\r\n",
 	} {
-		client := dial(t, proxyTo(t, answering(t, answer)))
-		client.say(request)
+		client := testkit.Dial(t, proxyTo(t, answering(t, answer)))
+		client.Send(request)
 		res, err := http.ReadResponse(client.Reader, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -106,43 +107,43 @@ func TestASwitchThatNobodyAskedForIsAFailure(t *testing.T) {
 
 func TestHTTP2CannotBeSmuggledPastTheRoute(t *testing.T) {
 	heads := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		heads <- p.head()
-		p.say("HTTP/1.1 204 No Content\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		heads <- p.Head()
+		p.Send("HTTP/1.1 204 No Content\r\n\r\n")
 	})
 	ask(t, proxyTo(t, up), "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n")
-	wantFields(t, await(t, heads), "GET / HTTP/1.1", "Host: h")
+	wantFields(t, testkit.Await(t, "a request", heads), "GET / HTTP/1.1", "Host: h")
 }
 
 func TestAnUpgradedConnectionEndsWithItsCall(t *testing.T) {
 	closed := make(chan string, 1)
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
-		closed <- p.all()
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
+		closed <- p.Tail()
 	})
 	front, calls := endingCalls(t, up)
-	client := dial(t, front)
-	client.say(upgrading)
-	client.head()
-	client.say("hello")
-	(await(t, calls))(&failure.Error{Kind: failure.Timeout, Timeout: "idle"})
-	if got := client.all(); got != "" {
+	client := testkit.Dial(t, front)
+	client.Send(upgrading)
+	client.Head()
+	client.Send("hello")
+	(testkit.Await(t, "a call", calls))(&failure.Error{Kind: failure.Timeout, Timeout: "idle"})
+	if got := client.Tail(); got != "" {
 		t.Errorf("%q", got)
 	}
-	await(t, closed)
+	testkit.Await(t, "the end of the connection", closed)
 }
 
 func TestActivityInAnUpgradedConnectionIsSeen(t *testing.T) {
-	up := upstreamOf(t, func(_ int, p *peer) {
-		p.head()
-		p.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
+	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
+		p.Head()
+		p.Send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
 		for {
 			line, err := p.ReadString('\n')
 			if err != nil {
 				return
 			}
-			p.say(line)
+			p.Send(line)
 		}
 	})
 	h, err := New(&schema.Route{Name: "api", Mode: schema.HTTP, Upstream: upstreamAt(up)}, Deps{})
@@ -151,20 +152,20 @@ func TestActivityInAnUpgradedConnectionIsSeen(t *testing.T) {
 	}
 	defer func() { _ = h.(io.Closer).Close() }()
 	calls := make(chan *call.Call, 1)
-	client := dial(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	client := testkit.Dial(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r := call.Enter(w, r)
 		defer c.Leave()
 		c.KeepTouched()
 		calls <- c
 		h.ServeHTTP(w, r)
 	})))
-	client.say(upgrading)
-	client.head()
-	c := await(t, calls)
+	client.Send(upgrading)
+	client.Head()
+	c := testkit.Await(t, "a call", calls)
 	for range 5 {
 		before := c.Touched()
-		client.say("x\n")
-		if got := client.take(2); got != "x\n" {
+		client.Send("x\n")
+		if got := client.Take(2); got != "x\n" {
 			t.Fatalf("%q", got)
 		}
 		if after := c.Touched(); after <= before {
@@ -174,10 +175,10 @@ func TestActivityInAnUpgradedConnectionIsSeen(t *testing.T) {
 }
 
 func TestAWebSocketWorks(t *testing.T) {
-	up := upstreamOf(t, webSocketEcho)
-	client := dial(t, proxyTo(t, up))
-	client.say("GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-	head := client.head()
+	up := testkit.Upstream(t, webSocketEcho)
+	client := testkit.Dial(t, proxyTo(t, up))
+	client.Send("GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	head := client.Head()
 	if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, "\r\nSec-Websocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") {
 		t.Fatalf("%q", head)
 	}
@@ -192,19 +193,19 @@ func TestAWebSocketWorks(t *testing.T) {
 	if op, _ := readFrame(client); op != 8 {
 		t.Errorf("closing was answered by opcode %d", op)
 	}
-	if rest := client.all(); rest != "" {
+	if rest := client.Tail(); rest != "" {
 		t.Errorf("%q after the end", rest)
 	}
 }
 
 // webSocketEcho is a server of RFC 6455 that says what it is told.
-func webSocketEcho(_ int, p *peer) {
+func webSocketEcho(_ int, p *testkit.Conn) {
 	r, err := http.ReadRequest(p.Reader)
 	if err != nil {
 		return
 	}
 	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	p.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n")
+	p.Send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n")
 	for {
 		op, message := readFrame(p)
 		if op < 0 {
@@ -217,7 +218,7 @@ func webSocketEcho(_ int, p *peer) {
 	}
 }
 
-func writeFrame(p *peer, op int, message []byte, masked bool) {
+func writeFrame(p *testkit.Conn, op int, message []byte, masked bool) {
 	b := []byte{0x80 | byte(op), 0}
 	switch n := len(message); {
 	case n < 126:
@@ -236,7 +237,7 @@ func writeFrame(p *peer, op int, message []byte, masked bool) {
 	_, _ = p.Write(append(b, message...))
 }
 
-func readFrame(p *peer) (op int, message []byte) {
+func readFrame(p *testkit.Conn) (op int, message []byte) {
 	var b [8]byte
 	if _, err := io.ReadFull(p, b[:2]); err != nil {
 		return -1, nil

@@ -8,8 +8,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/watchdogd/watchdogd/internal/buffers"
 	"golang.org/x/sys/unix"
+
+	"github.com/watchdogd/watchdogd/internal/buffers"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // A process that ended while it was being taken has read nothing: its call is given to
@@ -29,7 +31,7 @@ func TestACallWhoseWarmProcessEndedBeforeItReadAnythingIsForked(t *testing.T) {
 				s := supervise(t, "mode: "+mode+"\nfprocess: ${SELF}\nwarm: 1\nenv: {"+asProgram+": vars}")
 				pid := s.awaitWarm(t, 1)[0]
 				_ = syscall.Kill(pid, syscall.SIGSTOP)
-				eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
+				testkit.Eventually(t, "it is stopped", func() bool { return state(pid) == "T" })
 				type answer struct {
 					resp *http.Response
 					body string
@@ -39,8 +41,8 @@ func TestACallWhoseWarmProcessEndedBeforeItReadAnythingIsForked(t *testing.T) {
 					resp, body := s.do(t, c.method, "/", strings.NewReader(c.body))
 					answers <- answer{resp, body}
 				}()
-				eventually(t, "it is taken, and another waits", func() bool { return s.awaitWarm(t, 1)[0] != pid })
-				eventually(t, "it has all that a pipe holds", func() bool { return c.body == "" || inPipe(pid, 0) >= min(len(c.body), 64<<10) })
+				testkit.Eventually(t, "it is taken, and another waits", func() bool { return s.awaitWarm(t, 1)[0] != pid })
+				testkit.Eventually(t, "it has all that a pipe holds", func() bool { return c.body == "" || inPipe(pid, 0) >= min(len(c.body), 64<<10) })
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 				if a := <-answers; c.forked && a.body != "cold "+c.method+"\n" || !c.forked && a.resp.StatusCode != 500 {
 					t.Errorf("%d %q", a.resp.StatusCode, a.body)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/modes/forking"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -16,7 +17,7 @@ import (
 // awaitWarm waits until n processes wait for a request, and gives their numbers.
 func (s *site) awaitWarm(t *testing.T, n int) (pids []int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d processes wait", n), func() bool {
+	testkit.Eventually(t, fmt.Sprintf("%d processes wait", n), func() bool {
 		pids = pids[:0]
 		for _, i := range s.process.Status().Instances {
 			pids = append(pids, i.PID)
@@ -70,7 +71,7 @@ func TestWithoutAWarmProcessCallsForkAsUsual(t *testing.T) {
 	// Each that is started ahead ends before its request.
 	s := supervise(t, "mode: serializing\nshell: true\nwarm: 1\n"+
 		"fprocess: 'if [ \"$$"+supervisor.WarmEnv+"\" ]; then exit 1; fi; echo cold $$Http_Method'")
-	eventually(t, "it has ended", func() bool { return s.process.Status().Restarts > 0 })
+	testkit.Eventually(t, "it has ended", func() bool { return s.process.Status().Restarts > 0 })
 	for range 3 {
 		if _, got := s.do(t, "GET", "/", nil); got != "cold GET\n" {
 			t.Errorf("%q", got)
@@ -100,7 +101,7 @@ func TestEnvExecPutsTheVariablesWhereAShellFindsThem(t *testing.T) {
 		pid := s.awaitWarm(t, 1)[0]
 		if !warm {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
-			eventually(t, "its end is known", func() bool { return s.process.Status().Restarts > 0 })
+			testkit.Eventually(t, "its end is known", func() bool { return s.process.Status().Restarts > 0 })
 		}
 		if _, got := s.do(t, "PUT", "/a%20b", strings.NewReader("body")); got != "PUT /a b []\nbody" {
 			t.Errorf("warm %v: %q", warm, got)
@@ -125,7 +126,7 @@ func TestEnvExecSaysWhatIsWrong(t *testing.T) {
 func TestWarmProcessGetsTheFilesOfAForm(t *testing.T) {
 	s := supervise(t, "mode: streaming\nform: files\nfprocess: ${SELF}\nwarm: 1\nenv: {"+asProgram+": vars}")
 	s.awaitWarm(t, 1)
-	typ, body := formOf(t, "name", "Ann", "up@a.txt", "content")
+	typ, body := testkit.Form(t, "name", "Ann", "up@a.txt", "content")
 	_, got := s.do(t, "POST", "/", body, "Content-Type", typ)
 	_, rest, _ := strings.Cut(got, "FORM_DIR=")
 	dir, _, _ := strings.Cut(rest, "\n")

@@ -6,39 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime/multipart"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
-
-// formOf gives a form of pairs: a name and a value, or name@filename and a content.
-func formOf(t testing.TB, pairs ...string) (contentType string, body *bytes.Buffer) {
-	t.Helper()
-	body = &bytes.Buffer{}
-	w := multipart.NewWriter(body)
-	for i := 0; i < len(pairs); i += 2 {
-		var part io.Writer
-		var err error
-		if name, file, ok := strings.Cut(pairs[i], "@"); ok {
-			part, err = w.CreateFormFile(name, file)
-		} else {
-			part, err = w.CreateFormField(name)
-		}
-		if err == nil {
-			_, err = io.WriteString(part, pairs[i+1])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return w.FormDataContentType(), body
-}
 
 // formHead is a form of n parts whose heads are written by head.
 func formHead(n int, head func(i int) string) string {
@@ -107,7 +81,7 @@ func (c *counting) Read(p []byte) (int, error) {
 
 // Whatever the bytes: no panic, valid JSON, files within their directory, nothing left.
 func FuzzForm(f *testing.F) {
-	_, body := formOf(f, "a", "b", "up@../x", "content")
+	_, body := testkit.Form(f, "a", "b", "up@../x", "content")
 	f.Add("name", "../../a", []byte("text"), []byte("\r\n--b--\r\n"))
 	f.Add("a b", "", []byte("\xff\xfe"), []byte(""))
 	f.Add(`x"; filename="y`, `\\host\share\f.txt`, body.Bytes(), []byte("--b\r\n"))

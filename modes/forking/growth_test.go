@@ -3,19 +3,11 @@ package forking
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
-)
 
-// allocated is the number of bytes and of pieces of memory that do takes.
-func allocated(do func()) (bytes, pieces uint64) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	do()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc, after.Mallocs - before.Mallocs
-}
+	"github.com/watchdogd/watchdogd/internal/testkit"
+)
 
 // A form costs no more than in proportion to its bytes, and reads each of them once.
 func TestAFormCostsInProportionToItsBytes(t *testing.T) {
@@ -54,25 +46,16 @@ func TestAFormCostsInProportionToItsBytes(t *testing.T) {
 				}
 			},
 		} {
-			cost := func(n int) (bytes, pieces uint64) {
+			buffers := testkit.Cost{"bytes": 64 << 10, "pieces": 20} // which the collector may take meanwhile
+			testkit.InProportion(t, name+" of "+what, 9000, buffers, func(n int) testkit.Cost {
 				text := form(n)
 				source := &counting{r: strings.NewReader(text)}
-				bytes, pieces = allocated(func() { read(source) })
+				cost := testkit.Allocated(func() { read(source) })
 				if source.n > len(text) {
 					t.Errorf("%s of %s: got %d bytes read of %d", name, what, source.n, len(text))
 				}
-				return bytes, pieces
-			}
-			cost(9000) // what is made once
-			const n = 9000
-			bytes, pieces := cost(n)
-			bytes += 64 << 10 // buffers, which the collector may take meanwhile
-			for _, times := range []uint64{2, 10} {
-				moreBytes, morePieces := cost(int(times) * n)
-				if most := times * 3 / 2; moreBytes > most*bytes || morePieces > most*(pieces+20) {
-					t.Errorf("%s of %s, %d times the bytes: got %d bytes in %d pieces after %d in %d, want at most %d times as many", name, what, times, moreBytes, morePieces, bytes, pieces, most)
-				}
-			}
+				return cost
+			})
 		}
 	}
 }

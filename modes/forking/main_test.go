@@ -3,8 +3,7 @@ package forking
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
@@ -12,5 +11,5 @@ func TestMain(m *testing.M) {
 	if child.Shim() {
 		return
 	}
-	goleak.VerifyTestMain(m)
+	testkit.Main(m)
 }

@@ -3,6 +3,8 @@ package forking
 import (
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // TestWorkIsInProportion parses n, 2n and 10n of the same header block, and counts the
@@ -26,12 +28,9 @@ func TestWorkIsInProportion(t *testing.T) {
 			}
 		},
 	} {
-		one := testing.AllocsPerRun(5, func() { work(90) })
-		for _, times := range []int{2, 10} {
-			if got, most := testing.AllocsPerRun(5, func() { work(90 * times) }), float64(times)*1.5*max(one, 10); got > most {
-				t.Errorf("%s: %d times as much takes %v allocations, want %v at most (once: %v)", name, times, got, most, one)
-			}
-		}
+		testkit.InProportion(t, name, 90, testkit.Cost{"pieces": 10}, func(n int) testkit.Cost {
+			return testkit.Cost{"pieces": uint64(testing.AllocsPerRun(5, func() { work(n) }))}
+		})
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // frame makes an unfragmented frame.
@@ -80,16 +82,6 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// await waits until c is closed.
-func await(t *testing.T, c <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(30 * time.Second):
-		t.Fatal("the connection did not end within 30s")
-	}
-}
-
 // connected returns both ends of a connection over TCP.
 func connected(t *testing.T) (ours, theirs net.Conn) {
 	t.Helper()
@@ -147,7 +139,7 @@ func TestAWebSocketGetsACloseFrameBehindTheFrameThatIsOnItsWay(t *testing.T) {
 	if want := append(bytes.Clone(message[40:]), 0x88, 2, 3, 0xe9); err != nil || !bytes.Equal(rest, want) {
 		t.Errorf("got %x (%v), want the rest of the message and a close frame: %x", rest, err, want)
 	}
-	await(t, over)
+	testkit.Await(t, "the end", over)
 }
 
 func TestAWebSocketWhoseEndsDoNotAnswerIsClosedAllTheSame(t *testing.T) {
@@ -157,7 +149,7 @@ func TestAWebSocketWhoseEndsDoNotAnswerIsClosedAllTheSame(t *testing.T) {
 	over := make(chan struct{})
 	go func() { defer close(over); defer down.Close(); tn.run(nil, nil) }()
 	tn.leave()
-	await(t, over)
+	testkit.Await(t, "the end", over)
 	if got, _ := io.ReadAll(client); !bytes.Equal(got, closeFrame(false)) {
 		t.Errorf("got %x, want a close frame alone", got)
 	}
@@ -170,7 +162,7 @@ func TestAnotherProtocolIsCutWithoutAFrame(t *testing.T) {
 	over := make(chan struct{})
 	go func() { defer close(over); defer down.Close(); tn.run(nil, nil) }()
 	tn.leave()
-	await(t, over)
+	testkit.Await(t, "the end", over)
 	if got, _ := io.ReadAll(client); len(got) > 0 {
 		t.Errorf("got %x, want nothing", got)
 	}
