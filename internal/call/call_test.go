@@ -13,13 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // A handler works alike behind a front that begins calls and behind any other server.
 func Example() {

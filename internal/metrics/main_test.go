@@ -3,7 +3,7 @@ package metrics
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }

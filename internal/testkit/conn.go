@@ -99,3 +99,13 @@ func (c *Conn) Response(method string) (*http.Response, string) {
 	}
 	return res, string(body)
 }
+
+// Want reads the response to a GET or the like, and checks its status and its body.
+func (c *Conn) Want(status int, body string) *http.Response {
+	c.t.Helper()
+	res, got := c.Response("GET")
+	if res.StatusCode != status || got != body {
+		c.t.Fatalf("got %d %q, want %d %q", res.StatusCode, got, status, body)
+	}
+	return res
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 const chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -34,8 +36,8 @@ func TestAChunkedBodyIsRead(t *testing.T) {
 		"b\r\n0\r\n\r\n1\r\na\r\n\r\n0A\r\n0123456789\r\n0\r\n\r\n": "0\r\n\r\n1\r\na\r\n0123456789 (<nil>) map[]",
 		"1\r\na\r\n0\r\na-b: \tc \r\nA-B: d\r\nE:\r\n\r\n":          "a (<nil>) map[A-B:[c d] E:[]]",
 	} {
-		c.send(chunked + raw)
-		c.want(200, want)
+		c.Send(chunked + raw)
+		c.Want(200, want)
 	}
 }
 
@@ -92,7 +94,7 @@ func TestManySmallChunksAreNoAttack(t *testing.T) {
 		_, _ = fmt.Fprint(w, n, err)
 	})
 	c := f.dial(chunked + strings.Repeat("1\r\na\r\n", 1<<16) + "0\r\n\r\n")
-	c.want(200, "65536 <nil>")
+	c.Want(200, "65536 <nil>")
 }
 
 func TestABodyThatEndsEarlyIsUnexpectedEOF(t *testing.T) {
@@ -129,9 +131,9 @@ func TestAfterADeadlineABodyCanBeReadOn(t *testing.T) {
 		_, _ = fmt.Fprintf(w, "%s %v", b[:n+m], err)
 	})
 	c := f.dial(chunked + "4\r\nabcd\r\n6;e")
-	wait(t, "the deadline", slow)
-	c.send("\r\nefghij\r\n0\r\n\r\n")
-	c.want(200, "abcdefghij <nil>")
+	testkit.Await(t, "the deadline", slow)
+	c.Send("\r\nefghij\r\n0\r\n\r\n")
+	c.Want(200, "abcdefghij <nil>")
 }
 
 func TestABodyIsAskedForWhenItIsRead(t *testing.T) {
@@ -139,24 +141,24 @@ func TestABodyIsAskedForWhenItIsRead(t *testing.T) {
 	f := serve(t, reading)
 	c := f.dial("")
 	for range 2 {
-		c.send(expecting)
-		c.want(100, "")
-		c.send("abc")
-		c.want(200, "abc (<nil>) map[]")
+		c.Send(expecting)
+		c.Want(100, "")
+		c.Send("abc")
+		c.Want(200, "abc (<nil>) map[]")
 	}
-	c.send(strings.Replace(expecting, "Content-Length: 3", "Content-Length: 0", 1)) // there is nothing to ask for
-	c.want(200, " (<nil>) map[]")
-	c.send(strings.Replace(expecting, "HTTP/1.1", "HTTP/1.0", 1) + "abc") // nobody could be asked
-	c.want(200, "abc (<nil>) map[]")
+	c.Send(strings.Replace(expecting, "Content-Length: 3", "Content-Length: 0", 1)) // there is nothing to ask for
+	c.Want(200, " (<nil>) map[]")
+	c.Send(strings.Replace(expecting, "HTTP/1.1", "HTTP/1.0", 1) + "abc") // nobody could be asked
+	c.Want(200, "abc (<nil>) map[]")
 }
 
 func TestABodyThatNobodyAskedForIsNotWaitedFor(t *testing.T) {
 	f := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "no") })
 	c := f.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
-	if res := c.want(200, "no"); !res.Close {
+	if res := c.Want(200, "no"); !res.Close {
 		t.Error("kept")
 	}
-	if rest := c.rest(); rest != "" {
+	if rest := c.Rest(); rest != "" {
 		t.Error(rest)
 	}
 }
@@ -176,11 +178,11 @@ func TestAnAnswerMayBeginWhileTheBodyIsAskedFor(t *testing.T) {
 	for range 50 {
 		c := f.dial("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
 		all := make([]byte, 12)
-		if _, err := io.ReadFull(c.r, all); err != nil {
+		if _, err := io.ReadFull(c.Reader, all); err != nil {
 			t.Fatal(err)
 		}
-		c.send("abc")
-		rest := c.rest() // it was asked, or the connection is closed
+		c.Send("abc")
+		rest := c.Rest() // it was asked, or the connection is closed
 		if string(all) == "HTTP/1.1 100" {
 			rest = strings.TrimPrefix(rest, " Continue\r\n\r\n")
 		}
@@ -197,20 +199,20 @@ func TestOneHundredContinueMayBeSentByTheHandler(t *testing.T) {
 		reading(w, r)
 	})
 	c := f.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
-	c.want(100, "")
-	c.send("abc" + get)
-	c.want(200, "abc (<nil>) map[]")
-	c.want(200, " (<nil>) map[]") // who did not ask gets none
+	c.Want(100, "")
+	c.Send("abc" + get)
+	c.Want(200, "abc (<nil>) map[]")
+	c.Want(200, " (<nil>) map[]") // who did not ask gets none
 }
 
 func TestASmallBodyThatIsNotReadLeavesTheConnection(t *testing.T) {
 	f := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method) })
 	c := f.dial("")
 	for range 2 {
-		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000))
-		c.want(200, "POST")
-		c.send(chunked + "3\r\nabc\r\n0\r\n\r\n")
-		c.want(200, "POST")
+		c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000))
+		c.Want(200, "POST")
+		c.Send(chunked + "3\r\nabc\r\n0\r\n\r\n")
+		c.Want(200, "POST")
 	}
 }
 
@@ -225,8 +227,8 @@ func TestALargeBodyThatIsNotReadEndsTheConnectionAfterTheResponse(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := f.dial(raw)
-			c.want(200, "POST")
-			if rest := c.rest(); rest != "" {
+			c.Want(200, "POST")
+			if rest := c.Rest(); rest != "" {
 				t.Errorf("%q", rest)
 			}
 		})
@@ -241,10 +243,10 @@ func TestWhoSendsOnSlowlyStillGetsTheResponse(t *testing.T) {
 	defer tick.Stop()
 	for range 8 { // beyond one pause that is allowed
 		<-tick.C
-		c.send("more")
+		c.Send("more")
 	}
-	c.want(200, "enough")
-	if rest := c.rest(); rest != "" {
+	c.Want(200, "enough")
+	if rest := c.Rest(); rest != "" {
 		t.Errorf("%q", rest)
 	}
 }

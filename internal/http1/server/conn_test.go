@@ -9,14 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 func TestAConnectionServesOneRequestAfterTheOther(t *testing.T) {
 	f := serve(t, hello)
 	c := f.dial("")
 	for i := range 5 {
-		c.send(fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n%d", i, i))
-		c.want(200, fmt.Sprintf("POST /%d %d", i, i))
+		c.Send(fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n%d", i, i))
+		c.Want(200, fmt.Sprintf("POST /%d %d", i, i))
 	}
 }
 
@@ -35,7 +37,7 @@ func TestRequestsMayBeSentBeforeTheAnswers(t *testing.T) {
 	}
 	c := f.dial(all.String())
 	for i := range 300 {
-		c.want(200, fmt.Sprintf("GET /%d ", i))
+		c.Want(200, fmt.Sprintf("GET /%d ", i))
 	}
 }
 
@@ -52,10 +54,10 @@ func TestNothingOfARequestIsLeftForTheNext(t *testing.T) {
 		}
 	})
 	c := f.dial("POST http://y/a?b HTTP/1.1\r\nHost: x\r\nA: b\r\nTrailer: T\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n1\r\na\r\n0\r\nT: u\r\n\r\n")
-	c.want(100, "")
-	c.want(201, "body")
-	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	res := c.want(200, "")
+	c.Want(100, "")
+	c.Want(201, "body")
+	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	res := c.Want(200, "")
 	if got := res.Header.Get("Seen"); got != "map[] map[]x/ 0 [] false" || len(res.Header) != 3 || len(res.Trailer) != 0 {
 		t.Error(got, res.Header, res.Trailer)
 	}
@@ -99,19 +101,19 @@ func TestAConnectionIsTakenOverWithWhatCameBehindTheRequest(t *testing.T) {
 			})
 			ahead := strings.Repeat("ahead", 500)
 			c := f.dial("GET / HTTP/1.1\r\nHost: x\r\n\r\n" + ahead)
-			eventually(t, "the server has let it go", func() bool { return f.connections() == 0 })
-			c.send("later")
+			testkit.Eventually(t, "the server has let it go", func() bool { return f.connections() == 0 })
+			c.Send("later")
 			_ = closeWrite(c.Conn)
 			if head {
-				if res := c.want(101, ""); res.Header.Get("Upgrade") != "x" || res.Header.Get("Connection") != "Upgrade" {
+				if res := c.Want(101, ""); res.Header.Get("Upgrade") != "x" || res.Header.Get("Connection") != "Upgrade" {
 					t.Error(res.Header)
 				}
 			}
-			all := c.rest()
+			all := c.Rest()
 			if all != ahead+"later" {
 				t.Errorf("%q", all)
 			}
-			wait(t, "the end", over)
+			testkit.Await(t, "the end", over)
 		})
 	}
 }
@@ -141,9 +143,9 @@ func TestAHandlerThatPanicsEndsItsConnectionOnly(t *testing.T) {
 		if all := f.exchange("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"); all != "" {
 			t.Errorf("%q", all)
 		}
-		eventually(t, "it is logged", func() bool { return strings.Contains(f.log.String(), says) })
+		testkit.Eventually(t, "it is logged", func() bool { return strings.Contains(f.log.String(), says) })
 	}
-	f.dial(get).want(200, "")
+	f.dial(get).Want(200, "")
 }
 
 // Nothing else tells the caller that a response is not whole which neither has a
@@ -157,14 +159,14 @@ func TestAResponseOfHTTP10ThatIsCutIsReset(t *testing.T) {
 		}
 	}
 	plain, secured := serve(t, h), serveTLS(t, h)
-	for name, dial := range map[string]func(raw string) *client{
+	for name, dial := range map[string]func(raw string) *testkit.Conn{
 		"plain": plain.dial,
-		"TLS":   func(raw string) *client { return secured.secure("http/1.1", raw) },
+		"TLS":   func(raw string) *testkit.Conn { return secured.secure("http/1.1", raw) },
 	} {
-		if all, err := io.ReadAll(dial("GET / HTTP/1.0\r\n\r\n").r); err != nil || !strings.HasSuffix(string(all), "\r\n\r\nsome") {
+		if all, err := io.ReadAll(dial("GET / HTTP/1.0\r\n\r\n").Reader); err != nil || !strings.HasSuffix(string(all), "\r\n\r\nsome") {
 			t.Errorf("%s: %v after %q", name, err, all)
 		}
-		if all, err := io.ReadAll(dial("GET /abort HTTP/1.0\r\n\r\n").r); err == nil {
+		if all, err := io.ReadAll(dial("GET /abort HTTP/1.0\r\n\r\n").Reader); err == nil {
 			t.Errorf("%s: %q looks whole", name, all)
 		}
 	}
@@ -177,17 +179,17 @@ func TestAPanicWhileARequestIsRefusedEndsTheConnectionOnly(t *testing.T) {
 	if all := f.exchange("nonsense\r\n\r\n"); all != "" {
 		t.Errorf("%q", all)
 	}
-	f.dial(get).want(200, "GET / ")
+	f.dial(get).Want(200, "GET / ")
 }
 
 func TestACallerWhoLeavesIsGone(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells without a read")
 	}
-	for name, leave := range map[string]func(*client){
-		"closes":                   func(c *client) { _ = c.Close() },
-		"ends his half":            func(c *client) { _ = closeWrite(c.Conn) },
-		"closes with bytes unread": func(c *client) { c.send("behind"); _ = c.Close() },
+	for name, leave := range map[string]func(*testkit.Conn){
+		"closes":                   func(c *testkit.Conn) { _ = c.Close() },
+		"ends his half":            func(c *testkit.Conn) { _ = closeWrite(c.Conn) },
+		"closes with bytes unread": func(c *testkit.Conn) { c.Send("behind"); _ = c.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			came, done := make(chan struct{}), make(chan struct{})
@@ -197,12 +199,12 @@ func TestACallerWhoLeavesIsGone(t *testing.T) {
 					t.Error("gone already")
 				}
 				close(came)
-				eventually(t, "he is gone", w.(interface{ Gone() bool }).Gone)
+				testkit.Eventually(t, "he is gone", w.(interface{ Gone() bool }).Gone)
 			})
 			c := f.dial(get)
-			wait(t, "the handler", came)
+			testkit.Await(t, "the handler", came)
 			leave(c)
-			wait(t, "the handler's end", done)
+			testkit.Await(t, "the handler's end", done)
 		})
 	}
 }
@@ -210,8 +212,8 @@ func TestACallerWhoLeavesIsGone(t *testing.T) {
 func TestAnIdleConnectionIsClosedInTime(t *testing.T) {
 	f := serve(t, hello, func(s *Server) { s.Idle = short })
 	c := f.dial(get)
-	c.want(200, "GET / ")
-	if rest := c.rest(); rest != "" {
+	c.Want(200, "GET / ")
+	if rest := c.Rest(); rest != "" {
 		t.Error(rest)
 	}
 	if f.log.String() != "" && !strings.Contains(f.log.String(), "closed") {
@@ -224,10 +226,10 @@ func TestAHandlerMayTakeLongerThanAConnectionMayBeIdle(t *testing.T) {
 	f := serve(t, nil, func(s *Server) { s.Idle, s.Header = short, short })
 	f.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		begin := f.server.now()
-		eventually(t, "several times", func() bool { return f.server.now() > begin+int64(4*short) })
+		testkit.Eventually(t, "several times", func() bool { return f.server.now() > begin+int64(4*short) })
 		print(w, "at last")
 	})
-	f.dial(get).want(200, "at last")
+	f.dial(get).Want(200, "at last")
 }
 
 func TestAResponseThatNobodyTakesEndsWithTheIdleTime(t *testing.T) {
@@ -245,8 +247,8 @@ func TestAResponseThatNobodyTakesEndsWithTheIdleTime(t *testing.T) {
 		close(left)
 	}, func(s *Server) { s.Idle = short })
 	f.dial(get)
-	wait(t, "the handler", left)
-	eventually(t, "the connection is gone", func() bool { return f.connections() == 0 })
+	testkit.Await(t, "the handler", left)
+	testkit.Eventually(t, "the connection is gone", func() bool { return f.connections() == 0 })
 }
 
 func TestTheTimesOfReadingAndWritingAreHeld(t *testing.T) {
@@ -263,10 +265,10 @@ func TestTheTimesOfReadingAndWritingAreHeld(t *testing.T) {
 		wrote <- err
 	}, func(s *Server) { s.Read, s.Write = short, short })
 	c := f.dial("POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
-	c.want(200, "POST /ok a")
+	c.Want(200, "POST /ok a")
 	begin := f.server.now()
-	eventually(t, "several times", func() bool { return f.server.now() > begin+int64(4*short) })
-	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+	testkit.Eventually(t, "several times", func() bool { return f.server.now() > begin+int64(4*short) })
+	c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
 	if err := within(t, read); !os.IsTimeout(err) {
 		t.Error(err)
 	}
@@ -290,8 +292,8 @@ func TestDeadlinesOfAHandlerAreLiftedForTheNextRequest(t *testing.T) {
 	})
 	c := f.dial("")
 	for range 3 {
-		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
-		c.want(200, "a<nil>")
+		c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na")
+		c.Want(200, "a<nil>")
 	}
 }
 
@@ -311,9 +313,9 @@ func TestAnIdleConnectionHoldsNeitherBufferNorHead(t *testing.T) {
 	before := heap()
 	const n = 20
 	for range n {
-		f.dial(head.String()).want(200, "")
+		f.dial(head.String()).Want(200, "")
 	}
-	eventually(t, "they are idle", func() bool { return f.states(idle) == n })
+	testkit.Eventually(t, "they are idle", func() bool { return f.states(idle) == n })
 	if each := (heap() - before) / n; each > most {
 		t.Errorf("%d bytes a connection", each)
 	}

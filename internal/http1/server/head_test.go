@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // badHeads are refused. Each lacks its last end of line, and the empty line.
@@ -163,7 +164,7 @@ func within[T any](t *testing.T, c <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("waited in vain")
 	}
 	return v
@@ -193,14 +194,14 @@ func TestARequestMayComeInPiecesCutAnywhere(t *testing.T) {
 		"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2;x=y\r\nbc\r\n0\r\nT: u\r\n\r\n",
 	} {
 		for i := range len(raw) {
-			c.send(raw[:i])
-			c.send(raw[i:])
-			c.want(200, "POST /a abc")
+			c.Send(raw[:i])
+			c.Send(raw[i:])
+			c.Want(200, "POST /a abc")
 		}
 		for i := range len(raw) {
-			c.send(raw[i : i+1])
+			c.Send(raw[i : i+1])
 		}
-		c.want(200, "POST /a abc")
+		c.Want(200, "POST /a abc")
 	}
 }
 
@@ -209,11 +210,11 @@ func TestAnEmptyLineBeforeARequestMayBeCutInTwo(t *testing.T) {
 	f := serve(t, hello)
 	for _, parts := range [][2]string{{"\r", "\n" + get}, {"\r\n", get}, {"\r\n\r", "\n" + get}, {"\r\n\r\n", "\r\n" + get}} {
 		c := f.dial(parts[0])
-		eventually(t, "the first part is read", func() bool { return f.states(inHead) == 1 })
-		c.send(parts[1])
-		c.want(200, "GET / ")
+		testkit.Eventually(t, "the first part is read", func() bool { return f.states(inHead) == 1 })
+		c.Send(parts[1])
+		c.Want(200, "GET / ")
 		_ = c.Close()
-		eventually(t, "it is closed", func() bool { return f.connections() == 0 })
+		testkit.Eventually(t, "it is closed", func() bool { return f.connections() == 0 })
 	}
 }
 
@@ -222,8 +223,8 @@ func TestAHeadMayBeAsLargeAsMaxHeader(t *testing.T) {
 	const begin, end = "GET / HTTP/1.1\r\nHost: x\r\nX: ", "\r\n\r\n"
 	fits := begin + strings.Repeat("x", 10000-len(begin)-len(end)) + end
 	c := f.dial(fits + fits)
-	c.want(200, "GET / ")
-	c.want(200, "GET / ")
+	c.Want(200, "GET / ")
+	c.Want(200, "GET / ")
 
 	for name, raw := range map[string]string{
 		"a byte more":        begin + strings.Repeat("x", 10001-len(begin)-len(end)) + end,
@@ -249,10 +250,10 @@ func TestMoreFieldsThanMaxAreRefusedInAHeadAndATrailer(t *testing.T) {
 		}
 		return s
 	}
-	f.dial("GET / HTTP/1.1\r\nHost: x\r\n"+fields(http1.MaxFields-1)+"\r\n").want(200, "GET / ")
+	f.dial("GET / HTTP/1.1\r\nHost: x\r\n"+fields(http1.MaxFields-1)+"\r\n").Want(200, "GET / ")
 	const post = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
-	f.dial(post+"\r\n0\r\n"+fields(http1.MaxFields)+"\r\n").want(200, "POST / ")
-	f.dial(post+"\r\n0\r\n"+fields(http1.MaxFields+1)+"\r\n").want(400, "the trailer is too long")
+	f.dial(post+"\r\n0\r\n"+fields(http1.MaxFields)+"\r\n").Want(200, "POST / ")
+	f.dial(post+"\r\n0\r\n"+fields(http1.MaxFields+1)+"\r\n").Want(400, "the trailer is too long")
 	for name, raw := range map[string]string{
 		"fields":         "GET / HTTP/1.1\r\nHost: x\r\n" + fields(http1.MaxFields) + "\r\n",
 		"trailer's name": post + "Trailer: a" + strings.ReplaceAll(fields(http1.MaxFields), ": b\r\n", ", ") + "z\r\n\r\n0\r\n\r\n",
@@ -274,8 +275,8 @@ func TestAHostThatIsEmptyLeavesTheAddressThatWasReached(t *testing.T) {
 	f := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, r.Context().Value(http.LocalAddrContextKey))
 	})
-	f.dial("GET / HTTP/1.0\r\n\r\n").want(200, f.address)
-	f.dial("GET / HTTP/1.1\r\nHost:\r\n\r\n").want(200, f.address)
+	f.dial("GET / HTTP/1.0\r\n\r\n").Want(200, f.address)
+	f.dial("GET / HTTP/1.1\r\nHost:\r\n\r\n").Want(200, f.address)
 }
 
 func TestASlowHeadIsCut(t *testing.T) {
@@ -286,10 +287,10 @@ func TestASlowHeadIsCut(t *testing.T) {
 		}
 	}
 	c := f.dial(get) // the time is a head's, not a connection's
-	c.want(200, "GET / ")
-	eventually(t, "several times of a head", func() bool { return f.server.now() > int64(4*short) })
-	c.send(get)
-	c.want(200, "GET / ")
+	c.Want(200, "GET / ")
+	testkit.Eventually(t, "several times of a head", func() bool { return f.server.now() > int64(4*short) })
+	c.Send(get)
+	c.Want(200, "GET / ")
 }
 
 func TestARequestWithTooManyConnectionOptionsIsRefused(t *testing.T) {

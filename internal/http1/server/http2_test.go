@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // overHTTP2 sends a head without a body over a connection of its own, and returns the
@@ -24,7 +25,7 @@ func (f *front) overHTTP2(fields ...string) string {
 		f.t.Fatal(err)
 	}
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	_ = nc.SetDeadline(time.Now().Add(testkit.Patience))
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	for _, field := range fields {

@@ -5,12 +5,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // shapes are ways to fill so many bytes of a connection. Each is something of which one
@@ -60,7 +60,7 @@ func numbered(n int, format string) string {
 }
 
 // cost is what a server allocates, and how often it reads, to serve raw.
-func cost(raw string, step int) (bytes, objects, reads int) {
+func cost(raw string, step int) testkit.Cost {
 	h := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		hop := http1.HopOf(r.Header)
@@ -72,11 +72,9 @@ func cost(raw string, step int) (bytes, objects, reads int) {
 	nc := &counted{script: script{in: strings.NewReader(raw), step: step}}
 	c := newConn(s, nc)
 	s.enter(c)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	c.serve()
-	runtime.ReadMemStats(&after)
-	return int(after.TotalAlloc - before.TotalAlloc), int(after.Mallocs - before.Mallocs), nc.reads
+	all := testkit.Allocated(c.serve)
+	all["reads"] = uint64(nc.reads)
+	return all
 }
 
 // counted counts reads.
@@ -95,30 +93,12 @@ func (c *counted) Read(p []byte) (int, error) {
 // counted in bytes and objects allocated and in reads, and never in time.
 func TestServingARequestCostsInProportionToItsBytes(t *testing.T) {
 	const n = 40_000
+	connection := testkit.Cost{"bytes": n, "pieces": 100, "reads": 10} // what it costs, whatever is sent
 	for name, shape := range shapes {
 		for _, step := range []int{0, 1000} {
-			least := func(n int) (cheap [3]int) {
-				for range 3 { // what else runs allocates too
-					bytes, objects, reads := cost(shape(n), step)
-					for i, v := range [3]int{bytes, objects, reads} {
-						if cheap[i] == 0 || v < cheap[i] {
-							cheap[i] = v
-						}
-					}
-				}
-				return cheap
-			}
-			one := least(n)
-			for _, times := range []int{2, 10} {
-				many := least(times * n)
-				for i, what := range [3]string{"bytes", "objects", "reads"} {
-					// Below a floor it is what a connection costs, and not what it sent.
-					floor := [3]int{n, 100, 10}[i]
-					if got, most := many[i], max(one[i], floor)*times*3/2; got > most {
-						t.Errorf("%s, %d bytes a read: got %d %s for %d bytes, want %d at most: %d are for %d bytes", name, step, got, what, times*n, most, one[i], n)
-					}
-				}
-			}
+			testkit.InProportion(t, fmt.Sprintf("%s, %d bytes a read", name, step), n, connection, func(n int) testkit.Cost {
+				return cost(shape(n), step)
+			})
 		}
 	}
 }

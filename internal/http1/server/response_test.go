@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // print writes s.
@@ -171,9 +173,9 @@ func TestAResponseIsFramedByWhatItsHandlerDid(t *testing.T) {
 			}
 			c := f.dial(request + "\r\nHost: x\r\n\r\n")
 			if test.kept {
-				c.send(get)
+				c.Send(get)
 			}
-			raw := c.rest()
+			raw := c.Rest()
 			next := strings.LastIndex(raw, "HTTP/1.1 200 OK")
 			if test.kept {
 				if !strings.HasSuffix(raw[next:], "the next") || n != 2 {
@@ -199,7 +201,7 @@ func TestAStatusThatIsNoneIsTheHandlersFault(t *testing.T) {
 	if all := f.exchange(get); all != "" {
 		t.Errorf("%q", all)
 	}
-	eventually(t, "it is logged", func() bool { return strings.Contains(f.log.String(), "not a valid status: 99") })
+	testkit.Eventually(t, "it is logged", func() bool { return strings.Contains(f.log.String(), "not a valid status: 99") })
 }
 
 func TestAFileOrASocketIsSentByReadFrom(t *testing.T) {
@@ -272,7 +274,7 @@ func TestAFileOrASocketIsSentByReadFrom(t *testing.T) {
 				})
 				c := f.dial(test.request + "\r\nHost: x\r\n\r\n")
 				method, _, _ := strings.Cut(test.request, " ")
-				res, err := http.ReadResponse(c.r, &http.Request{Method: method})
+				res, err := http.ReadResponse(c.Reader, &http.Request{Method: method})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -298,7 +300,7 @@ func TestABodyIsReadWhileTheResponseIsWritten(t *testing.T) {
 		}
 	})
 	c := f.dial(chunked + "1\r\na\r\n")
-	res, err := http.ReadResponse(c.r, nil)
+	res, err := http.ReadResponse(c.Reader, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,22 +309,22 @@ func TestABodyIsReadWhileTheResponseIsWritten(t *testing.T) {
 		if _, err := io.ReadFull(res.Body, echoed); err != nil || echoed[0] != 'a' {
 			t.Fatalf("%q %v", echoed, err)
 		}
-		c.send("1\r\na\r\n")
+		c.Send("1\r\na\r\n")
 	}
-	c.send("0\r\n\r\n" + chunked + "0\r\n\r\n") // and it is kept
+	c.Send("0\r\n\r\n" + chunked + "0\r\n\r\n") // and it is kept
 	if rest, err := io.ReadAll(res.Body); string(rest) != "a" || err != nil {
 		t.Errorf("%q %v", rest, err)
 	}
-	c.want(200, "")
+	c.Want(200, "")
 }
 
 func TestAResponseThatIsOverTakesNothing(t *testing.T) {
 	var late http.ResponseWriter
 	f := serve(t, func(w http.ResponseWriter, _ *http.Request) { late = w; print(w, "a") })
 	c := f.dial(get)
-	c.want(200, "a")
+	c.Want(200, "a")
 	_ = c.Close()
-	eventually(t, "the connection is gone", func() bool { return f.connections() == 0 })
+	testkit.Eventually(t, "the connection is gone", func() bool { return f.connections() == 0 })
 	if _, err := late.Write(make([]byte, 10000)); !errors.Is(err, errOver) {
 		t.Error(err)
 	}

@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 func TestShutdownClosesWhatIsIdleAndAwaitsTheRest(t *testing.T) {
@@ -32,29 +34,29 @@ func TestShutdownClosesWhatIsIdleAndAwaitsTheRest(t *testing.T) {
 		hello(w, r)
 	})
 	idling := f.dial(get)
-	idling.want(200, "GET / ")
-	eventually(t, "it is idle", func() bool { return f.states(idle) == 1 })
+	idling.Want(200, "GET / ")
+	testkit.Eventually(t, "it is idle", func() bool { return f.states(idle) == 1 })
 	slow := f.dial("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-	wait(t, "the slow one", came)
+	testkit.Await(t, "the slow one", came)
 	half := f.dial("GET / HTTP/1.1\r\n")
-	eventually(t, "half a head is read", func() bool { return f.states(inHead) == 1 })
+	testkit.Eventually(t, "half a head is read", func() bool { return f.states(inHead) == 1 })
 	fresh1 := f.dial("")
-	eventually(t, "it is accepted", func() bool { return f.connections() == 4 })
+	testkit.Eventually(t, "it is accepted", func() bool { return f.connections() == 4 })
 
 	done := make(chan error, 1)
 	go func() { done <- f.server.Shutdown(context.Background()) }() // until the last response
-	if rest := idling.rest(); rest != "" {
+	if rest := idling.Rest(); rest != "" {
 		t.Errorf("idle: %q", rest)
 	}
 	if _, err := net.Dial("tcp", f.address); err == nil {
 		t.Error("it still listens")
 	}
-	half.send("Host: x\r\n\r\n")
-	if rest := half.rest(); !strings.HasSuffix(rest, "GET / ") || !strings.Contains(rest, "Connection: close\r\n") {
+	half.Send("Host: x\r\n\r\n")
+	if rest := half.Rest(); !strings.HasSuffix(rest, "GET / ") || !strings.Contains(rest, "Connection: close\r\n") {
 		t.Errorf("half a head: %q", rest)
 	}
-	fresh1.send(get)
-	if rest := fresh1.rest(); !strings.HasSuffix(rest, "GET / ") || !strings.Contains(rest, "Connection: close\r\n") {
+	fresh1.Send(get)
+	if rest := fresh1.Rest(); !strings.HasSuffix(rest, "GET / ") || !strings.Contains(rest, "Connection: close\r\n") {
 		t.Errorf("fresh: %q", rest)
 	}
 	select {
@@ -63,7 +65,7 @@ func TestShutdownClosesWhatIsIdleAndAwaitsTheRest(t *testing.T) {
 	default:
 	}
 	close(goOn)
-	if rest := slow.rest(); !strings.HasSuffix(rest, "GET /slow ") || !strings.Contains(rest, "Connection: close\r\n") {
+	if rest := slow.Rest(); !strings.HasSuffix(rest, "GET /slow ") || !strings.Contains(rest, "Connection: close\r\n") {
 		t.Errorf("slow: %q", rest)
 	}
 	if err := within(t, done); err != nil {
@@ -82,14 +84,14 @@ func TestShutdownGivesUpWithItsContextAndCloseCutsWhatIsLeft(t *testing.T) {
 		close(cut)
 	})
 	c := f.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
-	wait(t, "the handler", came)
+	testkit.Await(t, "the handler", came)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := f.server.Shutdown(ctx); err != context.Canceled {
 		t.Error(err)
 	}
 	_ = f.server.Close()
-	wait(t, "the handler's end", cut)
+	testkit.Await(t, "the handler's end", cut)
 	_ = c.Close()
 }
 
@@ -117,20 +119,20 @@ func TestAServerThatIsClosedServesNobody(t *testing.T) {
 func TestWithoutKeepAlivesConnectionsServeOneRequest(t *testing.T) {
 	f := serve(t, hello)
 	idling, fresh := f.dial(get), f.dial("")
-	idling.want(200, "GET / ")
-	eventually(t, "one is idle, one is fresh", func() bool { return f.states(idle) == 1 && f.connections() == 2 })
+	idling.Want(200, "GET / ")
+	testkit.Eventually(t, "one is idle, one is fresh", func() bool { return f.states(idle) == 1 && f.connections() == 2 })
 	f.server.SetKeepAlivesEnabled(false)
-	if rest := idling.rest(); rest != "" {
+	if rest := idling.Rest(); rest != "" {
 		t.Errorf("%q", rest)
 	}
-	fresh.send(get + get)
-	if rest := fresh.rest(); !strings.HasSuffix(rest, "GET / ") || strings.Count(rest, "HTTP/1.1") != 1 || !strings.Contains(rest, "Connection: close\r\n") {
+	fresh.Send(get + get)
+	if rest := fresh.Rest(); !strings.HasSuffix(rest, "GET / ") || strings.Count(rest, "HTTP/1.1") != 1 || !strings.Contains(rest, "Connection: close\r\n") {
 		t.Errorf("%q", rest)
 	}
 	f.server.SetKeepAlivesEnabled(true)
 	c := f.dial(get + get)
-	c.want(200, "GET / ")
-	c.want(200, "GET / ")
+	c.Want(200, "GET / ")
+	c.Want(200, "GET / ")
 }
 
 // However a close meets a request: it is answered as a whole, or nothing of it is.
@@ -145,7 +147,7 @@ func TestNoResponseIsCutByAShutdown(t *testing.T) {
 					if _, err := io.WriteString(c.Conn, get); err != nil {
 						return
 					}
-					res, err := http.ReadResponse(c.r, nil)
+					res, err := http.ReadResponse(c.Reader, nil)
 					if err != nil {
 						return
 					}
@@ -175,8 +177,8 @@ func TestAListenerOfAUnixSocketIsServed(t *testing.T) {
 	}
 	f := serveOn(t, l, hello)
 	c := f.dial(get + chunked + "1\r\na\r\n0\r\n\r\n")
-	c.want(200, "GET / ")
-	c.want(200, "POST / a")
+	c.Want(200, "GET / ")
+	c.Want(200, "POST / a")
 }
 
 // tired is a listener whose Accept fails now and then.
@@ -205,7 +207,7 @@ func TestAFailureToAcceptThatPassesIsWaitedFor(t *testing.T) {
 	some := &tired{Listener: l, err: &net.OpError{Op: "accept", Err: passing{errors.New("no descriptors")}}}
 	some.fails.Store(3)
 	f := serveOn(t, some, hello)
-	f.dial(get).want(200, "GET / ")
+	f.dial(get).Want(200, "GET / ")
 	if !strings.Contains(f.log.String(), "no descriptors") {
 		t.Error(f.log)
 	}
@@ -224,7 +226,7 @@ func TestAFailureToAcceptThatStaysIsReturnedAndConnectionsGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	_ = nc.SetDeadline(time.Now().Add(testkit.Patience))
 	for range 2 {
 		if _, err := io.WriteString(nc, get); err != nil {
 			t.Fatal(err)
@@ -267,13 +269,13 @@ func serveTLS(t *testing.T, h http.HandlerFunc, change ...func(*Server)) *front 
 }
 
 // secure gives a client that speaks TLS.
-func (f *front) secure(protocol, raw string) *client {
+func (f *front) secure(protocol, raw string) *testkit.Conn {
 	f.t.Helper()
 	c := f.dial("")
 	plain := c.Conn
 	c.Conn = tls.Client(plain, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{protocol}})
-	c.r.Reset(c.Conn)
-	c.send(raw)
+	c.Reader.Reset(c.Conn)
+	c.Send(raw)
 	return c
 }
 
@@ -288,13 +290,13 @@ func TestOverTLSAllIsAsWithout(t *testing.T) {
 		}
 	}, func(s *Server) { s.Idle = time.Minute })
 	c := f.secure("http/1.1", get+chunked+"1\r\na\r\n0\r\n\r\n")
-	c.want(200, "GET / ")
-	c.want(200, "POST / a")
-	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + strings.Repeat("x", 20000))
-	c.want(200, "POST / "+strings.Repeat("x", 20000))
-	eventually(t, "it is idle", func() bool { return f.states(idle) == 1 })
+	c.Want(200, "GET / ")
+	c.Want(200, "POST / a")
+	c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + strings.Repeat("x", 20000))
+	c.Want(200, "POST / "+strings.Repeat("x", 20000))
+	testkit.Eventually(t, "it is idle", func() bool { return f.states(idle) == 1 })
 	f.server.SetKeepAlivesEnabled(false)
-	if _, err := c.r.ReadByte(); err == nil {
+	if _, err := c.Reader.ReadByte(); err == nil {
 		t.Error("it is not closed")
 	}
 }
@@ -311,7 +313,7 @@ func TestOverTLSHTTP2IsNegotiatedAndNotGuessed(t *testing.T) {
 	if body, _ := io.ReadAll(res.Body); string(body) != "POST /a body" || res.ProtoMajor != 2 {
 		t.Errorf("%s %q", res.Proto, body)
 	}
-	if rest := f.secure("http/1.1", preface).rest(); !strings.HasPrefix(rest, "HTTP/1.1 400 ") {
+	if rest := f.secure("http/1.1", preface).Rest(); !strings.HasPrefix(rest, "HTTP/1.1 400 ") {
 		t.Errorf("%q", rest)
 	}
 }
@@ -338,7 +340,7 @@ func TestWhoDoesNotSpeakTLSIsToldSo(t *testing.T) {
 func TestASlowHandshakeIsCut(t *testing.T) {
 	f := serveTLS(t, hello, func(s *Server) { s.Header = short })
 	for _, raw := range []string{"", "\x16\x03\x01"} {
-		if all, err := io.ReadAll(f.dial(raw).r); err != nil || strings.Contains(string(all), "HTTP") {
+		if all, err := io.ReadAll(f.dial(raw).Reader); err != nil || strings.Contains(string(all), "HTTP") {
 			t.Errorf("%q %v", all, err)
 		}
 	}
@@ -370,7 +372,7 @@ func TestCloseDoesNotWaitForWhoTakesNothing(t *testing.T) {
 		defer close(closed)
 		_ = f.server.Close()
 	}()
-	wait(t, "Close", closed)
+	testkit.Await(t, "Close", closed)
 }
 
 func TestHTTP2ByPriorKnowledge(t *testing.T) {
@@ -412,7 +414,7 @@ func (c *cutting) Write(p []byte) (int, error) {
 			return n, err
 		}
 		if at < len(preface) {
-			eventually(c.f.t, "it is read", func() bool { return c.f.states(inHead) == 1 })
+			testkit.Eventually(c.f.t, "it is read", func() bool { return c.f.states(inHead) == 1 })
 		}
 		c.at = 0
 	}
@@ -440,10 +442,10 @@ func TestShutdownAwaitsHTTP2(t *testing.T) {
 		}
 		answered <- err
 	}()
-	wait(t, "the request", came)
+	testkit.Await(t, "the request", came)
 	done := make(chan error, 1)
 	go func() { done <- f.server.Shutdown(context.Background()) }() // until the response
-	eventually(t, "it does not listen", func() bool {
+	testkit.Eventually(t, "it does not listen", func() bool {
 		c, err := net.Dial("tcp", f.address)
 		if err == nil {
 			_ = c.Close()
@@ -470,12 +472,12 @@ func TestARequestThatHasComeIsServedThoughTheServerIsLeaving(t *testing.T) {
 	for range 200 {
 		f := serve(t, hello)
 		c := f.dial(get)
-		c.want(200, "GET / ")
-		c.send(get) // it is in the socket when Shutdown looks, read or not
+		c.Want(200, "GET / ")
+		c.Send(get) // it is in the socket when Shutdown looks, read or not
 		if err := f.server.Shutdown(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if rest := c.rest(); !strings.HasSuffix(rest, "GET / ") {
+		if rest := c.Rest(); !strings.HasSuffix(rest, "GET / ") {
 			t.Fatalf("%q", rest)
 		}
 	}
