@@ -23,6 +23,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -378,7 +379,7 @@ func TestOldKeysAreFetchedAgainAndHoldWhileThatFails(t *testing.T) {
 	s := i.newSigner(t, "a", jwt.SigningMethodES256)
 	f := i.guarded(t, func(k *keyring) { k.age, k.pause = 0, 0 })
 	i.set(func() { i.broken = true })
-	for end := time.Now().Add(patience); !strings.Contains(f.log.String(), "cannot be refreshed"); {
+	for end := time.Now().Add(testkit.Patience); !strings.Contains(f.log.String(), "cannot be refreshed"); {
 		if resp, _ := f.call(i.sign(t, s, nil)); resp.StatusCode != 200 {
 			t.Fatalf("%d", resp.StatusCode)
 		}
@@ -388,7 +389,7 @@ func TestOldKeysAreFetchedAgainAndHoldWhileThatFails(t *testing.T) {
 	}
 	i.set(func() { i.broken, i.public = false, nil })
 	other := i.newSigner(t, "b", jwt.SigningMethodES256)
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(testkit.Patience); ; {
 		resp, _ := f.call(i.sign(t, s, nil))
 		if resp.StatusCode == 401 {
 			break

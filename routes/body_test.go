@@ -142,7 +142,7 @@ func TestABodyThatBreaksOffIsNoWholeOne(t *testing.T) {
 	}))
 	for _, raw := range []string{"Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\na\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"} {
 		c := f.dial("POST /a HTTP/1.1\r\nHost: x\r\n" + raw)
-		_ = c.(*net.TCPConn).CloseWrite()
+		_ = c.Conn.(*net.TCPConn).CloseWrite()
 		if all, _ := io.ReadAll(c); strings.Contains(string(all), " 200 ") {
 			t.Errorf("%s", all)
 		}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // streaming writes one event and then waits for the end of its call.
@@ -23,7 +25,7 @@ func TestAnEventStreamEndsWholeWhenTheDrainBeginsAndIsNotCut(t *testing.T) {
 	f := serve(t, entry("a", streaming("text/event-stream; charset=utf-8")))
 	c := f.dial("GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	readAnswer(t, c, "begun\n\n")
-	if cut := f.live.Drain(within(t, patience)); cut != 0 {
+	if cut := f.live.Drain(within(t, testkit.Patience)); cut != 0 {
 		t.Errorf("got %d calls cut, want 0", cut)
 	}
 	if rest, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(rest), "0\r\n\r\n") {
@@ -45,7 +47,7 @@ func TestAnEventStreamOverHTTP2EndsWholeWhenTheDrainBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if cut := f.live.Drain(within(t, patience)); cut != 0 {
+	if cut := f.live.Drain(within(t, testkit.Patience)); cut != 0 {
 		t.Errorf("got %d calls cut, want 0", cut)
 	}
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "data: begun\n\n" {
@@ -86,5 +88,5 @@ func TestCallsOnTheirWayAndFormerRoutesAreCounted(t *testing.T) {
 	}
 	g.let <- struct{}{}
 	<-call
-	eventually(t, "no former route", func() bool { return len(f.live.Former()) == 0 })
+	testkit.Eventually(t, "no former route", func() bool { return len(f.live.Former()) == 0 })
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/call"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -34,7 +35,7 @@ func TestACallIsAnsweredCountedAndLogged(t *testing.T) {
 	if id, _ := line["id"].(string); len(id) != 32 {
 		t.Errorf("id is %q", id)
 	}
-	if took, _ := line["duration"].(float64); took <= 0 || took > patience.Seconds() {
+	if took, _ := line["duration"].(float64); took <= 0 || took > testkit.Patience.Seconds() {
 		t.Errorf("duration is %v seconds", line["duration"])
 	}
 	if line["peer"] != "127.0.0.1" {
@@ -85,8 +86,7 @@ func TestWaitingForAnInstanceIsQueueWait(t *testing.T) {
 		t.Errorf("an instance that was there counts as waited for: %v", line)
 	}
 	f.get("/a?slow")
-	eventually(t, "the second line", func() bool { return len(f.log.requests()) == 2 })
-	if line := f.log.requests()[1]; line["queue_wait"] != 1.5 {
+	if line := f.log.requests(t, 2)[1]; line["queue_wait"] != 1.5 {
 		t.Errorf("%v", line)
 	}
 	if s := f.series(); !strings.Contains(s, `watchdogd_queue_wait_seconds_count{route="a"} 1`+"\n") {

@@ -56,7 +56,7 @@ func TestProbesAreAnsweredBesideAnyRoute(t *testing.T) {
 	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("%d %q", resp.StatusCode, resp.Header.Get("Allow"))
 	}
-	for _, line := range f.log.requests() {
+	for _, line := range f.log.lines("request") {
 		if line["route"] != "all" {
 			t.Errorf("a probe was logged: %v", line)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -43,13 +44,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // wait gives the next call that came in.
 func (g *gate) wait(t *testing.T) string {
 	t.Helper()
-	select {
-	case path := <-g.in:
-		return path
-	case <-time.After(patience):
-		t.Fatal("no call came")
-		return ""
-	}
+	return testkit.Await(t, "a call", g.in)
 }
 
 // answer is what a call in the background got.
@@ -84,7 +79,7 @@ func (f *front) startGet(path string) <-chan answer {
 
 func (f *front) queued(want int) {
 	f.t.Helper()
-	eventually(f.t, fmt.Sprint("a queue of ", want), func() bool {
+	testkit.Eventually(f.t, fmt.Sprint("a queue of ", want), func() bool {
 		return strings.Contains(f.series(), fmt.Sprintf("watchdogd_queue_depth{route=\"a\"} %d\n", want))
 	})
 }
@@ -115,7 +110,7 @@ func TestOverInflightWithoutAQueueACallIsRefusedAtOnce(t *testing.T) {
 
 func TestTheQueueIsServedInOrderAndRefusesWhenFull(t *testing.T) {
 	g := newGate()
-	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 3}, patience)))
+	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 3}, testkit.Patience)))
 	calls := []<-chan answer{f.startGet("/a/0")}
 	g.wait(t)
 	for i := 1; i <= 3; i++ {
@@ -137,7 +132,7 @@ func TestTheQueueIsServedInOrderAndRefusesWhenFull(t *testing.T) {
 		}
 	}
 	f.queued(0)
-	eventually(t, "the waits to be counted", func() bool {
+	testkit.Eventually(t, "the waits to be counted", func() bool {
 		return strings.Contains(f.series(), `watchdogd_queue_wait_seconds_count{route="a"} 3`)
 	})
 }
@@ -153,8 +148,7 @@ func TestWhoWaitsTooLongForAPlaceGets503(t *testing.T) {
 	}
 	g.let <- struct{}{}
 	<-first
-	eventually(t, "the line", func() bool { return len(f.log.requests()) == 2 })
-	line := f.log.requests()[0]
+	line := f.log.requests(t, 2)[0]
 	if line["timeout"] != "queue" || line["queue_wait"].(float64) < 0.03 {
 		t.Errorf("%v", line)
 	}
@@ -167,7 +161,7 @@ func TestACallerWhoLeavesTheQueueFreesHisPlaceInIt(t *testing.T) {
 	for name, body := range map[string]string{"without a body": "", "with an unread body": "some body"} {
 		t.Run(name, func(t *testing.T) {
 			g := newGate()
-			f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 1}, patience)))
+			f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 1}, testkit.Patience)))
 			first := f.startGet("/a/0")
 			g.wait(t)
 			ctx, leave := context.WithCancel(context.Background())
@@ -187,8 +181,7 @@ func TestACallerWhoLeavesTheQueueFreesHisPlaceInIt(t *testing.T) {
 			g.let <- struct{}{}
 			<-first
 			<-second
-			eventually(t, "the lines", func() bool { return len(f.log.requests()) == 3 })
-			if line := f.log.requests()[0]; line["status"] != 499.0 || line["path"] != "/a/1" {
+			if line := f.log.requests(t, 3)[0]; line["status"] != 499.0 || line["path"] != "/a/1" {
 				t.Errorf("%v", line)
 			}
 		})
@@ -197,7 +190,7 @@ func TestACallerWhoLeavesTheQueueFreesHisPlaceInIt(t *testing.T) {
 
 func TestAReloadKeepsTheLimitAcrossBothTables(t *testing.T) {
 	g := newGate()
-	e := entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 5}, patience))
+	e := entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 5}, testkit.Patience))
 	f := serve(t, e)
 	first := f.startGet("/a/0")
 	g.wait(t)
@@ -209,7 +202,7 @@ func TestAReloadKeepsTheLimitAcrossBothTables(t *testing.T) {
 	}
 	g.let <- struct{}{}
 	<-first
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	if err := old.Drain(ctx); err != nil {
 		t.Fatal(err)
@@ -223,7 +216,7 @@ func TestAReloadKeepsTheLimitAcrossBothTables(t *testing.T) {
 
 func TestAReloadThatRaisesTheLimitLetsTheQueueIn(t *testing.T) {
 	g := newGate()
-	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 5}, patience)))
+	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 5}, testkit.Patience)))
 	calls := []<-chan answer{f.startGet("/a"), nil}
 	g.wait(t)
 	calls[1] = f.startGet("/a")

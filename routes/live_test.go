@@ -13,10 +13,11 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// within gives a context that ends after patience, or after d.
+// within gives a context that ends after testkit.Patience, or after d.
 func within(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
@@ -80,9 +81,8 @@ func TestAnUpgradedConnectionIsInFlightUntilItIsClosed(t *testing.T) {
 	readAnswer(t, server, "ping")
 	server.Close()
 	server.Close() // as often as one likes
-	eventually(t, "the end of the call", func() bool { return f.live.Inflight() == 0 })
-	eventually(t, "the line", func() bool { return len(f.log.requests()) == 2 })
-	if line := f.log.requests()[1]; line["status"] != 101.0 || line["bytes"] != 5.0 || line["cut"] != nil {
+	testkit.Eventually(t, "the end of the call", func() bool { return f.live.Inflight() == 0 })
+	if line := f.log.requests(t, 2)[1]; line["status"] != 101.0 || line["bytes"] != 5.0 || line["cut"] != nil {
 		t.Errorf("%v", line)
 	}
 }
@@ -154,7 +154,7 @@ func TestDrainWaitsForCallsAndServesThoseThatCome(t *testing.T) {
 	first := f.startGet("/a/1")
 	g.wait(t)
 	drained := make(chan int, 1)
-	go func() { drained <- f.live.Drain(within(t, patience)) }()
+	go func() { drained <- f.live.Drain(within(t, testkit.Patience)) }()
 	second := f.startGet("/a/2")
 	g.wait(t)
 	select {
@@ -177,7 +177,7 @@ func TestDrainWaitsForCallsAndServesThoseThatCome(t *testing.T) {
 func TestWhatIsLeftAtTheEndOfTheDrainIsCut(t *testing.T) {
 	g := newGate()
 	f := serve(t,
-		entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 1}, patience)),
+		entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 1}, testkit.Patience)),
 		entry("begun", hang("text/plain")))
 	running := f.startGet("/a/1")
 	g.wait(t)
@@ -198,7 +198,7 @@ func TestWhatIsLeftAtTheEndOfTheDrainIsCut(t *testing.T) {
 	if rest, _ := io.ReadAll(begun); strings.HasSuffix(string(rest), "0\r\n\r\n") {
 		t.Error("ended as if whole")
 	}
-	eventually(t, "the end of all calls", func() bool { return f.live.Inflight() == 0 })
+	testkit.Eventually(t, "the end of all calls", func() bool { return f.live.Inflight() == 0 })
 	if n := strings.Count(f.series(), `watchdogd_rejected_total{reason="draining"`); n != 2 {
 		t.Error(f.series())
 	}
@@ -211,7 +211,7 @@ func TestUpgradedConnectionsAreToldToCloseWhenTheDrainBegins(t *testing.T) {
 	before, _ := f.upgrade(k, "/a")
 	f.live.Swap(NewTable([]Entry{e}, f.options)) // it is in the former table now
 	drained := make(chan int, 1)
-	go func() { drained <- f.live.Drain(within(t, patience)) }()
+	go func() { drained <- f.live.Drain(within(t, testkit.Patience)) }()
 	if err := <-k.ended; failure.Of(err).Kind != failure.Draining {
 		t.Errorf("ended by %v", err)
 	}
@@ -241,7 +241,7 @@ func TestACallStaysWithItsTableAndNewOnesGoToTheNext(t *testing.T) {
 	g.wait(t)
 	old := f.live.Swap(NewTable([]Entry{entry("b", hello("new"))}, f.options))
 	drained := make(chan error, 1)
-	go func() { drained <- old.Drain(within(t, patience)) }()
+	go func() { drained <- old.Drain(within(t, testkit.Patience)) }()
 	if _, body := f.get("/b"); body != "new" {
 		t.Error(body)
 	}
@@ -299,7 +299,7 @@ func TestNoCallIsLostWhileTablesAreSwapped(t *testing.T) {
 	}
 	for range 200 {
 		old := f.live.Swap(NewTable([]Entry{entry("a", hello("a"))}, f.options))
-		if err := old.Drain(within(t, patience)); err != nil {
+		if err := old.Drain(within(t, testkit.Patience)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -332,9 +332,8 @@ func TestAPanicIsAnsweredOnceLoggedAndGivesItsPlaceBack(t *testing.T) {
 	if all := f.exchange("GET /a?abort HTTP/1.1\r\nHost: x\r\n\r\n"); all != "" {
 		t.Errorf("%s", all)
 	}
-	eventually(t, "the lines", func() bool { return len(f.log.requests()) == 3 })
 	for i, want := range []float64{500, 200, 500} {
-		if line := f.log.requests()[i]; line["status"] != want || (line["cut"] == true) != (i > 0) {
+		if line := f.log.requests(t, 3)[i]; line["status"] != want || (line["cut"] == true) != (i > 0) {
 			t.Errorf("%v", line)
 		}
 	}
@@ -353,5 +352,5 @@ func TestAPanicAfterATakeoverClosesTheConnection(t *testing.T) {
 	if all := f.exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"); all != "mine" {
 		t.Error(all)
 	}
-	eventually(t, "the end of the call", func() bool { return f.live.Inflight() == 0 })
+	testkit.Eventually(t, "the end of the call", func() bool { return f.live.Inflight() == 0 })
 }

@@ -7,39 +7,20 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"os"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1/server"
 	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	err := goleak.Find()
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); err = goleak.Find() {
-		runtime.Gosched() // net/http lingers half a second on what it closes
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// patience bounds every wait of the tests.
-const patience = 30 * time.Second
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // front is a server with a table, as cmd puts it together.
 type front struct {
@@ -79,7 +60,7 @@ func serveWith(t *testing.T, config schema.Server, entries ...Entry) *front {
 	t.Cleanup(func() {
 		_ = f.server.Close()
 		<-done
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 		defer cancel()
 		for _, table := range f.live.tables() {
 			if err := table.Drain(ctx); err != nil {
@@ -164,29 +145,17 @@ func (f *front) do(r *http.Request) (*http.Response, string) {
 }
 
 // dial opens a connection and sends raw.
-func (f *front) dial(raw string) net.Conn {
+func (f *front) dial(raw string) *testkit.Conn {
 	f.t.Helper()
-	c, err := net.Dial("tcp", f.address)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(c, raw); err != nil {
-		f.t.Fatal(err)
-	}
+	c := testkit.Dial(f.t, f.address)
+	c.Send(raw)
 	return c
 }
 
-// exchange sends raw and gives all that comes until the server closes.
+// exchange sends raw and returns all that comes until the connection ends.
 func (f *front) exchange(raw string) string {
 	f.t.Helper()
-	c := f.dial(raw)
-	all, err := io.ReadAll(c)
-	if err != nil && !strings.Contains(err.Error(), "reset") {
-		f.t.Fatalf("%v after %q", err, all)
-	}
-	return string(all)
+	return f.dial(raw).Tail()
 }
 
 func (f *front) series() string {
@@ -195,72 +164,39 @@ func (f *front) series() string {
 	return b.String()
 }
 
-// eventually waits until ok gives true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	end := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // logbook keeps JSON lines.
-type logbook struct {
-	mu    sync.Mutex
-	lines []map[string]any
-}
+type logbook struct{ testkit.Log }
 
-func (l *logbook) Write(p []byte) (int, error) {
-	var line map[string]any
-	if err := json.Unmarshal(p, &line); err != nil {
-		return 0, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, line)
-	return len(p), nil
-}
+// lines returns the lines with a message.
+func (l *logbook) lines(msg string) (lines []map[string]any) { return linesOf(l.String(), msg) }
 
-// requests gives the access lines.
-func (l *logbook) requests() (lines []map[string]any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, line := range l.lines {
-		if line["msg"] == "request" {
+func linesOf(all, msg string) (lines []map[string]any) {
+	for text := range strings.Lines(all) {
+		var line map[string]any
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			panic(fmt.Sprintf("a line of the log is not JSON: %q: %v", text, err))
+		}
+		if line["msg"] == msg {
 			lines = append(lines, line)
 		}
 	}
 	return lines
 }
 
-// request waits for the one access line and gives it.
+// requests waits for n access lines, and returns those that there are.
+func (l *logbook) requests(t *testing.T, n int) []map[string]any {
+	t.Helper()
+	all := l.AwaitThat(t, fmt.Sprintf("%d access lines", n), func(all string) bool { return len(linesOf(all, "request")) >= n })
+	return linesOf(all, "request")
+}
+
+// request waits for the one access line and returns it.
 func (l *logbook) request(t *testing.T) map[string]any {
 	t.Helper()
-	eventually(t, "an access line", func() bool { return len(l.requests()) > 0 })
-	return l.requests()[0]
+	return l.requests(t, 1)[0]
 }
 
-// String is all lines.
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	text, _ := json.Marshal(l.lines) // they were JSON
-	return string(text)
-}
-
-func (l *logbook) has(msg string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, line := range l.lines {
-		if line["msg"] == msg {
-			return true
-		}
-	}
-	return false
-}
+func (l *logbook) has(msg string) bool { return len(l.lines(msg)) > 0 }
 
 // route is an entry at /NAME.
 func entry(name string, h http.HandlerFunc, change ...func(*schema.Route)) Entry {

@@ -83,8 +83,7 @@ func TestNoRouteIs404AndTheWrongMethod405WithAllow(t *testing.T) {
 	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, POST" {
 		t.Errorf("%d %q", resp.StatusCode, resp.Header.Get("Allow"))
 	}
-	eventually(t, "the lines", func() bool { return len(f.log.requests()) == 2 })
-	if line := f.log.requests()[1]; line["route"] != "a" || line["status"] != 405.0 {
+	if line := f.log.requests(t, 2)[1]; line["route"] != "a" || line["status"] != 405.0 {
 		t.Errorf("%v", line)
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -44,32 +44,18 @@ func TestRoutingARequestCostsInProportionToItsBytes(t *testing.T) {
 		"X-Forwarded-For": field("X-Forwarded-For", "1.1.1.1, "), "X-Forwarded-Host": field("X-Forwarded-Host", "a."), "X-Forwarded-Prefix": field("X-Forwarded-Prefix", "/a"),
 		"X-Request-Id": field("X-Request-Id", "a"), "underscores": field("X_"+strings.Repeat("_", 100), "a"), "Origin": field("Origin", "http://a"), "X-Timeout": field("X-Timeout", "1s"),
 	} {
-		cost := func(n int) (least int) {
+		cost := func(n int) testkit.Cost {
 			target, header := shape(n)
 			u, err := url.ParseRequestURI(target)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range 3 {
-				r := &http.Request{Method: "POST", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: u, RequestURI: target, Host: strings.Repeat("a.", 120) + "a",
-					Header: header.Clone(), RemoteAddr: "192.0.2.7:4711", Body: http.NoBody}
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				live.ServeHTTP(&discard{header: http.Header{}}, r)
-				runtime.ReadMemStats(&after)
-				if spent := int(after.TotalAlloc - before.TotalAlloc); least == 0 || spent < least {
-					least = spent
-				}
-			}
-			return least
+			r := &http.Request{Method: "POST", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: u, RequestURI: target, Host: strings.Repeat("a.", 120) + "a",
+				Header: header.Clone(), RemoteAddr: "192.0.2.7:4711", Body: http.NoBody}
+			return testkit.Allocated(func() { live.ServeHTTP(&discard{header: http.Header{}}, r) })
 		}
 		const n = 40_000
-		one := max(cost(n), n)
-		for _, times := range []int{2, 10} {
-			if got, most := cost(times*n), one*times*3/2; got > most {
-				t.Errorf("%s: got %d bytes allocated for %d, want %d at most: %d are for %d", name, got, times*n, most, one, n)
-			}
-		}
+		testkit.InProportion(t, name, n, testkit.Cost{"bytes": n, "pieces": 100}, cost)
 	}
 }
 

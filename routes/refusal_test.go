@@ -68,7 +68,7 @@ func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
 		}
 		_ = c.Close() // answered
 	}
-	if n := len(logged.requests()); n != 4 {
+	if n := len(logged.lines("request")); n != 4 {
 		t.Errorf("%d lines were logged", n)
 	}
 	var exposed strings.Builder

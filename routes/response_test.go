@@ -15,6 +15,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -145,7 +146,7 @@ func TestUnderIdleASlowSourceIsSeenToMove(t *testing.T) {
 	for range 3 {
 		before := c.Touched()
 		_, _ = write.WriteString("x")
-		eventually(t, "the clock to be told", func() bool { return c.Touched() != before })
+		testkit.Eventually(t, "the clock to be told", func() bool { return c.Touched() != before })
 	}
 	write.Close()
 	if a := <-done; a.body != "xxx" {
@@ -198,7 +199,7 @@ func TestAHandlerGetsACallBesideItsResponse(t *testing.T) {
 			t.Errorf("got a call sent to %s with prefix %s (stripped: %v) of route %s with id %q and target %s, want /a/%%2e, /a (true), a, an id and /%%2e?q",
 				c.SentPath, c.Prefix, c.Stripped, c.Route, c.ID, r.RequestURI)
 		}
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(testkit.Patience)); err != nil {
 			t.Error(err)
 		}
 		c.Fail(&failure.Error{Kind: failure.CrashLoop, Detail: "it ends", Cause: errors.New("exit status 3")})

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/listen"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -218,11 +219,7 @@ func TestACallerWhoStopsReadingIsUnderIdle(t *testing.T) {
 	}
 	defer c.Close()
 	_, _ = io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-	select {
-	case <-returned:
-	case <-time.After(patience):
-		t.Fatal("the handler still writes")
-	}
+	testkit.Await(t, "the handler's return", returned)
 	f.loggedTimeout("idle", true)
 }
 

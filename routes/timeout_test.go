@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -259,13 +260,9 @@ func TestACallerWhoLeavesEndsTheCall(t *testing.T) {
 			c := f.dial(raw)
 			<-in
 			c.Close()
-			select {
-			case err := <-cause:
-				if _, ours := errors.AsType[*failure.Error](err); ours {
-					t.Errorf("cause %v", err)
-				}
-			case <-time.After(patience):
-				t.Fatal("nobody noticed")
+			err := testkit.Await(t, "the end of the call", cause)
+			if _, ours := errors.AsType[*failure.Error](err); ours {
+				t.Errorf("got the cause %v, want none of ours", err)
 			}
 			line := f.log.request(t)
 			want := 499.0
@@ -282,7 +279,7 @@ func TestACallerWhoLeavesEndsTheCall(t *testing.T) {
 func TestAHalfClosedCallerGetsNoMadeUpAnswer(t *testing.T) {
 	f := serve(t, entry("a", hang("")))
 	c := f.dial("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-	_ = c.(interface{ CloseWrite() error }).CloseWrite()
+	_ = c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 	if all, _ := io.ReadAll(c); len(all) != 0 {
 		t.Errorf("%s", all)
 	}
