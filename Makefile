@@ -6,7 +6,7 @@
 # make install  to $(DESTDIR)$(PREFIX)/bin, by default /usr/local/bin
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -X github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version.linked=$(VERSION)
 BINARY  ?= bin/watchdogd
 RACE    := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 TESTFLAGS ?=

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/front"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/modes"
@@ -20,9 +22,9 @@ import (
 // apply makes cfg what runs: processes, then handlers, then a table that is swapped
 // in whole. The first start and every reload are this one function. All that can
 // fail happens before the swap, and when it fails nothing has changed.
-// opened returns what cfg listens on: opened already at the start, and by front.prepare at
+// opened returns what cfg listens on: opened already at the start, and by Front.Prepare at
 // a reload.
-func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(schema.Server) (listeners, error)) error {
+func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(schema.Server) (front.Listeners, error)) error {
 	next, entries, closers, err := d.prepare(cfg)
 	if err != nil {
 		return err
@@ -45,13 +47,13 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 	})
 	if err != nil { // watchdogd is stopping
 		closeAll(closers)
-		listeners.abandon()
+		listeners.Abandon()
 		return err
 	}
 
 	d.live.Swap(routes.NewTable(entries, routes.Options{
 		Log:     d.log,
-		Access:  d.book.access(cfg),
+		Access:  d.book.Access(cfg),
 		Metrics: d.metrics,
 		Trusted: cfg.Server.TrustedProxies,
 		Probes:  routes.Probes{Ready: cfg.Health.Ready, Path: cfg.Health.ReadyPath, Bare: cfg.Compat.BareProbes},
@@ -59,8 +61,8 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 	}))
 	former := d.current.set(cfg, closers)
 	d.attach(entries)
-	d.book.level.Set(levelOf(cfg.Log))
-	d.front.adopt(listeners)
+	d.book.Level.Set(logbook.LevelOf(cfg.Log))
+	d.front.Adopt(listeners)
 	d.warnOfTemporary(cfg)
 	if old != nil {
 		d.leaving.Go(func() {
@@ -172,7 +174,7 @@ func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.E
 	var errs []error
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
-		deps := d.book.deps(cfg)
+		deps := d.book.Deps(cfg)
 		if next != nil {
 			deps.Process = next.Process(r.Name)
 		} else if r.Supervised() || r.Warm > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 )
 
-func callCommand(from *source) *cobra.Command {
-	var method, data string
-	var headers []string
-	var showHead bool
+func callCommand(from *source.Source) *cobra.Command {
+	var c call
 	cmd := &cobra.Command{
 		Use:   "call NAME [PATH]",
 		Short: "Send one request to a route by its name",
@@ -26,52 +29,65 @@ the prefix. The exit status is 0 if the response is below 400, and 1 otherwise.`
   watchdogd call resize -d @photo.jpg > small.jpg`,
 		Args: cobra.RangeArgs(1, 2),
 	}
-	cmd.Flags().StringVarP(&method, "request", "X", "", "the `method` (default GET, or POST with -d)")
-	cmd.Flags().StringVarP(&data, "data", "d", "", "the body; @FILE reads a file and @- the standard `input`")
-	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "a `header` line, as in 'Accept: text/csv'")
-	cmd.Flags().BoolVarP(&showHead, "include", "i", false, "print the status and headers too")
+	cmd.Flags().StringVarP(&c.method, "request", "X", "", "the `method` (default GET, or POST with -d)")
+	cmd.Flags().StringVarP(&c.data, "data", "d", "", "the body; @FILE reads a file and @- the standard `input`")
+	cmd.Flags().StringArrayVarP(&c.headers, "header", "H", nil, "a `header` line, as in 'Accept: text/csv'")
+	cmd.Flags().BoolVarP(&c.showHead, "include", "i", false, "print the status and headers too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		header, err := callHeader(headers)
+		header, err := callHeader(c.headers)
 		if err != nil {
-			return exitStatus{statusUsage, err}
+			return exit.Misuse(err)
 		}
-		body, err := callBody(data, cmd.Flags().Changed("data"), cmd.InOrStdin())
+		body, err := callBody(c.data, cmd.Flags().Changed("data"), cmd.InOrStdin())
 		if err != nil {
-			return failed(err)
+			return exit.Fail(err)
 		}
-		if method == "" {
-			method = http.MethodGet
-			if body != nil {
-				method = http.MethodPost
-			}
+		running, err := admin.Find(from, cmd.ErrOrStderr())
+		if err != nil {
+			return exit.Fail(err)
 		}
-		path := ""
+		path := url.PathEscape(args[0])
 		if len(args) > 1 {
-			path = "/" + strings.TrimPrefix(args[1], "/")
+			path += "/" + strings.TrimPrefix(args[1], "/")
 		}
-		running, err := stack(from, cmd.ErrOrStderr())
+		method := c.method
+		if method == "" && body != nil {
+			method = http.MethodPost
+		}
+		response, err := running.Send(cmd.Context(), method, "/v1/call/"+path, header, body)
+		if err == nil {
+			err = c.print(cmd.OutOrStdout(), response)
+		}
 		if err != nil {
-			return err
-		}
-		response, err := running.send(cmd.Context(), method, "/v1/call/"+url.PathEscape(args[0])+path, header, body)
-		if err != nil {
-			return failed(fmt.Errorf("call %s: %w", args[0], err))
-		}
-		defer response.Body.Close()
-		if showHead {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", response.Proto, response.Status)
-			_ = response.Header.Write(cmd.OutOrStdout()) // the body's copy below meets the same error
-			fmt.Fprintln(cmd.OutOrStdout())
-		}
-		if _, err := io.Copy(cmd.OutOrStdout(), response.Body); err != nil {
-			return failed(fmt.Errorf("call %s: the response was cut short: %w", args[0], err))
-		}
-		if response.StatusCode >= http.StatusBadRequest {
-			return exitStatus{statusFailed, fmt.Errorf("call %s: %s", args[0], response.Status)}
+			return exit.Fail(fmt.Errorf("call %s: %w", args[0], err))
 		}
 		return nil
 	}
 	return cmd
+}
+
+// call is the flags of the command.
+type call struct {
+	method, data string
+	headers      []string
+	showHead     bool
+}
+
+// print prints a response and closes it. One that is not below 400 is an error.
+func (c call) print(w io.Writer, response *http.Response) error {
+	defer response.Body.Close()
+	if c.showHead {
+		fmt.Fprintf(w, "%s %s\n", response.Proto, response.Status)
+		_ = response.Header.Write(w) // the body's copy below meets the same error
+		fmt.Fprintln(w)
+	}
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("the response was cut short: %w", err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return errors.New(response.Status)
+	}
+	return nil
 }
 
 // callHeader is the header that the lines of -H make.

@@ -8,39 +8,43 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
-func startCommand(from *source) *cobra.Command {
+func startCommand(from *source.Source) *cobra.Command {
 	return steerCommand(from, "start", "Start processes that were stopped", "started")
 }
 
-func stopCommand(from *source) *cobra.Command {
+func stopCommand(from *source.Source) *cobra.Command {
 	return steerCommand(from, "stop", "Stop processes until they are started again", "stopped")
 }
 
-func restartCommand(from *source) *cobra.Command {
+func restartCommand(from *source.Source) *cobra.Command {
 	return steerCommand(from, "restart", "Replace processes without losing a request", "restarted")
 }
 
 // steerCommand asks the running watchdogd to do one thing to each named process.
-func steerCommand(from *source, verb, short, done string) *cobra.Command {
+func steerCommand(from *source.Source, verb, short, done string) *cobra.Command {
 	return &cobra.Command{
 		Use:   verb + " NAME...",
 		Short: short,
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			running, err := stack(from, cmd.ErrOrStderr())
+			running, err := admin.Find(from, cmd.ErrOrStderr())
 			if err != nil {
-				return err
+				return exit.Fail(err)
 			}
 			for _, name := range names {
 				var now supervisor.Status
-				if err := running.do(cmd.Context(), http.MethodPost, "/v1/"+verb+"/"+url.PathEscape(name), &now); err != nil {
-					return failed(about(verb+" "+name, err))
+				if err := running.Do(cmd.Context(), http.MethodPost, "/v1/"+verb+"/"+url.PathEscape(name), &now); err != nil {
+					return exit.Fail(about(verb+" "+name, err))
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s %s, now %s\n", name, done, stateText(now))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s %s, now %s\n", name, done, admin.StateText(now))
 			}
 			return nil
 		},
@@ -55,7 +59,7 @@ func about(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-func scaleCommand(from *source) *cobra.Command {
+func scaleCommand(from *source.Source) *cobra.Command {
 	return &cobra.Command{
 		Use:     "scale NAME=N...",
 		Short:   "Change how many instances of a process run, until the next reload",
@@ -65,30 +69,30 @@ func scaleCommand(from *source) *cobra.Command {
 			for _, arg := range args {
 				name, count, _ := strings.Cut(arg, "=")
 				if _, err := schema.ParseCount(count, 0, schema.MaxReplicas); err != nil {
-					return exitStatus{statusUsage, fmt.Errorf("scale %s: the number of instances %w; write NAME=N, as in api=4", arg, err)}
+					return exit.Misuse(fmt.Errorf("scale %s: the number of instances %w; write NAME=N, as in api=4", arg, err))
 				}
 				if name == "" {
-					return exitStatus{statusUsage, fmt.Errorf("scale %s: write NAME=N, as in api=4", arg)}
+					return exit.Misuse(fmt.Errorf("scale %s: write NAME=N, as in api=4", arg))
 				}
 			}
-			running, err := stack(from, cmd.ErrOrStderr())
+			running, err := admin.Find(from, cmd.ErrOrStderr())
 			if err != nil {
-				return err
+				return exit.Fail(err)
 			}
 			for _, arg := range args {
 				name, n, _ := strings.Cut(arg, "=")
 				var now supervisor.Status
-				if err := running.do(cmd.Context(), http.MethodPost, "/v1/scale/"+url.PathEscape(name)+"/"+n, &now); err != nil {
-					return failed(fmt.Errorf("scale %s: %w", arg, err))
+				if err := running.Do(cmd.Context(), http.MethodPost, "/v1/scale/"+url.PathEscape(name)+"/"+n, &now); err != nil {
+					return exit.Fail(fmt.Errorf("scale %s: %w", arg, err))
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %s, now %s\n", name, n, stateText(now))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %s, now %s\n", name, n, admin.StateText(now))
 			}
 			return nil
 		},
 	}
 }
 
-func reloadCommand(from *source) *cobra.Command {
+func reloadCommand(from *source.Source) *cobra.Command {
 	var dry, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
@@ -101,20 +105,20 @@ nothing changes. HUP does the same and logs the result.`,
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only print what would be started, replaced and stopped, and why")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		running, err := stack(from, cmd.ErrOrStderr())
+		running, err := admin.Find(from, cmd.ErrOrStderr())
 		if err != nil {
-			return err
+			return exit.Fail(err)
 		}
 		path := "/v1/reload"
 		if dry {
 			path += "?dry_run"
 		}
-		var done reloadReply
-		if err := running.do(cmd.Context(), http.MethodPost, path, &done); err != nil {
-			return failed(err)
+		var done admin.Reloaded
+		if err := running.Do(cmd.Context(), http.MethodPost, path, &done); err != nil {
+			return exit.Fail(err)
 		}
 		if asJSON {
-			return failed(writeJSON(cmd.OutOrStdout(), done))
+			return exit.Fail(listing.JSON(cmd.OutOrStdout(), done))
 		}
 		for _, step := range done.Changes {
 			fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s", step.Action, step.Name)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/modes/forking"
 )
 
@@ -15,6 +17,6 @@ environment and executes the program. Use it for programs that can only read the
 environment, such as shell scripts.`,
 		Example: `  fprocess: watchdogd env -- ./function.sh`,
 		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return failed(forking.EnvExec(args)) },
+		RunE:    func(_ *cobra.Command, args []string) error { return exit.Fail(forking.EnvExec(args)) },
 	}
 }

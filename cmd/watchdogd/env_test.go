@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 )
 
 // serveEnv starts watchdogd on an environment, with a lock file of its own and on free
@@ -70,11 +72,11 @@ func TestFileGoesBeforeTheEnvironmentUnlessItIsForced(t *testing.T) {
 	if out, _, status := command(t, env, "validate", "--env"); status != 0 || out != "the environment is valid: 1 route, 0 services.\n" {
 		t.Errorf("got %d %q, want 0 and the environment is valid: 1 route, 0 services.\n", status, out)
 	}
-	if _, errOut, status := command(t, nil, "validate", "--env"); status != statusFailed || !strings.Contains(errOut, `provide a "function_process" or "fprocess"`) {
-		t.Errorf("got %d %q, want %v with provide a \"function_process\" or \"fprocess\"", status, errOut, statusFailed)
+	if _, errOut, status := command(t, nil, "validate", "--env"); status != exit.Failed || !strings.Contains(errOut, `provide a "function_process" or "fprocess"`) {
+		t.Errorf("got %d %q, want %v with provide a \"function_process\" or \"fprocess\"", status, errOut, exit.Failed)
 	}
-	if _, errOut, status := command(t, env, "validate", "--env", "-c", "watchdog.yaml"); status != statusUsage {
-		t.Errorf("got %d %q, want %v", status, errOut, statusUsage)
+	if _, errOut, status := command(t, env, "validate", "--env", "-c", "watchdog.yaml"); status != exit.Usage {
+		t.Errorf("got %d %q, want %v", status, errOut, exit.Usage)
 	}
 }
 
@@ -94,8 +96,8 @@ func TestCommandsReachTheEnvironmentsStack(t *testing.T) {
 	if out, errOut, status := command(t, d.cmd.Env, "healthcheck"); status != 0 || out != "OK\n" {
 		t.Errorf("got %d %q %q, want 0 and OK\n", status, out, errOut)
 	}
-	if _, errOut, status := command(t, d.cmd.Env, "reload"); status != statusFailed || !strings.Contains(errOut, "the configuration comes from environment variables") {
-		t.Errorf("got %d %q, want %v with the configuration comes from environment variables", status, errOut, statusFailed)
+	if _, errOut, status := command(t, d.cmd.Env, "reload"); status != exit.Failed || !strings.Contains(errOut, "the configuration comes from environment variables") {
+		t.Errorf("got %d %q, want %v with the configuration comes from environment variables", status, errOut, exit.Failed)
 	}
 	d.signal(syscall.SIGHUP)
 	d.waitLog("reload refused")
@@ -134,15 +136,15 @@ func TestFwatchdogsFlags(t *testing.T) {
 		if out, errOut, status := commandOf(t, program, env, "--run-healthcheck"); status != 0 || out+errOut != "" {
 			t.Errorf("with the lock file: got %d %q, want 0 and nothing", status, out+errOut)
 		}
-		if _, errOut, status := commandOf(t, program, env, "-v"); status != statusUsage || errOut == "" {
+		if _, errOut, status := commandOf(t, program, env, "-v"); status != exit.Usage || errOut == "" {
 			t.Errorf("-v: %d %q", status, errOut)
 		}
 		if _, _, status := commandOf(t, program, env, "-h"); status != 0 {
 			t.Errorf("-h: got %d, want 0", status)
 		}
 	}
-	if _, errOut, status := commandOf(t, link, env, "ps"); status != statusFailed || !strings.Contains(errOut, "fprocess") {
-		t.Errorf("a word: got %d %q, want %v with fprocess", status, errOut, statusFailed)
+	if _, errOut, status := commandOf(t, link, env, "ps"); status != exit.Failed || !strings.Contains(errOut, "fprocess") {
+		t.Errorf("a word: got %d %q, want %v with fprocess", status, errOut, exit.Failed)
 	}
 }
 
@@ -399,8 +401,8 @@ func TestWhatCannotBeServedIsASentence(t *testing.T) {
 	} {
 		env := []string{"port=0", "metrics_port=0", "TMPDIR=" + t.TempDir(), "XDG_RUNTIME_DIR=" + shortDir(t)}
 		_, errOut, status := command(t, append(env, strings.Split(environ, "|")...), "--env")
-		if status != statusFailed || !strings.Contains(errOut, want) {
-			t.Errorf("%s: got %d %q, want %v with %q", environ, status, errOut, statusFailed, want)
+		if status != exit.Failed || !strings.Contains(errOut, want) {
+			t.Errorf("%s: got %d %q, want %v with %q", environ, status, errOut, exit.Failed, want)
 		}
 	}
 }
@@ -506,8 +508,8 @@ func TestMigratedFileBehavesAsItsEnvironment(t *testing.T) {
 	if status != 0 || !strings.HasPrefix(text, "# Migrated from environment variables, read as of-watchdog: mode=http.\n# write_debug=\"true\" has no effect in this mode\n") {
 		t.Fatalf("%d %q %q", status, text, errOut)
 	}
-	if _, errOut, status := command(t, []string{"mode=nothing"}, "migrate"); status != statusFailed || !strings.Contains(errOut, `mode="nothing" is not a mode`) {
-		t.Errorf("got %d %q, want %v with mode=\"nothing\" is not a mode", status, errOut, statusFailed)
+	if _, errOut, status := command(t, []string{"mode=nothing"}, "migrate"); status != exit.Failed || !strings.Contains(errOut, `mode="nothing" is not a mode`) {
+		t.Errorf("got %d %q, want %v with mode=\"nothing\" is not a mode", status, errOut, exit.Failed)
 	}
 	d := &daemonUnderTest{t: t, base: "http://127.0.0.1:" + port, dir: dir, file: filepath.Join(dir, "watchdog.yaml")}
 	d.write(text)

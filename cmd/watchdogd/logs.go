@@ -13,10 +13,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/option"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-func logsCommand(from *source) *cobra.Command {
+func logsCommand(from *source.Source) *cobra.Command {
 	var follow, asJSON bool
 	lines := 100
 	cmd := &cobra.Command{
@@ -26,33 +30,33 @@ func logsCommand(from *source) *cobra.Command {
   watchdogd logs -f api redis    of two, and what they print from now on`,
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing lines as they come")
-	cmd.Flags().VarP(countFlag{&lines, child.MostLines}, "lines", "n", "how many of the last lines; 0 prints all that are kept")
+	cmd.Flags().VarP(option.Count(&lines, child.MostLines), "lines", "n", "how many of the last lines; 0 prints all that are kept")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
-		running, err := stack(from, cmd.ErrOrStderr())
+		running, err := admin.Find(from, cmd.ErrOrStderr())
 		if err != nil {
-			return err
+			return exit.Fail(err)
 		}
 		query := url.Values{"name": names, "lines": {strconv.Itoa(lines)}}
 		if follow {
 			query.Set("follow", "")
 		}
-		response, err := running.send(cmd.Context(), http.MethodGet, "/v1/logs?"+query.Encode(), nil, nil)
+		response, err := running.Send(cmd.Context(), http.MethodGet, "/v1/logs?"+query.Encode(), nil, nil)
 		if err != nil {
-			return failed(err)
+			return exit.Fail(err)
 		}
 		defer response.Body.Close()
 		if response.StatusCode != http.StatusOK {
-			return failed(refused(response))
+			return exit.Fail(admin.Refused(response))
 		}
 		err = printLines(cmd.OutOrStdout(), response.Body, asJSON)
 		if follow && (err == nil || errors.Is(err, errCut)) && cmd.Context().Err() == nil {
-			if _, gone := askInfo(running); gone != nil {
+			if _, gone := running.Info(); gone != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "watchdogd: the stack has ended, and no more lines will come")
 				return nil
 			}
 		}
-		return failed(err)
+		return exit.Fail(err)
 	}
 	return cmd
 }

@@ -1,10 +1,10 @@
 // Watchdogd serves programs over HTTP: one YAML file of routes, each answered by a
 // supervised server or worker, by a process started per request, or from a folder.
 //
-// How the program runs: source.go finds the configuration,
-// serve.go is the daemon from its first line to its last, apply.go makes a
-// configuration into processes, handlers and a table, and every other file is one
-// command.
+// How the program runs: internal/source finds the configuration, serve.go is the daemon from
+// its first line to its last, apply.go makes a configuration into processes, handlers and a
+// table, reload.go does that again, and every other file is one command. What is not a command
+// is in a package beneath internal.
 package main
 
 import (
@@ -18,15 +18,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/fwatchdog"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
 	"github.com/watchdogd/watchdogd/supervisor/child"
-)
-
-// The exit statuses, as docs/cli.md lists them.
-const (
-	statusOK     = 0
-	statusFailed = 1 // a configuration, a port, a file
-	statusUsage  = 2 // wrong use of the command line
-	statusCut    = 3 // calls were cut off at the end of drain.timeout
 )
 
 func main() {
@@ -39,15 +35,15 @@ func main() {
 // execute is the whole program but for the end of the process. args begin with the
 // name that the program was started by.
 func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	stdout, stderr = forTerminal(stdout), forTerminal(stderr)
-	defer flush(stderr)
-	defer flush(stdout)
+	stdout, stderr = terminal.Writer(stdout), terminal.Writer(stderr)
+	defer terminal.Flush(stderr)
+	defer terminal.Flush(stdout)
 	var err error
 	switch {
-	case isFwatchdog(args[0]) || fwatchdogFlag(args[1:]):
-		err = fwatchdog(filepath.Base(args[0]), args[1:], stderr)
+	case fwatchdog.Is(args[0]) || fwatchdog.IsFlag(args[1:]):
+		err = fwatchdog.Run(filepath.Base(args[0]), args[1:], stderr, func(from *source.Source) error { return serve(context.Background(), from) })
 	case len(args) == 1: // the start of a container need not wait for the tree of commands
-		err = serve(context.Background(), new(source))
+		err = serve(context.Background(), new(source.Source))
 	default:
 		root := commands()
 		root.SetArgs(args[1:])
@@ -56,17 +52,17 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		root.SetErr(stderr)
 		err = root.Execute()
 	}
-	if status, ok := errors.AsType[exitStatus](err); ok {
-		if status.err != nil {
-			fmt.Fprintf(stderr, "watchdogd: %v\n", status.err)
+	if status, ok := errors.AsType[exit.Error](err); ok {
+		if status.Err != nil {
+			fmt.Fprintf(stderr, "watchdogd: %v\n", status.Err)
 		}
-		return status.code
+		return status.Status
 	}
 	if err != nil { // cobra's own: an unknown command or flag, a missing argument
 		fmt.Fprintf(stderr, "watchdogd: %v\nTry \"watchdogd --help\".\n", err)
-		return statusUsage
+		return exit.Usage
 	}
-	return statusOK
+	return exit.OK
 }
 
 // noSuchCommand refuses an unknown command, and suggests a known one.
@@ -80,27 +76,9 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q", args[0])
 }
 
-// exitStatus is an error that names the status of the process. A nil err has been
-// printed already.
-type exitStatus struct {
-	code int
-	err  error
-}
-
-func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d: %v", e.code, e.err) }
-func (e exitStatus) Unwrap() error { return e.err }
-
-// failed makes err the end of the process with status 1.
-func failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return exitStatus{statusFailed, err}
-}
-
 // commands is the command table. With no subcommand watchdogd runs.
 func commands() *cobra.Command {
-	var from source
+	var from source.Source
 	root := runCommand(&from)
 	root.Args = noSuchCommand
 	root.SuggestionsMinimumDistance = 2
@@ -119,8 +97,8 @@ func commands() *cobra.Command {
 		envCommand(),
 		versionCommand(),
 	)
-	root.PersistentFlags().StringVarP(&from.file, "config", "c", "", "the configuration `file` (default $WATCHDOG_CONFIG, otherwise ./watchdog.yaml, otherwise the environment of an OpenFaaS image)")
-	root.PersistentFlags().BoolVar(&from.env, "env", false, "read the configuration from the environment and ignore any file")
+	root.PersistentFlags().StringVarP(&from.File, "config", "c", "", "the configuration `file` (default $WATCHDOG_CONFIG, otherwise ./watchdog.yaml, otherwise the environment of an OpenFaaS image)")
+	root.PersistentFlags().BoolVar(&from.Env, "env", false, "read the configuration from the environment and ignore any file")
 	root.MarkFlagsMutuallyExclusive("config", "env")
 	return root
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/schema/openfaas"
 
 	"github.com/spf13/cobra"
@@ -22,10 +23,10 @@ either watchdog: with --as fwatchdog it is read as the classic watchdog's.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := openfaas.Migrate(os.Environ(), as)
 			if err != nil {
-				return failed(err)
+				return exit.Fail(err)
 			}
 			_, err = cmd.OutOrStdout().Write(file)
-			return failed(err)
+			return exit.Fail(err)
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", "watchdogd", "read the variables as a program of this `NAME` would: watchdogd or fwatchdog")

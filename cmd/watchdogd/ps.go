@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,10 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
-func psCommand(from *source) *cobra.Command {
+func psCommand(from *source.Source) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "ps",
@@ -23,31 +26,25 @@ func psCommand(from *source) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		running, err := stack(from, cmd.ErrOrStderr())
+		running, err := admin.Find(from, cmd.ErrOrStderr())
 		if err != nil {
-			return err
+			return exit.Fail(err)
 		}
-		var list []psRow
-		if err := running.get(cmd.Context(), "/v1/ps", &list); err != nil {
-			return failed(err)
+		var list []admin.Row
+		if err := running.Get(cmd.Context(), "/v1/ps", &list); err != nil {
+			return exit.Fail(err)
 		}
 		if asJSON {
-			return failed(writeJSON(cmd.OutOrStdout(), list))
+			return exit.Fail(listing.JSON(cmd.OutOrStdout(), list))
 		}
-		return failed(writeTable(cmd.OutOrStdout(), list))
+		return exit.Fail(writeTable(cmd.OutOrStdout(), list))
 	}
 	return cmd
 }
 
-func writeJSON(w io.Writer, value any) error {
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(value)
-}
-
 // writeTable is a line for each route and service, and one more for each instance
 // where there are several.
-func writeTable(w io.Writer, list []psRow) error {
+func writeTable(w io.Writer, list []admin.Row) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tMODE\tSTATE\tPID\tPORT\tUPTIME\tRESTARTS\tIN FLIGHT\tTOTAL\tRSS\tCPU\tWHY")
 	for _, s := range list {
@@ -69,7 +66,7 @@ func writeTable(w io.Writer, list []psRow) error {
 			calls = "-"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n",
-			s.Name, or(string(s.Mode), string(s.Kind)), stateText(s.Status), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(total, "-"), or(rss, "-"), or(cpu, "-"), or(why(s.Status), "-"))
+			s.Name, or(string(s.Mode), string(s.Kind)), admin.StateText(s.Status), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(total, "-"), or(rss, "-"), or(cpu, "-"), or(why(s.Status), "-"))
 		if len(s.Instances) > 1 {
 			for _, i := range s.Instances {
 				fmt.Fprintf(t, "  %d\t\t%s\t%s\t%s\t%s\t\t%d\t\t%s\t%s\t%s\n", i.Number, i.State, or(number(i.PID), "-"), or(number(i.Port), "-"), span(i.Uptime), i.Inflight, size(i.RSS), seconds(i.CPUSeconds), or(i.Reason, "-"))
@@ -126,19 +123,4 @@ func why(s supervisor.Status) string {
 		return s.Reason
 	}
 	return s.LastExit
-}
-
-// stateText is a state and, where a start is due, when.
-func stateText(s supervisor.Status) string {
-	if s.NextStart == nil {
-		return string(s.State)
-	}
-	wait := max(0, time.Until(*s.NextStart)).Round(100 * time.Millisecond)
-	return fmt.Sprintf("%s (%s)", s.State, wait)
-}
-
-// psRow is a route or service in the list of ps.
-type psRow struct {
-	supervisor.Status
-	Total uint64 `json:"total"` // calls of a route since watchdogd was started
 }

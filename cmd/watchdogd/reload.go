@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/plan"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -14,11 +15,10 @@ type reloadRequest struct {
 	reply chan<- reloadReply // buffered by one; nil without a waiter
 }
 
-// reloadReply is what a reload did, or would do.
+// reloadReply is what came of a reload.
 type reloadReply struct {
-	Changes []supervisor.Change `json:"changes"`
-	Notes   []string            `json:"notes,omitempty"` // what takes a restart of watchdogd
-	err     error
+	admin.Reloaded
+	err error
 }
 
 // askReload asks for a reload without waiting for it; two that are asked for at
@@ -31,18 +31,18 @@ func (d *daemon) askReload() {
 }
 
 // reload reads the configuration again and waits until it runs, or fails.
-func (d *daemon) reload(ctx context.Context, dry bool) (reloadReply, error) {
+func (d *daemon) reload(ctx context.Context, dry bool) (admin.Reloaded, error) {
 	reply := make(chan reloadReply, 1)
 	select {
 	case d.reloads <- reloadRequest{dry, reply}:
 	case <-ctx.Done():
-		return reloadReply{}, ctx.Err()
+		return admin.Reloaded{}, ctx.Err()
 	}
 	select {
 	case r := <-reply:
-		return r, r.err
+		return r.Reloaded, r.err
 	case <-ctx.Done():
-		return reloadReply{}, ctx.Err()
+		return admin.Reloaded{}, ctx.Err()
 	}
 }
 
@@ -68,13 +68,14 @@ func (d *daemon) reloadOnce(ending context.Context, dry bool) reloadReply {
 		d.log.Warn("reload refused", "why", errEnvironment.Error())
 		return reloadReply{err: errEnvironment}
 	}
-	cfg, _, err := d.source.load()
+	cfg, _, err := d.source.Load()
 	if err == nil {
 		var changes []supervisor.Change
-		changes, err = d.plan(was, cfg)
-		notes := needRestart(was, cfg)
+		changes, err = d.supervisor.Plan(specs(cfg))
+		changes = plan.Changes(was, cfg, changes)
+		notes := plan.NeedRestart(was, cfg)
 		if err == nil && !dry {
-			err = d.apply(ending, cfg, d.front.prepare)
+			err = d.apply(ending, cfg, d.front.Prepare)
 		}
 		if err == nil && !dry {
 			d.metrics.Reloaded(true)
@@ -84,7 +85,7 @@ func (d *daemon) reloadOnce(ending context.Context, dry bool) reloadReply {
 			}
 		}
 		if err == nil {
-			return reloadReply{Changes: changes, Notes: notes}
+			return reloadReply{Reloaded: admin.Reloaded{Changes: changes, Notes: notes}}
 		}
 	}
 	if !dry {
@@ -95,23 +96,3 @@ func (d *daemon) reloadOnce(ending context.Context, dry bool) reloadReply {
 }
 
 var errEnvironment = errors.New("cannot reload: the configuration comes from environment variables; restart watchdogd instead")
-
-// needRestart says what of a new configuration only a restart of watchdogd can bring.
-func needRestart(was, is *schema.Config) []string {
-	var notes []string
-	note := func(changed bool, key string) {
-		if changed {
-			notes = append(notes, key+" changed; restart watchdogd to apply it")
-		}
-	}
-	note(was.Server.TLS != is.Server.TLS, "server.tls (other files; the same files are read again)")
-	note(was.Server.Timeouts != is.Server.Timeouts, "server.timeouts")
-	note(was.Server.MaxHeader != is.Server.MaxHeader, "server.max_header")
-	note(was.Metrics != is.Metrics, "metrics")
-	note(was.Admin != is.Admin, "admin")
-	note(was.Health.LockFile != is.Health.LockFile || was.Health.Live != is.Health.Live, "health.lock_file or health.live")
-	before, after := was.Log, is.Log
-	before.Level, before.Access, before.CallID = after.Level, after.Access, after.CallID
-	note(before != after, "log (other than level, access and call_id)")
-	return notes
-}

@@ -4,14 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 
 	"github.com/oklog/run"
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/front"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/fwatchdog"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/health"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/signals"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/internal/metrics"
@@ -22,7 +31,7 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-func runCommand(from *source) *cobra.Command {
+func runCommand(from *source.Source) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watchdogd",
 		Short: "Serve programs over HTTP and supervise them",
@@ -47,7 +56,7 @@ drains, too, unless watchdogd was started with nohup. ABRT ends the program with
 		Args:  cobra.NoArgs,
 	}
 	for _, c := range []*cobra.Command{cmd, also} {
-		c.Flags().StringSliceVar(&from.only, "only", nil, "serve only the routes and services with these `NAMES`, and what they depend on")
+		c.Flags().StringSliceVar(&from.Only, "only", nil, "serve only the routes and services with these `NAMES`, and what they depend on")
 		c.RunE = func(c *cobra.Command, _ []string) error { return serve(c.Context(), from) }
 	}
 	cmd.AddCommand(also)
@@ -60,15 +69,15 @@ drains, too, unless watchdogd was started with nohup. ABRT ends the program with
 // (asked to stop, or failed) the group interrupts all of them in the order in which
 // they stand here, and each interrupt returns only when its actor has: the order of the
 // actors is the order of the shutdown, consumers before what they use.
-func serve(parent context.Context, from *source) error {
-	cfg, notes, err := from.load()
+func serve(parent context.Context, from *source.Source) error {
+	cfg, notes, err := from.Load()
 	if err != nil {
-		return failed(err)
+		return exit.Fail(err)
 	}
-	surviveBrokenPipes()
-	book := newLogbook(cfg.Log, os.Stdout, os.Stderr)
+	signals.SurviveBrokenPipes()
+	book := logbook.New(cfg.Log, os.Stdout, os.Stderr)
 	defer book.Flush() // what is logged after the writer's own actor has ended, and in a panic
-	book.sayStart(cfg, notes)
+	book.SayStart(cfg, notes)
 
 	// stop: shutdown was requested. lost: the only route is gone, so skip drain.delay.
 	// hurry: a second signal, cut what is left. ending: the actors have ended, so former
@@ -83,21 +92,22 @@ func serve(parent context.Context, from *source) error {
 	defer end()
 
 	d := newDaemon(from, cfg, book)
-	d.supervisor = supervisor.New(supervisor.Options{Log: d.log, Printing: book.printing(cfg), Ended: func(name string, exit child.Exit) {
-		d.draining.Store(true)
-		askStop(culprit(cfg, name, exit))
+	d.supervisor = supervisor.New(supervisor.Options{Log: d.log, Printing: book.Printing(cfg), Ended: func(name string, how child.Exit) {
+		d.health.Drain()
+		askStop(culprit(cfg, name, how))
 		if d.serves(name) {
 			tellLost()
 		}
 	}})
-	caught := &signals{log: d.log, stop: askStop, reload: d.askReload, hurry: func() {
+	d.health.Supervisor = d.supervisor
+	caught := &signals.Signals{Log: d.log, Stop: askStop, Reload: d.askReload, Hurry: func() {
 		askHurry()
 		d.supervisor.Hurry()
 	}}
-	caught.catch()
+	caught.Catch()
 	side, err := d.open(ending, cfg)
 	if err != nil {
-		return failed(err)
+		return exit.Fail(err)
 	}
 
 	var group run.Group
@@ -114,7 +124,7 @@ func serve(parent context.Context, from *source) error {
 	err = group.Run()
 	end()
 	d.leaving.Wait()
-	d.log.Info(event.Stopped, "cut", d.front.cut)
+	d.log.Info(event.Stopped, "cut", d.front.Cut)
 	return d.status(err, stop)
 }
 
@@ -138,56 +148,64 @@ func actor(log *slog.Logger, name string, run func(context.Context) error) (exec
 
 // daemon is what the actors share.
 type daemon struct {
-	source     *source
+	source     *source.Source
 	log        *slog.Logger
-	book       *logbook
+	book       *logbook.Book
+	health     *health.Health
 	metrics    *metrics.Registry
 	supervisor *supervisor.Supervisor
 	live       *routes.Live
-	front      *front
+	front      *front.Front
 	reloads    chan reloadRequest // to the one goroutine that applies; with room for one without a waiter
 
-	current  applied
-	leaving  sync.WaitGroup // former tables that still have calls
-	draining atomic.Bool    // readiness is off
-	told     bool           // why we stop is in the log; of untilAsked
-	health   schema.Health  // of the first configuration, whose lock file it is to the end
+	current applied
+	leaving sync.WaitGroup // former tables that still have calls
+	told    bool           // why we stop is in the log; of untilAsked
 }
 
 // newDaemon returns the daemon of a first configuration. It has no supervisor yet, and
 // nothing is open.
-func newDaemon(from *source, cfg *schema.Config, book *logbook) *daemon {
-	d := &daemon{source: from, log: book.Logger, book: book, health: cfg.Health, reloads: make(chan reloadRequest, 1)}
-	d.metrics = metrics.New(metrics.Options{Version: versionText(), RouteLabel: cfg.Metrics.RouteLabel})
+func newDaemon(from *source.Source, cfg *schema.Config, book *logbook.Book) *daemon {
+	d := &daemon{source: from, log: book.Logger, book: book, reloads: make(chan reloadRequest, 1)}
+	d.metrics = metrics.New(metrics.Options{Version: version.Text(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
-	d.metrics.AddCollector(d.writeProcesses)
+	d.metrics.AddCollector(func(w io.Writer) { admin.WriteProcesses(w, d.supervisor.Status()) })
+	d.health = &health.Health{Health: cfg.Health, Log: d.log, Config: d.current.config}
 	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
-		Live:  d.unlocked, // a client that gets any answer has reached a living watchdogd
-		Ready: d.ready,
+		Live:  d.health.Unlocked, // a client that gets any answer has reached a living watchdogd
+		Ready: d.health.Ready,
 	}}
 	return d
 }
 
 // open opens the listeners, so that a port in use is found before any process is started,
 // and then makes cfg what runs. After an error nothing is open.
-func (d *daemon) open(ending context.Context, cfg *schema.Config) (*side, error) {
-	front, opened, err := openFront(cfg, d)
+func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, error) {
+	f, opened, err := front.Open(cfg.Server, front.Options{
+		Log: d.log, Live: d.live,
+		Drain:  func() schema.Drain { return d.current.config().Server.Drain },
+		Beside: d.health.LockWhenReady,
+		Leave:  d.health.Leave,
+	})
 	if err != nil {
-		return nil, ofPort(cfg, err)
+		return nil, fwatchdog.OfPort(cfg, err)
 	}
-	d.front = front
-	s, err := openSide(cfg, d)
+	d.front = f
+	s, err := admin.Open(cfg, &admin.Server{
+		Log: d.log, Supervisor: d.supervisor, Live: d.live, Metrics: d.metrics,
+		Config: d.current.config, Reload: d.reload,
+	})
 	if err != nil {
-		opened.abandon()
+		opened.Abandon()
 		return nil, err
 	}
-	err = d.apply(ending, cfg, func(schema.Server) (listeners, error) { return opened, nil })
+	err = d.apply(ending, cfg, func(schema.Server) (front.Listeners, error) { return opened, nil })
 	if err == nil {
-		err = d.lock()
+		err = d.health.Lock()
 	}
 	if err != nil {
-		opened.abandon() // nothing is served yet
-		s.close()
+		opened.Abandon() // nothing is served yet
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -200,9 +218,9 @@ func (d *daemon) serves(name string) bool {
 }
 
 // culprit returns the stop that the exit of a process causes, with "then: exit".
-func culprit(cfg *schema.Config, name string, exit child.Exit) exitStatus {
-	why := named(cfg, `its restart has "then: exit"`, "the container stops with it; set restart=always or restart=on-failure to restart it instead")
-	return exitStatus{max(exit.Status(), statusFailed), fmt.Errorf("%s exited (%s) and %s", name, exit, why)}
+func culprit(cfg *schema.Config, name string, how child.Exit) exit.Error {
+	why := source.Named(cfg, `its restart has "then: exit"`, "the container stops with it; set restart=always or restart=on-failure to restart it instead")
+	return exit.Error{Status: max(how.Status(), exit.Failed), Err: fmt.Errorf("%s exited (%s) and %s", name, how, why)}
 }
 
 // untilAsked returns when the daemon is asked to stop, or another actor has ended.
@@ -210,10 +228,10 @@ func (d *daemon) untilAsked(ctx, stop context.Context) error {
 	select {
 	case <-stop.Done():
 		switch cause := context.Cause(stop).(type) {
-		case stopSignal:
+		case signals.Signal:
 			d.log.Info(event.AskedToStop, "signal", cause.Error(), "delay", d.current.config().Server.Drain.Delay.D().String())
-		case exitStatus:
-			d.log.Error("stopping", "why", cause.err.Error())
+		case exit.Error:
+			d.log.Error("stopping", "why", cause.Err.Error())
 			d.told = true
 		default:
 			d.log.Info("stopping", "why", cause.Error())
@@ -242,17 +260,17 @@ func (d *daemon) untilClosed(ctx, hurry context.Context) error {
 // status is the end of the process: the culprit's own, then what failed, then
 // whether calls were cut off.
 func (d *daemon) status(err error, stop context.Context) error {
-	if culprit, ok := errors.AsType[exitStatus](context.Cause(stop)); ok {
+	if culprit, ok := errors.AsType[exit.Error](context.Cause(stop)); ok {
 		if d.told {
-			culprit.err = nil // it is in the log
+			culprit.Err = nil // it is in the log
 		}
 		return culprit
 	}
 	if err != nil {
-		return failed(err)
+		return exit.Fail(err)
 	}
-	if n, status := d.front.cut, d.current.config().Server.Drain.Status; n > 0 && status != statusOK {
-		return exitStatus{status, fmt.Errorf("%s cut off: not finished when the drain ended", was(n, "request"))}
+	if n, status := d.front.Cut, d.current.config().Server.Drain.Status; n > 0 && status != exit.OK {
+		return exit.Error{Status: status, Err: fmt.Errorf("%s cut off: not finished when the drain ended", was(n, "request"))}
 	}
 	return nil
 }

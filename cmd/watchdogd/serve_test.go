@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -167,8 +168,8 @@ func TestSecondSignalHurries(t *testing.T) {
 	d.signal(syscall.SIGTERM)
 	d.waitLog("draining")
 	d.hurry()
-	if status := d.wait(); status != statusCut {
-		t.Errorf("exit status %d, want %d", status, statusCut)
+	if status := d.wait(); status != exit.Cut {
+		t.Errorf("exit status %d, want %d", status, exit.Cut)
 	}
 	if got := <-answer; got.status == 200 {
 		t.Errorf("the cut call got %d %q, want not 200", got.status, got.body)
@@ -477,8 +478,8 @@ server: {listen: "LISTEN"}
 health: {lock_file: /proc/nowhere/lock, live: lock}
 routes: [{name: app, mode: streaming, fprocess: cat}]
 `)
-	if status := d.wait(); status != statusFailed || !strings.Contains(d.logged(), "/proc/nowhere") || !strings.Contains(d.logged(), "set another path with health.lock_file") {
-		t.Errorf("got %d %s, want %v with /proc/nowhere with set another path with health.lock_file", status, d.logged(), statusFailed)
+	if status := d.wait(); status != exit.Failed || !strings.Contains(d.logged(), "/proc/nowhere") || !strings.Contains(d.logged(), "set another path with health.lock_file") {
+		t.Errorf("got %d %s, want %v with /proc/nowhere with set another path with health.lock_file", status, d.logged(), exit.Failed)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/signals"
 )
 
 // loose is a watchdogd whose outputs the test chooses, and so cannot read.
@@ -180,8 +182,8 @@ func TestOutputsThatAreClosedOrFullDisturbNothing(t *testing.T) {
 // QUIT and WINCH are the STOPSIGNAL of images; a process without a terminal takes both.
 func TestQuitDrainsAndStrangeSignalsAreIgnored(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGWINCH} {
-		t.Run(signalName(sig), func(t *testing.T) {
-			if sig == syscall.SIGWINCH && openTerminal() != nil {
+		t.Run(signals.Name(sig), func(t *testing.T) {
+			if sig == syscall.SIGWINCH && onTerminal() {
 				t.Skip("this test runs on a terminal, where WINCH says that it was resized")
 			}
 			d := serveFile(t, oneServer).waitListening()
@@ -200,8 +202,8 @@ func TestQuitDrainsAndStrangeSignalsAreIgnored(t *testing.T) {
 			if status := d.wait(); status != 0 {
 				t.Errorf("got exit status %d, want 0", status)
 			}
-			if !strings.Contains(d.logged(), signalName(sig)) {
-				t.Errorf("the log does not name %s:\n%s", signalName(sig), d.logged())
+			if !strings.Contains(d.logged(), signals.Name(sig)) {
+				t.Errorf("the log does not name %s:\n%s", signals.Name(sig), d.logged())
 			}
 			if !gone(child) {
 				t.Errorf("process %d was left behind", child)
@@ -241,4 +243,14 @@ func TestSignalsUntilTheEndChangeNoExitStatus(t *testing.T) {
 	if got := strings.Count(d.logged(), "asked again"); got > 1 {
 		t.Errorf("got %d lines of a second signal, want 1 at most", got)
 	}
+}
+
+// onTerminal reports whether this test has a controlling terminal.
+func onTerminal() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	_ = f.Close() // nothing was read
+	return true
 }

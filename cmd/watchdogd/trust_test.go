@@ -2,12 +2,8 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"io"
-	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -184,7 +181,7 @@ func TestNoByteIsSentToAnotherUsersSocket(t *testing.T) {
 	if err := os.Chmod(d.file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	name := socketName(&schema.Config{Name: "shop"}, d.file)
+	name := admin.SocketName(&schema.Config{Name: "shop"}, d.file)
 	got := imposter(t, thief, binary, filepath.Join(shared, "watchdogd-61003", name))
 	got2 := imposter(t, thief, binary, "/tmp/watchdogd-61003/"+name)
 	t.Cleanup(func() { _ = os.RemoveAll("/tmp/watchdogd-61003") })
@@ -207,166 +204,5 @@ func TestNoByteIsSentToAnotherUsersSocket(t *testing.T) {
 		if text := got(); text != "" {
 			t.Errorf("the other user was sent %q, want nothing", text)
 		}
-	}
-}
-
-func TestAFolderThatOthersMayChangeIsNoPlaceForASocket(t *testing.T) {
-	open := t.TempDir()
-	if err := os.Chmod(open, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := ownDir(filepath.Join(open, "watchdogd-1")); err == nil || !strings.Contains(err.Error(), "can be replaced by every user") {
-		t.Errorf("in a folder of all: got %v, want an error with can be replaced by every user", err)
-	}
-	dir := filepath.Join(t.TempDir(), "watchdogd")
-	if err := ownDir(dir); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("got %v, %v, want mode 0700", info.Mode(), err)
-	}
-	socket := filepath.Join(dir, "a.sock")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for _, c := range []struct {
-		dir, socket os.FileMode
-		want        string
-	}{
-		{0o700, 0o600, ""},
-		{0o777, 0o600, "can be changed by other users"},
-		{0o700, 0o666, "is open to every user (mode 0666)"},
-	} {
-		if err := os.Chmod(dir, c.dir); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(socket, c.socket); err != nil {
-			t.Fatal(err)
-		}
-		uid, err := vet(socket, true)
-		if c.want == "" && (err != nil || uid != os.Geteuid()) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("folder %o, socket %o: got %d, %v, want %q", c.dir, c.socket, uid, err, c.want)
-		}
-	}
-	link := filepath.Join(t.TempDir(), "watchdogd")
-	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(dir, link); err != nil {
-		t.Fatal(err)
-	}
-	if err := ownDir(link); err == nil {
-		t.Error("a link in the place of the folder: got no error")
-	}
-	if _, err := vet(filepath.Join(link, "a.sock"), true); err == nil {
-		t.Error("a socket in a folder that is a link: got no error")
-	}
-}
-
-func TestTheAdminAPIOverTCPAnswersNoBrowser(t *testing.T) {
-	var passed http.Header
-	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r.Header })
-	ask := func(token, host, method string, header http.Header) int {
-		r := httptest.NewRequest(method, "http://"+host+"/v1/call/api", nil)
-		r.Header = header
-		w := httptest.NewRecorder()
-		guard(next, schema.Admin{Listen: "127.0.0.1:9", Token: token}).ServeHTTP(w, r)
-		return w.Code
-	}
-	for name, header := range map[string]http.Header{
-		"an image":        {"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}},
-		"the same site":   {"Sec-Fetch-Site": {"same-site"}},
-		"the address bar": {"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}},
-		"a script":        {"Origin": {"https://evil.example"}},
-		"a sandbox":       {"Origin": {"null"}},
-		"an old browser":  {"User-Agent": {"Mozilla/5.0 (X11)"}},
-		"a link":          {"Referer": {"https://evil.example/"}},
-	} {
-		for _, method := range []string{"GET", "HEAD", "POST", "OPTIONS"} {
-			if status := ask("", "127.0.0.1:9", method, header.Clone()); status != 403 {
-				t.Errorf("%s, %s: got %d, want 403", name, method, status)
-			}
-			if status := ask("t", "127.0.0.1:9", method, header.Clone()); status != 401 {
-				t.Errorf("%s, %s, where there is a token: got %d, want 401", name, method, status)
-			}
-		}
-	}
-	for host, want := range map[string]int{"127.0.0.1:9": 200, "localhost:9": 200, "[::1]:9": 200, "rebound.example:9": 403, "127.0.0.1.example": 403} {
-		if status := ask("", host, "GET", http.Header{"User-Agent": {"curl/8"}}); status != want {
-			t.Errorf("host %s: got %d, want %d", host, status, want)
-		}
-	}
-	if status := ask("t", "host", "GET", http.Header{"Authorization": {"Bearer t"}, callAuthorization: {"Basic x"}}); status != 200 || passed.Get("Authorization") != "Basic x" || passed[callAuthorization] != nil {
-		t.Errorf("with the token: got %d, and passed on %v, want 200 and the call's own Authorization", status, passed)
-	}
-	if status := ask("t", "host", "GET", http.Header{"Authorization": {"Bearer t"}}); status != 200 || passed["Authorization"] != nil {
-		t.Errorf("with the token: got %d, and passed on %v, want 200 and no token", status, passed)
-	}
-}
-
-// A page whose name was made to resolve to this machine must not read its metrics.
-func TestTheMetricsAnswerNoReboundPage(t *testing.T) {
-	h := unrebound(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	firefox, prometheus := http.Header{"Accept-Language": {"en"}, "User-Agent": {"Prometheus/3"}}, http.Header{"User-Agent": {"Prometheus/3"}}
-	chrome := http.Header{"User-Agent": {"Mozilla/5.0"}}
-	for _, c := range []struct {
-		local, host string
-		header      http.Header
-		want        int
-	}{
-		{"127.0.0.1:8081", "rebound.example:8081", chrome, 403},
-		{"127.0.0.1:8081", "rebound.example:8081", firefox, 403},
-		{"[::1]:8081", "127.0.0.1.example", chrome, 403},
-		{"127.0.0.1:8081", "localhost:8081", chrome, 200},
-		{"127.0.0.1:8081", "127.0.0.1:8081", chrome, 200},
-		{"127.0.0.1:8081", "[::1]", chrome, 200},
-		{"127.0.0.1:8081", "host.docker.internal:8081", prometheus, 200},
-		{"192.0.2.1:8081", "metrics.example:8081", chrome, 200},
-	} {
-		r := httptest.NewRequest("GET", "http://"+c.host+"/metrics", nil)
-		r.Header = c.header
-		local, err := net.ResolveTCPAddr("tcp", c.local)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
-		if w.Code != c.want {
-			t.Errorf("%s asked at %s with %v: got %d, want %d", c.host, c.local, c.header, w.Code, c.want)
-		}
-	}
-}
-
-// net/http keeps far more than its bytes of a head of many fields.
-func TestTheMetricsTakeNoLargeHead(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &side{log: slog.New(slog.DiscardHandler), servers: []sideServer{{what: "metrics", listener: l, handler: http.NotFoundHandler()}}}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	for _, c := range []struct{ size, want int }{{sideHeader / 2, 404}, {2 * sideHeader, 431}} {
-		r, err := http.NewRequest("GET", "http://"+l.Addr().String()+"/metrics", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("X", strings.Repeat("x", c.size))
-		transport := &http.Transport{DisableKeepAlives: true}
-		response, err := transport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != c.want {
-			t.Errorf("a head of %d bytes: got %d, want %d", c.size, response.StatusCode, c.want)
-		}
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }

@@ -1,19 +1,21 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
-func validateCommand(from *source) *cobra.Command {
+func validateCommand(from *source.Source) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "validate",
@@ -25,7 +27,7 @@ nothing to list, and 1 otherwise.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a list of {file, line, column, path, message, hint}")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, notes, err := from.load()
+		cfg, notes, err := from.Load()
 		if err == nil {
 			err = wouldRun(cfg)
 		}
@@ -42,20 +44,18 @@ nothing to list, and 1 otherwise.`,
 			if problems == nil {
 				problems = schema.Problems{}
 			}
-			out := json.NewEncoder(cmd.OutOrStdout())
-			out.SetIndent("", "  ")
-			if jsonErr := out.Encode(problems); jsonErr != nil {
-				return failed(fmt.Errorf("write the list of mistakes: %w", jsonErr))
+			if jsonErr := listing.JSON(cmd.OutOrStdout(), problems); jsonErr != nil {
+				return exit.Fail(fmt.Errorf("write the list of mistakes: %w", jsonErr))
 			}
 			if areProblems {
-				return exitStatus{statusFailed, nil}
+				return exit.Silent()
 			}
 			return nil
 		}
 		if err != nil {
-			return failed(err)
+			return exit.Fail(err)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s.\n", origin(cfg), count(len(cfg.Routes), "route"), count(len(cfg.Services), "service"))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s.\n", source.Origin(cfg), count(len(cfg.Routes), "route"), count(len(cfg.Services), "service"))
 		return nil
 	}
 	return cmd
@@ -64,8 +64,8 @@ nothing to list, and 1 otherwise.`,
 // wouldRun returns the problems that the file alone does not show: a program, a user or a
 // folder that is missing. They have no line.
 func wouldRun(cfg *schema.Config) error {
-	quiet := slog.New(slog.DiscardHandler)
-	d := &daemon{log: quiet, book: &logbook{Logger: quiet}, supervisor: supervisor.New(supervisor.Options{Log: quiet})}
+	book := logbook.Quiet()
+	d := &daemon{log: book.Logger, book: book, supervisor: supervisor.New(supervisor.Options{Log: book.Logger})}
 	_, _, closers, err := d.prepare(cfg)
 	closeAll(closers)
 	if err == nil {

@@ -1,0 +1,227 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
+	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
+)
+
+// Server answers the admin API about a running watchdogd.
+type Server struct {
+	Log        *slog.Logger
+	Supervisor *supervisor.Supervisor
+	Live       *routes.Live
+	Metrics    *metrics.Registry
+	Config     func() *schema.Config // the current one
+	Reload     func(ctx context.Context, dry bool) (Reloaded, error)
+}
+
+// Reloaded is what a reload did, or would do.
+type Reloaded struct {
+	Changes []supervisor.Change `json:"changes"`
+	Notes   []string            `json:"notes,omitempty"` // what takes a restart of watchdogd
+}
+
+func (d *Server) metricsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", d.Metrics)
+	return unrebound(mux)
+}
+
+// handler is the admin API: what the commands ps, logs, start, stop, restart,
+// scale, reload and call speak to.
+func (d *Server) handler(cfg *schema.Config) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, Info{PID: os.Getpid(), Version: version.Text(), Name: cfg.Name, File: source.Origin(cfg)})
+	})
+	mux.HandleFunc("GET /v1/ps", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.list()) })
+	mux.HandleFunc("GET /v1/logs", d.serveLogs)
+	mux.HandleFunc("POST /v1/start/{name}", d.steer(d.Supervisor.Start))
+	mux.HandleFunc("POST /v1/stop/{name}", d.steer(d.Supervisor.Stop))
+	mux.HandleFunc("POST /v1/restart/{name}", d.steer(d.Supervisor.Restart))
+	mux.HandleFunc("POST /v1/scale/{name}/{replicas}", func(w http.ResponseWriter, r *http.Request) {
+		n, err := schema.ParseCount(r.PathValue("replicas"), 0, schema.MaxReplicas)
+		if err != nil {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("scale %s: the number of instances %w", r.PathValue("name"), err))
+			return
+		}
+		d.steer(func(_ context.Context, name string) error { return d.Supervisor.Scale(name, n) })(w, r)
+	})
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		done, err := d.Reload(r.Context(), r.URL.Query().Has("dry_run"))
+		if err != nil {
+			refuse(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		reply(w, done)
+	})
+	mux.HandleFunc("/v1/call/{name}", d.serveCall)
+	mux.HandleFunc("/v1/call/{name}/", d.serveCall)
+	mux.Handle("GET /metrics", d.Metrics)
+	return guard(mux, cfg.Admin)
+}
+
+// Info describes the watchdogd that serves an admin socket.
+type Info struct {
+	PID     int    `json:"pid"`
+	Version string `json:"version"`
+	Name    string `json:"name"`
+	File    string `json:"file"`
+}
+
+// steer does something to the process that the path names. It answers when that is done.
+func (d *Server) steer(do func(context.Context, string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
+		p := d.Supervisor.Process(name)
+		if p == nil {
+			refuse(w, http.StatusNotFound, d.unknown(name))
+			return
+		}
+		err := do(r.Context(), name)
+		switch {
+		case err != nil:
+			refuse(w, http.StatusConflict, err)
+		default:
+			reply(w, p.Status()) // also when a reload has removed it meanwhile
+		}
+	}
+}
+
+// unknown is the error for a name that cannot be steered, with those that can.
+func (d *Server) unknown(name string) error {
+	var names []string
+	for _, s := range d.Supervisor.Standing() {
+		names = append(names, s.Name)
+	}
+	for i := range d.Config().Routes {
+		if r := &d.Config().Routes[i]; r.Name == name {
+			return fmt.Errorf("%s is a %s route: it has no process of its own to steer", name, r.Mode)
+		}
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("no process is named %s: this stack keeps none", name)
+	}
+	return fmt.Errorf("no process is named %s; there are %s", name, strings.Join(names, ", "))
+}
+
+// serveCall sends a request to the route of a name, whatever its host, path and headers.
+func (d *Server) serveCall(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	r.RequestURI = strings.TrimPrefix(r.RequestURI, "/v1/call/"+name)
+	d.Live.ServeNamed(w, r, name)
+}
+
+// serveLogs answers with a JSON object a line.
+func (d *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	names := query["name"]
+	n, err := schema.ParseCount(cmp.Or(query.Get("lines"), "0"), 0, child.MostLines)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("lines %w", err))
+		return
+	}
+	lines, err := d.Supervisor.Logs(n, names...)
+	if err != nil {
+		refuse(w, http.StatusNotFound, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	if !query.Has("follow") {
+		for _, l := range lines {
+			if out.Encode(l) != nil {
+				return // the client went away
+			}
+		}
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.Flush() // the client learns that the stream has begun; if it went away, Follow ends
+	_ = d.Supervisor.Follow(r.Context(), n, names, func(l child.Line) error {
+		if err := out.Encode(l); err != nil {
+			return err
+		}
+		return control.Flush()
+	}) // it ends when the client goes away
+}
+
+// list is every route and service of the file, those without a process too: the routes in
+// the order of the file, then the services, and then those that a reload removed and that
+// are not over yet.
+func (d *Server) list() []Row {
+	cfg := d.Config()
+	running := map[string]supervisor.Status{}
+	var former []Row
+	for _, s := range d.Supervisor.Status() {
+		if s.Removed {
+			former = append(former, Row{Status: s})
+		} else {
+			running[s.Name] = s
+		}
+	}
+	all := make([]Row, 0, len(cfg.Routes)+len(cfg.Services)+len(former))
+	for i := range cfg.Routes {
+		all = append(all, d.row(&cfg.Routes[i], running))
+	}
+	for i := range cfg.Services {
+		if s, ok := running[cfg.Services[i].Name]; ok {
+			all = append(all, Row{Status: s})
+		}
+	}
+	for _, f := range d.Live.Former() {
+		if !slices.ContainsFunc(former, func(r Row) bool { return r.Name == f.Name }) {
+			former = append(former, Row{Status: supervisor.Status{
+				Name: f.Name, Kind: supervisor.Route, State: supervisor.Stopping, Removed: true, Inflight: f.Calls,
+				Reason: "removed from the configuration, and still has calls", Instances: []supervisor.InstanceStatus{},
+			}})
+		}
+	}
+	return append(all, former...)
+}
+
+// row is a route with its calls. Those of a route without a process of its own are
+// counted by its metrics alone.
+func (d *Server) row(r *schema.Route, running map[string]supervisor.Status) Row {
+	s, ok := running[r.Name]
+	if !ok {
+		s = supervisor.Status{Name: r.Name, Kind: supervisor.Route, Mode: r.Mode, State: supervisor.Ready, Instances: []supervisor.InstanceStatus{}}
+	}
+	inflight, queued, total := d.Metrics.Route(r.Name).Counts()
+	if !r.Supervised() {
+		s.Inflight = max(inflight-queued-s.Queued, 0)
+	}
+	s.Queued += queued
+	return Row{s, total}
+}
+
+func reply(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value) // it fails only if the client went away
+}
+
+// refuse answers with a sentence.
+func refuse(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(refusal{err.Error()}) // as in reply
+}
+
+type refusal struct {
+	Error string `json:"error"`
+}

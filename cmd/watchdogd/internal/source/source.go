@@ -1,0 +1,156 @@
+// Package source finds the configuration that the command line means.
+package source
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/watchdogd/watchdogd/schema/openfaas"
+
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// defaultFile is read where neither -c nor $WATCHDOG_CONFIG names another.
+const defaultFile = "watchdog.yaml"
+
+// Source is where the command line says the configuration comes from.
+type Source struct {
+	File string   // -c
+	Env  bool     // --env, or the program is called fwatchdog
+	Only []string // --only
+
+	Program string // the name that the program was started by, where that is fwatchdog
+}
+
+// Load reads the configuration. The error is schema.Problems where the content of
+// a file is at fault. The notes are those of an environment.
+func (s *Source) Load() (*schema.Config, openfaas.Notes, error) {
+	file, err := s.find()
+	if err != nil {
+		return nil, openfaas.Notes{}, err
+	}
+	var cfg *schema.Config
+	var notes openfaas.Notes
+	if file == "" {
+		cfg, notes, err = openfaas.FromEnv(os.Environ(), s.Program)
+	} else {
+		cfg, err = schema.Load(file, os.LookupEnv)
+	}
+	if err == nil {
+		cfg, err = narrow(cfg, s.Only)
+	}
+	return cfg, notes, err
+}
+
+// find is the path of the file: -c, then $WATCHDOG_CONFIG, then ./watchdog.yaml. It is
+// empty where there is none and the environment is a configuration.
+func (s *Source) find() (string, error) {
+	if s.Env {
+		return "", nil
+	}
+	if s.File != "" {
+		return s.File, nil
+	}
+	if file := os.Getenv("WATCHDOG_CONFIG"); file != "" {
+		return file, nil
+	}
+	_, err := os.Stat(defaultFile)
+	inEnv := openfaas.InEnv(os.Environ())
+	switch {
+	case err == nil:
+		return defaultFile, nil
+	case inEnv && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)):
+		return "", nil // images run in /root as another user, who cannot look there
+	case !errors.Is(err, os.ErrNotExist):
+		return defaultFile, nil // and its own error, when it is read
+	}
+	if other := misnamed(); other != "" {
+		return "", fmt.Errorf("no configuration: there is no ./%s, but there is a ./%s: rename it, or run watchdogd -c %s", defaultFile, other, other)
+	}
+	return "", errors.New("no configuration: -c and $WATCHDOG_CONFIG are not set, ./watchdog.yaml does not exist, and the environment has none of fprocess, function_process and mode; write a file as in the README, or name one with -c FILE")
+}
+
+// misnamed is a file in this folder that was most likely meant to be defaultFile.
+func misnamed() string {
+	for _, name := range []string{"watchdog.yml", "watchdogd.yaml", "watchdogd.yml", "Watchdog.yaml", "Watchdog.yml", ".watchdog.yaml", ".watchdog.yml"} {
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			return name
+		}
+	}
+	return ""
+}
+
+// Origin names where a configuration came from.
+func Origin(cfg *schema.Config) string {
+	if cfg.File == "" {
+		return "the environment"
+	}
+	return cfg.File
+}
+
+// Named is what an operator calls a key of cfg: by its name in the file, or by the
+// variable where the environment is the configuration.
+func Named(cfg *schema.Config, key, variable string) string {
+	if cfg.File == "" {
+		return variable
+	}
+	return key
+}
+
+// narrow keeps the named routes and services and what they depend on; no names keep all.
+func narrow(cfg *schema.Config, names []string) (*schema.Config, error) {
+	if len(names) == 0 {
+		return cfg, nil
+	}
+	needs := map[string]map[string]string{}
+	for i := range cfg.Routes {
+		needs[cfg.Routes[i].Name] = cfg.Routes[i].DependsOn
+	}
+	for i := range cfg.Services {
+		needs[cfg.Services[i].Name] = cfg.Services[i].DependsOn
+	}
+	keep := map[string]bool{}
+	var add func(name string)
+	add = func(name string) {
+		if keep[name] {
+			return
+		}
+		keep[name] = true
+		for dependency := range needs[name] {
+			add(dependency)
+		}
+	}
+	for _, name := range names {
+		if _, known := needs[name]; !known {
+			return nil, fmt.Errorf("--only %s: no route or service has that name; %s has %s", name, Origin(cfg), strings.Join(namesOf(cfg), ", "))
+		}
+		add(name)
+	}
+	narrowed := *cfg
+	narrowed.Routes, narrowed.Services = nil, nil
+	for _, r := range cfg.Routes {
+		if keep[r.Name] {
+			narrowed.Routes = append(narrowed.Routes, r)
+		}
+	}
+	for _, s := range cfg.Services {
+		if keep[s.Name] {
+			narrowed.Services = append(narrowed.Services, s)
+		}
+	}
+	return &narrowed, nil
+}
+
+// namesOf lists the names of all routes and services in the order of the file.
+func namesOf(cfg *schema.Config) []string {
+	var names []string
+	for i := range cfg.Routes {
+		names = append(names, cfg.Routes[i].Name)
+	}
+	for i := range cfg.Services {
+		names = append(names, cfg.Services[i].Name)
+	}
+	return names
+}
