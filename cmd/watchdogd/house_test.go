@@ -59,6 +59,45 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 	}
 }
 
+// Beneath cmd/watchdogd a package imports only those that stand here with it, directly.
+func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
+	const beneath = "github.com/watchdogd/watchdogd/cmd/watchdogd/internal/"
+	may := map[string][]string{
+		"admin":     {"local", "owner", "source", "version"},
+		"exit":      nil,
+		"front":     nil,
+		"fwatchdog": {"exit", "local", "source", "version"},
+		"health":    {"owner", "source"},
+		"listing":   nil,
+		"local":     nil,
+		"logbook":   {"fwatchdog", "terminal", "version"},
+		"option":    nil,
+		"owner":     nil,
+		"plan":      nil,
+		"signals":   nil,
+		"source":    nil,
+		"terminal":  nil,
+		"version":   nil,
+	}
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./internal/...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		room := strings.TrimPrefix(words[0], beneath)
+		allowed, known := may[room]
+		if !known {
+			t.Errorf("got a package %s, want a line for it in this test and in ARCHITECTURE.md", room)
+		}
+		for _, imported := range words[1:] {
+			if other, ours := strings.CutPrefix(imported, beneath); ours && !slices.Contains(allowed, other) {
+				t.Errorf("%s imports %s; it may import only %v", room, other, allowed)
+			}
+		}
+	}
+}
+
 func TestTheFilesThatTheArchitectureNamesExist(t *testing.T) {
 	root := filepath.Join("..", "..")
 	text, err := os.ReadFile(filepath.Join(root, "ARCHITECTURE.md"))

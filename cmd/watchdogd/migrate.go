@@ -3,10 +3,10 @@ package main
 import (
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/schema/openfaas"
-
-	"github.com/spf13/cobra"
 )
 
 func migrateCommand() *cobra.Command {

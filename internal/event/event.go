@@ -1,5 +1,5 @@
 // Package event names the log messages that other code recognizes, so that a change of
-// their words cannot break it: "format: classic" (cmd/watchdogd/classic.go) writes each of
+// their words cannot break it: "format: classic" (cmd/watchdogd/internal/fwatchdog) writes each of
 // them in the words of the OpenFaaS watchdogs. A message that is only read by people is
 // written where it is logged.
 package event

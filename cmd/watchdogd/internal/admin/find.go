@@ -17,7 +17,6 @@ import (
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/owner"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
-
 	"github.com/watchdogd/watchdogd/internal/regular"
 	"github.com/watchdogd/watchdogd/schema"
 )

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/owner"
-
 	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/schema"
 )

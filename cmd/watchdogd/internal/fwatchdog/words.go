@@ -7,9 +7,8 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/event"
-	"github.com/watchdogd/watchdogd/schema/openfaas"
-
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/schema/openfaas"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 

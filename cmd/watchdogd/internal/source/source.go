@@ -7,9 +7,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/watchdogd/watchdogd/schema/openfaas"
-
 	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/schema/openfaas"
 )
 
 // defaultFile is read where neither -c nor $WATCHDOG_CONFIG names another.
