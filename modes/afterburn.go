@@ -44,6 +44,8 @@ type afterburn struct {
 	log     *slog.Logger
 	respond func(http.ResponseWriter, *http.Request, error)
 	spoke   atomic.Bool // a worker has answered by an HTTP response
+
+	settling time.Duration // workerSettling
 }
 
 // mute is what is asked of a worker of a route of which none has ever answered.
@@ -56,7 +58,7 @@ func newAfterburn(route *schema.Route, d Deps) (http.Handler, error) {
 	if d.Process == nil {
 		return nil, errors.New("mode afterburn needs a process: set fprocess")
 	}
-	return &afterburn{route: route, process: d.Process, log: d.Log.With("route", route.Name), respond: Responder(d.Errors, route)}, nil
+	return &afterburn{route: route, process: d.Process, log: d.Log.With("route", route.Name), respond: Responder(d.Errors, route), settling: workerSettling}, nil
 }
 
 func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -203,7 +205,7 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 		mayEnd = false
 	}
 	if c.head.Bodiless(c.r.Method) {
-		w.settled = time.Now().Add(workerSettling)
+		w.settled = time.Now().Add(c.a.settling)
 	}
 	if fault != nil && part(instance, fault.Error(), mayEnd) {
 		return endedWorker(err, instance.Ending())

@@ -158,9 +158,11 @@ func TestWorkerThatDiesAtEachCallIsInACrashLoop(t *testing.T) {
 
 func TestStaleBytesAreNoAnswer(t *testing.T) {
 	s := serveWorkers(t, "worker", "")
+	makeFIFO(t, s.dir, "taken")
 	if _, body := s.do(t, "GET", "/stale", nil); body != "hello" {
-		t.Fatalf("%q", body)
+		t.Fatalf("got %q, want hello", body)
 	}
+	say(t, s.dir, "taken", "")
 	testkit.Eventually(t, "stale bytes are there", func() bool {
 		_, err := os.Stat(filepath.Join(s.dir, "stale"))
 		return err == nil
@@ -203,6 +205,7 @@ func TestResponseOfAWorkerIsBounded(t *testing.T) {
 
 func TestWorkersAnswerAtTheSameTimeOneCallEach(t *testing.T) {
 	s := serveWorkers(t, "worker", "replicas: 2")
+	makeFIFO(t, s.dir, "met")
 	var all sync.WaitGroup
 	for n := range 2 {
 		all.Go(func() {
@@ -223,15 +226,14 @@ func TestWorkersAnswerAtTheSameTimeOneCallEach(t *testing.T) {
 
 func TestEventsOfAWorkerArePassedOnAsTheyCome(t *testing.T) {
 	s := serveWorkers(t, "worker", "")
+	makeFIFO(t, s.dir, "go")
 	resp := s.begin(t, "GET", "/events", nil)
 	defer resp.Body.Close()
 	in := bufio.NewReader(resp.Body)
 	if line, err := in.ReadString('\n'); line != "data: 1\n" {
 		t.Fatalf("%q %v", line, err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	say(t, s.dir, "go", "")
 	if rest, err := io.ReadAll(in); string(rest) != "\ndata: 2\n\n" || err != nil {
 		t.Errorf("%q %v", rest, err)
 	}
@@ -340,12 +342,13 @@ func (unremarked) Remark(string) {}
 func TestPsAsksAboutAWorkerThatIsSilentUntilItAnswers(t *testing.T) {
 	dir := t.TempDir()
 	script := `read line
-until [ -e go ]; do sleep 0.05; done
+read line <go
 printf 'HTTP/1.1 204 No Content\r\n\r\n'
 exec sleep 600`
 	if err := os.WriteFile(filepath.Join(dir, "late"), []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	makeFIFO(t, dir, "go")
 	s := supervise(t, "mode: afterburn\ndir: "+dir+"\nfprocess: sh late\n")
 	var call sync.WaitGroup
 	call.Go(func() { s.do(t, "GET", "/", nil) })
@@ -353,9 +356,7 @@ exec sleep 600`
 		return strings.Contains(s.supervisor.Status()[0].Reason, "does it speak HTTP on its stdout?")
 	}
 	testkit.Eventually(t, "the reason in ps", said)
-	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	say(t, dir, "go", "go\n")
 	call.Wait()
 	if said() {
 		t.Errorf("got %q after the worker has answered, want nothing", s.supervisor.Status()[0].Reason)

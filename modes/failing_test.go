@@ -310,7 +310,7 @@ func TestASlowUpstreamIsWaitedFor(t *testing.T) {
 		p.Head()
 		for i := range len(response) {
 			p.Send(response[i : i+1])
-			time.Sleep(time.Millisecond) // it is slow; nobody waits for this
+			time.Sleep(time.Millisecond) // it is slow; this paces the upstream, and no test
 		}
 	})
 	client := testkit.Dial(t, proxyTo(t, up))

@@ -231,11 +231,10 @@ func TestACallWhoseProcessIsKilledSaysSo(t *testing.T) {
 		pid := askPID(t, front, "GET")
 		answer := make(chan string, 1)
 		go func() { answer <- ask(t, front, "GET /hang HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") }()
-		for deadline := time.Now().Add(testkit.Patience); time.Now().Before(deadline); {
-			if _, err := os.Stat(filepath.Join(dir, "hangs")); err == nil {
-				break
-			}
-		}
+		testkit.Eventually(t, "the call is in the process", func() bool {
+			_, err := os.Stat(filepath.Join(dir, "hangs"))
+			return err == nil
+		})
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		if got, want := testkit.Await(t, "the response", answer), "the process ended during this call: killed by SIGKILL"; !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)

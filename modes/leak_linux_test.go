@@ -131,14 +131,16 @@ func TestMixedCallsLeaveNothing(t *testing.T) {
 	}
 	const warmUp = 156 // three times each
 	all(0, warmUp)
-	settled := func() bool { // two workers, two that wait
-		d1, g1, c1 := counts()
-		time.Sleep(20 * time.Millisecond)
-		d2, g2, c2 := counts()
-		return d1 == d2 && g1 == g2 && c1 == c2 && len(strings.Fields(c1)) == 4
-	}
-	testkit.Eventually(t, "the first calls are over", settled)
-	fds, goroutines, children := counts()
+	var fds, goroutines, same int
+	var children string
+	testkit.Eventually(t, "two workers, two that wait, and the same in twenty looks", func() bool {
+		d, g, c := counts()
+		if same++; d != fds || g != goroutines || c != children {
+			same = 0
+		}
+		fds, goroutines, children = d, g, c
+		return same >= 20 && len(strings.Fields(c)) == 4
+	})
 	all(warmUp, calls)
 	testkit.Eventually(t, "nothing is left", func() bool {
 		d, g, c := counts()

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/watchdogd/watchdogd/internal/testkit"
 )
@@ -22,6 +21,12 @@ import (
 // startServer starts a server and gives its address once it says, on a line of its standard
 // output, that it listens ("port N").
 func startServer(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	return startLogged(t, &testkit.Log{}, name, args...)
+}
+
+// startLogged is startServer with what the server prints.
+func startLogged(t *testing.T, log *testkit.Log, name string, args ...string) string {
 	t.Helper()
 	need(t, name)
 	cmd := exec.Command(name, args...)
@@ -44,6 +49,7 @@ func startServer(t *testing.T, name string, args ...string) string {
 	reading.Go(func() {
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
+			fmt.Fprintln(log, lines.Text())
 			var port int
 			if _, err := fmt.Sscanf(lines.Text(), "port %d", &port); err == nil {
 				ports <- port
@@ -145,9 +151,10 @@ s.serve_forever()
 }
 
 func TestNodesServer(t *testing.T) {
-	up := startServer(t, "node", "-e", `
+	var log testkit.Log
+	up := startLogged(t, &log, "node", "-e", `
 const http = require('http'), crypto = require('crypto');
-const s = http.createServer({keepAliveTimeout: 200}, (req, res) => {
+const s = http.createServer({keepAliveTimeout: 20}, (req, res) => {
   if (req.url == '/early') { res.writeHead(413, {'Content-Length': 2}); res.end('no'); return }
   if (req.url == '/hints') res.writeEarlyHints({link: '</a>; rel=preload'});
   if (req.url == '/stream') {
@@ -167,6 +174,7 @@ const s = http.createServer({keepAliveTimeout: 200}, (req, res) => {
     res.end(b);
   });
 });
+s.on('connection', sock => sock.on('close', () => console.log('closed')));
 s.on('upgrade', (req, sock, head) => { sock.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n'); sock.write(head); sock.pipe(sock) });
 s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 `)
@@ -196,10 +204,11 @@ s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 		}
 	}
 
-	// Its idle connections close after 200 ms, while ours are used again and again.
+	// Its idle connections close after 20 ms, while ours are used again and again.
 	for i := range 20 {
 		if i%4 == 3 {
-			time.Sleep(190 * time.Millisecond) // to come when it closes
+			before := strings.Count(log.String(), "closed")
+			log.AwaitThat(t, "the end of an idle connection", func(all string) bool { return strings.Count(all, "closed") > before })
 		}
 		for _, method := range []string{"GET", "POST"} {
 			if got := fetch(t, front, method, "/", strings.NewReader("x"), nil); got.status != 200 {
@@ -270,16 +279,13 @@ http {
 		_ = cmd.Wait()
 	})
 	up := fmt.Sprintf("127.0.0.1:%d", port)
-	for deadline := time.Now().Add(testkit.Patience); ; time.Sleep(10 * time.Millisecond) {
+	testkit.Eventually(t, "nginx listens", func() bool {
 		c, err := net.Dial("tcp", up)
 		if err == nil {
 			_ = c.Close()
-			break
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("nginx does not listen")
-		}
-	}
+		return err == nil
+	})
 	front := proxyTo(t, up)
 	for _, path := range []string{"/empty", "/small.html", "/large", "/missing", "/no", "/moved"} {
 		for _, header := range []http.Header{nil, {"Accept-Encoding": {"gzip"}}, {"Range": {"bytes=2-4"}}, {"If-Modified-Since": {"Fri, 01 Jan 2100 00:00:00 GMT"}}} {

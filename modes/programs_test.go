@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -152,9 +151,7 @@ func supervise(t *testing.T, text string) *site {
 // close closes the handler, which waits for all that is left of its calls.
 func (s *site) close(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(testkit.Patience); s.calls.Load() > 0 && time.Now().Before(deadline); {
-		runtime.Gosched() // a handler is closed when no call uses it any more
-	}
+	testkit.Eventually(t, "no call uses the handler", func() bool { return s.calls.Load() == 0 })
 	if c, ok := s.handler.(io.Closer); ok {
 		if err := c.Close(); err != nil {
 			t.Error(err)
@@ -216,6 +213,24 @@ func (l *limitedBody) Read(p []byte) (int, error) {
 		return 0, &failure.Error{Kind: failure.BodyTooLarge, Detail: "over limits.body"}
 	}
 	return n, err
+}
+
+// makeFIFO makes a FIFO, on which a program waits for say.
+func makeFIFO(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// say writes text to a FIFO when a program reads from it.
+func say(t *testing.T, dir, name, text string) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600) }()
+	if err := testkit.Await(t, "a reader of "+name, done); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // pidIn waits for a file in which a program wrote its number.
@@ -310,13 +325,13 @@ var workerPrograms = map[string]func(){
 				fmt.Print("HTTP/1.1 200 OK\r\n\r\nhello")
 			case "/late":
 				fmt.Print("HTTP/1.1 204 No Content\r\n\r\n")
-				time.Sleep(5 * time.Millisecond) // what the test is about
+				_, _ = os.ReadFile("late") // a FIFO
 				fmt.Print("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
 			case "/more":
 				fmt.Print(answer("hello") + "and more")
 			case "/stale":
 				fmt.Print(answer("hello"))
-				time.Sleep(20 * time.Millisecond) // until the answer is taken
+				_, _ = os.ReadFile("taken") // a FIFO
 				fmt.Print("stale")
 				_ = os.WriteFile("stale", nil, 0o600)
 			case "/garbage-and-exit":
@@ -333,24 +348,16 @@ var workerPrograms = map[string]func(){
 				os.Exit(3)
 			case "/hang":
 				_ = os.WriteFile("hangs", nil, 0o600)
-				time.Sleep(time.Hour) // until it is killed
+				select {} // until it is killed
 			case "/events":
 				fmt.Print("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")
-				for {
-					if _, err := os.Stat("go"); err == nil {
-						break
-					}
-					time.Sleep(time.Millisecond)
-				}
+				_, _ = os.ReadFile("go") // a FIFO
 				fmt.Print("9\r\ndata: 2\n\n\r\n0\r\n\r\n")
 			case "/meet": // two of these are answered only together
-				_ = os.WriteFile("met"+r.URL.RawQuery, nil, 0o600)
-				for {
-					met, _ := filepath.Glob("met*")
-					if len(met) == 2 {
-						break
-					}
-					time.Sleep(time.Millisecond)
+				if r.URL.RawQuery == "0" {
+					_, _ = os.ReadFile("met") // a FIFO, whose two ends open together
+				} else {
+					_ = os.WriteFile("met", nil, 0o600)
 				}
 				fmt.Print(answer("met"))
 			}

@@ -119,11 +119,19 @@ func TestATrailerThatComesTooLateEndsNobodyElsesCall(t *testing.T) {
 // next call may be on its way.
 func TestAWorkersLateBodyIsNobodysAnswer(t *testing.T) {
 	s := serveWorkers(t, "worker", "")
+	s.handler.(*afterburn).settling = testkit.Patience // the body comes before it is over
+	makeFIFO(t, s.dir, "late")
 	for range 3 {
 		if resp, _ := s.do(t, "GET", "/late", nil); resp.StatusCode != 204 {
 			t.Errorf("got %d, want 204", resp.StatusCode)
 		}
-		if _, body := s.do(t, "GET", "/pid", nil); !strings.HasSuffix(body, " 1") {
+		next := make(chan string, 1)
+		go func() {
+			_, body := s.do(t, "GET", "/pid", nil)
+			next <- body
+		}()
+		say(t, s.dir, "late", "")
+		if body := testkit.Await(t, "the next answer", next); !strings.HasSuffix(body, " 1") {
 			t.Errorf("got %q, want the first answer of another worker", body)
 		}
 	}

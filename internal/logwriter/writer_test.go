@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // sink keeps what is written to it.
@@ -311,17 +313,11 @@ func TestALineThatIsTooLongIsDropped(t *testing.T) {
 
 func waitRunning(t *testing.T, w *Writer) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	testkit.Eventually(t, "the writer runs", func() bool {
 		w.mu.Lock()
-		running := w.running
-		w.mu.Unlock()
-		if running {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("the writer does not run")
-		}
-	}
+		defer w.mu.Unlock()
+		return w.running
+	})
 }
 
 func TestWritingAllocatesNothingOnceItHasRoom(t *testing.T) {
