@@ -176,7 +176,7 @@ func (r *Spec) uses(name string) bool {
 	if slices.ContainsFunc(p.FProcess.Words, in) || in(p.FProcess.Line) || in(p.Dir) || !r.Listens && (in(p.Ready.TCP) || in(p.Live.TCP)) {
 		return true
 	}
-	if in(p.Ready.HTTP) || in(p.Live.HTTP) || slices.ContainsFunc(p.Ready.Exec.Words, in) || slices.ContainsFunc(p.Live.Exec.Words, in) {
+	if in(p.Ready.HTTP) || in(p.Live.HTTP) || in(p.Ready.Exec.Line) || in(p.Live.Exec.Line) || slices.ContainsFunc(p.Ready.Exec.Words, in) || slices.ContainsFunc(p.Live.Exec.Words, in) {
 		return true
 	}
 	for _, t := range p.Env {

@@ -11,8 +11,8 @@ import (
 )
 
 // Start has a process run that was stopped, has exited, or waits for its next start,
-// and forgets its crashes. It returns nil when the process is ready (or idle, or exited
-// with 0), and otherwise, at the latest when ctx ends, what stands in the way.
+// and forgets its crashes. It returns nil when all its instances are ready (or the process
+// is idle, or exited with 0), and otherwise, at the latest when ctx ends, what stands in the way.
 func (s *Supervisor) Start(ctx context.Context, name string) error {
 	p, err := s.known(name)
 	if err != nil {
@@ -241,7 +241,12 @@ func (p *Process) isSettled(was *lastExit, old []*slot) (bool, error) {
 	case toStop:
 		return true, errors.New("it was stopped meanwhile")
 	}
+	standing, coming := 0, false
 	for _, s := range p.slots {
+		if !s.leaving {
+			standing++
+			coming = coming || s.state == lifecycle.Waiting || s.state == lifecycle.Starting
+		}
 		switch {
 		case !isNew(s):
 		case fell && (s.state == lifecycle.CrashLoop || s.state == lifecycle.Backoff || s.state == lifecycle.Exited && !p.last.exit.OK()):
@@ -250,7 +255,7 @@ func (p *Process) isSettled(was *lastExit, old []*slot) (bool, error) {
 			return true, errors.New("it waits for " + s.why)
 		}
 	}
-	if p.hasAny(old) {
+	if p.hasAny(old) || coming || standing < p.replicas().Min && p.spec.Warm == 0 {
 		return false, nil
 	}
 	return state == lifecycle.Ready || state == lifecycle.Idle || state == lifecycle.Exited && fell || state == lifecycle.Stopped, nil

@@ -339,3 +339,56 @@ func TestADependencyThatNeverComesIsSaidAtOnce(t *testing.T) {
 		t.Errorf("got %v, want one that names what it waits for", err)
 	}
 }
+
+func TestARestartWaitsForAllInstances(t *testing.T) {
+	dir := t.TempDir()
+	spec := service(t, "shards", "sleep")
+	spec.Process.Replicas = schema.Replicas{Min: 3, Max: 3}
+	spec.Process.Ready = schema.Probe{Exec: schema.Command{Line: schema.Text("test -e " + dir + "/${INSTANCE}")}}
+	let := func(n int) {
+		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(n)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 3 {
+		let(n)
+	}
+	s := newStack(t, spec)
+	s.await("shards", "three instances", allReady(3))
+	for n := range 3 {
+		if err := os.Remove(filepath.Join(dir, strconv.Itoa(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restarted := make(chan error, 1)
+	go func() { restarted <- s.Restart(context.Background(), "shards") }()
+	starting := func(want int) func(Status) bool {
+		return func(st Status) bool {
+			got := 0
+			for _, i := range st.Instances {
+				if i.State == Starting {
+					got++
+				}
+			}
+			return len(st.Instances) == 3 && got == want
+		}
+	}
+	s.await("shards", "three that start", starting(3))
+	let(0)
+	s.await("shards", "one that is ready", starting(2))
+	p := s.Process("shards")
+	p.mu.Lock()
+	settled, err := p.isSettled(p.last, nil)
+	p.mu.Unlock()
+	if settled || err != nil {
+		t.Errorf("got settled %v, %v while two instances start, want false", settled, err)
+	}
+	let(1)
+	let(2)
+	if err := <-restarted; err != nil {
+		t.Errorf("got %v, want no error", err)
+	}
+	if st := p.Status(); !allReady(3)(st) {
+		t.Errorf("got %+v after the restart, want three instances that are ready", st)
+	}
+}
