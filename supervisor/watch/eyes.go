@@ -1,11 +1,13 @@
 package watch
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/fsnotify/fsnotify"
 
@@ -33,7 +35,7 @@ func (y *Eyes) add(w *Files, real, shown string) error {
 	if y.events == nil {
 		events, err := fsnotify.NewWatcher()
 		if err != nil {
-			return fmt.Errorf("watch files: %w (see fs.inotify.max_user_instances)", err)
+			return fmt.Errorf("watch files: %w", instances(err))
 		}
 		y.events, y.folders = events, map[string]map[*Files]map[string]nothing{}
 		done := make(chan struct{})
@@ -45,7 +47,7 @@ func (y *Eyes) add(w *Files, real, shown string) error {
 	}
 	if y.folders[real] == nil {
 		if err := y.events.Add(real); err != nil {
-			return fmt.Errorf("watch %s: %w (see fs.inotify.max_user_watches)", real, err)
+			return fmt.Errorf("watch %s: %w", real, watches(err))
 		}
 		y.folders[real] = map[*Files]map[string]nothing{}
 	}
@@ -54,6 +56,22 @@ func (y *Eyes) add(w *Files, real, shown string) error {
 	}
 	y.folders[real][w][shown] = nothing{}
 	return nil
+}
+
+// instances explains why there is no inotify instance.
+func instances(err error) error {
+	if errors.Is(err, syscall.EMFILE) {
+		return fmt.Errorf("%w: raise fs.inotify.max_user_instances (sysctl) or rlimits.nofile", err)
+	}
+	return err
+}
+
+// watches explains why a folder is not watched.
+func watches(err error) error {
+	if errors.Is(err, syscall.ENOSPC) { // what inotify_add_watch(2) says of its limit
+		return fmt.Errorf("%w: raise fs.inotify.max_user_watches (sysctl), or write narrower patterns", err)
+	}
+	return err
 }
 
 // remove ends what w sees. The last one to leave closes the instance.

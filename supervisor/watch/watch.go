@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -107,7 +108,13 @@ func (w *Files) add(dir string, inside []string) (hit string, err error) {
 	if w.folders++; w.folders > mostFolders {
 		return "", fmt.Errorf("watch %s: there are more than %d folders to watch: write a narrower pattern", dir, mostFolders)
 	}
-	if err := w.eyes.add(w, real, dir); err != nil {
+	switch err := w.eyes.add(w, real, dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil // gone meanwhile
+	case errors.Is(err, fs.ErrPermission):
+		w.warn(fmt.Errorf("%w: changes in it are not seen; let watchdogd read it, or leave it out of watch", err))
+		return "", nil
+	case err != nil:
 		return "", err
 	}
 	entries, _ := os.ReadDir(real) // what cannot be read has no match

@@ -5,9 +5,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
 )
@@ -198,5 +202,66 @@ func TestOneInotifyInstanceServesAll(t *testing.T) {
 	}
 	if count != 1 {
 		t.Errorf("got %d inotify instances, want 1", count)
+	}
+}
+
+// unprivileged has the goroutine look at files as a user who is not root.
+func unprivileged() error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	return unix.Setfsuid(65534)
+}
+
+func TestAFolderThatCannotBeReadIsLeftOut(t *testing.T) {
+	tr := newTree(t)
+	for dir := tr.dir; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"app/a/x.py", "app/closed/x.py", "app/z/x.py"} {
+		tr.write(name)
+	}
+	if err := os.Chmod(tr.path("app/closed"), 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(tr.path("app/closed"), 0o755) }) // to be removed
+	var log testprogram.Buffer
+	begun := make(chan error)
+	go func() {
+		if err := unprivileged(); err != nil {
+			begun <- err
+			return
+		}
+		w, err := New(&tr.eyes, slog.New(slog.NewTextHandler(&log, nil)), tr.path("app"), []string{"**/*.py"}, func(file string) { tr.changed <- file })
+		if err == nil {
+			t.Cleanup(w.Close)
+		}
+		begun <- err
+	}()
+	if err := <-begun; err != nil {
+		t.Fatalf("got %v, want the other folders watched", err)
+	}
+	for _, name := range []string{"app/a/x.py", "app/z/x.py"} {
+		tr.write(name)
+		tr.want(name)
+	}
+	if got := log.String(); !strings.Contains(got, tr.path("app/closed")+": permission denied: changes in it are not seen") || strings.Contains(got, "max_user_watches") {
+		t.Errorf("got the log %q, want it to name the folder and no limit of inotify", got)
+	}
+}
+
+func TestALimitOfInotifyIsNamed(t *testing.T) {
+	for err, want := range map[error]string{
+		watches(syscall.ENOSPC):   "no space left on device: raise fs.inotify.max_user_watches (sysctl), or write narrower patterns",
+		watches(syscall.EACCES):   "permission denied",
+		instances(syscall.EMFILE): "too many open files: raise fs.inotify.max_user_instances (sysctl) or rlimits.nofile",
+		instances(syscall.ENOSYS): "function not implemented",
+	} {
+		if err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
 	}
 }
