@@ -2,7 +2,10 @@ package routes
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
 // Calls is how many calls of t the route called name has, or may have: those on their way
@@ -54,6 +57,29 @@ func (l *Live) Former() (all []Former) {
 		}
 	}
 	return all
+}
+
+// Old gives the tables that were swapped out and may still have calls.
+func (l *Live) Old() []*Table {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.old)
+}
+
+// CutRoute ends each call of t to the route called name for the reason why: an event stream
+// like one that is complete, the others as Cut does. It returns which they were, for the log.
+func (t *Table) CutRoute(name string, why *failure.Error) (cut []string) {
+	for _, rt := range t.routes {
+		if rt.name != name {
+			continue
+		}
+		rt.limiter.each(func(c *serving) {
+			if c.table == t && (c.EndStream() || c.Stop(why)) {
+				cut = append(cut, c.String())
+			}
+		})
+	}
+	return cut
 }
 
 // mostNamed is how many calls are named one by one.

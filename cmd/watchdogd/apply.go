@@ -38,7 +38,7 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 		closeAll(closers)
 		return err
 	}
-	old := d.live.Table()
+	old, before := d.live.Table(), d.current.config()
 	retire, err := next.Commit(func(name string) int {
 		if old == nil {
 			return 0
@@ -65,9 +65,10 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 	d.front.Adopt(listeners)
 	d.warnOfTemporary(cfg)
 	if old != nil {
+		tables := d.live.Old()
 		d.leaving.Go(func() {
 			defer logwriter.LastWords(d.log)
-			d.leave(ending, old, former, retire)
+			d.leave(ending, old, former, retire, func(ctx context.Context) { d.cutReplaced(ctx, tables, replaced(before, cfg)) })
 		})
 	}
 	return nil
@@ -108,16 +109,22 @@ func (d *daemon) warnOfTemporary(cfg *schema.Config) {
 	}
 }
 
-// leave stops the processes that the configuration no longer names, and closes the handlers of a
-// former table when its calls are over. It returns when both is done, or watchdogd ends.
-func (d *daemon) leave(ending context.Context, old *routes.Table, handlers []io.Closer, retire func(context.Context)) {
+// leave stops the processes that the configuration no longer names, cuts the calls that may
+// not go on, and closes the handlers of a former table when its calls are over. It returns when both is done, or watchdogd ends.
+func (d *daemon) leave(ending context.Context, old *routes.Table, handlers []io.Closer, retire, cut func(context.Context)) {
 	ctx, cancel := context.WithCancel(ending)
 	defer cancel()
 	var retired sync.WaitGroup
 	defer retired.Wait()
+	drained, over := context.WithCancel(ctx)
+	defer over()
 	retired.Go(func() {
 		defer logwriter.LastWords(d.log)
 		retire(ctx)
+	})
+	retired.Go(func() {
+		defer logwriter.LastWords(d.log)
+		cut(drained)
 	})
 	_ = old.Drain(ctx) // calls that are left end with watchdogd
 	closeAll(handlers)
