@@ -11,6 +11,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/front"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/plan"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/modes"
@@ -68,7 +69,7 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 		tables := d.live.Old()
 		d.leaving.Go(func() {
 			defer logwriter.LastWords(d.log)
-			d.leave(ending, old, former, retire, func(ctx context.Context) { d.cutReplaced(ctx, tables, replaced(before, cfg)) })
+			d.leave(ending, old, former, retire, func(ctx context.Context) { d.cutReplaced(ctx, tables, plan.Replaced(before, cfg)) })
 		})
 	}
 	return nil

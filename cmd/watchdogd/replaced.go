@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -14,20 +13,6 @@ import (
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 )
-
-// replaced are the routes of was that start a process for each request and that is either
-// does not have any more or runs otherwise: their calls may go on for stop.drain, as those
-// of a long-lived process that is stopped or replaced, which the supervisor ends.
-func replaced(was, is *schema.Config) (all []*schema.Route) {
-	now := routesOf(is)
-	for name, old := range routesOf(was) {
-		r := now[name]
-		if old.Forks() && (r == nil || r.Mode != old.Mode || !reflect.DeepEqual(old.Process, r.Process)) {
-			all = append(all, old)
-		}
-	}
-	return all
-}
 
 // cutReplaced ends the calls that former tables have of routes when their stop.drain has
 // passed. It returns when that is done, or ctx ends.

@@ -67,6 +67,20 @@ func routes(was, is *schema.Config, processes []supervisor.Change) (changes []su
 	return changes
 }
 
+// Replaced are the routes of was that start a process for each request and that is either
+// does not have any more or runs otherwise: their calls may go on for stop.drain, as those
+// of a long-lived process that is stopped or replaced, which the supervisor ends.
+func Replaced(was, is *schema.Config) (all []*schema.Route) {
+	now := routesOf(is)
+	for name, old := range routesOf(was) {
+		r := now[name]
+		if old.Forks() && (r == nil || r.Mode != old.Mode || !reflect.DeepEqual(old.Process, r.Process)) {
+			all = append(all, old)
+		}
+	}
+	return all
+}
+
 func routesOf(cfg *schema.Config) map[string]*schema.Route {
 	all := make(map[string]*schema.Route, len(cfg.Routes))
 	for i := range cfg.Routes {
