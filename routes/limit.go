@@ -22,6 +22,9 @@ type limiter struct {
 	room    int // in the queue
 	running fifo.List[*serving]
 	queue   fifo.List[*serving]
+
+	sweeper  *time.Timer // calls sweep; nil until the first call
+	sweeping bool        // it is set
 }
 
 func newLimiter(l schema.Limits) *limiter {
@@ -36,6 +39,9 @@ func newLimiter(l schema.Limits) *limiter {
 // *failure.Error, or the cause of the end of the call's context.
 func (l *limiter) enter(s *serving) error {
 	l.mu.Lock()
+	if !l.sweeping {
+		l.startSweep()
+	}
 	if l.free() {
 		l.running.Push(&s.place)
 		l.mu.Unlock()
@@ -55,6 +61,33 @@ func (l *limiter) enter(s *serving) error {
 // does not notice by itself.
 const watchQueue = 100 * time.Millisecond
 
+// startSweep has sweep called. l.mu is held.
+func (l *limiter) startSweep() {
+	l.sweeping = true
+	if l.sweeper == nil {
+		l.sweeper = time.AfterFunc(sweepEvery, l.sweep)
+	} else {
+		l.sweeper.Reset(sweepEvery)
+	}
+}
+
+// sweep sets the timers of the calls that have come since it was called last and are not over.
+// Those are the last in the list. It comes again while there are calls.
+func (l *limiter) sweep() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for s := range l.running.Backward() {
+		if s.swept {
+			break
+		}
+		s.swept = true
+		s.wind()
+	}
+	if l.sweeping = l.running.Len() > 0; l.sweeping {
+		l.sweeper.Reset(sweepEvery)
+	}
+}
+
 // free reports whether another call may run now. l.mu is held.
 func (l *limiter) free() bool {
 	return l.limit <= 0 || l.running.Len() < l.limit && l.queue.Len() == 0
@@ -69,6 +102,7 @@ func (l *limiter) full() (limit int, full bool) {
 
 // wait waits until s is called to run, its time is over or its client has gone.
 func (l *limiter) wait(s *serving) error {
+	s.wind()
 	s.route.count.Queued(1)
 	defer s.route.count.Queued(-1)
 	began := time.Now()

@@ -35,14 +35,35 @@ type serving struct {
 
 	isLocal func() bool // local, made once
 	place   fifo.Item[*serving]
+	swept   bool          // the limiter has seen to the timer; the limiter's lock guards it
 	called  chan struct{} // a token when the place is given
 }
 
 // values are what every call has and whoever was given the request may keep: the call's
-// context, and the values of headers. They are not pooled.
+// context, the request, and the values of headers. They are used again if nobody can have
+// kept them: see call.Context.Kept.
 type values struct {
 	context                                         call.Context
+	bare, request                                   http.Request // in that context; bare has nothing else
 	forwardedFor, proto, host, prefix, id, duration [1]string
+}
+
+func newValues() *values {
+	v := new(values)
+	v.bare = *new(http.Request).WithContext(&v.context)
+	return v
+}
+
+// requestIn returns r in the context of v. It is r.WithContext, but for the memory.
+func (v *values) requestIn(r *http.Request) *http.Request {
+	in := &v.request
+	*in = v.bare
+	in.Method, in.URL, in.Proto, in.ProtoMajor, in.ProtoMinor = r.Method, r.URL, r.Proto, r.ProtoMajor, r.ProtoMinor
+	in.Header, in.Trailer, in.Host, in.RequestURI, in.RemoteAddr = r.Header, r.Trailer, r.Host, r.RequestURI, r.RemoteAddr
+	in.Body, in.GetBody, in.ContentLength, in.TransferEncoding = r.Body, r.GetBody, r.ContentLength, r.TransferEncoding
+	in.Close, in.TLS, in.Response, in.Pattern = r.Close, r.TLS, r.Response, r.Pattern
+	in.Form, in.PostForm, in.MultipartForm = r.Form, r.PostForm, r.MultipartForm
+	return in
 }
 
 var servings = sync.Pool{New: func() any { return newServing() }}
@@ -54,17 +75,26 @@ func newServing() *serving {
 	return s
 }
 
-// client is what the server of a request can tell of the client.
-type client interface{ Gone() bool }
+// client is what the server of a request can tell of the client and when its request came.
+type client interface {
+	Gone() bool
+	Arrived() time.Time
+}
 
 // begin starts the call of a request that rt answers. It is ended by over.
 func (s *serving) begin(t *Table, rt *route, w http.ResponseWriter, r *http.Request) {
 	s.table, s.route = t, rt
-	s.client, _ = w.(client)
-	s.values = new(values) // one piece of memory for all of them
-	s.Begin(r.Context(), &s.values.context, w)
+	var came time.Time
+	if s.client, _ = w.(client); s.client != nil {
+		came = s.client.Arrived()
+	} else {
+		came = time.Now()
+	}
+	if s.values == nil {
+		s.values = newValues() // one piece of memory for all of them
+	}
+	s.Begin(r.Context(), &s.values.context, w, came)
 	s.Route, s.Prefix, s.Stripped = rt.name, rt.prefix, rt.strip
-	s.clock.reset()
 	rt.count.Begin()
 }
 
@@ -73,7 +103,7 @@ func (s *serving) accept(w http.ResponseWriter, r *http.Request, path string) {
 	s.ID = identify(r.Header, &s.values.id)
 	s.SentPath = path
 	s.SetLocal(s.isLocal)
-	s.request = r.WithContext(s.Context())
+	s.request = s.values.requestIn(r)
 	dropUnsound(r.Trailer) // of what is announced
 	s.response = response{w: w, serving: s, noBody: r.Method == http.MethodHead}
 	s.Receive(r, s.request, call.Limits{Size: s.route.body, Read: s.route.timeouts.Read.D(), Trailer: inTrailer})
@@ -126,7 +156,8 @@ func (s *serving) finish() {
 		s.finishUpgrade(p)
 		return
 	}
-	if s.State().Whole && w.status != 0 {
+	state := s.State()
+	if state.Whole && w.status != 0 {
 		p = nil
 		// A client that takes nothing any more does not hold the end up.
 		_ = http.NewResponseController(w.w).SetWriteDeadline(time.Now().Add(farewell))
@@ -134,11 +165,12 @@ func (s *serving) finish() {
 	if p == nil && w.status == 0 {
 		if cause := context.Cause(s.Context()); cause != nil {
 			s.refuse(cause) // the handler left the answer to us; a client that has gone gets none
+			state = s.State()
 		} else if !s.Lost() {
 			w.WriteHeader(http.StatusOK)
 		}
 	}
-	if p == nil && (w.status == 0 || stopped(s.State())) {
+	if p == nil && (w.status == 0 || stopped(state)) {
 		p = http.ErrAbortHandler // the server must not end it as if it were whole
 	}
 	s.over(p != nil)
@@ -191,8 +223,13 @@ func (s *serving) over(cut bool) {
 	countFailure(count, failed)
 	s.log(took, status, failed, cut || state.Cut)
 	s.table.leave()
-	s.table, s.route, s.request, s.client, s.values = nil, nil, nil, nil, nil
+	s.table, s.route, s.request, s.client, s.swept = nil, nil, nil, nil, false
 	s.response = response{}
+	if s.values.context.Kept() {
+		s.values = nil
+	} else {
+		s.values.request = http.Request{} // with what it holds
+	}
 	if reusable {
 		servings.Put(s)
 	}

@@ -20,10 +20,13 @@ const watchEvery = 500 * time.Millisecond
 //	idle        from the head on: how long nothing may move
 //
 // One timer serves them all. It is set to the earliest, and finds out what is due
-// when it fires, so that nothing is set anew while bytes move.
+// when it fires, so that nothing is set anew while bytes move. Most calls are over long
+// before: a call whose timeouts are all far away is given its timer when its limiter looks
+// for such calls (see limiter.sweep), if it is not over by then.
 type clock struct {
 	mu      sync.Mutex // guards what follows; the call's own lock may be taken inside
 	stage   stage
+	wound   bool // the timer is set if anything is due
 	timer   *time.Timer
 	due     time.Duration // when timer fires, since the call began; 0 is not armed
 	exec    time.Duration // as X-Timeout lowered it
@@ -43,26 +46,32 @@ const (
 	over
 )
 
-func (c *clock) reset() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stage, c.due, c.exec, c.execAt, c.firstAt, c.idle, c.watchAt = waiting, 0, 0, 0, 0, 0, 0
-}
+// sweepEvery is how often a limiter looks for calls that have no timer yet, and sweepable
+// how far away a timeout must be to wait for that.
+const (
+	sweepEvery = 250 * time.Millisecond
+	sweepable  = 2 * sweepEvery
+)
 
 // stop ends the clock. It reports false when the timer may still fire.
 func (c *clock) stop() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stage = over
-	return c.due == 0 || c.timer.Stop()
+	quiet := c.due == 0 || c.timer.Stop()
+	c.stage, c.wound, c.due, c.exec, c.execAt, c.firstAt, c.idle, c.watchAt = over, false, 0, 0, 0, 0, 0, 0
+	return quiet
 }
 
-// arm starts the clock, the wait for a place included.
+// arm starts the clock, the wait for a place included. Whoever waits for anything before the
+// call is in its limiter sees to the timer by wind.
 func (s *serving) arm(header http.Header) {
 	s.clock.mu.Lock()
 	defer s.clock.mu.Unlock()
 	t := &s.route.timeouts
-	now := time.Since(s.Began())
+	now := time.Duration(0)
+	if s.route.auth != nil { // what came before may have waited
+		now = time.Since(s.Began())
+	}
 	s.stage = running
 	if s.idle = t.Idle.D(); s.idle > 0 {
 		s.KeepTouched()
@@ -77,7 +86,22 @@ func (s *serving) arm(header http.Header) {
 	if s.watched() {
 		s.watchAt = now + watchEvery
 	}
-	s.setTimer(now)
+	if next := s.next(); next > 0 && next < now+sweepable {
+		s.setTimer(now)
+	}
+}
+
+// wind sets the timer of a call that lasts, unless it is set.
+func (s *serving) wind() {
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	if s.wound || s.stage != running && s.stage != answered {
+		return
+	}
+	s.wound = true
+	if s.due == 0 {
+		s.setTimer(time.Since(s.Began()))
+	}
 }
 
 // lowered is exec, or what X-Timeout asks for if that is less: a Go duration above 0.
@@ -109,6 +133,9 @@ func (s *serving) head(stream bool) {
 	}
 	if s.idle > 0 {
 		s.Touch()
+		if !s.wound && s.idle >= sweepable {
+			return
+		}
 		now := time.Since(s.Began())
 		if s.due == 0 || now+s.idle < s.due {
 			s.setTimer(now)
@@ -118,12 +145,7 @@ func (s *serving) head(stream bool) {
 
 // setTimer sets the timer to what is due next, if anything is. clock.mu is held.
 func (s *serving) setTimer(now time.Duration) {
-	next := time.Duration(0)
-	for _, at := range [...]time.Duration{s.execAt, s.firstAt, s.idleAt(), s.watchAt} {
-		if at > 0 && (next == 0 || at < next) {
-			next = at
-		}
-	}
+	next := s.next()
 	if next == 0 {
 		return
 	}
@@ -133,6 +155,17 @@ func (s *serving) setTimer(now time.Duration) {
 	} else {
 		s.timer.Reset(next - now)
 	}
+}
+
+// next is when something is due; 0 is never. clock.mu is held.
+func (s *serving) next() time.Duration {
+	next := time.Duration(0)
+	for _, at := range [...]time.Duration{s.execAt, s.firstAt, s.idleAt(), s.watchAt} {
+		if at > 0 && (next == 0 || at < next) {
+			next = at
+		}
+	}
+	return next
 }
 
 // idleAt is when nothing will have moved for too long.

@@ -163,6 +163,7 @@ func TestTheClock(t *testing.T) {
 				c := newServing()
 				c.begin(&Table{}, rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 				c.arm(nil)
+				c.wind()
 				ended := make(chan time.Duration, 1)
 				stop := context.AfterFunc(c.Context(), func() { ended <- time.Since(c.Began()) })
 				defer stop()

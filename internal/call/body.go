@@ -26,7 +26,7 @@ type Body struct {
 	original *http.Request // the server leaves the trailers here
 	request  *http.Request // and the handler looks for them here
 	call     *Call
-	x        *Context // of the call
+	begin    uint64 // of the call
 
 	http1 bool
 	most  int64         // limits.body
@@ -59,7 +59,6 @@ var ErrStopped = errors.New("the call is over")
 // which is what the handler gets.
 func (c *Call) Receive(r, request *http.Request, l Limits) {
 	b := &c.body
-	b.reset()
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
@@ -68,7 +67,8 @@ func (c *Call) Receive(r, request *http.Request, l Limits) {
 	if b.call == nil {
 		b.call = c
 	}
-	b.x, _ = c.ctx.(*Context)
+	b.begin = c.begin
+	b.limit = -1
 	b.from, b.original, b.request, b.http1 = r.Body, r, request, r.ProtoMajor == 1
 	b.read, b.keeps = l.Read, l.Trailer
 	if l.Size > 0 {
@@ -89,9 +89,12 @@ func (c *Call) Body() *Body {
 // on a connection of HTTP/1 is no request.
 func (c *Call) Lost() bool {
 	b := &c.body
+	if b.from == nil {
+		return false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.from != nil && !b.whole && b.broken != nil
+	return !b.whole && b.broken != nil
 }
 
 // Read reads from the request. Its errors but io.EOF and ErrStopped are *failure.Error.
@@ -317,31 +320,31 @@ func (b *Body) stopClock() {
 
 // fire stops a call whose client is too slow.
 func (b *Body) fire() {
-	if x, slow := b.late(); slow != nil {
-		b.call.stopIn(x, slow, false)
+	if begin, slow := b.late(); slow != nil {
+		b.call.stopIn(begin, slow, false)
 	}
 }
 
 // late reports whether a read has waited too long: by why the call is to be stopped, and
-// the context of that call.
-func (b *Body) late() (*Context, error) {
+// which call that is.
+func (b *Body) late() (begin uint64, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.armed = false
 	if b.reading.IsZero() || b.from == nil {
-		return nil, nil // the next read arms it
+		return 0, nil // the next read arms it
 	}
 	if left := b.read - b.spent - time.Since(b.reading); left > 0 {
 		b.armed = true
 		b.timer.Reset(left)
-		return nil, nil
+		return 0, nil
 	}
 	if b.broken != nil {
-		return nil, nil
+		return 0, nil
 	}
 	b.broken = &failure.Error{Kind: failure.SlowBody, Route: b.call.Route, Timeout: "read",
 		Detail: "the request's body did not come within timeouts.read (" + b.read.String() + ")"}
-	return b.x, b.broken
+	return b.begin, b.broken
 }
 
 // deadline sets the deadline of the connection's reading.
@@ -353,7 +356,7 @@ func (b *Body) deadline(t time.Time) error {
 func (b *Body) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.from, b.original, b.request, b.x, b.keeps = nil, nil, nil, nil, nil
+	b.from, b.original, b.request, b.keeps = nil, nil, nil, nil
 	b.most, b.limit, b.read, b.spent = 0, -1, 0, 0
 	b.reading, b.whole, b.broken, b.stopped, b.dropped = time.Time{}, false, nil, false, false
 	if b.armed && b.timer.Stop() {

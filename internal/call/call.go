@@ -46,7 +46,7 @@ type Call struct {
 	waited   time.Duration
 
 	ctx    context.Context
-	cancel context.CancelCauseFunc
+	x      *Context            // the same, if the call has begun
 	detach func() bool         // from the server's context; nil where that does not end
 	w      http.ResponseWriter // the server's
 	own    bool                // made by Enter
@@ -56,10 +56,12 @@ type Call struct {
 	timed   bool         // somebody asks for Touched
 	touched atomic.Int64 // when something last moved in the response, since began
 
+	sent atomic.Bool // the head of the response is on its way; written with mu held
+
 	mu       sync.Mutex // guards what follows; it is held while onEnd and farewell are called
+	begin    uint64     // counts the calls that c has been
 	stopped  bool
 	over     bool
-	sent     bool           // the head of the response is on its way
 	failed   *failure.Error // why the call was ended, or refused
 	failedAt time.Time
 	cut      bool   // ended by us after its head was sent
@@ -170,10 +172,10 @@ func (c *Call) OffEnd() bool {
 func (c *Call) Answer() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped && !c.sent {
+	if c.stopped && !c.sent.Load() {
 		return false
 	}
-	c.sent = true
+	c.sent.Store(true)
 	return true
 }
 
@@ -182,7 +184,8 @@ func (c *Call) Answer() bool {
 func (c *Call) Took(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.taken, c.upgraded, c.sent = conn, true, true
+	c.taken, c.upgraded = conn, true
+	c.sent.Store(true)
 	switch {
 	case c.stopped:
 		_ = conn.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
@@ -284,17 +287,17 @@ func (c *Call) stop(why error) {
 		if c.failed == nil {
 			c.failed = f
 		}
-		c.cut = c.sent
+		c.cut = c.sent.Load()
 	}
 	c.stopped = true
-	if c.cancel != nil {
-		c.cancel(why)
+	if c.x != nil {
+		c.x.end(why)
 	}
 	c.body.stop(why)
 	switch {
 	case c.taken != nil:
 		_ = c.taken.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
-	case c.whole, c.w == nil, ours && !c.sent: // what is written may be written, and so may an answer
+	case c.whole, c.w == nil, ours && !c.sent.Load(): // what is written may be written, and so may an answer
 	case c.concludes:
 		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(concluding)) // the connection may be gone
 	default:

@@ -114,7 +114,7 @@ func TestTheEndOfTheServersContextStopsTheCall(t *testing.T) {
 func TestWhatKeepsTheContextOfACallDoesNotFindTheNext(t *testing.T) {
 	c := new(call.Call)
 	x := new(call.Context)
-	c.Begin(context.Background(), x, httptest.NewRecorder())
+	c.Begin(context.Background(), x, httptest.NewRecorder(), time.Now())
 	if got := call.From(x); got != c {
 		t.Errorf("From: got %p, want %p", got, c)
 	}

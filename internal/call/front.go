@@ -8,35 +8,34 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
-// Begin starts c for a request of the server of w, whose context is parent; x becomes the
-// context of the call. c may have been used before. A call that began is ended by End.
-func (c *Call) Begin(parent context.Context, x *Context, w http.ResponseWriter) {
+// Begin starts c for a request of the server of w, which came at began and whose context is
+// parent; x becomes the context of the call. c may have been used before. A call that began
+// is ended by End.
+func (c *Call) Begin(parent context.Context, x *Context, w http.ResponseWriter, began time.Time) {
 	c.ID, c.Route, c.Prefix, c.SentPath, c.Stripped = "", "", "", "", false
-	c.local, c.instance, c.reason, c.untimed, c.waited = nil, "", "", false, 0
-	c.began, c.timed = time.Now(), false
-	c.touched.Store(0)
-	c.body.reset()
+	c.instance, c.reason, c.untimed, c.waited = "", "", false, 0
+	c.began, c.timed = began, false
+	x.begin(parent, c)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.w, c.own = w, false
-	c.stopped, c.over, c.sent, c.failed, c.failedAt, c.cut = false, false, false, nil, time.Time{}, false
-	c.onEnd, c.taken, c.farewell = nil, nil, nil
+	c.begin++
+	c.w, c.own, c.ctx, c.x = w, false, x, x
+	c.stopped, c.over, c.failed, c.failedAt, c.cut = false, false, nil, time.Time{}, false
+	c.sent.Store(false)
 	c.upgraded, c.events, c.ending, c.whole, c.concludes, c.concluded = false, false, false, false, false, false
-	x.Context, c.cancel = context.WithCancelCause(parent)
-	x.call.Store(c)
-	c.ctx = x
 	if parent.Done() != nil {
-		c.detach = context.AfterFunc(parent, func() { c.stopIn(x, context.Cause(parent), true) })
+		begin := c.begin
+		c.detach = context.AfterFunc(parent, func() { c.stopIn(begin, context.Cause(parent), true) })
 	}
 }
 
-// stopIn is Stop while x is the context of the call. Of the server it is ignored once
-// reading the body was stopped: some servers take that for the client's leaving.
-func (c *Call) stopIn(x context.Context, why error, server bool) {
+// stopIn is Stop for the call that c was at begin. Of the server it is ignored once reading
+// the body was stopped: some servers take that for the client's leaving.
+func (c *Call) stopIn(begin uint64, why error, server bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ctx == x && !(server && c.body.isStopped()) {
+	if c.begin == begin && !(server && c.body.isStopped()) {
 		c.stopOnce(why)
 	}
 }
@@ -49,9 +48,11 @@ func (c *Call) Began() time.Time { return c.began }
 
 // Head notes that the head of the response is being sent.
 func (c *Call) Head() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sent = true
+	if !c.sent.Load() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.sent.Store(true)
+	}
 }
 
 // Streams notes that the response, whose head is sent, is an event stream.
@@ -65,7 +66,10 @@ func (c *Call) Streams() {
 }
 
 // KeepTouched has Touch note the time.
-func (c *Call) KeepTouched() { c.timed = true }
+func (c *Call) KeepTouched() {
+	c.timed = true
+	c.touched.Store(0)
+}
 
 // Touched is when something last moved, since Began.
 func (c *Call) Touched() time.Duration { return time.Duration(c.touched.Load()) }
@@ -105,15 +109,15 @@ func (c *Call) End() (State, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cause := context.Cause(c.ctx)
+	cause := c.x.cause()
 	c.over, c.onEnd, c.farewell, c.taken = true, nil, nil, nil
 	s := c.state()
-	c.cancel(nil)
-	if x, ok := c.ctx.(*Context); ok {
-		x.call.Store(nil)
+	c.x.end(nil)
+	c.x.call.Store(nil)
+	c.ctx, c.x, c.detach, c.w, c.local = nil, nil, nil, nil, nil
+	if c.body.from != nil {
+		c.body.reset()
 	}
-	c.ctx, c.cancel, c.detach, c.w, c.local = nil, nil, nil, nil, nil
-	c.body.reset()
 	return s, cause
 }
 
@@ -124,7 +128,7 @@ func Enter(w http.ResponseWriter, r *http.Request) (*Call, *http.Request) {
 		return c, r
 	}
 	c := new(Call)
-	c.Begin(r.Context(), new(Context), w)
+	c.Begin(r.Context(), new(Context), w, time.Now())
 	c.own = true
 	c.ID = r.Header.Get("X-Request-Id")
 	c.SentPath = r.URL.EscapedPath()

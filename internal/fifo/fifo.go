@@ -66,6 +66,14 @@ func (l *List[T]) Remove(i *Item[T]) bool {
 	return true
 }
 
+// Backward yields the values, the last first. None may be removed meanwhile.
+func (l *List[T]) Backward() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for i := l.last; i != nil && yield(i.Value); i = i.prev {
+		}
+	}
+}
+
 // All yields the values in order. The one that it is at may be removed meanwhile.
 func (l *List[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {

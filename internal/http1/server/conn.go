@@ -26,8 +26,10 @@ type conn struct {
 	remote string
 
 	state atomic.Int32
-	due   atomic.Int64 // when it is closed unless it is active, on the server's clock; 0 is never
+	late  atomic.Int64 // for how long it may be as it is, unless it is active; see lateAfter
 	first bool         // no request was served yet
+
+	arrived time.Time // when the head of the request was complete
 
 	room *room
 	buf  []byte // nil while idle
@@ -128,7 +130,7 @@ func (c *conn) serve() {
 		if c.state.Swap(active) == ended {
 			return // its time was over
 		}
-		c.due.Store(0)
+		c.lateAfter(0)
 		c.limit()
 		c.response.begin()
 		c.server.Handler.ServeHTTP(&c.response, &c.request)
@@ -208,7 +210,7 @@ func (c *conn) readHead() (string, error) {
 				return "", tooLarge
 			}
 			c.r += end
-			c.first = false
+			c.first, c.arrived = false, time.Now()
 			head := string(p[:end])
 			c.shrink()
 			return head, nil
@@ -275,13 +277,18 @@ func (c *conn) reset() {
 	_ = nc.Close()
 }
 
-// lateAfter sets when the connection is closed unless it is active then.
-func (c *conn) lateAfter(d time.Duration) {
-	due := int64(0)
-	if d > 0 {
-		due = c.server.now() + int64(d)
+// lateAfter has the connection closed after d unless it is active then; 0 is never. The time
+// begins when watch looks next, so that no request needs to read the clock for it: watch puts
+// minus the time that it is over in place of d.
+func (c *conn) lateAfter(d time.Duration) { c.late.Store(int64(max(d, 0))) }
+
+// isLate reports whether the time of lateAfter is over at now, on the server's clock.
+func (c *conn) isLate(now int64) bool {
+	late := c.late.Load()
+	if late > 0 {
+		c.late.CompareAndSwap(late, -(now + late))
 	}
-	c.due.Store(due)
+	return late < 0 && now > -late
 }
 
 func (c *conn) deadline(d time.Duration) time.Time {
@@ -294,7 +301,7 @@ func (c *conn) deadline(d time.Duration) time.Time {
 // limit sets the deadline of the response, where one is asked for.
 func (c *conn) limit() {
 	if c.server.Write > 0 {
-		_ = c.nc.SetWriteDeadline(time.Now().Add(c.server.Write))
+		_ = c.nc.SetWriteDeadline(c.arrived.Add(c.server.Write))
 		c.limited.Store(true)
 	}
 }
@@ -304,8 +311,9 @@ func (c *conn) refuse(why *Refusal) {
 	if !c.become(active) {
 		return
 	}
-	c.due.Store(0)
+	c.lateAfter(0)
 	c.take()
+	c.arrived = time.Now()
 	c.limit()
 	c.request = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, URL: &url.URL{},
 		Body: http.NoBody, RemoteAddr: c.remote, TLS: c.tls, Close: true}

@@ -47,5 +47,8 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex has nothing to enable.
 func (w *response) EnableFullDuplex() error { return nil }
 
+// Arrived is when the head of the request was complete.
+func (w *response) Arrived() time.Time { return w.c.arrived }
+
 // Gone reports whether the client has closed its connection, or the half that it sends on.
 func (w *response) Gone() bool { return w.c.gone() }

@@ -52,7 +52,7 @@ type Server struct {
 	Write     time.Duration // from the end of a head to the end of the response
 	Log       *slog.Logger  // what goes wrong on connections, at level debug
 
-	clock time.Time // what conn.due is counted from
+	clock time.Time // what now is counted from
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
@@ -184,7 +184,7 @@ func (s *Server) tick() time.Duration {
 	if least == 0 {
 		return 0
 	}
-	return min(max(least/4, 5*time.Millisecond), time.Second)
+	return min(max(least/8, 5*time.Millisecond), time.Second)
 }
 
 // watch closes the connections that wait for a head for too long. One look at all
@@ -195,7 +195,7 @@ func (s *Server) watch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		if due := c.due.Load(); due != 0 && now > due {
+		if c.isLate(now) {
 			c.closeUnless(active)
 		}
 	}
@@ -204,7 +204,7 @@ func (s *Server) watch() {
 	}
 }
 
-// now is the time on the clock of conn.due.
+// now is the time on the server's clock.
 func (s *Server) now() int64 { return int64(time.Since(s.clock)) }
 
 // SetKeepAlivesEnabled says whether connections serve more than one request. Without,
