@@ -119,7 +119,10 @@ func (p *proxy) Close() error {
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	one, r := call.Enter(w, r)
 	defer one.Leave()
-	c := attempts{proxy: p, call: one, w: w, r: r, upload: one.Body(), patience: one.Patience(p.route.Timeouts.Queue.D())}
+	c := attempts{proxy: p, call: one, w: w, r: r, upload: one.Body()}
+	if p.Process != nil {
+		c.patience = one.Patience(p.route.Timeouts.Queue.D())
+	}
 	defer c.end()
 	if err := c.run(); err != nil {
 		c.fail(err)

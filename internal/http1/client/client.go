@@ -76,10 +76,11 @@ func New(network, address string, log *slog.Logger) *Client {
 // Idle takes the connection that was used last, if one was used within maxIdle
 // and is still good.
 func (cl *Client) Idle(maxIdle time.Duration) *Conn {
+	now := time.Now()
 	for {
 		cl.mu.Lock()
 		if len(cl.aside) > 0 {
-			cl.settle(time.Now())
+			cl.settle(now)
 		}
 		last := len(cl.idle) - 1
 		if last < 0 {
@@ -87,7 +88,6 @@ func (cl *Client) Idle(maxIdle time.Duration) *Conn {
 			return nil
 		}
 		c := cl.idle[last]
-		now := time.Now()
 		if now.Sub(c.usable) > maxIdle {
 			cl.mu.Unlock()
 			cl.closeIdle(maxIdle) // and the others are older; see MakeRoom
