@@ -13,26 +13,28 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/watchdogd/watchdogd/schema/internal/address"
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
-func (l *loader) checkRoute(r *Route, it item, compat Compat) {
-	if r.Name == "" && !l.at(it, "name").written {
-		l.missing(it, ": every route needs a name", "", "name")
+func (l *loader) checkRoute(r *Route, it decode.Item, missing bool) {
+	if r.Name == "" && !l.At(it, "name").Written {
+		l.Missing(it, ": every route needs a name", "", "name")
 	}
 	l.checkMatching(r, it)
 	l.checkAuth(r, it)
-	if is := l.use(it); is != anywhere && l.fine(l.at(it, "mode")) {
-		l.checkMode(r, it, compat)
+	if is := l.use(it); is != decode.Anywhere && l.Fine(l.At(it, "mode")) {
+		l.checkMode(r, it, missing)
 		l.checkProcess(&r.Process, it, is)
 	}
 }
 
 // checkMatching checks which requests a route matches, and normalizes how they are written.
-func (l *loader) checkMatching(r *Route, it item) {
-	if at := l.at(it, "path"); at.written && r.Path != "" {
-		if err := checkPath(r.Path, true); err != nil {
-			l.wrong(at, err.Error(), "")
+func (l *loader) checkMatching(r *Route, it decode.Item) {
+	if at := l.At(it, "path"); at.Written && r.Path != "" {
+		if err := address.CheckPath(r.Path, true); err != nil {
+			l.Wrong(at, err.Error(), "")
 		}
 		if r.Path = strings.TrimRight(r.Path, "/"); r.Path == "" {
 			r.Path = "/"
@@ -41,24 +43,24 @@ func (l *loader) checkMatching(r *Route, it item) {
 	if r.Host != "" {
 		r.Host = strings.ToLower(r.Host)
 		name := strings.TrimPrefix(r.Host, "*.")
-		if err := checkHost(name); err != nil {
+		if err := address.CheckHost(name); err != nil {
 			hint := "write a host name such as api.example.org, or *.example.org for all its subdomains"
 			if strings.Contains(name, ":") {
 				hint = "leave out the port, which server.listen sets"
 			}
-			l.wrong(l.at(it, "host"), err.Error(), hint)
+			l.Wrong(l.At(it, "host"), err.Error(), hint)
 		}
 	}
-	methods := l.at(it, "methods")
+	methods := l.At(it, "methods")
 	seen := make(map[string]bool, len(r.Methods))
 	for i, m := range r.Methods {
-		switch at := l.element(methods, i); {
+		switch at := methods.Element(i); {
 		case !httpguts.ValidHeaderFieldName(m):
-			l.wrong(at, phrase.Quote(m)+" is not a valid method", "")
+			l.Wrong(at, phrase.Quote(m)+" is not a valid method", "")
 		case strings.ToUpper(m) != m:
-			l.wrong(at, phrase.Quote(m)+" is not a valid method: methods are written in capitals", "write "+strings.ToUpper(m))
+			l.Wrong(at, phrase.Quote(m)+" is not a valid method: methods are written in capitals", "write "+strings.ToUpper(m))
 		case seen[m]:
-			l.wrong(at, m+" is listed twice", "")
+			l.Wrong(at, m+" is listed twice", "")
 		}
 		seen[m] = true
 	}
@@ -68,122 +70,86 @@ func (l *loader) checkMatching(r *Route, it item) {
 }
 
 // checkHeaders returns headers with canonical names.
-func (l *loader) checkHeaders(headers map[string]string, it item) map[string]string {
+func (l *loader) checkHeaders(headers map[string]string, it decode.Item) map[string]string {
 	canonical := make(map[string]string, len(headers))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		at := l.at(it, "headers", name)
+		at := l.At(it, "headers", name)
 		key := http.CanonicalHeaderKey(name)
 		switch _, twice := canonical[key]; {
 		case !httpguts.ValidHeaderFieldName(name):
-			l.wrong(at, phrase.Quote(name)+" is not a valid header name", "")
+			l.Wrong(at, phrase.Quote(name)+" is not a valid header name", "")
 		case twice:
-			l.wrong(at, key+" is set twice: header names are not case-sensitive", "")
+			l.Wrong(at, key+" is set twice: header names are not case-sensitive", "")
 		case !httpguts.ValidHeaderFieldValue(headers[name]):
-			l.wrong(at, "not a valid header value", "")
+			l.Wrong(at, "not a valid header value", "")
 		}
 		canonical[key] = headers[name]
 	}
 	return canonical
 }
 
-// checkPath checks the prefix of a route, or the base path of an upstream.
-func checkPath(path string, prefix bool) error {
-	if !strings.HasPrefix(path, "/") {
-		return fmt.Errorf("must start with /, for example %s", phrase.Quote("/"+path))
-	}
-	if prefix && (path == "/_" || strings.HasPrefix(path, "/_/")) {
-		return errors.New("paths under /_/ are reserved for watchdogd, such as /_/health")
-	}
-	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case c == '?' || c == '#':
-			return fmt.Errorf("%s: a path cannot contain %c", phrase.Quote(path), c)
-		case c == '*' && prefix:
-			return fmt.Errorf("%s: a path cannot contain *; it already matches everything below it", phrase.Quote(path))
-		case c == '%':
-			if i+2 >= len(path) || !hexadecimal(path[i+1]) || !hexadecimal(path[i+2]) {
-				return fmt.Errorf("%s: %% must be followed by two hexadecimal digits", phrase.Quote(path))
-			}
-		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
-			return fmt.Errorf("paths are matched in the form in which they are sent: write %s", phrase.Quote((&url.URL{Path: path}).EscapedPath()))
-		}
-	}
-	if trimmed := strings.TrimSuffix(path, "/"); trimmed != "" {
-		for _, s := range strings.Split(trimmed, "/")[1:] {
-			if s == "" || s == "." || s == ".." {
-				return fmt.Errorf("%s contains %s", phrase.Quote(path), map[string]string{"": "an empty segment", ".": "the segment .", "..": "the segment .."}[s])
-			}
-		}
-	}
-	return nil
-}
-
-func hexadecimal(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-}
-
-// checkMode checks that a route has what its mode needs.
-func (l *loader) checkMode(r *Route, it item, compat Compat) {
-	process, needs := l.inherits(it, "fprocess"), r.Mode.Traits()
+// checkMode checks that a route has what its mode needs. With missing, a root need not be
+// there yet.
+func (l *loader) checkMode(r *Route, it decode.Item, missing bool) {
+	process, needs := l.Inherits(it, "fprocess"), r.Mode.Traits()
 	switch {
 	case needs.Folder:
-		l.checkRoot(r, it, compat.MissingAllowed)
+		l.checkRoot(r, it, missing)
 	case process:
 	case !needs.Elsewhere:
-		l.missing(it, fmt.Sprintf(": mode %s needs a command", r.Mode), "", "fprocess")
-	case !l.inherits(it, "upstream"):
-		l.missing(it, ": mode http needs the command that starts a server, or the upstream of one that runs elsewhere", "for a program that reads stdin, writes stdout and exits, use mode: streaming or serializing", "fprocess")
+		l.Missing(it, fmt.Sprintf(": mode %s needs a command", r.Mode), "", "fprocess")
+	case !l.Inherits(it, "upstream"):
+		l.Missing(it, ": mode http needs the command that starts a server, or the upstream of one that runs elsewhere", "for a program that reads stdin, writes stdout and exits, use mode: streaming or serializing", "fprocess")
 	}
 	if needs.Listens && !r.Upstream.Empty() {
 		l.checkUpstream(r, it, process)
 	}
 	if r.Forks() && r.Request == "json" && r.Form != "" {
-		l.wrong(l.at(it, "form"), "has no use with request: json, which already passes the whole request as one JSON object", "keep one of the two")
+		l.Wrong(l.At(it, "form"), "has no use with request: json, which already passes the whole request as one JSON object", "keep one of the two")
 	}
 }
 
-func (l *loader) checkRoot(r *Route, it item, missing bool) {
-	at := l.at(it, "root")
-	if !at.written {
-		l.missing(it, ": mode static needs a folder", "", "root")
+func (l *loader) checkRoot(r *Route, it decode.Item, missing bool) {
+	at := l.At(it, "root")
+	if !at.Written {
+		l.Missing(it, ": mode static needs a folder", "", "root")
 		return
 	}
-	if !l.fine(at) {
+	if !l.Fine(at) {
 		return
 	}
 	if r.Root == "" {
-		l.wrong(at, "is empty: mode static needs a folder", "")
+		l.Wrong(at, "is empty: mode static needs a folder", "")
 	} else if info, err := os.Stat(r.Root); errors.Is(err, fs.ErrNotExist) && missing {
 		// It may be made later; until then every request is answered by 404.
 	} else if err != nil {
-		l.wrong(at, fmt.Sprintf("cannot serve %s: %v", shown(at.it.from, r.Root), cause(err)), "")
+		l.Wrong(at, fmt.Sprintf("cannot serve %s: %v", shown(at.Item.From, r.Root), cause(err)), "")
 	} else if !info.IsDir() {
-		l.wrong(at, fmt.Sprintf("cannot serve %s: it is not a folder", shown(at.it.from, r.Root)), "")
+		l.Wrong(at, fmt.Sprintf("cannot serve %s: it is not a folder", shown(at.Item.From, r.Root)), "")
 	}
 }
 
-func (l *loader) checkUpstream(r *Route, it item, process bool) {
-	at := l.at(it, "upstream")
+func (l *loader) checkUpstream(r *Route, it decode.Item, process bool) {
+	at := l.At(it, "upstream")
 	fixed := !r.Upstream.Varies()
 	if !process && !fixed {
-		l.wrong(at, "${PORT} and ${INSTANCE} are not available: without fprocess the server runs elsewhere", "write its full address, or add fprocess with the command to run")
+		l.Wrong(at, "${PORT} and ${INSTANCE} are not available: without fprocess the server runs elsewhere", "write its full address, or add fprocess with the command to run")
 		return
 	}
-	last := Vars{Port: anInstance.Port, Number: r.Replicas.Max - 1}
-	if err := checkPort(r.Upstream.port.Expand(last), 1); err != nil && r.Upstream.PortFrom == PortInstance {
-		l.wrong(at, fmt.Sprintf("instance %d would listen on an invalid port: %v", last.Number, err), "")
+	if err := r.Upstream.checkLast(r.Replicas.Max - 1); err != nil {
+		l.Wrong(at, err.Error(), "")
 	}
 	if fixed && process && r.Replicas.Max > 1 {
-		l.wrong(at, fmt.Sprintf("only one of %d replicas can listen on %s", r.Replicas.Max, r.Upstream), "write ${PORT} instead of the port, or leave out upstream: then each gets a port of its own as $PORT")
+		l.Wrong(at, fmt.Sprintf("only one of %d replicas can listen on %s", r.Replicas.Max, r.Upstream), "write ${PORT} instead of the port, or leave out upstream: then each gets a port of its own as $PORT")
 	}
 }
 
 // checkAuth checks how clients authenticate.
-func (l *loader) checkAuth(r *Route, it item) {
+func (l *loader) checkAuth(r *Route, it decode.Item) {
 	var kinds []string
 	need := func(kind, key, value string) {
-		if at := l.at(it, "auth", kind); value == "" && l.fine(at) {
-			l.wrong(at.under(key), "is missing", "")
+		if at := l.At(it, "auth", kind); value == "" && l.Fine(at) {
+			l.Wrong(at.Under(key), "is missing", "")
 		}
 	}
 	if a := r.Auth.Basic; a != nil {
@@ -198,7 +164,7 @@ func (l *loader) checkAuth(r *Route, it item) {
 		kinds = append(kinds, "hmac")
 		need("hmac", "secret_file", a.SecretFile)
 		if a.Header != "" && !httpguts.ValidHeaderFieldName(a.Header) {
-			l.wrong(l.at(it, "auth", "hmac", "header"), phrase.Quote(a.Header)+" is not a valid header name", "")
+			l.Wrong(l.At(it, "auth", "hmac", "header"), phrase.Quote(a.Header)+" is not a valid header name", "")
 		}
 	}
 	if a := r.Auth.JWT; a != nil {
@@ -210,14 +176,14 @@ func (l *loader) checkAuth(r *Route, it item) {
 		need("openfaas", "gateway", a.Gateway)
 		need("openfaas", "function", a.Function)
 		if u, err := url.Parse(a.Gateway); a.Gateway != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			l.wrong(l.at(it, "auth", "openfaas", "gateway"), phrase.Quote(a.Gateway)+" is not a valid gateway URL", "for example http://gateway.openfaas:8080")
+			l.Wrong(l.At(it, "auth", "openfaas", "gateway"), phrase.Quote(a.Gateway)+" is not a valid gateway URL", "for example http://gateway.openfaas:8080")
 		}
 		if namespace, name, _ := strings.Cut(a.Function, ":"); a.Function != "" && (namespace == "" || name == "") {
-			l.wrong(l.at(it, "auth", "openfaas", "function"), phrase.Quote(a.Function)+" is not a valid function", "write namespace:name, for example openfaas-fn:env")
+			l.Wrong(l.At(it, "auth", "openfaas", "function"), phrase.Quote(a.Function)+" is not a valid function", "write namespace:name, for example openfaas-fn:env")
 		}
 	}
 	if len(kinds) > 1 {
-		l.wrong(l.at(it, "auth"), fmt.Sprintf("has %s; only one is allowed", strings.Join(kinds, " and ")), "keep one of them")
+		l.Wrong(l.At(it, "auth"), fmt.Sprintf("has %s; only one is allowed", strings.Join(kinds, " and ")), "keep one of them")
 	}
 }
 
@@ -261,7 +227,7 @@ func (l *loader) checkAlike(c *Config) {
 		// A route whose name is taken has been reported already.
 		if other >= 0 && (r.Name == "" || c.Routes[other].Name != r.Name) {
 			o := &c.Routes[other]
-			l.wrong(l.at(l.routes[i], "path"), fmt.Sprintf("the route %s on %s also answers %s %s, and neither takes precedence", phrase.Quote(o.Name), where(l.routes[other], l.routes[i]), common(o.Methods, r.Methods), r.Path), "give one of them a different path, host, methods or headers")
+			l.Wrong(l.At(l.routes[i], "path"), fmt.Sprintf("the route %s on %s also answers %s %s, and neither takes precedence", phrase.Quote(o.Name), l.routes[other].Where(l.routes[i]), common(o.Methods, r.Methods), r.Path), "give one of them a different path, host, methods or headers")
 		}
 	}
 }

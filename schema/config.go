@@ -346,15 +346,3 @@ type Strings []string
 // Dependencies are what a process waits for before it starts: the name of a route
 // or service, and how far that must have come: started, ready or completed.
 type Dependencies map[string]string
-
-// Text is a value in which ${PORT}, ${INSTANCE} and ${NAME} are replaced when an
-// instance starts, and $$ stands for $. Every other ${...} is replaced already.
-type Text string
-
-// Vars are what the variables of a Text stand for in one instance. A Port of 0
-// is no port: ${PORT} is then replaced by nothing.
-type Vars struct {
-	Port   int
-	Number int
-	Name   string
-}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-playground/validator/v10"
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"gopkg.in/yaml.v3"
 )
 
@@ -90,9 +92,9 @@ func TestEveryKeyChangesTheConfig(t *testing.T) {
 	moved := make(map[string]bool)
 	var compare func(v, base reflect.Value, path string)
 	compare = func(v, base reflect.Value, path string) {
-		for f := range fieldsOf(v.Type()) {
-			key := strings.TrimPrefix(path+"."+f.key, ".")
-			a, b := v.FieldByIndex(f.index), base.FieldByIndex(f.index)
+		for f := range decode.Fields(v.Type()) {
+			key := strings.TrimPrefix(path+"."+f.Key, ".")
+			a, b := v.FieldByIndex(f.Index), base.FieldByIndex(f.Index)
 			switch {
 			case key == "routes":
 				for i := range c.Routes {
@@ -157,24 +159,28 @@ func TestKeysAreTheDottedPathsOfAllKeys(t *testing.T) {
 }
 
 func TestEveryTagIsValid(t *testing.T) {
-	v := newValidate()
+	v := validator.New()
+	for word := range tagWords {
+		_ = v.RegisterValidation(word, func(validator.FieldLevel) bool { return true })
+	}
 	var check func(typ reflect.Type, path string)
 	check = func(typ reflect.Type, path string) {
-		for f := range fieldsOf(typ) { // parseUse panics at an unknown word
-			inner := typ.FieldByIndex(f.index).Type
-			if f.validate != "" {
-				if err := v.Var(reflect.Zero(inner).Interface(), f.validate); err != nil && fmt.Sprintf("%T", err) != "validator.ValidationErrors" {
-					t.Errorf("%s.%s: %v", path, f.key, err)
+		for f, in := range decode.Fields(typ) {
+			parseUse(in) // panics at an unknown word
+			inner := typ.FieldByIndex(f.Index).Type
+			if f.Validate != "" {
+				if err := v.Var(reflect.Zero(inner).Interface(), f.Validate); err != nil && fmt.Sprintf("%T", err) != "validator.ValidationErrors" {
+					t.Errorf("%s.%s: %v", path, f.Key, err)
 				}
 			}
-			if f.path != "" && !slices.Contains([]string{"file", "pattern", "address"}, f.path) {
-				t.Errorf("%s.%s: path:%q is unknown", path, f.key, f.path)
+			if f.Path != "" && !slices.Contains([]string{"file", "pattern", "address"}, f.Path) {
+				t.Errorf("%s.%s: path:%q is unknown", path, f.Key, f.Path)
 			}
 			for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
 				inner = inner.Elem()
 			}
 			if inner.Kind() == reflect.Struct {
-				check(inner, path+"."+f.key)
+				check(inner, path+"."+f.Key)
 			}
 		}
 	}

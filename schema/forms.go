@@ -2,35 +2,60 @@ package schema
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
-// dependencies reads names, which are waited for until they are ready, or the map.
-func (d *decoder) dependencies(n *yaml.Node, p *Dependencies) bool {
+// read reads a value whose type has a form of its own.
+func read(d *decode.Decoder, n *yaml.Node, v any) (ok, known bool) {
+	switch p := v.(type) {
+	case interface {
+		read(*decode.Decoder, *yaml.Node) bool
+	}:
+		return p.read(d, n), true
+	case *netip.Prefix:
+		return parsed(d, n, p, aNetwork, parsePrefix), true
+	}
+	return false, false
+}
+
+func (p *Strings) read(d *decode.Decoder, n *yaml.Node) bool { return d.Strings(n, (*[]string)(p)) }
+
+func (p *Text) read(d *decode.Decoder, n *yaml.Node) bool {
+	s, ok := d.Text(n)
+	if ok {
+		*p = Text(s)
+	}
+	return ok
+}
+
+// read reads names, which are waited for until they are ready, or the map.
+func (p *Dependencies) read(d *decode.Decoder, n *yaml.Node) bool {
 	if n.Kind == yaml.MappingNode {
 		v := reflect.ValueOf((*map[string]string)(p)).Elem()
-		if !d.dictionary(n, v) {
+		if !d.Dictionary(n, v) {
 			return false
 		}
 		ok := true
-		for _, e := range d.entries(n) {
-			value := d.follow(e.value)
-			d.key(e.key.Value)
-			if condition := (*p)[e.key.Value]; !slices.Contains(conditions, condition) {
-				delete(*p, e.key.Value)
-				ok = d.oneOf(value, condition, conditions)
+		for _, e := range d.Entries(n) {
+			value := d.Follow(e.Value)
+			d.Key(e.Key.Value)
+			if condition := (*p)[e.Key.Value]; !slices.Contains(conditions, condition) {
+				delete(*p, e.Key.Value)
+				ok = d.Mistakes(value, phrase.NotOneOf(condition, conditions))
 			}
-			d.pop()
+			d.Pop()
 		}
 		return ok
 	}
 	var names Strings
-	if !d.strings(n, &names) {
+	if !names.read(d, n) {
 		return false
 	}
 	if len(names) == 0 {
@@ -46,29 +71,24 @@ func (d *decoder) dependencies(n *yaml.Node, p *Dependencies) bool {
 
 var conditions = []string{"started", "ready", "completed"}
 
-func (d *decoder) oneOf(n *yaml.Node, word string, words []string) bool {
-	m := notOneOf(word, words)
-	return d.problem(n, m.message, m.hint)
-}
-
-// replicas reads a number, or the map. A min above the default max, without a max, is
+// read reads a number, or the map. A min above the default max, without a max, is
 // also the max.
-func (d *decoder) replicas(n *yaml.Node, p *Replicas) bool {
+func (p *Replicas) read(d *decode.Decoder, n *yaml.Node) bool {
 	if n.Kind == yaml.ScalarNode {
-		var count int
-		if !d.int(n, &count) {
+		count, ok := d.Int(n)
+		if !ok {
 			return false
 		}
 		if count < 1 || count > MaxReplicas {
-			return d.problem(n, fmt.Sprintf("must be from 1 to %d, not %d", MaxReplicas, count), "{min: 0, max: 1} starts one on the first request")
+			return d.Problem(n, fmt.Sprintf("must be from 1 to %d, not %d", MaxReplicas, count), "{min: 0, max: 1} starts one on the first request")
 		}
 		p.Min, p.Max = count, count
 		return true
 	}
-	if !d.structure(n, reflect.ValueOf(p).Elem()) {
+	if !d.Structure(n, reflect.ValueOf(p).Elem()) {
 		return false
 	}
-	if hasMin, hasMax := d.has(n, "min"), d.has(n, "max"); hasMin && !hasMax {
+	if hasMin, hasMax := d.Has(n, "min"), d.Has(n, "max"); hasMin && !hasMax {
 		p.Max = max(p.Max, p.Min, 1)
 	} else if hasMax && !hasMin {
 		p.Min = min(p.Min, p.Max)
@@ -76,23 +96,23 @@ func (d *decoder) replicas(n *yaml.Node, p *Replicas) bool {
 	return true
 }
 
-// restart reads a policy, or the map.
-func (d *decoder) restart(n *yaml.Node, p *Restart) bool {
+// read reads a policy, or the map.
+func (p *Restart) read(d *decode.Decoder, n *yaml.Node) bool {
 	if n.Kind == yaml.ScalarNode {
-		policy, ok := d.string(n, "always, on-failure or never")
+		policy, ok := d.Scalar(n, "always, on-failure or never")
 		if !ok {
 			return false
 		}
 		if words := []string{"always", "on-failure", "never"}; !slices.Contains(words, policy) {
-			return d.oneOf(n, policy, words)
+			return d.Mistakes(n, phrase.NotOneOf(policy, words))
 		}
 		p.Policy = policy
 		return true
 	}
-	if !d.structure(n, reflect.ValueOf(p).Elem()) {
+	if !d.Structure(n, reflect.ValueOf(p).Elem()) {
 		return false
 	}
-	if hasMin, hasMax := d.has(n, "min"), d.has(n, "max"); hasMin && !hasMax {
+	if hasMin, hasMax := d.Has(n, "min"), d.Has(n, "max"); hasMin && !hasMax {
 		p.Max = max(p.Max, p.Min)
 	} else if hasMax && !hasMin {
 		p.Min = min(p.Min, p.Max)
@@ -100,12 +120,12 @@ func (d *decoder) restart(n *yaml.Node, p *Restart) bool {
 	return true
 }
 
-// probe reads tcp, or the map. It replaces what was set before.
-func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
+// read reads tcp, or the map. It replaces what was set before.
+func (p *Probe) read(d *decode.Decoder, n *yaml.Node) bool {
 	if n.Kind == yaml.ScalarNode {
-		s, ok := d.string(n, "tcp")
+		s, ok := d.Scalar(n, "tcp")
 		if ok && s != "tcp" {
-			ok = d.problem(n, "must be tcp or a mapping, not "+phrase.Quote(s), "write {http: /path}, {tcp: host:port}, {exec: command} or {log: regexp}")
+			ok = d.Problem(n, "must be tcp or a mapping, not "+phrase.Quote(s), "write {http: /path}, {tcp: host:port}, {exec: command} or {log: regexp}")
 		}
 		if ok {
 			p.TCP, p.HTTP, p.Exec, p.Log = "${PORT}", "", Command{}, ""
@@ -114,38 +134,24 @@ func (d *decoder) probe(n *yaml.Node, p *Probe) bool {
 	}
 	asked := *p
 	p.TCP, p.HTTP, p.Exec, p.Log = "", "", Command{}, ""
-	ok := d.structure(n, reflect.ValueOf(p).Elem())
+	ok := d.Structure(n, reflect.ValueOf(p).Elem())
 	if p.Empty() {
 		p.TCP, p.HTTP, p.Exec, p.Log = asked.TCP, asked.HTTP, asked.Exec, asked.Log
 	}
 	return ok
 }
 
-// upstream reads an address, in which the path of a socket becomes absolute.
-func (d *decoder) upstream(n *yaml.Node, p *Upstream) bool {
-	s, ok := d.text(n)
-	if !ok || s == "" {
-		return ok
-	}
-	u, err := ParseUpstream(Text(absoluteSocket(escape(d.from.dir, true), s)))
-	if err != nil {
-		return d.problem(n, fmt.Sprintf("%s is not a valid upstream: %v", phrase.Quote(s), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
-	}
-	*p = u
-	return true
-}
-
-// auth reads how clients authenticate. It replaces what was set before. A method that is
+// read reads how clients authenticate. It replaces what was set before. A method that is
 // named but empty is a mistake: ignored like a key that was not written, it would leave
 // the route open.
-func (d *decoder) auth(n *yaml.Node, p *Auth) bool {
+func (p *Auth) read(d *decode.Decoder, n *yaml.Node) bool {
 	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		*p = Auth{}
 	}
-	ok := d.structure(n, reflect.ValueOf(p).Elem())
+	ok := d.Structure(n, reflect.ValueOf(p).Elem())
 	for i := 0; ok && n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
-		if isNull(d.follow(n.Content[i+1])) {
-			ok = d.problem(n.Content[i], phrase.Quote(n.Content[i].Value)+" is empty, which would leave the route open to everyone", "fill it in, or remove it")
+		if decode.IsNull(d.Follow(n.Content[i+1])) {
+			ok = d.Problem(n.Content[i], phrase.Quote(n.Content[i].Value)+" is empty, which would leave the route open to everyone", "fill it in, or remove it")
 		}
 	}
 	return ok

@@ -15,36 +15,38 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/watchdogd/watchdogd/internal/regular"
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
+	"github.com/watchdogd/watchdogd/schema/internal/source"
 )
 
 // include reads the files that the main file names.
 func (l *loader) include(n *yaml.Node) {
-	if isNull(n) {
+	if decode.IsNull(n) {
 		return
 	}
 	var patterns Strings
-	if !l.strings(n, &patterns) {
+	if !patterns.read(l.Decoder, n) {
 		l.incomplete = true
 		return
 	}
-	main := l.from
+	main := l.From
 	for i, pattern := range patterns {
 		at := n
 		if n.Kind == yaml.SequenceNode {
-			at = l.follow(n.Content[i])
-			l.index(i)
+			at = l.Follow(n.Content[i])
+			l.Index(i)
 		}
-		before := len(l.problems)
+		before := len(l.Problems)
 		for _, file := range l.match(at, pattern) {
-			if l.stopped {
+			if l.Stopped {
 				break
 			}
 			l.included(at, main, file)
 		}
-		l.incomplete = l.incomplete || len(l.problems) > before
+		l.incomplete = l.incomplete || len(l.Problems) > before
 		if n.Kind == yaml.SequenceNode {
-			l.pop()
+			l.Pop()
 		}
 	}
 }
@@ -53,33 +55,33 @@ func (l *loader) include(n *yaml.Node) {
 func (l *loader) match(at *yaml.Node, name string) []string {
 	full := name
 	if !filepath.IsAbs(full) {
-		full = pattern.Replace(filepath.ToSlash(l.from.dir)) + "/" + name
+		full = pattern.Replace(filepath.ToSlash(l.From.Dir)) + "/" + name
 	}
 	if !strings.ContainsAny(name, `*?[{\`) {
 		if !filepath.IsAbs(name) {
-			name = filepath.Join(l.from.dir, name)
+			name = filepath.Join(l.From.Dir, name)
 		}
 		return []string{filepath.Clean(name)}
 	}
 	if !validPattern(full) {
-		l.problem(at, phrase.Quote(name)+" is not a valid file pattern", patternHint)
+		l.Problem(at, phrase.Quote(name)+" is not a valid file pattern", patternHint)
 		return nil
 	}
 	base, _ := doublestar.SplitPattern(full)
-	base = unescape(base, false)
+	base = plain.Replace(base)
 	if info, err := os.Stat(base); err != nil || !info.IsDir() {
-		l.problem(at, fmt.Sprintf("the folder %s does not exist", shown(l.from, base)), "")
+		l.Problem(at, fmt.Sprintf("the folder %s does not exist", shown(l.From, base)), "")
 		return nil
 	}
 	files, err := l.glob(full)
 	if err != nil {
-		l.problem(at, fmt.Sprintf("cannot list %s: %v", phrase.Quote(name), err), "name the folder of the files more precisely")
+		l.Problem(at, fmt.Sprintf("cannot list %s: %v", phrase.Quote(name), err), "name the folder of the files more precisely")
 		return nil
 	}
 	slices.Sort(files) // the order of a folder's entries is not defined
 	// A pattern may match the file that contains it.
 	return slices.DeleteFunc(files, func(file string) bool {
-		return slices.ContainsFunc(l.sources, func(s *source) bool { return s.path == file })
+		return slices.ContainsFunc(l.sources, func(s *source.Source) bool { return s.Path == file })
 	})
 }
 
@@ -136,70 +138,58 @@ func (l *listing) ReadDir(name string) ([]fs.DirEntry, error) {
 const maxSources = 10_000
 
 // included reads one included file, whose routes and services join the others.
-func (l *loader) included(at *yaml.Node, main *source, file string) {
+func (l *loader) included(at *yaml.Node, main *source.Source, file string) {
 	for _, s := range l.sources {
-		if s.path == file {
+		if s.Path == file {
 			what := "is already included"
 			if s == main {
 				what = "is the file itself"
 			}
-			l.problem(at, fmt.Sprintf("%s %s", shown(main, file), what), "remove it here")
+			l.Problem(at, fmt.Sprintf("%s %s", shown(main, file), what), "remove it here")
 			return
 		}
 	}
 	data, err := regular.ReadFile(file)
 	if err != nil {
-		l.problem(at, fmt.Sprintf("cannot read %s: %v", shown(main, file), err), "")
+		l.Problem(at, fmt.Sprintf("cannot read %s: %v", shown(main, file), err), "")
 		return
 	}
 	total := len(data)
 	for _, s := range l.sources {
-		total += len(s.data)
+		total += len(s.Data)
 	}
-	if total > maxFile || len(l.sources) == maxSources {
-		l.problem(at, fmt.Sprintf("this file and the files it includes exceed %d MiB or %d files", maxFile>>20, maxSources), "include fewer or smaller files")
-		l.stopped = true
+	if total > source.MaxFile || len(l.sources) == maxSources {
+		l.Problem(at, fmt.Sprintf("this file and the files it includes exceed %d MiB or %d files", source.MaxFile>>20, maxSources), "include fewer or smaller files")
+		l.Stopped = true
 		return
 	}
-	outer := l.steps
-	l.steps = nil
-	defer func() { l.steps, l.from = outer, main }()
+	outer := l.Steps
+	l.Steps = nil
+	defer func() { l.Steps, l.From = outer, main }()
 	n := l.open(shown(main, file), data)
 	if n == nil {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		l.problem(n, "an included file must be a mapping with routes: and services:, not "+given(n), "")
+		l.Problem(n, "an included file must be a mapping with routes: and services:, not "+decode.Given(n), "")
 		return
 	}
-	p := l.plan(reflect.TypeFor[document]())
-	for _, e := range l.entries(n) {
-		if l.stopped {
+	p := l.Plan(reflect.TypeFor[document]())
+	for _, e := range l.Entries(n) {
+		if l.Stopped {
 			return
 		}
-		l.key(e.key.Value)
+		l.Key(e.Key.Value)
 		switch {
-		case e.key.Value == "routes":
-			l.collect(e.value, &l.routes, "routes")
-		case e.key.Value == "services":
-			l.collect(e.value, &l.services, "services")
-		case p.field(e.key.Value) != nil:
-			l.problem(e.key, "an included file can have only routes: and services:", "move this key to "+main.name)
+		case e.Key.Value == "routes":
+			l.collect(e.Value, &l.routes, "routes")
+		case e.Key.Value == "services":
+			l.collect(e.Value, &l.services, "services")
+		case p.Field(e.Key.Value) != nil:
+			l.Problem(e.Key, "an included file can have only routes: and services:", "move this key to "+main.Name)
 		default:
-			l.unknown(e.key, e.value, p)
+			l.Unknown(e, p)
 		}
-		l.pop()
+		l.Pop()
 	}
-}
-
-// shown is how an included file is called in messages: as the main file is, from
-// the same folder.
-func shown(main *source, file string) string {
-	if filepath.IsAbs(main.name) {
-		return file
-	}
-	if rel, err := filepath.Rel(main.dir, file); err == nil && !strings.HasPrefix(rel, "../..") {
-		return filepath.Join(filepath.Dir(main.name), rel)
-	}
-	return file
 }

@@ -1,17 +1,17 @@
 package schema
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/watchdogd/watchdogd/internal/regular"
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
+	"github.com/watchdogd/watchdogd/schema/internal/source"
 )
 
 // Load reads a configuration file and all that it includes. Variables are looked up
@@ -35,37 +35,60 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 }
 
 func parse(file string, data []byte, env func(string) (string, bool), notBuilt []string) (*Config, error) {
-	l := &loader{decoder: newDecoder(env), notBuilt: notBuilt}
+	l := newLoader(env)
+	l.notBuilt = notBuilt
 	config := l.load(file, data)
-	if len(l.problems) > 0 {
-		return nil, l.problems.sort(l.names())
+	if len(l.Problems) > 0 {
+		return nil, source.Sort(l.Problems, l.names())
 	}
 	return config, nil
 }
 
+// Problem is one mistake in a configuration and its place. Problems are all of them, in
+// the order of their places.
+type (
+	Problem  = source.Problem
+	Problems = source.Problems
+)
+
 // loader makes one Config of one file and what it includes.
 type loader struct {
-	*decoder
-	sources  []*source
-	top      *yaml.Node // the main file's mapping
-	defaults item
-	routes   []item // that Config.Routes are made of, one by one
-	services []item
-	notBuilt []string // keys to refuse
-	looked   int      // files and folders that patterns of include looked at
+	*decode.Decoder
+	sources    []*source.Source
+	top        *yaml.Node    // the main file's mapping
+	routes     []decode.Item // that Config.Routes are made of, one by one
+	services   []decode.Item
+	skip       bool     // commands are not read now,
+	skipMain   bool     // or fprocess, because another comes
+	incomplete bool     // the lists of routes and services are, for a mistake above them
+	notBuilt   []string // keys to refuse
+	looked     int      // files and folders that patterns of include looked at
 }
 
-// item is a mapping in a file that became a part of the configuration.
-type item struct {
-	from *source
-	node *yaml.Node
-	path []step
+func newLoader(env func(string) (string, bool)) *loader {
+	l := &loader{}
+	l.Decoder = decode.New(env, decode.Rules{
+		In:        parseUse,
+		Words:     tagWords,
+		Value:     func(n *yaml.Node, v any) (ok, known bool) { return read(l.Decoder, n, v) },
+		Prefill:   prefill,
+		Skip:      l.skips,
+		Read:      l.absolute,
+		Misplaced: l.misplaced,
+		Unknown:   l.unknown,
+	})
+	return l
+}
+
+// skips reports whether a key is not read now.
+func (l *loader) skips(f *decode.Field) bool {
+	return f.Type == reflect.TypeFor[Command]() && (l.skip || l.skipMain && f.Key == "fprocess")
 }
 
 func (l *loader) names() []string {
 	var names []string
 	for _, s := range l.sources {
-		names = append(names, s.name)
+		names = append(names, s.Name)
 	}
 	return names
 }
@@ -77,8 +100,8 @@ func (l *loader) load(file string, data []byte) *Config {
 		return nil
 	}
 	l.file(main, &config)
-	if !l.stopped {
-		l.is = anywhere
+	if !l.Stopped {
+		l.Is = decode.Anywhere
 		l.checkDefaults()
 		if len(l.routes) > 0 { // an empty list is nil
 			config.Routes = make([]Route, len(l.routes))
@@ -93,13 +116,13 @@ func (l *loader) load(file string, data []byte) *Config {
 			l.service(l.services[i], &config.Services[i])
 		}
 	}
-	l.is, l.from = anywhere, l.sources[0]
-	config.File = l.sources[0].path
+	l.Is, l.From = decode.Anywhere, l.sources[0]
+	config.File = l.sources[0].Path
 	for _, s := range l.sources {
-		config.Files = append(config.Files, s.path)
+		config.Files = append(config.Files, s.Path)
 	}
 	l.complete(&config)
-	if !l.stopped {
+	if !l.Stopped {
 		l.check(&config)
 	}
 	return &config
@@ -111,14 +134,14 @@ func (l *loader) open(file string, data []byte) *yaml.Node {
 	if err != nil {
 		path = file
 	}
-	s := &source{name: file, path: path, dir: filepath.Dir(path), data: data}
+	s := &source.Source{Name: file, Path: path, Dir: filepath.Dir(path), Data: data}
 	if file == "" {
-		s.dir = path
+		s.Dir = path
 	}
-	l.sources, l.from = append(l.sources, s), s
-	node, problem := s.parse()
+	l.sources, l.From = append(l.sources, s), s
+	node, problem := s.Parse()
 	if problem != nil {
-		l.problems = append(l.problems, *problem)
+		l.Problems = append(l.Problems, *problem)
 		return nil
 	}
 	return node
@@ -128,42 +151,42 @@ func (l *loader) open(file string, data []byte) *yaml.Node {
 // which need the defaults and are only collected.
 func (l *loader) file(n *yaml.Node, config *Config) {
 	if n.Kind != yaml.MappingNode {
-		l.problem(n, "a configuration must be a mapping of keys, not "+given(n), "start with routes: or services:")
-		l.stopped = true
+		l.Problem(n, "a configuration must be a mapping of keys, not "+decode.Given(n), "start with routes: or services:")
+		l.Stopped = true
 		return
 	}
 	l.top = n
 	v := reflect.ValueOf(config).Elem()
-	p := l.plan(reflect.TypeFor[document]())
+	p := l.Plan(reflect.TypeFor[document]())
 	var include *yaml.Node
-	for _, e := range l.entries(n) {
-		if l.stopped {
+	for _, e := range l.Entries(n) {
+		if l.Stopped {
 			return
 		}
-		l.key(e.key.Value)
-		switch e.key.Value {
+		l.Key(e.Key.Value)
+		switch e.Key.Value {
 		case "include":
-			include = e.value
+			include = e.Value
 		case "defaults":
-			l.defaults = item{l.from, l.follow(e.value), slices.Clone(l.steps)}
+			l.Defaults = decode.Item{From: l.From, Node: l.Follow(e.Value), Path: slices.Clone(l.Steps)}
 		case "routes":
-			l.collect(e.value, &l.routes, "routes")
+			l.collect(e.Value, &l.routes, "routes")
 		case "services":
-			l.collect(e.value, &l.services, "services")
+			l.collect(e.Value, &l.services, "services")
 		default:
-			if f := p.field(e.key.Value); f == nil {
-				l.unknown(e.key, e.value, p)
+			if f := p.Field(e.Key.Value); f == nil {
+				l.Unknown(e, p)
 			} else {
 				// The fields of document after its own are those of Config.
-				l.field(e.value, v.FieldByIndex(f.index[1:]), f)
+				l.Field(e.Value, v.FieldByIndex(f.Index[1:]), f)
 			}
 		}
-		l.pop()
+		l.Pop()
 	}
 	if include != nil {
-		l.key("include")
-		l.include(l.follow(include))
-		l.pop()
+		l.Key("include")
+		l.include(l.Follow(include))
+		l.Pop()
 	}
 }
 
@@ -178,30 +201,33 @@ type document struct {
 // service are keys of a route too.
 type Defaults Route
 
+// maxItems bounds what aliases of a list may multiply.
+const maxItems = 100_000
+
 // collect notes the items of a list.
-func (l *loader) collect(n *yaml.Node, items *[]item, what string) {
-	n = l.follow(n)
+func (l *loader) collect(n *yaml.Node, items *[]decode.Item, what string) {
+	n = l.Follow(n)
 	switch {
-	case isNull(n):
+	case decode.IsNull(n):
 		return
 	case n.Kind != yaml.SequenceNode:
-		l.problem(n, "must be a list, not "+given(n), `start each item with "- "`)
+		l.Problem(n, "must be a list, not "+decode.Given(n), `start each item with "- "`)
 		l.incomplete = true
 		return
 	case len(*items)+len(n.Content) > maxItems:
-		l.problem(n, fmt.Sprintf("more than %d %s", maxItems, what), "")
-		l.stopped = true
+		l.Problem(n, fmt.Sprintf("more than %d %s", maxItems, what), "")
+		l.Stopped = true
 		return
 	}
-	for i := range l.items(n) {
-		l.index(i)
-		node := l.follow(n.Content[i])
+	for i := range l.Items(n) {
+		l.Index(i)
+		node := l.Follow(n.Content[i])
 		if node.Kind != yaml.MappingNode {
-			l.problem(node, "must be a mapping of keys, not "+given(node), "start it with - name:, and put its other keys below")
+			l.Problem(node, "must be a mapping of keys, not "+decode.Given(node), "start it with - name:, and put its other keys below")
 		} else {
-			*items = append(*items, item{l.from, node, slices.Clone(l.steps)})
+			*items = append(*items, decode.Item{From: l.From, Node: node, Path: slices.Clone(l.Steps)})
 		}
-		l.pop()
+		l.Pop()
 	}
 }
 
@@ -210,29 +236,12 @@ func (l *loader) complete(c *Config) {
 	c.Compat = CompatOf(c.Server.Errors)
 	main := l.sources[0]
 	if c.Name == "" {
-		c.Name = NameOf(filepath.Base(main.dir))
+		c.Name = NameOf(filepath.Base(main.Dir))
 	}
 	if len(c.Server.Listen) == 0 {
 		c.Server.Listen = Strings{":8080"}
-		if port, ok := l.env("PORT"); ok && port != "" {
+		if port, ok := l.Expand.Env("PORT"); ok && port != "" {
 			c.Server.Listen = Strings{":" + port}
 		}
 	}
-}
-
-// NameOf returns the name nearest to s that may be written, as for a folder's.
-func NameOf(s string) string {
-	name := bytes.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + 'a' - 'A'
-		}
-		return '-'
-	}, []byte(s))
-	if trimmed := strings.Trim(string(name), "-"); trimmed != "" {
-		return trimmed[:min(len(trimmed), maxName)]
-	}
-	return "watchdogd"
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/regular"
+	"github.com/watchdogd/watchdogd/schema/internal/expand"
+	"github.com/watchdogd/watchdogd/schema/internal/source"
 )
 
 // write puts files into a new folder and gives its path.
@@ -114,13 +116,14 @@ func TestIncludePatternsSearchABoundedNumberOfFiles(t *testing.T) {
 		t.Errorf("beside a pipe: got %v, %v, want one route", c, err)
 	}
 	for _, left := range []int{1, 2, 4} {
-		l := &loader{decoder: newDecoder(nothing), looked: maxLooked - left}
+		l := newLoader(nothing)
+		l.looked = maxLooked - left
 		files, err := l.glob(dir + "/**/*.yaml")
 		if want := "there are more than 100000 files and folders to search"; err == nil || err.Error() != want {
 			t.Errorf("with %d left: got %v, %v, want %s", left, files, err, want)
 		}
 	}
-	l := &loader{decoder: newDecoder(nothing)}
+	l := newLoader(nothing)
 	files, err := l.glob(dir + "/**/*.yaml")
 	if err != nil || len(files) != 1 || files[0] != filepath.Join(dir, "a/b/x.yaml") {
 		t.Errorf("got %v, %v, want a/b/x.yaml", files, err)
@@ -131,7 +134,7 @@ func TestIncludePatternsSearchABoundedNumberOfFiles(t *testing.T) {
 }
 
 func TestIncludedFilesHaveATotalLimit(t *testing.T) {
-	half := "#" + strings.Repeat("x", maxFile/2) + "\nroutes: []\n"
+	half := "#" + strings.Repeat("x", source.MaxFile/2) + "\nroutes: []\n"
 	dir := write(t, map[string]string{"1.yaml": half, "2.yaml": half})
 	_, err := Parse(filepath.Join(dir, "watchdog.yaml"), []byte("include: ['?.yaml']\n"), nothing)
 	if want := "this file and the files it includes exceed 16 MiB or 10000 files"; err == nil || !strings.Contains(err.Error(), want) {
@@ -141,16 +144,16 @@ func TestIncludedFilesHaveATotalLimit(t *testing.T) {
 
 func TestInvalidBytesAreReportedWithTheirPlace(t *testing.T) {
 	for text, want := range map[string]string{
-		"a: b\nc: caf\xe9\n":                "f.yaml:2:7: the file is not UTF-8: invalid byte 0xe9",
-		"\xff\xfea\x00:\x00":                "f.yaml:1:1: the file is UTF-16, not UTF-8",
-		"\xfe\xff\x00a\x00:":                "f.yaml:1:1: the file is UTF-16, not UTF-8",
-		"a: \x00\n":                         "f.yaml:1:4: NUL byte: this is not a text file",
-		"a:\n  é\x01\n":                     "f.yaml:2:4: YAML does not allow the control character U+0001",
-		"\ufeffa: \x7f\n":                   "f.yaml:1:4: YAML does not allow the control character U+007F",
-		"a: b\ufeff\n":                      "f.yaml:1:5: there is an invisible byte order mark (U+FEFF)",
-		"\xc0\x80":                          "f.yaml:1:1: the file is not UTF-8: invalid byte 0xc0",
-		strings.Repeat("#", maxFile+1):      "f.yaml:1:1: the file is larger than 16 MiB",
-		strings.Repeat("\n", 2*maxValues+1): "f.yaml:1:1: the file has more than 1048576 values",
+		"a: b\nc: caf\xe9\n":                       "f.yaml:2:7: the file is not UTF-8: invalid byte 0xe9",
+		"\xff\xfea\x00:\x00":                       "f.yaml:1:1: the file is UTF-16, not UTF-8",
+		"\xfe\xff\x00a\x00:":                       "f.yaml:1:1: the file is UTF-16, not UTF-8",
+		"a: \x00\n":                                "f.yaml:1:4: NUL byte: this is not a text file",
+		"a:\n  é\x01\n":                            "f.yaml:2:4: YAML does not allow the control character U+0001",
+		"\ufeffa: \x7f\n":                          "f.yaml:1:4: YAML does not allow the control character U+007F",
+		"a: b\ufeff\n":                             "f.yaml:1:5: there is an invisible byte order mark (U+FEFF)",
+		"\xc0\x80":                                 "f.yaml:1:1: the file is not UTF-8: invalid byte 0xc0",
+		strings.Repeat("#", source.MaxFile+1):      "f.yaml:1:1: the file is larger than 16 MiB",
+		strings.Repeat("\n", 2*source.MaxValues+1): "f.yaml:1:1: the file has more than 1048576 values",
 	} {
 		_, err := Parse("f.yaml", []byte(text), nothing)
 		problems, ok := err.(Problems)
@@ -438,10 +441,10 @@ func bombs() map[string]string {
 		"deep mappings":       "routes: " + strings.Repeat("{a: ", 9_000) + strings.Repeat("}", 9_000) + "\n",
 		"deep items":          strings.Repeat("- ", 1_000_000),
 		"deep keys":           strings.Repeat("? ", 1_000_000),
-		"a long line":         "name: " + strings.Repeat("x", maxFile-100) + "\n",
+		"a long line":         "name: " + strings.Repeat("x", source.MaxFile-100) + "\n",
 		"a long key":          strings.Repeat("x", 1000) + ": " + strings.Repeat("y", 1_000_000) + "\n",
-		"deep commands":       "routes:\n  - name: a\n    fprocess: '" + strings.Repeat("(", maxCommand-10) + "'\n",
-		"deep substitutions":  "routes:\n  - name: a\n    fprocess: '" + strings.Repeat("$(", maxCommand/2-10) + "'\n",
+		"deep commands":       "routes:\n  - name: a\n    fprocess: '" + strings.Repeat("(", expand.MaxCommand-10) + "'\n",
+		"deep substitutions":  "routes:\n  - name: a\n    fprocess: '" + strings.Repeat("$(", expand.MaxCommand/2-10) + "'\n",
 		"deep defaults":       "routes:\n  - name: a\n    host: '" + strings.Repeat("${a:-", 100_000) + strings.Repeat("}", 100_000) + "'\n",
 		"deep word defaults":  "routes:\n  - name: a\n    fprocess: 'x " + strings.Repeat("${a:-", 9_000) + strings.Repeat("}", 9_000) + "'\n",
 		"many methods":        "routes:\n  - name: a\n    fprocess: x\n    methods: [" + strings.Repeat("GET, ", 50_000) + "]\n",
@@ -485,7 +488,7 @@ func TestFilesThatExpandTooFarAreRefused(t *testing.T) {
 			if !ok {
 				t.Fatalf("it is taken, or told as %v", err)
 			}
-			if len(problems) > maxProblems+1 {
+			if len(problems) > 1001 {
 				t.Errorf("there are %d problems", len(problems))
 			}
 			if told := len(err.Error()); told > 1<<20 {

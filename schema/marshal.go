@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
+	"github.com/watchdogd/watchdogd/schema/internal/expand"
 	"gopkg.in/yaml.v3"
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -18,8 +20,8 @@ import (
 // it, under the same name, equals c. Keys that equal their default are left out, and
 // short forms are used where they are enough.
 func (c *Config) Marshal() ([]byte, error) {
-	e := &encoder{plans: make(map[reflect.Type]*plan), is: anywhere}
-	e.split = newDecoder(func(string) (string, bool) { return "", false })
+	e := &encoder{plans: decode.Plans{In: parseUse}, is: decode.Anywhere}
+	e.split = expand.New(func(string) (string, bool) { return "", false })
 	base := Default()
 	top := e.structure(reflect.ValueOf(c).Elem(), reflect.ValueOf(&base).Elem(), yaml.Style(0))
 	var routes, services []*yaml.Node
@@ -47,10 +49,10 @@ func (c *Config) Marshal() ([]byte, error) {
 }
 
 type encoder struct {
-	plans map[reflect.Type]*plan
-	is    use  // what the item being written is
-	shell bool // its strings are lines for the shell
-	split *decoder
+	plans decode.Plans
+	is    decode.Use // what the item being written is
+	shell bool       // its strings are lines for the shell
+	split *expand.Expander
 }
 
 func (e *encoder) route(r *Route) *yaml.Node {
@@ -60,7 +62,7 @@ func (e *encoder) route(r *Route) *yaml.Node {
 	base.complete("", false)
 	base.Mode, base.FProcess, base.Name = "", Command{}, ""
 	n := e.structure(reflect.ValueOf(r).Elem(), reflect.ValueOf(&base).Elem(), 0)
-	e.is, e.shell = anywhere, false
+	e.is, e.shell = decode.Anywhere, false
 	return n
 }
 
@@ -68,28 +70,23 @@ func (e *encoder) service(s *Service) *yaml.Node {
 	base := defaultService()
 	e.is, e.shell = serviceUse, s.Shell
 	n := e.structure(reflect.ValueOf(s).Elem(), reflect.ValueOf(&base).Elem(), 0)
-	e.is, e.shell = anywhere, false
+	e.is, e.shell = decode.Anywhere, false
 	return n
 }
 
 // structure writes what differs from base.
 func (e *encoder) structure(v, base reflect.Value, style yaml.Style) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Style: style}
-	p := e.plans[v.Type()]
-	if p == nil {
-		p = newPlan(v.Type())
-		e.plans[v.Type()] = p
-	}
-	for _, f := range p.fields {
-		if f.key == "routes" || f.key == "services" {
+	for _, f := range e.plans.Of(v.Type()).Fields {
+		if f.Key == "routes" || f.Key == "services" {
 			continue
 		}
-		value, otherwise := v.FieldByIndex(f.index), base.FieldByIndex(f.index)
-		if f.in&e.is == 0 || reflect.DeepEqual(value.Interface(), otherwise.Interface()) {
+		value, otherwise := v.FieldByIndex(f.Index), base.FieldByIndex(f.Index)
+		if f.In&e.is == 0 || reflect.DeepEqual(value.Interface(), otherwise.Interface()) {
 			continue
 		}
 		if written := e.value(value, otherwise); written != nil {
-			n.Content = append(n.Content, word(f.key), written)
+			n.Content = append(n.Content, word(f.Key), written)
 		}
 	}
 	return n
@@ -99,7 +96,7 @@ func (e *encoder) structure(v, base reflect.Value, style yaml.Style) *yaml.Node 
 func (e *encoder) value(v, base reflect.Value) *yaml.Node {
 	switch p := v.Interface().(type) {
 	case string:
-		return text(escape(p, true))
+		return text(expand.Escape(p))
 	case Mode, Text, Signal, Upstream, Rate, Umask, netip.Prefix:
 		return text(fmt.Sprint(p))
 	case bool:
@@ -109,7 +106,7 @@ func (e *encoder) value(v, base reflect.Value) *yaml.Node {
 	case Duration, Size:
 		return word(fmt.Sprint(p))
 	case Strings:
-		return list(p, func(s string) *yaml.Node { return text(escape(s, true)) })
+		return list(p, func(s string) *yaml.Node { return text(expand.Escape(s)) })
 	case []netip.Prefix:
 		return list(p, func(p netip.Prefix) *yaml.Node { return text(p.String()) })
 	case Command:
@@ -237,8 +234,9 @@ func (e *encoder) command(c Command) *yaml.Node {
 		n.Content = append(n.Content, text(string(w)))
 		quoted = append(quoted, shellWord(string(w)))
 	}
-	if line := strings.Join(quoted, " "); !e.shell && len(line) <= maxCommand {
-		if words, mistakes := e.split.split(line); len(mistakes) == 0 && slices.Equal(words, c.Words) {
+	if line := strings.Join(quoted, " "); !e.shell && len(line) <= expand.MaxCommand {
+		same := func(a string, b Text) bool { return a == string(b) }
+		if words, mistakes := e.split.Words(line); len(mistakes) == 0 && slices.EqualFunc(words, c.Words, same) {
 			return text(line)
 		}
 	}

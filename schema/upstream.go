@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"strconv"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/address"
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
+	"github.com/watchdogd/watchdogd/schema/internal/expand"
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
@@ -87,7 +90,7 @@ func ParseUpstream(text Text) (Upstream, error) {
 		if u.socket.Uses("PORT") {
 			u.PortFrom = PortChosen
 		}
-		if err := checkSocket(u.socket.Expand(anInstance)); err != nil {
+		if err := address.CheckSocket(u.socket.Expand(anInstance)); err != nil {
 			return Upstream{}, err
 		}
 		return u, nil
@@ -117,7 +120,7 @@ func ParseUpstream(text Text) (Upstream, error) {
 	case authority == "":
 		return Upstream{}, errors.New("the host is missing: write host:port")
 	}
-	if err := checkPath(Text(path).Expand(anInstance), false); path != "" && err != nil {
+	if err := address.CheckPath(Text(path).Expand(anInstance), false); path != "" && err != nil {
 		return Upstream{}, err
 	}
 	u.base = Text(strings.TrimRight(path, "/"))
@@ -125,6 +128,17 @@ func ParseUpstream(text Text) (Upstream, error) {
 		return Upstream{}, err
 	}
 	return u, nil
+}
+
+// checkLast checks the port of the instance with the highest number.
+func (u *Upstream) checkLast(number int) error {
+	if u.PortFrom != PortInstance {
+		return nil
+	}
+	if err := address.CheckPort(u.port.Expand(Vars{Port: anInstance.Port, Number: number}), 1); err != nil {
+		return fmt.Errorf("instance %d would listen on an invalid port: %w", number, err)
+	}
+	return nil
 }
 
 // server takes the host and port apart. With a scheme, 80 is the default port.
@@ -144,10 +158,10 @@ func (u *Upstream) server(authority string, scheme bool) error {
 		authority = net.JoinHostPort(host, port)
 	}
 	u.host, u.port, u.authority = Text(host), Text(port), Text(authority)
-	if err := checkHost(u.host.Expand(anInstance)); err != nil {
+	if err := address.CheckHost(u.host.Expand(anInstance)); err != nil {
 		return err
 	}
-	if err := checkPort(u.port.Expand(anInstance), 1); err != nil {
+	if err := address.CheckPort(u.port.Expand(anInstance), 1); err != nil {
 		return err
 	}
 	u.PortFrom = PortFixed
@@ -160,57 +174,16 @@ func (u *Upstream) server(authority string, scheme bool) error {
 	return nil
 }
 
-// checkAddress checks what can be listened on: host:port, :port or unix:/path.
-func checkAddress(s string) error {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		return checkSocket(path)
+// read reads an address, in which the path of a socket becomes absolute.
+func (u *Upstream) read(d *decode.Decoder, n *yaml.Node) bool {
+	s, ok := d.Text(n)
+	if !ok || s == "" {
+		return ok
 	}
-	host, port, err := net.SplitHostPort(s)
+	parsed, err := ParseUpstream(Text(absoluteSocket(expand.Escape(d.From.Dir), s)))
 	if err != nil {
-		return fmt.Errorf("must be host:port, :port or unix:/path, not %s", phrase.Quote(s))
+		return d.Problem(n, fmt.Sprintf("%s is not a valid upstream: %v", phrase.Quote(s), err), "write host:port, http://host:port/base, h2c://host:port or unix:/path")
 	}
-	if host != "" {
-		if err := checkHost(host); err != nil {
-			return err
-		}
-	}
-	return checkPort(port, 0)
-}
-
-// maxSocket is the length of Linux's sockaddr_un.sun_path, without the NUL at its end.
-const maxSocket = 107
-
-func checkSocket(path string) error {
-	switch {
-	case path == "":
-		return errors.New("the path of the socket is missing: write unix:/path")
-	case len(path) > maxSocket:
-		return fmt.Errorf("the path of the socket is %d bytes long; the limit is %d", len(path), maxSocket)
-	}
-	return nil
-}
-
-func checkPort(port string, least int) error {
-	n, err := strconv.ParseUint(port, 10, 32)
-	if err != nil || int(n) < least || n > 65535 {
-		return fmt.Errorf("%s is not a valid port: write a number from %d to 65535", phrase.Quote(port), least)
-	}
-	return nil
-}
-
-// checkHost takes an address or a name; RFC 1123, and the underscore that names of
-// containers have.
-func checkHost(host string) error {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return nil
-	}
-	for _, r := range host {
-		if r != '-' && r != '.' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return fmt.Errorf("%s is not a valid host", phrase.Quote(host))
-		}
-	}
-	if host == "" || len(host) > 253 || strings.HasPrefix(host, ".") || strings.Contains(host, "..") {
-		return fmt.Errorf("%s is not a valid host", phrase.Quote(host))
-	}
-	return nil
+	*u = parsed
+	return true
 }

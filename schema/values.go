@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"gopkg.in/yaml.v3"
+
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
@@ -17,7 +20,26 @@ type formError struct{ must, value, hint string }
 
 func (e *formError) Error() string { return "must be " + e.must + ", not " + phrase.Quote(e.value) }
 
+// parsed reads a scalar whose text has a form of its own.
+func parsed[T any](d *decode.Decoder, n *yaml.Node, p *T, what string, parse func(string) (T, error)) bool {
+	text, ok := d.Scalar(n, what)
+	if !ok {
+		return false
+	}
+	value, err := parse(text)
+	if err != nil {
+		m := err.(*formError)
+		return d.Problem(n, m.Error(), m.hint)
+	}
+	*p = value
+	return true
+}
+
 const aDuration = "a duration such as 250ms, 10s or 1m30s, or a number of seconds"
+
+func (p *Duration) read(d *decode.Decoder, n *yaml.Node) bool {
+	return parsed(d, n, p, aDuration, parseDuration)
+}
 
 func parseDuration(s string) (Duration, error) {
 	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil && !strings.HasPrefix(s, "+") {
@@ -97,6 +119,8 @@ var sizes = []struct {
 
 const aSize = "a size such as 64KiB or 10MB, or a number of bytes"
 
+func (p *Size) read(d *decode.Decoder, n *yaml.Node) bool { return parsed(d, n, p, aSize, parseSize) }
+
 func parseSize(s string) (Size, error) {
 	if strings.HasPrefix(s, "-") {
 		return 0, &formError{must: "a size of 0 or more", value: s}
@@ -147,6 +171,8 @@ func (n Size) String() string {
 }
 
 const aRate = `a rate such as "100/s", "20/m" or "100/s burst 50"`
+
+func (p *Rate) read(d *decode.Decoder, n *yaml.Node) bool { return parsed(d, n, p, aRate, parseRate) }
 
 func parseRate(s string) (Rate, error) {
 	if s == "" {
@@ -210,6 +236,10 @@ func (r Rate) String() string {
 
 const aUmask = `an octal number from "000" to "777"`
 
+func (p *Umask) read(d *decode.Decoder, n *yaml.Node) bool {
+	return parsed(d, n, p, aUmask, parseUmask)
+}
+
 func parseUmask(s string) (Umask, error) {
 	if s == "" {
 		return Umask{}, nil
@@ -234,6 +264,10 @@ const aSignal = "the name of a signal"
 // SignalNames returns the names that stop.signal takes.
 func SignalNames() []string {
 	return []string{"TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "KILL"}
+}
+
+func (p *Signal) read(d *decode.Decoder, n *yaml.Node) bool {
+	return parsed(d, n, p, aSignal, parseSignal)
 }
 
 func parseSignal(s string) (Signal, error) {
@@ -271,4 +305,28 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	return netip.Prefix{}, &formError{must: aNetwork, value: s}
+}
+
+// The command line takes a duration, a number of instances and the like by the rules of the
+// file, so that a value that stands in one can be given to the other.
+
+// MaxReplicas is how many instances a route or service may have.
+const MaxReplicas = 10000
+
+// ParseDuration reads a duration as the file has it: 250ms, 1m30s, or a number of seconds.
+func ParseDuration(s string) (Duration, error) {
+	d, err := parseDuration(s)
+	if e, ok := err.(*formError); ok && e.hint != "" {
+		return 0, fmt.Errorf("%w; %s", err, e.hint)
+	}
+	return d, err
+}
+
+// ParseCount reads a whole number from least to most, in digits.
+func ParseCount(s string, least, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || strings.HasPrefix(s, "+") || n < least || n > most {
+		return 0, &formError{must: fmt.Sprintf("a whole number from %d to %d", least, most), value: s}
+	}
+	return n, nil
 }

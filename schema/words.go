@@ -8,71 +8,73 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
-// unknown reports an unknown key, and the one that was probably meant.
-func (d *decoder) unknown(key, value *yaml.Node, p *plan) bool {
-	if len(d.steps) == 1 {
-		d.incomplete = true
+// unknown returns what to say of an unknown key: the one that was probably meant.
+func (l *loader) unknown(key string, value *yaml.Node, p *decode.Plan) (message, hint string) {
+	if len(l.Steps) == 1 {
+		l.incomplete = true
 	}
-	if d.is&inService != 0 && d.is != anywhere && len(d.steps) == len(d.base)+1 {
-		if f := d.plan(reflect.TypeFor[Route]()).field(key.Value); f != nil {
-			return d.misplaced(key, f)
+	if l.Own() && l.Is&inService != 0 {
+		if f := l.Plan(reflect.TypeFor[Route]()).Field(key); f != nil {
+			return l.misplaced(f)
 		}
 	}
-	if hint := d.portHint(key.Value, dealias(value)); hint != "" {
-		return d.problem(key, "unknown key", hint)
+	hint = l.portHint(key, value)
+	if hint == "" {
+		hint = l.meant(key, p)
 	}
-	return d.problem(key, "unknown key", d.meant(key.Value, p))
+	return "unknown key", hint
 }
 
 // portHint is what to write in the place of a port in a route or service, as files of
 // other programs have it.
-func (d *decoder) portHint(key string, value *yaml.Node) string {
+func (l *loader) portHint(key string, value *yaml.Node) string {
 	word := strings.ToLower(strings.NewReplacer("-", "_", " ", "_").Replace(key))
-	if len(d.steps) != len(d.base)+1 || d.is == anywhere || !slices.Contains([]string{"port", "ports", "listen", "container_port", "target_port", "http_port"}, word) {
+	if !l.Own() || !slices.Contains([]string{"port", "ports", "listen", "container_port", "target_port", "http_port"}, word) {
 		return ""
 	}
 	if value.Kind == yaml.SequenceNode && len(value.Content) > 0 {
-		value = dealias(value.Content[0])
+		value = decode.Dealias(value.Content[0])
 	}
 	port := value.Value[strings.LastIndexByte(value.Value, ':')+1:]
 	if port == "" || strings.Trim(port, "0123456789") != "" {
 		port = "3000"
 	}
 	switch {
-	case d.is&inService != 0:
+	case l.Is&inService != 0:
 		return fmt.Sprintf("a service gets no port: pass it to the program under fprocess or env, and write ready: {tcp: 127.0.0.1:%s} to wait for it", port)
-	case d.is&inListens != 0:
+	case l.Is&inListens != 0:
 		return fmt.Sprintf("write upstream: http://127.0.0.1:%s if the program always listens there; leave it out if the program listens on $PORT", port)
 	}
 	return ""
 }
 
-// misplaced reports why a key is not allowed where it is.
-func (d *decoder) misplaced(key *yaml.Node, f *field) bool {
-	if d.is&inService != 0 {
-		return d.problem(key, "is not allowed in a service", "only routes have this key")
+// misplaced returns why a key is not allowed where it is.
+func (l *loader) misplaced(f *decode.Field) (message, hint string) {
+	if l.Is&inService != 0 {
+		return "is not allowed in a service", "only routes have this key"
 	}
-	modes, mode := f.in.modes(), d.is.modes()[0]
+	modes, mode := modesOf(f.In), modesOf(l.Is)[0]
 	traits := Mode(mode).Traits()
 	switch {
 	case len(modes) > 0:
-		return d.problem(key, fmt.Sprintf("is not allowed in mode %s", mode), "it belongs to mode "+phrase.Either(modes))
-	case traits.Process && d.is&inProcess == 0:
-		return d.problem(key, "is not allowed without fprocess: the server runs elsewhere", "remove it, or add fprocess with the command to run")
-	case f.in == inProcess:
-		return d.problem(key, fmt.Sprintf("is not allowed in mode %s, which starts no process", mode), "remove it")
+		return fmt.Sprintf("is not allowed in mode %s", mode), "it belongs to mode " + phrase.Either(modes)
+	case traits.Process && l.Is&inProcess == 0:
+		return "is not allowed without fprocess: the server runs elsewhere", "remove it, or add fprocess with the command to run"
+	case f.In == inProcess:
+		return fmt.Sprintf("is not allowed in mode %s, which starts no process", mode), "remove it"
 	case traits.Forks:
-		return d.problem(key, fmt.Sprintf("is not allowed in mode %s, which starts a process for each request", mode), "it applies only to processes that keep running: mode http or afterburn, and services")
+		return fmt.Sprintf("is not allowed in mode %s, which starts a process for each request", mode), "it applies only to processes that keep running: mode http or afterburn, and services"
 	}
-	return d.problem(key, fmt.Sprintf("is not allowed in mode %s", mode), "it applies only to processes that keep running: mode http or afterburn, and services")
+	return fmt.Sprintf("is not allowed in mode %s", mode), "it applies only to processes that keep running: mode http or afterburn, and services"
 }
 
 // meant returns what to write instead of an unknown key. p is the mapping that it is in.
-func (d *decoder) meant(key string, p *plan) string {
-	keys := p.keys(d.is)
+func (l *loader) meant(key string, p *decode.Plan) string {
+	keys := p.Keys(l.Is)
 	word := strings.ToLower(key)
 	if slices.Contains(keys, word) {
 		return "keys are in lower case: " + word
@@ -88,7 +90,7 @@ func (d *decoder) meant(key string, p *plan) string {
 			return "write " + path
 		}
 	}
-	if path := elsewhere(word, reflect.TypeFor[document](), d.steps); path != "" {
+	if path := elsewhere(word, l.Decoder.Keys()); path != "" {
 		return path
 	}
 	if near := phrase.Nearest(word, keys); near != "" {
@@ -184,12 +186,11 @@ var habits = map[string]string{
 	"max_inflight":         "limits.inflight",
 }
 
-// elsewhere finds a key that exists, but under or above the mapping that it was
-// written in, which the path of steps leads to.
-func elsewhere(key string, top reflect.Type, steps []step) string {
-	here := pathOfKeys(steps[:len(steps)-1])
+// elsewhere finds a key that exists, but under or above the mapping at the path here, in
+// which it was written.
+func elsewhere(key, here string) string {
 	var below, above []string
-	for _, path := range keysOf(top) {
+	for _, path := range keysOf(reflect.TypeFor[document]()) {
 		parent, last := "", path
 		if i := strings.LastIndexByte(path, '.'); i >= 0 {
 			parent, last = path[:i], path[i+1:]
@@ -230,17 +231,6 @@ func elsewhere(key string, top reflect.Type, steps []step) string {
 	return ""
 }
 
-// pathOfKeys is a path without its indices.
-func pathOfKeys(steps []step) string {
-	var keys []string
-	for _, s := range steps {
-		if s.key != "" {
-			keys = append(keys, s.key)
-		}
-	}
-	return strings.Join(keys, ".")
-}
-
 // Keys returns the path of every key that can be written, as in routes.timeouts.exec,
 // in the order of config.go. The keys of defaults are those of routes and services,
 // and are not repeated. Those whose behaviour is not built yet are not among them.
@@ -256,9 +246,9 @@ func allKeys() []string {
 
 func keysOf(t reflect.Type) []string {
 	var keys []string
-	for f := range fieldsOf(t) {
-		keys = append(keys, f.key)
-		inner := t.FieldByIndex(f.index).Type
+	for f := range decode.Fields(t) {
+		keys = append(keys, f.Key)
+		inner := f.Type
 		for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
 			inner = inner.Elem()
 		}
@@ -266,7 +256,7 @@ func keysOf(t reflect.Type) []string {
 			continue
 		}
 		for _, k := range keysOf(inner) {
-			keys = append(keys, f.key+"."+k)
+			keys = append(keys, f.Key+"."+k)
 		}
 	}
 	return keys

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/watchdogd/watchdogd/internal/cycles"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
@@ -143,9 +144,9 @@ func cycle(specs []Spec) []string {
 	for i, s := range specs {
 		names[i], needs[s.Name] = s.Name, s.Process.DependsOn
 	}
-	cycles := schema.Cycles(names, func(name string) []string { return slices.Sorted(maps.Keys(needs[name])) })
-	if len(cycles) == 0 {
+	found := cycles.Find(names, func(name string) []string { return slices.Sorted(maps.Keys(needs[name])) })
+	if len(found) == 0 {
 		return nil
 	}
-	return cycles[0]
+	return found[0]
 }

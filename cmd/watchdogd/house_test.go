@@ -31,7 +31,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 		"modes/proxy":          processes,
 		"modes/forking":        processes,
 	}
-	inside, err := exec.Command("go", "list", module+"internal/...").CombinedOutput()
+	inside, err := exec.Command("go", "list", module+"internal/...", module+"schema/internal/...").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go list internal: %v\n%s", err, inside)
 	}

@@ -82,3 +82,15 @@ func distance(a, b string) int {
 	}
 	return one[len(b)]
 }
+
+// Mistake is what is wrong with a value, and what to do about it: a problem without a place.
+type Mistake struct{ Message, Hint string }
+
+// NotOneOf is the mistake of a word that is not among words.
+func NotOneOf(word string, words []string) Mistake {
+	m := Mistake{Message: fmt.Sprintf("must be %s, not %s", Either(words), Quote(word))}
+	if near := Nearest(word, words); near != "" {
+		m.Hint = "did you mean " + near + "?"
+	}
+	return m
+}

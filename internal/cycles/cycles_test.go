@@ -1,4 +1,4 @@
-package schema
+package cycles
 
 import (
 	"reflect"
@@ -22,7 +22,7 @@ func TestCyclesAreFoundOnceEach(t *testing.T) {
 			names = append(names, name)
 			needs[name] = strings.Fields(list)
 		}
-		if got := Cycles(names, func(n string) []string { return needs[n] }); !reflect.DeepEqual(got, want) {
+		if got := Find(names, func(n string) []string { return needs[n] }); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
 	}

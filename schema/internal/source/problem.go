@@ -1,4 +1,4 @@
-package schema
+package source
 
 import (
 	"cmp"
@@ -122,9 +122,9 @@ func printable(r rune) rune {
 	return r
 }
 
-// sort orders problems by file, in the order in which the files were read, and by
+// Sort orders problems by file, in the order in which the files were read, and by
 // place within one, and drops repetitions: a default is read for each route.
-func (ps Problems) sort(files []string) Problems {
+func Sort(ps Problems, files []string) Problems {
 	rank := make(map[string]int, len(files))
 	for i, f := range files {
 		rank[f] = i

@@ -1,11 +1,12 @@
-package schema
+// Package cycles finds circular dependencies.
+package cycles
 
 import "slices"
 
-// Cycles returns the ways on which names depend on each other in a circle, each from one
+// Find returns the ways on which names depend on each other in a circle, each from one
 // name back to the same. needs returns what a name depends on; names that are not among
 // names are ignored. The way down is a slice, because a chain may be as long as the file.
-func Cycles(names []string, needs func(string) []string) [][]string {
+func Find(names []string, needs func(string) []string) [][]string {
 	type frame struct {
 		name string
 		left []string
