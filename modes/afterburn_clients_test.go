@@ -75,7 +75,7 @@ func TestTheKnownClientsOfAfterburn(t *testing.T) {
 				for _, method := range []string{"POST", "PUT"} {
 					resp, got := s.do(t, method, "/path?q", strings.NewReader(body), "X-Long", strings.Repeat("l", 3000))
 					if want := method + " " + strconv.Itoa(len(body)) + " " + strings.ToUpper(body); resp.StatusCode != 200 || got != want || resp.Header.Get("Content-Type") != "" {
-						t.Errorf("%s of %d bytes: %d %v, %.60q", method, len(body), resp.StatusCode, resp.Header, got)
+						t.Errorf("%s of %d bytes: got %d %v, %.60q, want 200, no Content-Type and %.60q", method, len(body), resp.StatusCode, resp.Header, got, want)
 					}
 				}
 			}
@@ -89,7 +89,7 @@ func TestTheKnownClientsOfAfterburn(t *testing.T) {
 					t.Errorf("%q", got)
 				}
 				if _, got := s.do(t, "POST", "/", strings.NewReader("next")); got != "POST 4 NEXT" {
-					t.Errorf("%q", got)
+					t.Errorf(`got %q, want "POST 4 NEXT"`, got)
 				}
 				return
 			}

@@ -36,7 +36,7 @@ func TestWorkerStaysBetweenCalls(t *testing.T) {
 		_, body := s.do(t, "GET", "/pid", nil)
 		pid, count, _ := strings.Cut(body, " ")
 		if count != fmt.Sprint(n) {
-			t.Errorf("call %d is its worker's %s", n, count)
+			t.Errorf("call %d is its worker's %s, want %s", n, count, fmt.Sprint(n))
 		}
 		pids = append(pids, pid)
 	}
@@ -111,10 +111,10 @@ func TestWorkerThatBreaksTheProtocolIsReplaced(t *testing.T) {
 					t.Errorf("got %s, want how the worker ended", body)
 				}
 			} else if body != "hello" {
-				t.Errorf("%d %q", resp.StatusCode, body)
+				t.Errorf(`got %d %q, want "hello"`, resp.StatusCode, body)
 			}
 			if strings.Contains(body, "Traceback") {
-				t.Errorf("what it printed is for the log: %s", body)
+				t.Errorf("what it printed is for the log: got %s, want no %q in it", body, "Traceback")
 			}
 			_, after := s.do(t, "GET", "/pid", nil)
 			if !strings.HasSuffix(after, " 1") || strings.Fields(after)[0] == strings.Fields(before)[0] {
@@ -132,7 +132,7 @@ func TestWorkerThatEndsIsCountedAndOneThatLivesIsNot(t *testing.T) {
 			s := serveWorkers(t, "worker", "")
 			s.do(t, "GET", path, nil)
 			if resp, body := s.do(t, "GET", "/pid", nil); resp.StatusCode != 200 {
-				t.Fatalf("%d %s", resp.StatusCode, body)
+				t.Fatalf("got %d %s, want 200", resp.StatusCode, body)
 			}
 			want := 0
 			if last != "" {
@@ -168,7 +168,7 @@ func TestStaleBytesAreNoAnswer(t *testing.T) {
 		return err == nil
 	})
 	if resp, body := s.do(t, "GET", "/pid", nil); resp.StatusCode != 200 || !strings.HasSuffix(body, " 1") {
-		t.Errorf("%d %q", resp.StatusCode, body)
+		t.Errorf("got %d %q, want 200 and %q at its end", resp.StatusCode, body, " 1")
 	}
 }
 
@@ -199,7 +199,7 @@ func TestResponseOfAWorkerIsBounded(t *testing.T) {
 	resp, body := s.do(t, "POST", "/echo", strings.NewReader(strings.Repeat("x", 101)))
 	wantProblem(t, resp, body, 502, "response-too-big")
 	if _, got := s.do(t, "POST", "/echo", strings.NewReader("small")); got != "small" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "small"`, got)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestWorkersAnswerAtTheSameTimeOneCallEach(t *testing.T) {
 	for n := range 2 {
 		all.Go(func() {
 			if _, body := s.do(t, "GET", fmt.Sprintf("/meet?%d", n), nil); body != "met" {
-				t.Errorf("%q", body)
+				t.Errorf(`got %q, want "met"`, body)
 			}
 		})
 	}
@@ -219,7 +219,7 @@ func TestWorkersAnswerAtTheSameTimeOneCallEach(t *testing.T) {
 	wantProblem(t, resp, body, 502)
 	for range 3 {
 		if resp, _ := s.do(t, "GET", "/pid", nil); resp.StatusCode != 200 {
-			t.Errorf("the other worker answers %d", resp.StatusCode)
+			t.Errorf("the other worker answers %d, want 200", resp.StatusCode)
 		}
 	}
 }
@@ -231,11 +231,11 @@ func TestEventsOfAWorkerArePassedOnAsTheyCome(t *testing.T) {
 	defer resp.Body.Close()
 	in := bufio.NewReader(resp.Body)
 	if line, err := in.ReadString('\n'); line != "data: 1\n" {
-		t.Fatalf("%q %v", line, err)
+		t.Fatalf("got %q %v, want %q", line, err, "data: 1\n")
 	}
 	say(t, s.dir, "go", "")
 	if rest, err := io.ReadAll(in); string(rest) != "\ndata: 2\n\n" || err != nil {
-		t.Errorf("%q %v", rest, err)
+		t.Errorf("got %q %v, want %q and no error", rest, err, "\ndata: 2\n\n")
 	}
 }
 
@@ -250,7 +250,7 @@ func TestAccessLineNamesTheWorker(t *testing.T) {
 		t.Errorf("got instance %q, want f/0", one.Instance())
 	}
 	if st := s.process.Status(); st.State != supervisor.Ready {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want State %v", st, supervisor.Ready)
 	}
 }
 

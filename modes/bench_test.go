@@ -118,7 +118,7 @@ func TestACallIsCheapInAllocations(t *testing.T) {
 		"POST": newHop(t, plainPost, strings.Repeat("x", 1024), 1024),
 	} {
 		if n := testing.AllocsPerRun(200, func() { x.call(t) }); n > most {
-			t.Errorf("%s: %.0f allocations", name, n)
+			t.Errorf("%s: got %.0f allocations, want at most %v", name, n, most)
 		} else {
 			t.Logf("%s: %.0f allocations", name, n)
 		}

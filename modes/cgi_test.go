@@ -27,7 +27,7 @@ func TestProgramSetsStatusAndHeadersAfterItRan(t *testing.T) {
 			s := sayCGI(t, mode, strings.ReplaceAll(`Status: 418 I am a teapot|content-type: text/x|Set-Cookie: a=1|Set-Cookie: b=2|X-None:|Connection: X-Hop|X-Hop: h|Transfer-Encoding: chunked||body\n\nof it`, "|", end), "")
 			resp, body := s.do(t, "GET", "/", nil)
 			if resp.StatusCode != 418 || body != "body\n\nof it" || resp.Header.Get("Content-Type") != "text/x" || len(resp.Header["Set-Cookie"]) != 2 {
-				t.Errorf("%s: %d %v %q", mode, resp.StatusCode, resp.Header, body)
+				t.Errorf("%s: got %d %v %q, want 418, Content-Type text/x, Set-Cookie 2 and %q", mode, resp.StatusCode, resp.Header, body, "body\n\nof it")
 			}
 			if _, there := resp.Header["X-None"]; !there || resp.Header["X-Hop"] != nil || resp.Header["Status"] != nil {
 				t.Errorf("%s: %v", mode, resp.Header)
@@ -44,7 +44,7 @@ func TestAStatusThatWasPrintedWinsOverTheExitStatus(t *testing.T) {
 				"  case $$Http_Path in /signal) printf 'Status: 404\\n\\nhalf'; kill -9 $$$$;; /head) printf 'Status: 404\\n'; exit 255;;\n"+
 				"  /none) printf 'Content-Type: text/plain\\n\\nhalf'; exit 255;; *) printf 'Status: 404 Not Found\\n\\nno page'; exit 255;; esac")
 			if resp, body := s.do(t, "GET", "/", nil); resp.StatusCode != 404 || body != "no page" {
-				t.Errorf("%d %q", resp.StatusCode, body)
+				t.Errorf(`got %d %q, want 404 "no page"`, resp.StatusCode, body)
 			}
 			resp, body := s.do(t, "GET", "/head", nil)
 			wantProblem(t, resp, body, 500, "exit-failed", "exit status 255")
@@ -80,7 +80,7 @@ func TestLocationAloneIsARedirect(t *testing.T) {
 			s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 			resp, body := s.do(t, "GET", "/", nil)
 			if resp.StatusCode != c.status || resp.Header.Get("Location") != c.to || body != "see there" {
-				t.Errorf("%s: %s: %d %v %q", mode, c.head, resp.StatusCode, resp.Header, body)
+				t.Errorf(`%s: %s: got %d %v %q, want %d, Location %v and "see there"`, mode, c.head, resp.StatusCode, resp.Header, body, c.status, c.to)
 			}
 		}
 	}
@@ -112,7 +112,7 @@ func TestMalformedHeaderBlockIs502WithItsFirstLineInTheLog(t *testing.T) {
 				resp, body := s.do(t, "GET", "/", nil)
 				wantProblem(t, resp, body, 502, "bad-upstream")
 				if strings.Contains(body, "secret") {
-					t.Errorf("the caller sees what was printed: %s", body)
+					t.Errorf("the caller sees what was printed: got %s, want no %q in it", body, "secret")
 				}
 				if strings.Contains(text, "secret line") && !strings.Contains(s.log.String(), "program's output refused") {
 					t.Errorf("the log does not say it: %s", s.log)
@@ -123,7 +123,7 @@ func TestMalformedHeaderBlockIs502WithItsFirstLineInTheLog(t *testing.T) {
 	s := sayCGI(t, "serializing", `first line\nsecond\n\n`, "")
 	s.do(t, "GET", "/", nil)
 	if log := s.log.String(); !strings.Contains(log, "first line") {
-		t.Errorf("the log lacks the first line: %s", log)
+		t.Errorf("the log lacks the first line: got %s, want %q in it", log, "first line")
 	}
 }
 
@@ -132,7 +132,7 @@ func TestShorterThanItsContentLengthIsCut(t *testing.T) {
 	resp := s.begin(t, "GET", "/", nil)
 	defer resp.Body.Close()
 	if body, err := io.ReadAll(resp.Body); string(body) != "half" || err == nil {
-		t.Errorf("%q %v", body, err)
+		t.Errorf(`got %q %v, want "half" and an error`, body, err)
 	}
 }
 
@@ -144,12 +144,12 @@ func TestCGIBodiesAreStreamed(t *testing.T) {
 	defer resp.Body.Close()
 	buf := make([]byte, 4)
 	if _, err := io.ReadFull(resp.Body, buf); string(buf) != "one\n" {
-		t.Fatalf("%q %v", buf, err)
+		t.Fatalf("got %q %v, want %q", buf, err, "one\n")
 	}
 	fmt.Fprintln(w, "go on")
 	w.Close()
 	if rest, err := io.ReadAll(resp.Body); string(rest) != "two\n" || err != nil {
-		t.Errorf("%q %v", rest, err)
+		t.Errorf("got %q %v, want %q and no error", rest, err, "two\n")
 	}
 }
 
@@ -159,7 +159,7 @@ func TestHeaderBlockIsNeverTakenFromStderr(t *testing.T) {
 			"  printf 'Status: 500\\n\\n' >&2; printf 'Content-Type: a/b\\n\\n'; echo body")
 		resp, body := s.do(t, "GET", "/", nil)
 		if resp.StatusCode != 200 || !strings.Contains(body, "Status: 500\n\n") || !strings.Contains(body, "body\n") {
-			t.Errorf("%s: %d %q", mode, resp.StatusCode, body)
+			t.Errorf("%s: got %d %q, want 200, %q in it and %q in it", mode, resp.StatusCode, body, "Status: 500\n\n", "body\n")
 		}
 	}
 }
@@ -168,11 +168,11 @@ func TestNoBodyWhereNoneMayBe(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := sayCGI(t, mode, `Status: 204\nContent-Type: a/b\nContent-Length: 4\n\nbody`, "")
 		if resp, body := s.do(t, "GET", "/", nil); resp.StatusCode != 204 || body != "" {
-			t.Errorf("%s: %d %q", mode, resp.StatusCode, body)
+			t.Errorf(`%s: got %d %q, want 204 ""`, mode, resp.StatusCode, body)
 		}
 		s = sayCGI(t, mode, `Content-Type: a/b\nContent-Length: 4\n\nbody`, "")
 		if resp, body := s.do(t, "HEAD", "/", nil); resp.StatusCode != 200 || body != "" || resp.ContentLength != 4 {
-			t.Errorf("%s: %d %q %d", mode, resp.StatusCode, body, resp.ContentLength)
+			t.Errorf(`%s: got %d %q %d, want 200 "" 4`, mode, resp.StatusCode, body, resp.ContentLength)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func TestGitHTTPBackendServesCloneAndPush(t *testing.T) {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
 			if log := git(again, "log", "--oneline"); !strings.Contains(log, "one") {
-				t.Error(log)
+				t.Errorf("got %v, want %q in it", log, "one")
 			}
 		})
 	}
@@ -249,22 +249,22 @@ func TestPHPServesAPageWithAForm(t *testing.T) {
 			}
 			resp, body := s.do(t, "GET", "/form.php?x=1", nil)
 			if resp.StatusCode != 200 || body != "form|none|GET|x=1" || len(resp.Header["Set-Cookie"]) != 2 {
-				t.Errorf("%d %v %q", resp.StatusCode, resp.Header, body)
+				t.Errorf("got %d %v %q, want 200, Set-Cookie 2 and %q", resp.StatusCode, resp.Header, body, "form|none|GET|x=1")
 			}
 			if resp, body = s.do(t, "GET", "/nowhere.php", nil); resp.StatusCode != 404 || !strings.Contains(body, "No input file") {
-				t.Errorf("%d %q", resp.StatusCode, body)
+				t.Errorf("got %d %q, want 404 and %q in it", resp.StatusCode, body, "No input file")
 			}
 			resp, body = s.do(t, "POST", "/form.php", strings.NewReader("name=Ann"), "Content-Type", "application/x-www-form-urlencoded")
 			if resp.StatusCode != 201 || body != "Ann|none|POST|" {
-				t.Errorf("%d %q", resp.StatusCode, body)
+				t.Errorf("got %d %q, want 201 %q", resp.StatusCode, body, "Ann|none|POST|")
 			}
 			typ, form := testkit.Form(t, "name", "Bob", "file@a.txt", strings.Repeat("x", 100_000))
 			if resp, body = s.do(t, "POST", "/form.php", form, "Content-Type", typ); resp.StatusCode != 201 || body != "Bob|100000|POST|" {
-				t.Errorf("%d %q", resp.StatusCode, body)
+				t.Errorf("got %d %q, want 201 %q", resp.StatusCode, body, "Bob|100000|POST|")
 			}
 			s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 			if resp, _ = s.do(t, "GET", "/form.php?go", nil); resp.StatusCode != 302 || resp.Header.Get("Location") != "/there" {
-				t.Errorf("%d %v", resp.StatusCode, resp.Header)
+				t.Errorf("got %d %v, want 302 and Location %q", resp.StatusCode, resp.Header, "/there")
 			}
 		})
 	}

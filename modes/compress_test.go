@@ -167,7 +167,7 @@ func TestNoRangeAndNoHeadIsCompressed(t *testing.T) {
 	})
 	for method, header := range map[string]http.Header{"GET": {"Accept-Encoding": {"gzip"}, "Range": {"bytes=1-2"}}, "HEAD": {"Accept-Encoding": {"gzip"}}} {
 		if got := fetch(t, front, method, "/", nil, header); got.header["Content-Encoding"] != nil || got.header.Get("Content-Length") != strconv.Itoa(len(prose)) {
-			t.Errorf("%s: %v", method, got.header)
+			t.Errorf("%s: got %v, want no Content-Encoding and Content-Length %v", method, got.header, strconv.Itoa(len(prose)))
 		}
 	}
 }
@@ -203,7 +203,7 @@ func TestWhatComesInPiecesIsPassedOnAsItComes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := res.Header.Get("Content-Encoding"); got != coding {
-			t.Errorf("%s: coding %q", path, got)
+			t.Errorf("%s: coding %q, want %q", path, got, coding)
 		}
 		var body io.Reader = res.Body
 		want := "hello"
@@ -221,7 +221,7 @@ func TestWhatComesInPiecesIsPassedOnAsItComes(t *testing.T) {
 			seen <- struct{}{}
 		}
 		if rest, err := io.ReadAll(body); err != nil || len(rest) > 0 {
-			t.Errorf("%s: %q %v", path, rest, err)
+			t.Errorf("%s: got %q %v, want nothing and no error", path, rest, err)
 		}
 	}
 }
@@ -285,20 +285,20 @@ func TestFailuresAndUpgradesPassThroughWhatCompresses(t *testing.T) {
 	})
 	front := proxyTo(t, up, func(r *schema.Route) { r.Compress = true })
 	if got := fetch(t, front, "GET", "/bad", nil, http.Header{"Accept-Encoding": {"gzip"}}); got.status != 502 || got.header["Content-Encoding"] != nil {
-		t.Errorf("%d %v", got.status, got.header)
+		t.Errorf("got %d %v, want 502 and no Content-Encoding", got.status, got.header)
 	}
 	client := testkit.Dial(t, front)
 	client.Send(upgrading)
 	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 103") {
-		t.Errorf("%q", head)
+		t.Errorf("got %q, want %q at its start", head, "HTTP/1.1 103")
 	}
 	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 101") {
-		t.Errorf("%q", head)
+		t.Errorf("got %q, want %q at its start", head, "HTTP/1.1 101")
 	}
 	client.Send("hello")
 	_ = client.Conn.(*net.TCPConn).CloseWrite()
 	if got := client.Tail(); got != "hello" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "hello"`, got)
 	}
 }
 
@@ -318,10 +318,10 @@ func TestFilesAreCompressed(t *testing.T) {
 	}
 	again := fetch(t, front, "GET", "/a.html", nil, http.Header{"Accept-Encoding": {"zstd"}, "If-None-Match": {got.header.Get("Etag")}})
 	if again.status != 304 {
-		t.Errorf("%d %v", again.status, again.header)
+		t.Errorf("got %d %v, want 304", again.status, again.header)
 	}
 	part := fetch(t, front, "GET", "/a.html", nil, http.Header{"Accept-Encoding": {"zstd"}, "Range": {"bytes=7-12"}})
 	if part.status != 206 || string(part.body) != prose[7:13] || part.header["Content-Encoding"] != nil {
-		t.Errorf("%d %v %q", part.status, part.header, part.body)
+		t.Errorf("got %d %v %q, want 206, no Content-Encoding and %q", part.status, part.header, part.body, prose[7:13])
 	}
 }

@@ -100,7 +100,7 @@ func TestEveryKindIsToldInEveryDialect(t *testing.T) {
 	w := httptest.NewRecorder()
 	Responder("openfaas", nil)(w, httptest.NewRequest("GET", "/", nil), &failure.Error{Kind: 200, Detail: "x"})
 	if w.Code != http.StatusInternalServerError {
-		t.Errorf("an unknown kind is %d", w.Code)
+		t.Errorf("an unknown kind is %d, want %d", w.Code, http.StatusInternalServerError)
 	}
 	w = httptest.NewRecorder()
 	w.Code = 0

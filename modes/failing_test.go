@@ -67,11 +67,11 @@ func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsTold(t *testing.T) {
 				switch reset := l.name == "resets"; {
 				case n < head:
 					if res.StatusCode != 502 || err != nil {
-						t.Errorf("%s: %d %v", where, res.StatusCode, err)
+						t.Errorf("%s: got %d %v, want 502 and no error", where, res.StatusCode, err)
 					}
 				case c.endless && !reset:
 					if err != nil || string(body) != c.response[head:n] {
-						t.Errorf("%s: %q, %v", where, body, err)
+						t.Errorf("%s: got %q, %v, want %q and no error", where, body, err, c.response[head:n])
 					}
 				case res.StatusCode == 502 && reset: // the reset came before we had read the head
 				case err == nil:
@@ -91,7 +91,7 @@ func TestAnUpstreamThatRefusesIsBad(t *testing.T) {
 	for _, up := range []string{l.Addr().String(), "unix:" + t.TempDir() + "/none", "h2c://" + l.Addr().String()} {
 		for _, request := range []string{get, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"} {
 			if answer := ask(t, proxyTo(t, up), request); !strings.HasPrefix(answer, "HTTP/1.1 502") || !strings.Contains(answer, "application/problem+json") {
-				t.Errorf("%s: %q", up, answer)
+				t.Errorf("%s: got %q, want %q at its start and %q in it", up, answer, "HTTP/1.1 502", "application/problem+json")
 			}
 		}
 	}
@@ -107,7 +107,7 @@ func TestNonsenseIsBad(t *testing.T) {
 			p.Send(answer)
 		})
 		if got := ask(t, proxyTo(t, up), get); !strings.HasPrefix(got, "HTTP/1.1 502") {
-			t.Errorf("%s: %q", name, got)
+			t.Errorf("%s: got %q, want %q at its start", name, got, "HTTP/1.1 502")
 		}
 	}
 }
@@ -119,7 +119,7 @@ func TestNonsenseIsNotWaitedForToEnd(t *testing.T) {
 		p.Tail()
 	})
 	if got := ask(t, proxyTo(t, up), get); !strings.HasPrefix(got, "HTTP/1.1 502") {
-		t.Errorf("%q", got)
+		t.Errorf("got %q, want %q at its start", got, "HTTP/1.1 502")
 	}
 }
 
@@ -147,7 +147,7 @@ func TestAnIdleConnectionThatClosedFailsNobody(t *testing.T) {
 				t.Fatal(err)
 			}
 			if body, _ := io.ReadAll(res.Body); res.StatusCode != 200 {
-				t.Fatalf("%s: %d %s", name, res.StatusCode, body)
+				t.Fatalf("%s: got %d %s, want 200", name, res.StatusCode, body)
 			}
 			testkit.Await(t, "the end of the connection", closed)
 		}
@@ -241,7 +241,7 @@ func TestARequestThatANewConnectionFailsIsNotSentAgain(t *testing.T) {
 		}
 	})
 	if answer := ask(t, proxyTo(t, up), get); !strings.HasPrefix(answer, "HTTP/1.1 502") || seen.Load() != 1 {
-		t.Errorf("sent %d times: %q", seen.Load(), answer)
+		t.Errorf("sent %d times: %q, want 1 and %q at its start", seen.Load(), answer, "HTTP/1.1 502")
 	}
 }
 
@@ -270,7 +270,7 @@ func TestNothingIsSentAgainAfterAByteOfAnAnswer(t *testing.T) {
 	}
 	client.Send(get)
 	if answer := client.Tail(); !strings.HasPrefix(answer, "HTTP/1.1 502") || seen.Load() != 1 {
-		t.Errorf("sent %d times: %q", seen.Load(), answer)
+		t.Errorf("sent %d times: %q, want 1 and %q at its start", seen.Load(), answer, "HTTP/1.1 502")
 	}
 }
 
@@ -295,10 +295,10 @@ func TestAnAnswerBeforeAResetIsPassedOn(t *testing.T) {
 		}
 	}()
 	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 413") {
-		t.Errorf("%q", head)
+		t.Errorf("got %q, want %q at its start", head, "HTTP/1.1 413")
 	}
 	if body := client.Take(2); body != "no" {
-		t.Errorf("%q", body)
+		t.Errorf(`got %q, want "no"`, body)
 	}
 	_ = client.Close()
 	<-stop
@@ -320,7 +320,7 @@ func TestASlowUpstreamIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "hello" {
-		t.Errorf("%q %v", body, err)
+		t.Errorf(`got %q %v, want "hello" and no error`, body, err)
 	}
 }
 
@@ -357,7 +357,7 @@ func TestAServerMayAttendToOneConnectionAtATime(t *testing.T) {
 		all.Go(func() {
 			for range 3 {
 				if got := fetch(t, front, method, "/", strings.NewReader("hello"), nil); got.status != 200 {
-					t.Errorf("%s: %d %s", method, got.status, got.body)
+					t.Errorf("%s: got %d %s, want 200", method, got.status, got.body)
 				}
 			}
 		})

@@ -43,27 +43,27 @@ func TestProgramOfAnImageMayBeMissingAtFirst(t *testing.T) {
 		program := filepath.Join(s.dir, "program")
 		for range 2 {
 			if resp, _ := s.do(t, "POST", "/", strings.NewReader("data")); resp.StatusCode != 500 {
-				t.Errorf("%s: %d", mode, resp.StatusCode)
+				t.Errorf("%s: got %d, want 500", mode, resp.StatusCode)
 			}
 			if e := <-failures; e.Kind != failure.StartFailed || e.Plain != "fork/exec ./program: no such file or directory" {
-				t.Errorf("%s: %v, %q", mode, e, e.Plain)
+				t.Errorf("%s: got %v, %q, want Kind %v and Plain fork/exec ./program: no such file or directory", mode, e, e.Plain, failure.StartFailed)
 			}
 		}
 		if !strings.Contains(s.log.String(), "program cannot be started now") {
-			t.Errorf("%s: the log says nothing: %s", mode, s.log)
+			t.Errorf("%s: the log says nothing: got %s, want %q in it", mode, s.log, "program cannot be started now")
 		}
 		if err := os.WriteFile(program, []byte("#!/bin/sh\nexec cat\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		s.do(t, "GET", "/", nil)
 		if e := <-failures; e.Plain != "fork/exec ./program: permission denied" {
-			t.Errorf("%s: %q", mode, e.Plain)
+			t.Errorf(`%s: got %q, want "fork/exec ./program: permission denied"`, mode, e.Plain)
 		}
 		if err := os.Chmod(program, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if resp, body := s.do(t, "POST", "/", strings.NewReader("data")); resp.StatusCode != 200 || body != "data" {
-			t.Errorf("%s: %d %q", mode, resp.StatusCode, body)
+			t.Errorf(`%s: got %d %q, want 200 "data"`, mode, resp.StatusCode, body)
 		}
 	}
 }
@@ -79,10 +79,10 @@ func TestFailureOfAProgramIsToldInBareWordsToo(t *testing.T) {
 	} {
 		s, failures := imageOf(t, "mode: serializing\n"+c.program)
 		if resp, _ := s.do(t, "GET", "/", nil); resp.StatusCode != 500 {
-			t.Errorf("%s: %d", c.program, resp.StatusCode)
+			t.Errorf("%s: got %d, want 500", c.program, resp.StatusCode)
 		}
 		if e := <-failures; e.Plain != c.plain || string(e.Output) != c.output {
-			t.Errorf("%s: %q, %q", c.program, e.Plain, e.Output)
+			t.Errorf("%s: got %q, %q, want %q %q", c.program, e.Plain, e.Output, c.plain, c.output)
 		}
 	}
 }

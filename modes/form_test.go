@@ -98,7 +98,7 @@ func TestMalformedFormIs400AndItsProgramNeverStarted(t *testing.T) {
 		} {
 			resp, body := s.do(t, "POST", "/", strings.NewReader(c[1]), head, c[0])
 			if resp.StatusCode != 400 {
-				t.Errorf("%s, %s: %d %s", form, name, resp.StatusCode, body)
+				t.Errorf("%s, %s: got %d %s, want 400", form, name, resp.StatusCode, body)
 			}
 		}
 		s.close(t)
@@ -126,7 +126,7 @@ func TestWhatIsNoFormIsPassedAsItCame(t *testing.T) {
 	for _, form := range []string{"json", "files"} {
 		s := serveRoute(t, "mode: streaming\nform: "+form+"\nshell: true\nfprocess: 'echo $$Http_Content_Type $$FORM_DIR; cat'")
 		if _, got := s.do(t, "POST", "/", strings.NewReader("a=b"), "Content-Type", "text/plain"); got != "text/plain\na=b" {
-			t.Errorf("%s: %q", form, got)
+			t.Errorf("%s: got %q, want %q", form, got, "text/plain\na=b")
 		}
 	}
 }

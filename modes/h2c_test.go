@@ -86,7 +86,7 @@ func TestGRPCWorks(t *testing.T) {
 		_, _ = io.WriteString(say, message)
 		got := make([]byte, len(message))
 		if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != message {
-			t.Fatalf("%q %v", got, err)
+			t.Fatalf("got %q %v, want %q and no error", got, err, message)
 		}
 	}
 	_ = say.Close()
@@ -121,14 +121,14 @@ func TestHTTP2UpstreamsGetTheRequestAsItWasSent(t *testing.T) {
 		wantFields(t, answer, "HTTP/1.1 200 OK", "Date: yesterday", "Content-Length: 6", "Connection: close")
 		got := testkit.Await(t, "a request", requests)
 		if got.uri != "/base"+path || got.host != "example.org" || got.method != "POST" || got.length != 5 || got.body != "hello" {
-			t.Errorf("%+v", got)
+			t.Errorf("got %+v, want uri %v, host example.org, method POST, length 5 and body hello", got, "/base"+path)
 		}
 		if fmt.Sprint(got.header) != "map[Content-Length:[5] X-A:[b]]" {
 			t.Errorf("%v", got.header)
 		}
 	}
 	if answer := ask(t, front, "GET /../x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 400") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 400")
 	}
 }
 
@@ -192,10 +192,10 @@ func TestInterimResponsesOfHTTP2ArePassedOn(t *testing.T) {
 	client := testkit.Dial(t, proxyTo(t, up))
 	client.Send(get)
 	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 103 ") || !strings.Contains(head, "Link: <a>") {
-		t.Errorf("%q", head)
+		t.Errorf("got %q, want %q at its start and %q in it", head, "HTTP/1.1 103 ", "Link: <a>")
 	}
 	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 204 ") || strings.Contains(head, "Link") {
-		t.Errorf("%q", head)
+		t.Errorf("got %q, want %q at its start and no %q in it", head, "HTTP/1.1 204 ", "Link")
 	}
 }
 
@@ -210,7 +210,7 @@ func TestAnHTTP2ResponseThatBreaksIsCut(t *testing.T) {
 	})
 	front := proxyTo(t, up)
 	if answer := ask(t, front, "POST /before HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 502") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 502")
 	}
 	client := testkit.Dial(t, front)
 	client.Send(get)
@@ -219,7 +219,7 @@ func TestAnHTTP2ResponseThatBreaksIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(res.Body); err == nil {
-		t.Errorf("a whole response: %q", b)
+		t.Errorf("a whole response: got %q (%v), want an error", b, err)
 	}
 }
 
@@ -260,7 +260,7 @@ func TestAnHTTP2CallThatEndsIsAnsweredOrCut(t *testing.T) {
 				t.Errorf("%s: a whole response: %q", request, b)
 			}
 		} else if res, err = http.ReadResponse(client.Reader, nil); err != nil || res.StatusCode != 504 {
-			t.Errorf("%s: %v %v", request, res, err)
+			t.Errorf("%s: got %v %v, want StatusCode 504 and no error", request, res, err)
 		}
 	}
 }
@@ -270,7 +270,7 @@ func TestAnHTTP2AnswerBeforeTheEndOfTheBodyIsPassedOn(t *testing.T) {
 	client := testkit.Dial(t, proxyTo(t, up))
 	client.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
 	if answer := client.Tail(); !strings.HasPrefix(answer, "HTTP/1.1 401") || !strings.Contains(answer, "Connection: close\r\n") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start and %q in it", answer, "HTTP/1.1 401", "Connection: close\r\n")
 	}
 }
 
@@ -312,7 +312,7 @@ func TestANewHTTP2ConnectionFollowsOneThatBroke(t *testing.T) {
 	front := proxyTo(t, "h2c://"+l.Addr().String())
 	for range 5 {
 		if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {
-			t.Errorf("%q", answer)
+			t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 200")
 		}
 		_ = testkit.Await(t, "a connection", conns).Close()
 	}

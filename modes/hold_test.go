@@ -96,7 +96,7 @@ func askPID(t *testing.T, front string, method string) int {
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != 200 {
-		t.Fatalf("%s: %d %s %v", method, res.StatusCode, b, err)
+		t.Fatalf("%s: got %d %s %v, want 200 and no error", method, res.StatusCode, b, err)
 	}
 	pid, err := strconv.Atoi(string(b))
 	if err != nil {
@@ -278,7 +278,7 @@ func TestAResponseThatItsProcessDiesInIsCut(t *testing.T) {
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 	if b, err := io.ReadAll(res.Body); err == nil {
-		t.Errorf("a whole response: %q", b)
+		t.Errorf("a whole response: got %q (%v), want an error", b, err)
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
@@ -287,7 +287,7 @@ func TestACallIsNotHeldLongerThanItsTimeout(t *testing.T) {
 	front := supervisedServer(t, "env: {"+asProgram+": none}\ntimeouts: {queue: 50ms}")
 	answer := ask(t, front, get)
 	if !strings.HasPrefix(answer, "HTTP/1.1 503") || !strings.Contains(answer, "\r\nRetry-After: ") || !strings.Contains(answer, `"state":`) {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start, %q in it and %q in it", answer, "HTTP/1.1 503", "\r\nRetry-After: ", `"state":`)
 	}
 }
 
@@ -365,10 +365,10 @@ func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
 	}
 	process.next.Store(alive)
 	if answer := testkit.Await(t, "a response", answers); !strings.HasPrefix(answer, "HTTP/1.1 200") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 200")
 	}
 	if dead.held.Load() != 0 || alive.held.Load() != 0 {
-		t.Errorf("an instance is still held: %d, %d", dead.held.Load(), alive.held.Load())
+		t.Errorf("an instance is still held: got %d, %d, want 0 0", dead.held.Load(), alive.held.Load())
 	}
 	_ = alive.kept.Close()
 }
@@ -384,7 +384,7 @@ func TestALivingProcessThatRefusesIsBad(t *testing.T) {
 	front := serve(t, p)
 	_ = l.Close() // not before: the front could be given its port
 	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 502") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 502")
 	}
 }
 
@@ -403,10 +403,10 @@ func TestTheWaitForAPlaceIsAPartOfTimeoutsQueue(t *testing.T) {
 		p.ServeHTTP(w, r)
 	}))
 	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 200")
 	}
 	if wait := testkit.Await(t, "a wait for an instance", process.waiting); wait > time.Second {
-		t.Errorf("waits for %v more", wait)
+		t.Errorf("waits for %v more, want at most %v", wait, time.Second)
 	}
 	_ = alive.kept.Close()
 }

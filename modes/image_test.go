@@ -89,10 +89,10 @@ esac`
 		s := image(t, script, "mode="+mode)
 		resp, got := s.do(t, "POST", "/", strings.NewReader("hello"), "Content-Type", "a/b")
 		if resp.StatusCode != 200 || got != "hello" || resp.Header.Get("Content-Type") != "application/octet-stream" {
-			t.Errorf("%s: %d %v %q", mode, resp.StatusCode, resp.Header, got)
+			t.Errorf(`%s: got %d %v %q, want 200, Content-Type application/octet-stream and "hello"`, mode, resp.StatusCode, resp.Header, got)
 		}
 		if _, got := s.do(t, "POST", "/vars", io.MultiReader(strings.NewReader("hello")), "Query", "evil"); got != "[] [] [] [chunked]\n" {
-			t.Errorf("%s: %q", mode, got)
+			t.Errorf("%s: got %q, want %q", mode, got, "[] [] [] [chunked]\n")
 		}
 		if resp, got := s.do(t, "GET", "/fail", nil); resp.StatusCode != 500 || strings.TrimSpace(got) != "exit status 3" {
 			t.Errorf("%s: %d %q", mode, resp.StatusCode, got)

@@ -49,7 +49,7 @@ func TestVariablesTellTheObjectsLengthAndThoseOfClassicTheRequests(t *testing.T)
 		_, got := s.do(t, "POST", "/", strings.NewReader("hello"), "Content-Type", "text/x")
 		length, vars, _ := strings.Cut(got, "\n")
 		if vars != strings.ReplaceAll(want, "N", length)+"\n" {
-			t.Errorf("%s: %q", environ, got)
+			t.Errorf("%s: got %q %v, want %v", environ, got, vars, strings.ReplaceAll(want, "N", length)+"\n")
 		}
 	}
 }
@@ -87,7 +87,7 @@ func TestTypeIsTheRequestsElseByTheLookOfTheOutput(t *testing.T) {
 	s := serveRoute(t, "mode: serializing\nfprocess: [printf, 'Status: 201\\n\\nhello']\nresponse: cgi\ncontent_type: auto")
 	for _, typ := range []string{"", "a/b"} {
 		if resp, body := s.do(t, "POST", "/", nil, "Content-Type", typ); resp.StatusCode != 201 || body != "hello" || resp.Header.Get("Content-Type") != typ {
-			t.Errorf("%d %q %q", resp.StatusCode, body, resp.Header["Content-Type"])
+			t.Errorf(`got %d %q %q %q, want 201 "hello" %q`, resp.StatusCode, body, resp.Header["Content-Type"], resp.Header.Get("Content-Type"), typ)
 		}
 	}
 }

@@ -212,7 +212,7 @@ s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 		}
 		for _, method := range []string{"GET", "POST"} {
 			if got := fetch(t, front, method, "/", strings.NewReader("x"), nil); got.status != 200 {
-				t.Errorf("%s: %d %s", method, got.status, got.body)
+				t.Errorf("%s: got %d %s, want 200", method, got.status, got.body)
 			}
 		}
 	}
@@ -224,7 +224,7 @@ s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 			_, _ = io.WriteString(say, "hello")
 			got := make([]byte, 5)
 			if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != "hello" {
-				t.Errorf("%q %v", got, err)
+				t.Errorf(`got %q %v, want "hello" and no error`, got, err)
 			}
 		}
 		_ = say.Close()
@@ -240,15 +240,15 @@ s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 	client := testkit.Dial(t, front)
 	client.Send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
 	if head := client.Head(); !strings.HasPrefix(head, "HTTP/1.1 101") {
-		t.Fatalf("%q", head)
+		t.Fatalf("got %q, want %q at its start", head, "HTTP/1.1 101")
 	}
 	client.Send("ping")
 	if got := client.Take(4); got != "ping" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "ping"`, got)
 	}
 	_ = client.Conn.(*net.TCPConn).CloseWrite()
 	if rest := client.Tail(); rest != "" {
-		t.Errorf("%q", rest)
+		t.Errorf(`got %q, want ""`, rest)
 	}
 }
 

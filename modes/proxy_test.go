@@ -193,12 +193,12 @@ func TestNothingIsAddedOrGuessed(t *testing.T) {
 	wantFields(t, testkit.Await(t, "a request", heads), "GET / HTTP/1.1", "Host: h")
 	wantFields(t, answer, "HTTP/1.1 200 OK", "Date: yesterday", "Content-Encoding: gzip", "Content-Length: 8", "Set-Cookie: a", "Set-Cookie: b", "Connection: close")
 	if !strings.HasSuffix(answer, "\r\n\r\n"+body) {
-		t.Errorf("body changed: %q", answer)
+		t.Errorf("body changed: got %q, want %q at its end", answer, "\r\n\r\n"+body)
 	}
 
 	up = answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
 	if answer := ask(t, proxyTo(t, up), get); strings.Contains(answer, "Content-Type") {
-		t.Errorf("a type was guessed: %q", answer)
+		t.Errorf("a type was guessed: got %q, want no %q in it", answer, "Content-Type")
 	}
 }
 
@@ -260,7 +260,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 		}
 		body, err := io.ReadAll(res.Body)
 		if want := map[bool]string{true: "ok"}[res.StatusCode == 200 && method == "GET"]; err != nil || string(body) != want {
-			t.Errorf("%s: %q, %v", request, body, err)
+			t.Errorf("%s: got %q, %v, want %q and no error", request, body, err, want)
 		}
 		if request == "HEAD /head" && res.ContentLength != 2 {
 			t.Errorf("HEAD without its Content-Length: %v", res.Header)
@@ -291,7 +291,7 @@ func TestAConnectionIsNotUsedAgainWhenItMayBeOutOfStep(t *testing.T) {
 		front := proxyTo(t, up)
 		for want := range 3 {
 			if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 20") {
-				t.Errorf("%s: %q", name, answer)
+				t.Errorf("%s: got %q, want %q at its start", name, answer, "HTTP/1.1 20")
 			}
 			if n := testkit.Await(t, "a connection", conns); n != want {
 				t.Errorf("%s: request %d came on connection %d", name, want, n)
@@ -312,7 +312,7 @@ func TestABodyWithoutAnyFramingEndsWithItsConnection(t *testing.T) {
 	}
 	defer res.Body.Close()
 	if body, err := io.ReadAll(res.Body); err != nil || string(body) != "all of it" || res.Header.Get("X-A") != "b" {
-		t.Errorf("%q %v %v", body, err, res.Header)
+		t.Errorf(`got %q %v %v, want "all of it", no error and X-A b`, body, err, res.Header)
 	}
 }
 
@@ -351,16 +351,16 @@ func TestABasePathComesBeforeThePathAndIsNeverLeft(t *testing.T) {
 			if path == "/%" {
 				continue // net/http's to refuse
 			}
-			t.Fatalf("%s: %q", path, answer)
+			t.Fatalf("%s: got %q, want %q at its start", path, answer, "HTTP/1.1 204")
 		}
 		if got := testkit.Await(t, "a request", heads); !strings.HasPrefix(got, "GET /base"+path+" HTTP/1.1\r\n") {
-			t.Errorf("%s: %q", path, got)
+			t.Errorf("%s: got %q, want %q at its start", path, got, "GET /base"+path+" HTTP/1.1\r\n")
 		}
 	}
 	for _, path := range []string{"/..", "/../", "/a/../../b", "/%2e%2e/", "/.%2E", "/%2e.", "/a/%2e%2e/..", "/..%2f", "/..\\x", "/..%5cx", "/a//../..", "/..;x/", "/a%2f..%2f.."} {
 		answer := ask(t, front, "GET "+path+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		if !strings.HasPrefix(answer, "HTTP/1.1 400") {
-			t.Errorf("%s: %q", path, answer)
+			t.Errorf("%s: got %q, want %q at its start", path, answer, "HTTP/1.1 400")
 		}
 	}
 }
@@ -377,10 +377,10 @@ func TestABufferedBodyIsSentWithItsLength(t *testing.T) {
 	answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\nExpect: 100-continue\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n")
 	wantFields(t, testkit.Await(t, "a request", heads), "POST / HTTP/1.1", "Host: h", "Content-Length: 5")
 	if got := testkit.Await(t, "a body", bodies); got != "hello" {
-		t.Errorf("body %q", got)
+		t.Errorf(`body %q, want "hello"`, got)
 	}
 	if !strings.Contains(answer, "HTTP/1.1 200 OK") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q in it", answer, "HTTP/1.1 200 OK")
 	}
 }
 
@@ -433,7 +433,7 @@ func TestWhatComesBetweenTwoCallsBelongsToNeither(t *testing.T) {
 			t.Fatal(err)
 		}
 		if body, _ := io.ReadAll(res.Body); res.StatusCode != 200 || string(body) != "ok" {
-			t.Errorf("%d %q", res.StatusCode, body)
+			t.Errorf(`got %d %q, want 200 "ok"`, res.StatusCode, body)
 		}
 		if stray != nil {
 			close(stray)
@@ -457,7 +457,7 @@ func TestALargeBodyThatBreaksOffIsCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, err := io.Copy(io.Discard, res.Body); err == nil || n > 5000000 {
-			t.Errorf("%s: %d bytes, %v", l.name, n, err)
+			t.Errorf("%s: got %d bytes, %v, want at most 5000000 and an error", l.name, n, err)
 		}
 		_ = client.Close()
 	}

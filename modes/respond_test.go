@@ -62,7 +62,7 @@ func TestAProblemSaysWhatHappenedAndNotWhy(t *testing.T) {
 		}
 	}
 	if strings.Contains(w.Body.String(), "secret") {
-		t.Errorf("the cause is in the body: %s", w.Body)
+		t.Errorf("the cause is in the body: got %s, want no %q in it", w.Body, "secret")
 	}
 	var got map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
@@ -81,7 +81,7 @@ func TestWhatIsNoFailureErrorIsAnInternalError(t *testing.T) {
 	w := httptest.NewRecorder()
 	Respond(w, httptest.NewRequest("GET", "/", nil), errors.New("secret"))
 	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") {
-		t.Errorf("%d %s", w.Code, w.Body)
+		t.Errorf("got %d %s, want 500 and no %q in it", w.Code, w.Body, "secret")
 	}
 }
 

@@ -47,7 +47,7 @@ func TestLargeBodiesAreInFilesWithoutAName(t *testing.T) {
 func TestResponseOverItsLimitIs502(t *testing.T) {
 	s := serveRoute(t, "mode: serializing\nfprocess: cat\nlimits: {response: 2MiB}")
 	if resp, got := s.do(t, "POST", "/", io.LimitReader(zeros{}, 2<<20)); resp.StatusCode != 200 || len(got) != 2<<20 {
-		t.Errorf("%d, %d bytes", resp.StatusCode, len(got))
+		t.Errorf("got %d, %d bytes, want 200 %d", resp.StatusCode, len(got), 2<<20)
 	}
 	resp, body := s.do(t, "POST", "/", io.LimitReader(zeros{}, 2<<20+1))
 	wantProblem(t, resp, body, 502, "response-too-big", "limits.response")
@@ -66,7 +66,7 @@ func TestEmptyInputIsNoPipe(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'readlink /proc/self/fd/0'")
 		if _, got := s.do(t, "POST", "/", nil); got != "/dev/null\n" {
-			t.Errorf("%s: %q", mode, got)
+			t.Errorf("%s: got %q, want %q", mode, got, "/dev/null\n")
 		}
 	}
 }
@@ -92,7 +92,7 @@ func TestUserOfARouteRunsItsProgramAndOwnsItsForm(t *testing.T) {
 		s := serveRoute(t, "mode: "+mode+"\nform: files\nuser: nobody\ndir: /\nshell: true\nfprocess: 'id -un; cat \"$$FORM_up\"; touch \"$$FORM_DIR/x\" && echo writes'")
 		typ, body := testkit.Form(t, "up@a", "content\n")
 		if _, got := s.do(t, "POST", "/", body, "Content-Type", typ); got != "nobody\ncontent\nwrites\n" {
-			t.Errorf("%s: %q", mode, got)
+			t.Errorf("%s: got %q, want %q", mode, got, "nobody\ncontent\nwrites\n")
 		}
 	}
 }

@@ -87,13 +87,13 @@ func TestStaticServesFilesAndIndexes(t *testing.T) {
 		r := f.ask("GET", "/a.txt")
 		f.want(r, 200, "a")
 		if r.Header.Get("Content-Type") != "text/plain; charset=utf-8" || r.Header.Get("Content-Length") != "1" || r.Header.Get("Etag") == "" || r.Header.Get("Last-Modified") == "" {
-			t.Errorf("%v", r.Header)
+			t.Errorf("got %v, want Content-Type %q, Content-Length 1, Etag set and Last-Modified set", r.Header, "text/plain; charset=utf-8")
 		}
 		f.want(f.ask("GET", "/sub/"), 200, "<p>index")
 		f.want(f.ask("HEAD", "/a.txt"), 200, "")
 		f.want(f.ask("GET", "/big.bin"), 200, strings.Repeat("x", cacheFile+1))
 		if r := f.ask("GET", "/none"); r.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("sniffed %v", r.Header)
+			t.Errorf("sniffed %v, want Content-Type %q", r.Header, "text/html; charset=utf-8")
 		}
 	}
 	for target, to := range map[string]string{"/sub": "./sub/", "/sub?x=1": "./sub/?x=1", "/sub/index.html": "./"} {
@@ -110,7 +110,7 @@ func TestStaticTakesGetAndHeadOnly(t *testing.T) {
 	f := newFolder(t, map[string]string{"a.txt": "a"})
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
 		if r := f.ask(method, "/a.txt"); r.StatusCode != 405 || r.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s: %d %v", method, r.StatusCode, r.Header)
+			t.Errorf("%s: got %d %v, want 405 and Allow %q", method, r.StatusCode, r.Header, "GET, HEAD")
 		}
 	}
 }
@@ -129,12 +129,12 @@ func TestStaticOfAnImageIsTheFileServerOfOfWatchdog(t *testing.T) {
 		r := f.ask(method, "/sub/")
 		f.want(r, 200, page)
 		if r.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("%v", r.Header)
+			t.Errorf("got %v, want Content-Type %q", r.Header, "text/html; charset=utf-8")
 		}
 	}
 	f.want(f.ask("GET", "/"), 200, begin+"<a href=\"a.txt\">a.txt</a>\n<a href=\"index/\">index/</a>\n<a href=\"sub/\">sub/</a>\n"+end)
 	if r := f.ask("HEAD", "/sub/"); r.StatusCode != 200 || r.ContentLength != int64(len(page)) {
-		t.Errorf("%d %v", r.StatusCode, r.Header)
+		t.Errorf("got %d %v %v, want 200 %v", r.StatusCode, r.Header, r.ContentLength, int64(len(page)))
 	}
 	f.want(f.ask("GET", "/index/"), 200, "i")
 	for target, to := range map[string]string{"/sub": "./sub/", "/index": "./index/", "/index/index.html": "./"} {
@@ -240,7 +240,7 @@ func TestStaticSendsCompressedNeighbours(t *testing.T) {
 			r := f.ask("GET", "/a.js", header...)
 			f.want(r, 200, want)
 			if r.Header.Get("Vary") != "Accept-Encoding" || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/javascript") {
-				t.Errorf("%q: %v", accept, r.Header)
+				t.Errorf("%q: got %v, want Vary Accept-Encoding and Content-Type %q at its start", accept, r.Header, "text/javascript")
 			}
 			coding := map[string]string{"GZ": "gzip", "BR": "br"}[want]
 			if r.Header.Get("Content-Encoding") != coding {

@@ -42,14 +42,14 @@ func TestStreamingWithoutOutputIs200(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nfprocess: 'true'")
 	resp, body := s.do(t, "GET", "/", nil)
 	if resp.StatusCode != 200 || body != "" || resp.Header.Get("Content-Type") != "application/octet-stream" || resp.ContentLength != 0 {
-		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, body)
+		t.Errorf(`got %d %v %q %v, want 200, Content-Type application/octet-stream, "" and 0`, resp.StatusCode, resp.Header, body, resp.ContentLength)
 	}
 }
 
 func TestStreamingHeadHasNoBody(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nfprocess: echo hello")
 	if resp, body := s.do(t, "HEAD", "/", nil); resp.StatusCode != 200 || body != "" {
-		t.Errorf("%d %q", resp.StatusCode, body)
+		t.Errorf(`got %d %q, want 200 ""`, resp.StatusCode, body)
 	}
 }
 
@@ -85,12 +85,12 @@ func TestStreamingPassesEachWriteOnWhileTheCallerStillSends(t *testing.T) {
 					}
 				}
 				if got, err := in.ReadString('\n'); got != "got "+lines[i] {
-					t.Fatalf("%q, %v", got, err)
+					t.Fatalf("got %q, %v, want %q", got, err, "got "+lines[i])
 				}
 			}
 			w.Close()
 			if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
-				t.Errorf("%q, %v", rest, err)
+				t.Errorf("got %q, %v, want nothing and no error", rest, err)
 			}
 		})
 	}
@@ -106,11 +106,11 @@ func TestStreamingTakesConstantMemory(t *testing.T) {
 	n, err := io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
 	if n != size || err != nil {
-		t.Fatalf("%d bytes, %v", n, err)
+		t.Fatalf("got %d bytes, %v, want %d and no error", n, err, size)
 	}
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 32<<20 {
-		t.Errorf("the heap grew by %d MiB", grown>>20)
+		t.Errorf("the heap grew by %d MiB %v, want at most %v", grown>>20, grown, 32<<20)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestProgramThatCannotBeStartedIs500(t *testing.T) {
 			}
 			s := serveRoute(t, "mode: "+mode+"\nfprocess: "+program)
 			if resp, body := s.do(t, "GET", "/", nil); resp.StatusCode != 200 || body != "hi\n" {
-				t.Fatalf("%d %q", resp.StatusCode, body)
+				t.Fatalf("got %d %q, want 200 %q", resp.StatusCode, body, "hi\n")
 			}
 			if err := os.Remove(program); err != nil {
 				t.Fatal(err)
@@ -162,7 +162,7 @@ func TestExitBeforeOutputIs500WithItsReason(t *testing.T) {
 			wantProblem(t, resp, body, 500, "exit-failed", "exit status 3")
 			testkit.Eventually(t, "stderr is logged", func() bool { return strings.Contains(s.log.String(), "trouble") })
 			if log := s.log.String(); !strings.Contains(log, "route=f") || !strings.Contains(log, "pid=") || !strings.Contains(log, "stream=stderr") {
-				t.Errorf("the log does not say whose it is: %s", log)
+				t.Errorf("the log does not say whose it is: got %s, want %q in it, %q in it and %q in it", log, "route=f", "pid=", "stream=stderr")
 			}
 
 			s = serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'kill -9 $$$$'")
@@ -178,7 +178,7 @@ func TestExitAfterOutputCutsTheResponse(t *testing.T) {
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
 	if resp.StatusCode != 200 || string(got) != "half\n" || err == nil {
-		t.Errorf("%d %q, %v", resp.StatusCode, got, err)
+		t.Errorf("got %d %q, %v, want 200, %q and an error", resp.StatusCode, got, err, "half\n")
 	}
 	testkit.Eventually(t, "the reason is logged", func() bool { return strings.Contains(s.log.String(), "exit status 3") })
 }
@@ -211,11 +211,11 @@ func TestTimeoutAfterOutputCutsTheResponse(t *testing.T) {
 	defer resp.Body.Close()
 	in := bufio.NewReader(resp.Body)
 	if got, err := in.ReadString('\n'); got != "half\n" {
-		t.Fatalf("%q, %v", got, err)
+		t.Fatalf("got %q, %v, want %q", got, err, "half\n")
 	}
 	(<-s.cancels)(timedOut())
 	if rest, err := io.ReadAll(in); len(rest) > 0 || err == nil {
-		t.Errorf("%q, %v", rest, err)
+		t.Errorf("got %q, %v, want nothing and an error", rest, err)
 	}
 	waitGone(t, s.pidIn(t, "leader"))
 }
@@ -330,7 +330,7 @@ func TestProgramThatDoesNotReadDoesNotDelayItsAnswer(t *testing.T) {
 					t.Fatal(err)
 				}
 				if body, err := io.ReadAll(resp.Body); !strings.HasSuffix(string(body), "answer\n") || err != nil {
-					t.Errorf("%q, %v", body, err)
+					t.Errorf("got %q, %v, want %q at its end and no error", body, err, "answer\n")
 				}
 				resp.Body.Close()
 				w.Close()
@@ -362,7 +362,7 @@ func TestRestOfAnUploadIsNoRequest(t *testing.T) {
 		}
 		fmt.Fprintf(conn, "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n") // fails if the connection is closed already, which is well
 		if rest, _ := io.ReadAll(in); len(rest) > 0 {
-			t.Errorf("%s: answered %q to what is part of a body", mode, rest)
+			t.Errorf("%s: answered %q to what is part of a body, want nothing", mode, rest)
 		}
 		if !resp.Close {
 			t.Errorf("%s: the response does not say that the connection ends", mode)
@@ -374,7 +374,7 @@ func TestConnectionsAreKeptAfterWholeBodies(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nfprocess: cat")
 	for range 5 {
 		if resp, body := s.do(t, "POST", "/", strings.NewReader("hello")); resp.Close || body != "hello" {
-			t.Errorf("closed %v, %q", resp.Close, body)
+			t.Errorf(`closed %v, %q, want false "hello"`, resp.Close, body)
 		}
 	}
 }
@@ -404,7 +404,7 @@ func TestThoseWhoLeftTheGroupDoNotHoldTheResponseAndAreSwept(t *testing.T) {
 			s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'setsid sleep 1000 "+to+" & echo $! >child; while [ \"$(cut -d\" \" -f6 /proc/$!/stat)\" != $! ]; do :; done; echo hi'")
 			resp, body := s.do(t, "GET", "/", nil)
 			if resp.StatusCode != 200 || body != "hi\n" {
-				t.Errorf("%d %q", resp.StatusCode, body)
+				t.Errorf("got %d %q, want 200 %q", resp.StatusCode, body, "hi\n")
 			}
 			s.close(t)
 			waitGone(t, s.pidIn(t, "child"))
@@ -416,7 +416,7 @@ func TestStderrIsMixedIntoTheBody(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := serveRoute(t, "mode: "+mode+"\nshell: true\nstderr: body\nfprocess: 'echo one; echo two >&2; echo three'")
 		if _, body := s.do(t, "GET", "/", nil); body != "one\ntwo\nthree\n" {
-			t.Errorf("%s: %q", mode, body)
+			t.Errorf("%s: got %q, want %q", mode, body, "one\ntwo\nthree\n")
 		}
 		if strings.Contains(s.log.String(), "two") {
 			t.Errorf("%s: it is in the log too", mode)
@@ -427,7 +427,7 @@ func TestStderrIsMixedIntoTheBody(t *testing.T) {
 func TestStderrOfAnySizeBlocksNobody(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'head -c 3000000 /dev/zero | tr \"\\0\" x >&2; echo hi'")
 	if _, body := s.do(t, "GET", "/", nil); body != "hi\n" {
-		t.Errorf("%q", body)
+		t.Errorf("got %q, want %q", body, "hi\n")
 	}
 }
 
@@ -493,7 +493,7 @@ func TestLargeHeadIs431(t *testing.T) {
 		}
 		resp, body = s.do(t, "GET", "/", nil, many...)
 		if resp.StatusCode != 200 {
-			t.Errorf("800 KiB in parts: %d %s", resp.StatusCode, body)
+			t.Errorf("800 KiB in parts: got %d %s, want 200", resp.StatusCode, body)
 		}
 	}
 }
@@ -514,7 +514,7 @@ func TestKeysOfTheProcessApply(t *testing.T) {
 		s := serveRoute(t, "mode: "+mode+"\nshell: true\ndir: /usr\numask: '027'\nrlimits: {nofile: 77}\nenv: {GREETING: 'hi ${NAME}'}\n"+
 			`fprocess: 'echo "$GREETING $Http_Method"; pwd; umask; ulimit -n'`)
 		if _, body := s.do(t, "PUT", "/", nil); body != "hi f PUT\n/usr\n0027\n77\n" {
-			t.Errorf("%s: %q", mode, body)
+			t.Errorf("%s: got %q, want %q", mode, body, "hi f PUT\n/usr\n0027\n77\n")
 		}
 	}
 }
@@ -553,7 +553,7 @@ func TestManyCallsAtOnceTakeFewThreads(t *testing.T) {
 	}
 	for range calls {
 		if got := <-answers; got != "done\n" {
-			t.Errorf("%q", got)
+			t.Errorf("got %q, want %q", got, "done\n")
 		}
 	}
 }

@@ -83,7 +83,7 @@ func TestInterimResponsesArePassedOn(t *testing.T) {
 		t.Errorf("%v, then %v", got, res.Header)
 	}
 	if answer := ask(t, front, "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n") {
-		t.Errorf("HTTP/1.0 knows no interim responses: %q", answer)
+		t.Errorf("HTTP/1.0 knows no interim responses: got %q, want %q at its start", answer, "HTTP/1.1 200 OK\r\n")
 	}
 }
 
@@ -96,7 +96,7 @@ func TestInterimResponsesWithoutEndAreAFailure(t *testing.T) {
 		p.Tail()
 	})
 	if answer := ask(t, proxyTo(t, up), get); !strings.HasPrefix(answer, "HTTP/1.1 502") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 502")
 	}
 }
 
@@ -105,7 +105,7 @@ const expecting = "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 10
 func TestABodyWaitsUntilTheUpstreamWantsIt(t *testing.T) {
 	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 		if head := p.Head(); !strings.Contains(head, "Expect: 100-continue\r\n") {
-			t.Errorf("Expect is not passed on: %q", head)
+			t.Errorf("Expect is not passed on: got %q, want %q in it", head, "Expect: 100-continue\r\n")
 		}
 		p.Send("HTTP/1.1 100 Continue\r\n\r\n")
 		body := p.Take(5)
@@ -114,11 +114,11 @@ func TestABodyWaitsUntilTheUpstreamWantsIt(t *testing.T) {
 	client := testkit.Dial(t, proxyTo(t, up))
 	client.Send(expecting)
 	if head := client.Head(); head != "HTTP/1.1 100 Continue\r\n\r\n" {
-		t.Fatalf("%q", head)
+		t.Fatalf("got %q, want %q", head, "HTTP/1.1 100 Continue\r\n\r\n")
 	}
 	client.Send("hello")
 	if answer := client.Tail(); !strings.HasSuffix(answer, "\r\n\r\nhello") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its end", answer, "\r\n\r\nhello")
 	}
 }
 
@@ -133,10 +133,10 @@ func TestABodyThatTheUpstreamRefusesIsNeverAskedFor(t *testing.T) {
 	client.Send(expecting)
 	head := client.Head()
 	if !strings.HasPrefix(head, "HTTP/1.1 413") || !strings.Contains(head, "Connection: close\r\n") {
-		t.Errorf("%q", head)
+		t.Errorf("got %q, want %q at its start and %q in it", head, "HTTP/1.1 413", "Connection: close\r\n")
 	}
 	if got := client.Take(2); got != "no" {
-		t.Errorf("body %q", got)
+		t.Errorf(`body %q, want "no"`, got)
 	}
 	if got := testkit.Await(t, "the rest", rest); got != "" {
 		t.Errorf("the upstream got %q", got)
@@ -153,7 +153,7 @@ func TestAnUpstreamThatKnowsNothingOfExpectGetsTheBodyAfterASecond(t *testing.T)
 	client.Head()
 	client.Send("hello")
 	if answer := client.Tail(); !strings.HasSuffix(answer, "\r\n\r\nhello") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its end", answer, "\r\n\r\nhello")
 	}
 }
 
@@ -198,7 +198,7 @@ func TestAnAnswerBeforeTheEndOfTheBodyIsPassedOn(t *testing.T) {
 		client.Send("POST / HTTP/1.1\r\nHost: h\r\n" + begin)
 		answer := client.Tail() // and then the connection is closed, for what follows is no request
 		if !strings.HasPrefix(answer, "HTTP/1.1 401") || !strings.HasSuffix(answer, "\r\n\r\nno") || !strings.Contains(answer, "\r\nConnection: close\r\n") {
-			t.Errorf("%s: %q", name, answer)
+			t.Errorf("%s: got %q, want %q at its start, %q at its end and %q in it", name, answer, "HTTP/1.1 401", "\r\n\r\nno", "\r\nConnection: close\r\n")
 		}
 	}
 }
@@ -229,12 +229,12 @@ func TestBothWaysFlowAtOnce(t *testing.T) {
 		_, _ = io.WriteString(say, word)
 		got := make([]byte, len(word))
 		if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != word {
-			t.Fatalf("%q, %v", got, err)
+			t.Fatalf("got %q, %v, want %q and no error", got, err, word)
 		}
 	}
 	_ = say.Close()
 	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) != 0 {
-		t.Errorf("%q, %v", rest, err)
+		t.Errorf("got %q, %v, want nothing and no error", rest, err)
 	}
 }
 
@@ -355,7 +355,7 @@ func TestACallThatEndsInItsResponseIsCut(t *testing.T) {
 		}
 		(testkit.Await(t, "a call", calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
 		if rest, err := io.ReadAll(res.Body); err == nil {
-			t.Errorf("%s: the response ends as if whole, with %q", name, rest)
+			t.Errorf("%s: the response ends as if whole, with %q (%v), want an error", name, rest, err)
 		}
 		testkit.Await(t, "the end of the connection", closed)
 	}
@@ -388,7 +388,7 @@ func TestACallWithASlowReaderEndsAtOnce(t *testing.T) {
 		(testkit.Await(t, "a call", calls))(&failure.Error{Kind: failure.Timeout, Timeout: "exec"})
 		testkit.Await(t, "the end of the connection", closed)
 		if n, err := io.Copy(io.Discard, client.Reader); n >= 1000000000 {
-			t.Errorf("%d bytes, %v", n, err)
+			t.Errorf("got %d bytes, %v, want less than 1000000000", n, err)
 		}
 	}
 }
@@ -431,7 +431,7 @@ func TestAFailureToReadTheBodyIsTheCallers(t *testing.T) {
 		}))
 		answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 10\r\n\r\nhelloworld")
 		if !strings.HasPrefix(answer, "HTTP/1.1 413") {
-			t.Errorf("%q", answer)
+			t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 413")
 		}
 		_ = h.(io.Closer).Close()
 	}
@@ -449,7 +449,7 @@ func TestABrokenChunkIsMalformed(t *testing.T) {
 	})
 	answer := ask(t, proxyTo(t, up), "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n")
 	if !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "Connection: close") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start and %q in it", answer, "HTTP/1.1 400", "Connection: close")
 	}
 	if got := testkit.Await(t, "the rest", rest); strings.HasSuffix(got, "0\r\n\r\n") {
 		t.Errorf("the upstream was told that the body is complete: %q", got)
@@ -470,7 +470,7 @@ func TestALargeUploadThatBreaksOffIsTold(t *testing.T) {
 		var sending sync.WaitGroup
 		sending.Go(func() { client.Send(begin + strings.Repeat("x", most)) }) // until it is not taken any more
 		if r, err := http.ReadResponse(client.Reader, nil); err != nil || r.StatusCode != 413 {
-			t.Errorf("%v %v", r, err)
+			t.Errorf("got %v %v, want StatusCode 413 and no error", r, err)
 		}
 		_ = client.Conn.Close()
 		sending.Wait()
@@ -485,7 +485,7 @@ func TestALargeUploadThatBreaksOffIsTold(t *testing.T) {
 		var sending sync.WaitGroup
 		sending.Go(func() { client.Send(begin + strings.Repeat("x", most)) })
 		if r, err := http.ReadResponse(client.Reader, nil); err != nil || r.StatusCode != 502 {
-			t.Errorf("%v %v", r, err)
+			t.Errorf("got %v %v, want StatusCode 502 and no error", r, err)
 		}
 		_ = client.Conn.Close()
 		sending.Wait()

@@ -35,15 +35,15 @@ func TestAnyProtocolCanBeSwitchedTo(t *testing.T) {
 	client.Send(upgrading + "early\n")
 	wantFields(t, client.Head(), "HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: foo", "X-C: d", "Date: *")
 	if got := client.Take(len("firstecho early\n")); got != "firstecho early\n" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q, want %q", got, "firstecho early\n")
 	}
 	client.Send("more\n")
 	if got := client.Take(len("echo more\n")); got != "echo more\n" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q, want %q", got, "echo more\n")
 	}
 	_ = client.Conn.(*net.TCPConn).CloseWrite()
 	if got := client.Tail(); got != "last" {
-		t.Errorf("after half the connection was closed: %q", got)
+		t.Errorf(`after half the connection was closed: got %q, want "last"`, got)
 	}
 }
 
@@ -59,12 +59,12 @@ func TestTheUpstreamMayCloseItsHalfFirst(t *testing.T) {
 	client.Send(upgrading)
 	client.Head()
 	if got := client.Tail(); got != "all I say" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "all I say"`, got)
 	}
 	client.Send("and I go on")
 	_ = client.Conn.(*net.TCPConn).CloseWrite()
 	if got := testkit.Await(t, "what was received", got); got != "and I go on" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "and I go on"`, got)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestAnUpgradeThatIsRefusedIsAnOrdinaryResponse(t *testing.T) {
 			t.Fatal(err)
 		}
 		if body, _ := io.ReadAll(res.Body); res.StatusCode != 426 || string(body) != "no" {
-			t.Errorf("%d %q", res.StatusCode, body)
+			t.Errorf(`got %d %q, want 426 "no"`, res.StatusCode, body)
 		}
 	}
 }
@@ -100,7 +100,7 @@ func TestASwitchThatNobodyAskedForIsAFailure(t *testing.T) {
 			t.Fatal(err)
 		}
 		if res.StatusCode != 502 {
-			t.Errorf("%q: %d", request, res.StatusCode)
+			t.Errorf("%q: got %d, want 502", request, res.StatusCode)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func TestAnUpgradedConnectionEndsWithItsCall(t *testing.T) {
 	client.Send("hello")
 	(testkit.Await(t, "a call", calls))(&failure.Error{Kind: failure.Timeout, Timeout: "idle"})
 	if got := client.Tail(); got != "" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want ""`, got)
 	}
 	testkit.Await(t, "the end of the connection", closed)
 }
@@ -166,7 +166,7 @@ func TestActivityInAnUpgradedConnectionIsSeen(t *testing.T) {
 		before := c.Touched()
 		client.Send("x\n")
 		if got := client.Take(2); got != "x\n" {
-			t.Fatalf("%q", got)
+			t.Fatalf("got %q, want %q", got, "x\n")
 		}
 		if after := c.Touched(); after <= before {
 			t.Errorf("touched after a round trip: got %v, want more than %v", after, before)
@@ -180,7 +180,7 @@ func TestAWebSocketWorks(t *testing.T) {
 	client.Send("GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	head := client.Head()
 	if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, "\r\nSec-Websocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") {
-		t.Fatalf("%q", head)
+		t.Fatalf("got %q, want %q at its start and %q in it", head, "HTTP/1.1 101 ", "\r\nSec-Websocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")
 	}
 	for _, size := range []int{0, 5, 125, 126, 70000, 1 << 20} {
 		message := randomBytes(size)
@@ -191,7 +191,7 @@ func TestAWebSocketWorks(t *testing.T) {
 	}
 	writeFrame(client, 8, []byte{3, 232}, true)
 	if op, _ := readFrame(client); op != 8 {
-		t.Errorf("closing was answered by opcode %d", op)
+		t.Errorf("closing was answered by opcode %d, want 8", op)
 	}
 	if rest := client.Tail(); rest != "" {
 		t.Errorf("%q after the end", rest)
@@ -266,6 +266,6 @@ func TestWhoRequiresAnUpgradeSaysToWhat(t *testing.T) {
 	up := answering(t, "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n")
 	answer := ask(t, proxyTo(t, up), get)
 	if !strings.HasPrefix(answer, "HTTP/1.1 426") || !strings.Contains(answer, "\r\nUpgrade: websocket\r\n") || !strings.Contains(answer, "\r\nConnection: Upgrade\r\n") {
-		t.Errorf("%q", answer)
+		t.Errorf("got %q, want %q at its start, %q in it and %q in it", answer, "HTTP/1.1 426", "\r\nUpgrade: websocket\r\n", "\r\nConnection: Upgrade\r\n")
 	}
 }

@@ -58,7 +58,7 @@ func TestACallThatAWarmProcessBeganIsGivenToNobodyElse(t *testing.T) {
 	resp, body := s.do(t, "PUT", "/", strings.NewReader("one\n"))
 	wantProblem(t, resp, body, 500, "SIGKILL")
 	if ran, _ := os.ReadFile(s.dir + "/ran"); string(ran) != "one\n" {
-		t.Errorf("it ran for %q", ran)
+		t.Errorf("it ran for %q, want %q", ran, "one\n")
 	}
 }
 

@@ -39,7 +39,7 @@ func TestWarmProcessGetsBodyAndVariablesOfItsOneRequest(t *testing.T) {
 					t.Fatalf("answered by %.20q, not one of %v", got, waiting)
 				}
 				if !strings.Contains(got, "\nHttp_Method=PUT\n") || !strings.Contains(got, "\nHttp_Query=b=c\n") || !strings.HasSuffix(got, "\n"+body) {
-					t.Errorf("%.300q", got)
+					t.Errorf("got %.300q, want %q in it, %q in it and %q at its end", got, "\nHttp_Method=PUT\n", "\nHttp_Query=b=c\n", "\n"+body)
 				}
 			}
 		})
@@ -55,7 +55,7 @@ func TestVariablesOfAWarmProcessMayBeMoreThanAPipeHolds(t *testing.T) {
 	}
 	_, got := s.do(t, "GET", "/", nil, many...)
 	if !strings.HasPrefix(got, "warm") || len(got) < 400<<10 {
-		t.Errorf("%.20q, %d bytes", got, len(got))
+		t.Errorf("got %.20q, %d bytes, want %q at its start and at least %v of them", got, len(got), "warm", 400<<10)
 	}
 }
 
@@ -63,7 +63,7 @@ func TestAWarmProgramNeedNotReadItsVariables(t *testing.T) {
 	s := supervise(t, "mode: streaming\nfprocess: cat\nwarm: 1")
 	s.awaitWarm(t, 1)
 	if _, got := s.do(t, "POST", "/", strings.NewReader("hello"), "X", strings.Repeat("x", 100<<10)); got != "hello" {
-		t.Errorf("%q", got)
+		t.Errorf(`got %q, want "hello"`, got)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestWithoutAWarmProcessCallsForkAsUsual(t *testing.T) {
 	testkit.Eventually(t, "it has ended", func() bool { return s.process.Status().Restarts > 0 })
 	for range 3 {
 		if _, got := s.do(t, "GET", "/", nil); got != "cold GET\n" {
-			t.Errorf("%q", got)
+			t.Errorf("got %q, want %q", got, "cold GET\n")
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestEnvExecPutsTheVariablesWhereAShellFindsThem(t *testing.T) {
 			testkit.Eventually(t, "its end is known", func() bool { return s.process.Status().Restarts > 0 })
 		}
 		if _, got := s.do(t, "PUT", "/a%20b", strings.NewReader("body")); got != "PUT /a b []\nbody" {
-			t.Errorf("warm %v: %q", warm, got)
+			t.Errorf("warm %v: got %q, want %q", warm, got, "PUT /a b []\nbody")
 		}
 	}
 }
@@ -131,7 +131,7 @@ func TestWarmProcessGetsTheFilesOfAForm(t *testing.T) {
 	_, rest, _ := strings.Cut(got, "FORM_DIR=")
 	dir, _, _ := strings.Cut(rest, "\n")
 	if !strings.HasPrefix(got, "warm") || !strings.Contains(got, "\nFORM_name=Ann\n") || !strings.Contains(got, "\nFORM_up="+dir+"/a.txt\n") {
-		t.Errorf("%q", got)
+		t.Errorf("got %q, want %q at its start, %q in it and %q in it", got, "warm", "\nFORM_name=Ann\n", "\nFORM_up="+dir+"/a.txt\n")
 	}
 	s.close(t)
 	if _, err := os.Stat(dir); dir == "" || !os.IsNotExist(err) {
@@ -144,7 +144,7 @@ func TestStderrOfAWarmProcessIsMixedIntoTheBody(t *testing.T) {
 		s := supervise(t, "mode: "+mode+"\nstderr: body\nwarm: 1\nshell: true\nfprocess: 'read line; echo two >&2; echo $$line'")
 		s.awaitWarm(t, 1)
 		if _, got := s.do(t, "POST", "/", strings.NewReader("one\n")); got != "two\none\n" {
-			t.Errorf("%s: %q", mode, got)
+			t.Errorf("%s: got %q, want %q", mode, got, "two\none\n")
 		}
 	}
 }

@@ -34,7 +34,7 @@ func FuzzHeaderBlock(f *testing.F) {
 			}
 			h := to.head
 			if h.status < 200 || h.status > 599 {
-				t.Fatalf("status %d", h.status)
+				t.Fatalf("status %d, want at least 200 and at most 599", h.status)
 			}
 			for name, values := range h.header {
 				if !http1.ValidName(name) || (&http1.Hop{}).Ends(name) {

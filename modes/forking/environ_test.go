@@ -121,7 +121,7 @@ func TestHeadersCannotPlayTheRequestLine(t *testing.T) {
 
 func TestNoneIsNothing(t *testing.T) {
 	if vars := variablesOf(t, schema.Route{Environ: "none"}, requestOf(t, "GET /x?y HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n")); len(vars) > 0 {
-		t.Errorf("there are variables: %v", vars)
+		t.Errorf("there are variables: got %v, want none", vars)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestCGIServerIsWhatTheCallerNamed(t *testing.T) {
 		vars := variablesOf(t, schema.Route{Environ: "cgi", Path: "/"}, r)
 		expect(t, vars, map[string]string{"SERVER_NAME": c.name, "SERVER_PORT": c.port})
 		if _, on := vars["HTTPS"]; on != (c.proto == "https") {
-			t.Errorf("%v: HTTPS is there: %v", c, on)
+			t.Errorf("%v: HTTPS is there: got %v, want %v", c, on, (c.proto == "https"))
 		}
 	}
 	r := requestOf(t, "GET / HTTP/1.0\r\n\r\n")
@@ -248,10 +248,10 @@ func TestNULNeverReachesTheEnvironment(t *testing.T) {
 func TestOnlyALargeHeadIsTheCallersFault(t *testing.T) {
 	tooBig := fmt.Errorf("start /x: %w", syscall.E2BIG)
 	if e := startFailure(tooBig, []string{strings.Repeat("x", 100<<10)}); e.Kind != failure.HeaderTooLarge {
-		t.Errorf("kind %d", e.Kind)
+		t.Errorf("kind %d, want %d", e.Kind, failure.HeaderTooLarge)
 	}
 	if e := startFailure(tooBig, []string{"a=b"}); e.Kind != failure.StartFailed {
-		t.Errorf("kind %d", e.Kind)
+		t.Errorf("kind %d, want %d", e.Kind, failure.StartFailed)
 	}
 }
 

@@ -112,7 +112,7 @@ func FuzzForm(f *testing.F) {
 		}
 		files, _ := os.ReadDir(dir)
 		if len(files) == 0 || len(files) > 2 {
-			t.Errorf("%v", files)
+			t.Errorf("got %v, want some and at most 2 of them", files)
 		}
 		remove()
 		if _, err := os.Stat(dir); !os.IsNotExist(err) {

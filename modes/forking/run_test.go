@@ -35,7 +35,7 @@ func TestOutputEndsWithTheProgramAndNotByTheClock(t *testing.T) {
 			_, err = c.stdout.file.Read(buf)
 		}
 		if err != io.EOF {
-			t.Errorf("%s: stdout ended with %v", program, err)
+			t.Errorf("%s: stdout ended with %v, want %v", program, err, io.EOF)
 		}
 		<-c.child.Done()
 		if err := c.end(false); err != nil {
