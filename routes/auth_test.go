@@ -169,12 +169,12 @@ func TestTokensOfTheIssuerAreAdmitted(t *testing.T) {
 			resp, body := f.call(authorization)
 			var seconds string
 			if seconds, _ = strings.CutPrefix(body, "answered "); resp.StatusCode != 200 || seconds == "9" || !strings.Contains(seconds, "0.") || strings.Contains(seconds, ",") {
-				t.Errorf("%s: %d %q", s.kid, resp.StatusCode, body)
+				t.Errorf("%s: got %d %q %v %v %v, want 200, other than 9, %q in it and no %q in it", s.kid, resp.StatusCode, body, seconds, seconds, seconds, "0.", ",")
 			}
 		}
 	}
 	if i.agent != "openfaas-watchdog" {
-		t.Errorf("asked as %q", i.agent)
+		t.Errorf(`asked as %q, want "openfaas-watchdog"`, i.agent)
 	}
 }
 
@@ -247,7 +247,7 @@ func TestWhatIsNoValidTokenIs401(t *testing.T) {
 	} {
 		resp, body := f.call("Bearer " + token)
 		if resp.StatusCode != 401 || !strings.HasPrefix(body, "401  failed to parse JWT token: ") || resp.Header.Get("Www-Authenticate") != "Bearer realm=IAM function invoke" {
-			t.Errorf("%s: %d %q %v", name, resp.StatusCode, body, resp.Header)
+			t.Errorf("%s: got %d %q %v, want 401, %q at its start and Www-Authenticate %q", name, resp.StatusCode, body, resp.Header, "401  failed to parse JWT token: ", "Bearer realm=IAM function invoke")
 		}
 		for _, part := range strings.Split(token, ".") {
 			if part != "" && (strings.Contains(body, part) || strings.Contains(f.log.String(), part)) {
@@ -256,7 +256,7 @@ func TestWhatIsNoValidTokenIs401(t *testing.T) {
 		}
 	}
 	if resp, body := f.call(""); body != "401  Bearer must be present in Authorization header" || resp.StatusCode != 401 {
-		t.Errorf("no token: %d %q", resp.StatusCode, body)
+		t.Errorf(`no token: got %d %q, want 401 "401  Bearer must be present in Authorization header"`, resp.StatusCode, body)
 	}
 }
 
@@ -270,7 +270,7 @@ func TestPermissionsNameTheWholeFunction(t *testing.T) {
 		{"DEV:ENV", false}, {"dev:env*x", false}, {"*x", false}, {"dev:env:*", false}, {"dev:*env*env", false}, {"", false},
 	} {
 		if got := anyMatches(strings.Fields(c.patterns), "dev:env"); got != c.want {
-			t.Errorf("%q: %v", c.patterns, got)
+			t.Errorf("%q: got %v, want %v", c.patterns, got, c.want)
 		}
 	}
 	for _, name := range []string{"dev:env2", "xdev:env", "dev:env:dev:env"} {
@@ -310,7 +310,7 @@ func TestWhoHasNoPermissionIs403(t *testing.T) {
 	}
 	token := i.sign(t, s, func(claims jwt.MapClaims) { delete(claims, "function") })
 	if resp, _ := f.call("Bearer " + token); resp.StatusCode != 403 {
-		t.Errorf("no claim at all: %d", resp.StatusCode)
+		t.Errorf("no claim at all: got %d, want 403", resp.StatusCode)
 	}
 	if !f.log.has("token refused") || !strings.Contains(f.log.String(), "it does not name this function") {
 		t.Errorf("debug logs no reason: %s", f.log)
@@ -323,14 +323,14 @@ func TestRefusedCallsTakeNoPlaceAndNoRate(t *testing.T) {
 	f := i.guarded(t, nil, func(r *schema.Route) { r.Limits.Rate = schema.Rate{PerSecond: 0.001, Burst: 1} })
 	for range 3 {
 		if resp, _ := f.call(""); resp.StatusCode != 401 {
-			t.Fatalf("%d", resp.StatusCode)
+			t.Fatalf("got %d, want 401", resp.StatusCode)
 		}
 	}
 	if resp, _ := f.call(i.sign(t, s, nil)); resp.StatusCode != 200 {
-		t.Errorf("%d", resp.StatusCode)
+		t.Errorf("got %d, want 200", resp.StatusCode)
 	}
 	if resp, _ := f.call(i.sign(t, s, nil)); resp.StatusCode != 429 {
-		t.Errorf("%d", resp.StatusCode)
+		t.Errorf("got %d, want 429", resp.StatusCode)
 	}
 }
 
@@ -341,19 +341,19 @@ func TestNewKeysAreFetchedWhenTheyAreNamed(t *testing.T) {
 	i.set(func() { i.public = nil })
 	fresh := i.newSigner(t, "fresh", jwt.SigningMethodES256)
 	if resp, _ := f.call(i.sign(t, old, nil)); resp.StatusCode != 200 {
-		t.Errorf("a known key: %d", resp.StatusCode)
+		t.Errorf("a known key: got %d, want 200", resp.StatusCode)
 	}
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			if resp, body := f.call(i.sign(t, fresh, nil)); resp.StatusCode != 200 {
-				t.Errorf("a fresh key: %d %s", resp.StatusCode, body)
+				t.Errorf("a fresh key: got %d %s, want 200", resp.StatusCode, body)
 			}
 		})
 	}
 	all.Wait()
 	if resp, _ := f.call(i.sign(t, old, nil)); resp.StatusCode != 401 {
-		t.Errorf("a key that was taken away: %d", resp.StatusCode)
+		t.Errorf("a key that was taken away: got %d, want 401", resp.StatusCode)
 	}
 }
 
@@ -364,12 +364,12 @@ func TestKeysAreNotFetchedAgainTooSoon(t *testing.T) {
 	stranger := &signer{"stranger", known.method, known.key}
 	for range 5 {
 		if resp, _ := f.call(i.sign(t, stranger, nil)); resp.StatusCode != 401 {
-			t.Errorf("%d", resp.StatusCode)
+			t.Errorf("got %d, want 401", resp.StatusCode)
 		}
 	}
 	i.set(func() {
 		if i.asked != 2 { // at the start, and for the first of the strangers
-			t.Errorf("asked %d times", i.asked)
+			t.Errorf("asked %d times, want 2", i.asked)
 		}
 	})
 }
@@ -381,7 +381,7 @@ func TestOldKeysAreFetchedAgainAndHoldWhileThatFails(t *testing.T) {
 	i.set(func() { i.broken = true })
 	for end := time.Now().Add(testkit.Patience); !strings.Contains(f.log.String(), "cannot be refreshed"); {
 		if resp, _ := f.call(i.sign(t, s, nil)); resp.StatusCode != 200 {
-			t.Fatalf("%d", resp.StatusCode)
+			t.Fatalf("got %d, want 200", resp.StatusCode)
 		}
 		if time.Now().After(end) {
 			t.Fatalf("nobody asked again: %s", f.log)
@@ -399,7 +399,7 @@ func TestOldKeysAreFetchedAgainAndHoldWhileThatFails(t *testing.T) {
 		}
 	}
 	if resp, _ := f.call(i.sign(t, other, nil)); resp.StatusCode != 200 {
-		t.Errorf("%d", resp.StatusCode)
+		t.Errorf("got %d, want 200", resp.StatusCode)
 	}
 }
 

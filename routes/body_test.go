@@ -59,7 +59,7 @@ func TestABodyOverItsLimitIs413(t *testing.T) {
 			}
 			f.log.request(t)
 			if s := f.series(); !strings.Contains(s, `watchdogd_rejected_total{reason="body",route="a"} 1`) {
-				t.Error(s)
+				t.Errorf("got %v, want %q in it", s, `watchdogd_rejected_total{reason="body",route="a"} 1`)
 			}
 		})
 	}
@@ -71,7 +71,7 @@ func TestNoMoreThanItsLimitIsReadOfABody(t *testing.T) {
 		fmt.Fprintf(w, "%s %v", body, failure.Of(err).Kind == failure.BodyTooLarge)
 	}, func(r *schema.Route) { r.Limits.Body = 4 }))
 	if _, body := f.do(f.request("POST", "/a", struct{ io.Reader }{strings.NewReader("12345678")})); body != "1234 true" {
-		t.Error(body)
+		t.Errorf("got %v, want 1234 true", body)
 	}
 }
 
@@ -84,14 +84,14 @@ func TestABodySlowerThanTimeoutsReadIs408(t *testing.T) {
 			f := serve(t, entry("a", count, timeoutsOf(schema.Timeouts{Read: short})))
 			all := f.exchange("POST /a HTTP/1.1\r\nHost: x\r\n" + raw)
 			if !strings.HasPrefix(all, "HTTP/1.1 408") || !strings.Contains(all, "408 read") || !strings.Contains(all, "Connection: close") {
-				t.Error(all)
+				t.Errorf("got %v, want %q at its start, %q in it and %q in it", all, "HTTP/1.1 408", "408 read", "Connection: close")
 			}
 			line := f.log.request(t)
 			if line["status"] != 408.0 || line["timeout"] != "read" {
-				t.Errorf("%v", line)
+				t.Errorf("got %v %v %v, want 408.0 and read", line, line["status"], line["timeout"])
 			}
 			if s := f.series(); !strings.Contains(s, `watchdogd_timeouts_total{kind="read",route="a"} 1`) {
-				t.Error(s)
+				t.Errorf("got %v, want %q in it", s, `watchdogd_timeouts_total{kind="read",route="a"} 1`)
 			}
 		})
 	}
@@ -113,7 +113,7 @@ func TestASlowSenderIsCutThoughEachPieceComesInTime(t *testing.T) {
 	}()
 	all, _ := io.ReadAll(c)
 	if !strings.HasPrefix(string(all), "HTTP/1.1 408") {
-		t.Errorf("%s", all)
+		t.Errorf("got %s, want %q at its start", all, "HTTP/1.1 408")
 	}
 	c.Close()
 	<-answered
@@ -129,7 +129,7 @@ func TestAHandlerThatReadsSlowlyIsNotTheSendersFault(t *testing.T) {
 		count(w, r)
 	}, timeoutsOf(schema.Timeouts{Read: short})))
 	if resp, body := f.do(f.request("POST", "/a", strings.NewReader("abcd"))); resp.StatusCode != 200 || body != "3" {
-		t.Errorf("%d %s", resp.StatusCode, body)
+		t.Errorf("got %d %s, want 200 and 3", resp.StatusCode, body)
 	}
 }
 
@@ -144,7 +144,7 @@ func TestABodyThatBreaksOffIsNoWholeOne(t *testing.T) {
 		c := f.dial("POST /a HTTP/1.1\r\nHost: x\r\n" + raw)
 		_ = c.Conn.(*net.TCPConn).CloseWrite()
 		if all, _ := io.ReadAll(c); strings.Contains(string(all), " 200 ") {
-			t.Errorf("%s", all)
+			t.Errorf("got %s, want no %q in it", all, " 200 ")
 		}
 		if err := <-failed; err == nil {
 			t.Errorf("%q was whole", raw)
@@ -156,7 +156,7 @@ func TestAMalformedBodyIs400(t *testing.T) {
 	f := serve(t, entry("a", count))
 	all := f.exchange("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n")
 	if !strings.HasPrefix(all, "HTTP/1.1 400") || !strings.Contains(all, "Connection: close") {
-		t.Error(all)
+		t.Errorf("got %v, want %q at its start and %q in it", all, "HTTP/1.1 400", "Connection: close")
 	}
 }
 
@@ -168,7 +168,7 @@ func TestTrailersOfARequestComeAfterItsBody(t *testing.T) {
 	}))
 	all := f.exchange("POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 6\r\nX-Undeclared: y\r\n\r\n")
 	if !strings.HasSuffix(all, `"" "6" "y" <nil>`) {
-		t.Error(all)
+		t.Errorf("got %v, want %q at its end", all, `"" "6" "y" <nil>`)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestWhoWaitsToBeAskedForABodyIsAskedWhenItIsRead(t *testing.T) {
 	in := bufio.NewReader(c)
 	line, err := in.ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") {
-		t.Fatalf("%q %v", line, err)
+		t.Fatalf("got %q %v, want %q at its start and no error", line, err, "HTTP/1.1 100")
 	}
 	_, _ = in.ReadString('\n')
 	_, _ = io.WriteString(c, "abc")
@@ -189,10 +189,10 @@ func TestWhoWaitsToBeAskedForABodyIsAskedWhenItIsRead(t *testing.T) {
 	}
 	body, _ := io.ReadAll(resp.Body)
 	if resp.StatusCode != 200 || string(body) != "3" {
-		t.Errorf("%d %s", resp.StatusCode, body)
+		t.Errorf("got %d %s, want 200 and 3", resp.StatusCode, body)
 	}
 	if all := f.exchange("POST /deaf" + head); strings.Contains(all, " 100 ") || !strings.HasSuffix(all, "deaf") {
-		t.Errorf("asked for a body that nobody reads: %s", all)
+		t.Errorf("asked for a body that nobody reads: got %s, want no %q in it and %q at its end", all, " 100 ", "deaf")
 	}
 }
 
@@ -201,7 +201,7 @@ func TestAnAnswerMayComeBeforeTheUploadEnds(t *testing.T) {
 	c := f.dial("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nabc")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil || resp.StatusCode != 403 || !resp.Close {
-		t.Errorf("%+v %v", resp, err)
+		t.Errorf("got %+v %v, want StatusCode 403, Close true and no error", resp, err)
 	}
 }
 
@@ -222,7 +222,7 @@ func TestAReadOfABodyThatWaitsEndsWithItsCall(t *testing.T) {
 	}
 	all, _ := io.ReadAll(c)
 	if !strings.HasPrefix(string(all), "HTTP/1.1 503") {
-		t.Errorf("%s", all)
+		t.Errorf("got %s, want %q at its start", all, "HTTP/1.1 503")
 	}
 }
 
@@ -232,11 +232,11 @@ func TestTheTimeOfABodyIsItsOwnRoutes(t *testing.T) {
 		entry("short", count, timeoutsOf(schema.Timeouts{Read: short})))
 	for range 20 { // the memory of a call is the next one's, as a rule
 		if _, body := f.do(f.request("POST", "/long", strings.NewReader("abc"))); body != "3" {
-			t.Fatal(body)
+			t.Fatalf("got %v, want 3", body)
 		}
 		c := f.dial("POST /short HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
 		if all, _ := io.ReadAll(c); !strings.HasPrefix(string(all), "HTTP/1.1 408") {
-			t.Fatalf("%q", all)
+			t.Fatalf("got %q, want %q at its start", all, "HTTP/1.1 408")
 		}
 	}
 }

@@ -21,10 +21,10 @@ func TestACallIsAnsweredCountedAndLogged(t *testing.T) {
 	}))
 	resp, body := f.get("/api/x?token=secret")
 	if resp.StatusCode != 201 || body != "done" {
-		t.Fatalf("%d %q", resp.StatusCode, body)
+		t.Fatalf(`got %d %q, want 201 "done"`, resp.StatusCode, body)
 	}
 	if kind := resp.Header["Content-Type"]; kind != nil {
-		t.Errorf("a Content-Type was guessed: %q", kind)
+		t.Errorf("a Content-Type was guessed: got %q, want nil", kind)
 	}
 	line := f.log.request(t)
 	for key, want := range map[string]any{"method": "GET", "path": "/api/x", "route": "api", "status": 201.0, "bytes": 4.0, "instance": "api-0"} {
@@ -33,13 +33,13 @@ func TestACallIsAnsweredCountedAndLogged(t *testing.T) {
 		}
 	}
 	if id, _ := line["id"].(string); len(id) != 32 {
-		t.Errorf("id is %q", id)
+		t.Errorf("id is %q, want 32 of them", id)
 	}
 	if took, _ := line["duration"].(float64); took <= 0 || took > testkit.Patience.Seconds() {
 		t.Errorf("duration is %v seconds", line["duration"])
 	}
 	if line["peer"] != "127.0.0.1" {
-		t.Errorf("peer is %v", line["peer"])
+		t.Errorf("peer is %v, want 127.0.0.1", line["peer"])
 	}
 	for _, key := range []string{"queue_wait", "timeout", "error", "cut"} {
 		if value, there := line[key]; there {
@@ -69,7 +69,7 @@ func TestTheAccessLineLeavesOutWhatDoesNotApply(t *testing.T) {
 		}
 	}
 	if line["status"] != 404.0 || line["error"] != "no route takes this path" {
-		t.Errorf("%v", line)
+		t.Errorf("got %v %v %v, want 404.0 and no route takes this path", line, line["status"], line["error"])
 	}
 }
 
@@ -87,10 +87,10 @@ func TestWaitingForAnInstanceIsQueueWait(t *testing.T) {
 	}
 	f.get("/a?slow")
 	if line := f.log.requests(t, 2)[1]; line["queue_wait"] != 1.5 {
-		t.Errorf("%v", line)
+		t.Errorf("got %v %v, want 1.5", line, line["queue_wait"])
 	}
 	if s := f.series(); !strings.Contains(s, `watchdogd_queue_wait_seconds_count{route="a"} 1`+"\n") {
-		t.Error(s)
+		t.Errorf("got %v, want %q in it", s, `watchdogd_queue_wait_seconds_count{route="a"} 1`+"\n")
 	}
 }
 
@@ -204,12 +204,12 @@ func TestFullDuplex(t *testing.T) {
 		_, _ = io.WriteString(c, "3\r\n"+word+"\r\n")
 		got := make([]byte, 3)
 		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != word {
-			t.Fatalf("%q %v", got, err)
+			t.Fatalf("got %q %v, want %q and no error", got, err, word)
 		}
 	}
 	_, _ = io.WriteString(c, "0\r\n\r\n")
 	if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) != 0 {
-		t.Fatalf("%q %v", rest, err)
+		t.Fatalf("got %q %v, want nothing and no error", rest, err)
 	}
 }
 
@@ -229,7 +229,7 @@ func TestTargetsWithoutAPath(t *testing.T) {
 	} {
 		all := f.exchange(c.line + "\r\nHost: x\r\nConnection: close\r\n\r\n")
 		if !strings.HasPrefix(all, "HTTP/1.1 "+c.status) {
-			t.Errorf("%s: %s", c.line, all)
+			t.Errorf("%s: got %s, want %q at its start", c.line, all, "HTTP/1.1 "+c.status)
 		}
 	}
 }

@@ -46,15 +46,15 @@ func TestProbesAreAnsweredBesideAnyRoute(t *testing.T) {
 		all := f.exchange("GET " + path + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		status, detail, _ := strings.Cut(want, " ")
 		if !strings.HasPrefix(all, "HTTP/1.1 "+status) || !strings.HasSuffix(all, detail) {
-			t.Errorf("%s: %s", path, all)
+			t.Errorf("%s: got %s, want %q at its start and %q at its end", path, all, "HTTP/1.1 "+status, detail)
 		}
 	}
 	if resp, _ := f.do(f.request("HEAD", "/_/health", nil)); resp.StatusCode != 200 {
-		t.Error(resp.StatusCode)
+		t.Errorf("got %v, want 200", resp.StatusCode)
 	}
 	resp, _ := f.do(f.request("POST", "/_/health", nil))
 	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
-		t.Errorf("%d %q", resp.StatusCode, resp.Header.Get("Allow"))
+		t.Errorf("got %d %q, want 405 %q", resp.StatusCode, resp.Header.Get("Allow"), "GET, HEAD")
 	}
 	for _, line := range f.log.lines("request") {
 		if line["route"] != "all" {
@@ -143,7 +143,7 @@ func TestBeforeTheFirstTableCallsAreToldToComeAgain(t *testing.T) {
 	f := serve(t)
 	live.ServeHTTP(w, f.request("GET", "/", nil))
 	if w.status != 503 || w.header.Get("Retry-After") == "" {
-		t.Errorf("%d %v", w.status, w.header)
+		t.Errorf("got %d %v, want 503 and Retry-After set", w.status, w.header)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestReadyPathIsAskedBesideAuth(t *testing.T) {
 	guarded.Auth = NewAuth(&schema.Route{Auth: schema.Auth{OpenFaaS: &schema.OpenFaaSAuth{Gateway: "http://gateway.invalid", Function: "a:b"}}}, f.options.Log)
 	f.live.Swap(NewTable([]Entry{guarded}, f.options))
 	if resp, body := f.get("/_/ready"); resp.StatusCode != 200 || body != "all" {
-		t.Errorf("the probe: %d %q", resp.StatusCode, body)
+		t.Errorf(`the probe: got %d %q, want 200 "all"`, resp.StatusCode, body)
 	}
 	if resp, _ := f.get("/ready"); resp.StatusCode == 200 {
 		t.Error("a call passes without a token")

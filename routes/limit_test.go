@@ -91,20 +91,20 @@ func TestOverInflightWithoutAQueueACallIsRefusedAtOnce(t *testing.T) {
 	g.wait(t)
 	resp, body := f.get("/a")
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, "requests: 1") {
-		t.Errorf("%d %q %v", resp.StatusCode, body, resp.Header)
+		t.Errorf("got %d %q %v, want 429, %q in it and Retry-After 1", resp.StatusCode, body, resp.Header, "requests: 1")
 	}
 	g.let <- struct{}{}
 	if a := <-first; a.status != 200 {
-		t.Errorf("%+v", a)
+		t.Errorf("got %+v, want status 200", a)
 	}
 	again := f.startGet("/a")
 	g.wait(t)
 	g.let <- struct{}{}
 	if a := <-again; a.status != 200 {
-		t.Errorf("the place was not given back: %+v", a)
+		t.Errorf("the place was not given back: got %+v, want status 200", a)
 	}
 	if s := f.series(); !strings.Contains(s, `watchdogd_rejected_total{reason="full",route="a"} 1`) {
-		t.Error(s)
+		t.Errorf("got %v, want %q in it", s, `watchdogd_rejected_total{reason="full",route="a"} 1`)
 	}
 }
 
@@ -118,12 +118,12 @@ func TestTheQueueIsServedInOrderAndRefusesWhenFull(t *testing.T) {
 		f.queued(i)
 	}
 	if resp, _ := f.get("/a/4"); resp.StatusCode != 429 {
-		t.Errorf("the queue took a fourth: %d", resp.StatusCode)
+		t.Errorf("the queue took a fourth: got %d, want 429", resp.StatusCode)
 	}
 	for i, call := range calls {
 		g.let <- struct{}{}
 		if a := <-call; a.status != 200 {
-			t.Errorf("call %d: %+v", i, a)
+			t.Errorf("call %d: got %+v, want status 200", i, a)
 		}
 		if i < 3 {
 			if path := g.wait(t); path != fmt.Sprint("/a/", i+1) {
@@ -144,7 +144,7 @@ func TestWhoWaitsTooLongForAPlaceGets503(t *testing.T) {
 	g.wait(t)
 	resp, body := f.get("/a")
 	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.HasPrefix(body, "503 queue") {
-		t.Errorf("%d %q", resp.StatusCode, body)
+		t.Errorf("got %d %q %q, want 503, %q at its start and something", resp.StatusCode, body, resp.Header.Get("Retry-After"), "503 queue")
 	}
 	g.let <- struct{}{}
 	<-first
@@ -153,7 +153,7 @@ func TestWhoWaitsTooLongForAPlaceGets503(t *testing.T) {
 		t.Errorf("%v", line)
 	}
 	if s := f.series(); !strings.Contains(s, `watchdogd_timeouts_total{kind="queue",route="a"} 1`) {
-		t.Error(s)
+		t.Errorf("got %v, want %q in it", s, `watchdogd_timeouts_total{kind="queue",route="a"} 1`)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestACallerWhoLeavesTheQueueFreesHisPlaceInIt(t *testing.T) {
 			f.queued(1)
 			leave()
 			if a := <-gone; a.err == nil {
-				t.Errorf("%+v", a)
+				t.Errorf("got %+v, want an error in err", a)
 			}
 			f.queued(0)
 			second := f.startGet("/a/2")
@@ -182,7 +182,7 @@ func TestACallerWhoLeavesTheQueueFreesHisPlaceInIt(t *testing.T) {
 			<-first
 			<-second
 			if line := f.log.requests(t, 3)[0]; line["status"] != 499.0 || line["path"] != "/a/1" {
-				t.Errorf("%v", line)
+				t.Errorf("got %v %v %v, want 499.0 %q", line, line["status"], line["path"], "/a/1")
 			}
 		})
 	}
@@ -210,7 +210,7 @@ func TestAReloadKeepsTheLimitAcrossBothTables(t *testing.T) {
 	g.wait(t)
 	g.let <- struct{}{}
 	if a := <-second; a.status != 200 {
-		t.Errorf("%+v", a)
+		t.Errorf("got %+v, want status 200", a)
 	}
 }
 
@@ -228,7 +228,7 @@ func TestAReloadThatRaisesTheLimitLetsTheQueueIn(t *testing.T) {
 	}
 	for _, c := range calls {
 		if a := <-c; a.status != 200 {
-			t.Errorf("%+v", a)
+			t.Errorf("got %+v, want status 200", a)
 		}
 	}
 }
@@ -238,7 +238,7 @@ func TestOverTheRateACallIsToldWhenToComeAgain(t *testing.T) {
 	for i, want := range []int{200, 200, 429} {
 		resp, _ := f.get("/a")
 		if resp.StatusCode != want {
-			t.Errorf("call %d: %d", i, resp.StatusCode)
+			t.Errorf("call %d: got %d, want %d", i, resp.StatusCode, want)
 		}
 		if again := resp.Header.Get("Retry-After"); want == 429 && (len(again) < 3 || again[:2] == "10" && len(again) > 4) {
 			t.Errorf("Retry-After %q", again)
@@ -246,7 +246,7 @@ func TestOverTheRateACallIsToldWhenToComeAgain(t *testing.T) {
 	}
 	f.live.Swap(NewTable([]Entry{entry("a", hello("a"), func(r *schema.Route) { r.Limits.Rate = schema.Rate{PerSecond: 0.002, Burst: 2} })}, f.options))
 	if resp, _ := f.get("/a"); resp.StatusCode != 429 {
-		t.Errorf("a reload filled the bucket: %d", resp.StatusCode)
+		t.Errorf("a reload filled the bucket: got %d, want 429", resp.StatusCode)
 	}
 }
 
@@ -256,7 +256,7 @@ func TestARateWithoutABurstAllowsOneSecondOfCallsAtOnce(t *testing.T) {
 		want int
 	}{{schema.Rate{PerSecond: 100}, 100}, {schema.Rate{PerSecond: 0.5}, 1}, {schema.Rate{PerSecond: 5, Burst: 50}, 50}} {
 		if got := burst(c.rate); got != c.want {
-			t.Errorf("%+v: %d", c.rate, got)
+			t.Errorf("%+v: got %d, want %d", c.rate, got, c.want)
 		}
 	}
 }

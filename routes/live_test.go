@@ -57,7 +57,7 @@ func (f *front) upgrade(k *takeover, path string) (client, server net.Conn) {
 	f.t.Helper()
 	c := f.dial("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	if head := readAnswer(f.t, c, "\r\n\r\n"); !strings.HasPrefix(head, "HTTP/1.1 101") {
-		f.t.Fatal(head)
+		f.t.Fatalf("got %v, want %q at its start", head, "HTTP/1.1 101")
 	}
 	return c, <-k.taken
 }
@@ -70,10 +70,10 @@ func TestAnUpgradedConnectionIsInFlightUntilItIsClosed(t *testing.T) {
 		t.Errorf("%d calls in flight", n)
 	}
 	if !strings.Contains(f.series(), `http_requests_in_flight{route="a"} 1`) {
-		t.Error(f.series())
+		t.Errorf("got %v, want %q in it", f.series(), `http_requests_in_flight{route="a"} 1`)
 	}
 	if resp, _ := f.get("/a"); resp.StatusCode != 429 {
-		t.Errorf("its place was given away: %d", resp.StatusCode)
+		t.Errorf("its place was given away: got %d, want 429", resp.StatusCode)
 	}
 	_, _ = io.WriteString(server, "hello")
 	readAnswer(t, client, "hello")
@@ -83,7 +83,7 @@ func TestAnUpgradedConnectionIsInFlightUntilItIsClosed(t *testing.T) {
 	server.Close() // as often as one likes
 	testkit.Eventually(t, "the end of the call", func() bool { return f.live.Inflight() == 0 })
 	if line := f.log.requests(t, 2)[1]; line["status"] != 101.0 || line["bytes"] != 5.0 || line["cut"] != nil {
-		t.Errorf("%v", line)
+		t.Errorf("got %v %v %v %v, want 101.0 5.0 nil", line, line["status"], line["bytes"], line["cut"])
 	}
 }
 
@@ -97,11 +97,11 @@ func TestAStreamIsInFlightUntilItEnds(t *testing.T) {
 	stream := f.startGet("/a")
 	g.wait(t)
 	if resp, _ := f.get("/a"); resp.StatusCode != 429 {
-		t.Errorf("its place was given away: %d", resp.StatusCode)
+		t.Errorf("its place was given away: got %d, want 429", resp.StatusCode)
 	}
 	g.let <- struct{}{}
 	if a := <-stream; a.body != "through" {
-		t.Errorf("%+v", a)
+		t.Errorf("got %+v, want body through", a)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestDrainWaitsForCallsAndServesThoseThatCome(t *testing.T) {
 	}
 	for _, call := range []<-chan answer{first, second} {
 		if a := <-call; a.status != 200 || a.body != "through" {
-			t.Errorf("%+v", a)
+			t.Errorf("got %+v, want status 200 and body through", a)
 		}
 	}
 }
@@ -200,7 +200,7 @@ func TestWhatIsLeftAtTheEndOfTheDrainIsCut(t *testing.T) {
 	}
 	testkit.Eventually(t, "the end of all calls", func() bool { return f.live.Inflight() == 0 })
 	if n := strings.Count(f.series(), `watchdogd_rejected_total{reason="draining"`); n != 2 {
-		t.Error(f.series())
+		t.Errorf("got %v %v, want 2", f.series(), n)
 	}
 }
 
@@ -243,10 +243,10 @@ func TestACallStaysWithItsTableAndNewOnesGoToTheNext(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- old.Drain(within(t, testkit.Patience)) }()
 	if _, body := f.get("/b"); body != "new" {
-		t.Error(body)
+		t.Errorf("got %v, want new", body)
 	}
 	if resp, _ := f.get("/a"); resp.StatusCode != 404 {
-		t.Error(resp.StatusCode)
+		t.Errorf("got %v, want 404", resp.StatusCode)
 	}
 	if n, all := old.Inflight(), f.live.Inflight(); n != 1 || all != 1 {
 		t.Errorf("%d in the old table, %d in all", n, all)
@@ -254,7 +254,7 @@ func TestACallStaysWithItsTableAndNewOnesGoToTheNext(t *testing.T) {
 	g.let <- struct{}{}
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil || resp.StatusCode != 200 {
-		t.Errorf("%v %v", resp, err)
+		t.Errorf("got %v %v, want StatusCode 200 and no error", resp, err)
 	}
 	if err := <-drained; err != nil {
 		t.Error(err)
@@ -262,7 +262,7 @@ func TestACallStaysWithItsTableAndNewOnesGoToTheNext(t *testing.T) {
 	// the connection is kept across the reload
 	_, _ = io.WriteString(c, "GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if all, _ := io.ReadAll(c); !strings.HasSuffix(string(all), "new") {
-		t.Errorf("%s", all)
+		t.Errorf("got %s, want %q at its end", all, "new")
 	}
 	if strings.Contains(f.series(), `route="a"`) {
 		t.Error("the series of a route that is gone are left")
@@ -323,14 +323,14 @@ func TestAPanicIsAnsweredOnceLoggedAndGivesItsPlaceBack(t *testing.T) {
 		panic("oops")
 	}, limits(schema.Limits{Inflight: 1}, 0)))
 	if resp, body := f.get("/a"); resp.StatusCode != 500 || !strings.Contains(body, "internal error") || strings.Contains(body, "oops") {
-		t.Errorf("%d %s", resp.StatusCode, body)
+		t.Errorf("got %d %s, want 500, %q in it and no %q in it", resp.StatusCode, body, "internal error", "oops")
 	}
 	if !f.log.has("a handler panicked") {
 		t.Error("not logged")
 	}
 	f.cutAfter(f.request("GET", "/a?begun", nil), "begun")
 	if all := f.exchange("GET /a?abort HTTP/1.1\r\nHost: x\r\n\r\n"); all != "" {
-		t.Errorf("%s", all)
+		t.Errorf("got %s, want nothing", all)
 	}
 	for i, want := range []float64{500, 200, 500} {
 		if line := f.log.requests(t, 3)[i]; line["status"] != want || (line["cut"] == true) != (i > 0) {
@@ -350,7 +350,7 @@ func TestAPanicAfterATakeoverClosesTheConnection(t *testing.T) {
 		panic("oops")
 	}))
 	if all := f.exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"); all != "mine" {
-		t.Error(all)
+		t.Errorf("got %v, want mine", all)
 	}
 	testkit.Eventually(t, "the end of the call", func() bool { return f.live.Inflight() == 0 })
 }

@@ -68,7 +68,7 @@ func serveWith(t *testing.T, config schema.Server, entries ...Entry) *front {
 			}
 		}
 		if n := f.live.Inflight(); n != 0 {
-			t.Errorf("in flight after the end: %d", n)
+			t.Errorf("in flight after the end: got %d, want 0", n)
 		}
 	})
 	return f

@@ -35,7 +35,7 @@ func TestThePathReachesTheHandlerAsItWasSent(t *testing.T) {
 	if got := f.sent("http://other/a%2Fb/../c?d", ""); !strings.HasPrefix(got, "http://other/a%2Fb/../c?d ") && !strings.HasPrefix(got, "/a%2Fb/../c?d ") {
 		t.Errorf("an absolute target came as %s", got)
 	} else if !strings.HasSuffix(got, "host=") {
-		t.Errorf("an absolute target's URL still has a host: %s", got)
+		t.Errorf("an absolute target's URL still has a host: got %s, want %q at its end", got, "host=")
 	}
 }
 
@@ -67,24 +67,24 @@ func TestWhatFollowsThePrefixIsHandedOnAsItWasSent(t *testing.T) {
 		}
 	}
 	if got := f.sent("/api/x", "X-Forwarded-Prefix: /lie\r\n"); !strings.Contains(got, "prefix=/api ") {
-		t.Errorf("a prefix that the caller made up: %s", got)
+		t.Errorf("a prefix that the caller made up: got %s, want %q in it", got, "prefix=/api ")
 	}
 	if got := f.sent("/kept/x", "X-Forwarded-Prefix: /lie\r\n"); !strings.Contains(got, "prefix= ") {
-		t.Errorf("a prefix that the caller made up: %s", got)
+		t.Errorf("a prefix that the caller made up: got %s, want %q in it", got, "prefix= ")
 	}
 }
 
 func TestNoRouteIs404AndTheWrongMethod405WithAllow(t *testing.T) {
 	f := serve(t, entry("a", hello("a"), func(r *schema.Route) { r.Methods = schema.Strings{"GET", "POST"} }))
 	if resp, _ := f.get("/b"); resp.StatusCode != 404 {
-		t.Error(resp.StatusCode)
+		t.Errorf("got %v, want 404", resp.StatusCode)
 	}
 	resp, _ := f.do(f.request("DELETE", "/a", nil))
 	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, POST" {
-		t.Errorf("%d %q", resp.StatusCode, resp.Header.Get("Allow"))
+		t.Errorf("got %d %q, want 405 %q", resp.StatusCode, resp.Header.Get("Allow"), "GET, POST")
 	}
 	if line := f.log.requests(t, 2)[1]; line["route"] != "a" || line["status"] != 405.0 {
-		t.Errorf("%v", line)
+		t.Errorf("got %v %v %v, want a and 405.0", line, line["route"], line["status"])
 	}
 }
 

@@ -37,10 +37,10 @@ func TestXDurationSecondsIsOnEveryResponseOfARouteWithAProcess(t *testing.T) {
 		}
 	}
 	if resp, _ := f.do(f.request("POST", "/a", strings.NewReader("too large"))); resp.StatusCode != 413 || resp.Header.Get("X-Duration-Seconds") == "" {
-		t.Errorf("a refusal: %v", resp.Header)
+		t.Errorf("a refusal: got %v %v, want X-Duration-Seconds set and 413", resp.Header, resp.StatusCode)
 	}
 	if resp, _ := f.get("/b"); resp.Header.Get("X-Duration-Seconds") != "" {
-		t.Errorf("a route without one: %v", resp.Header)
+		t.Errorf("a route without one: got %v, want no X-Duration-Seconds", resp.Header)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestTheKernelMovesWhatItCanAndTheRestIsCopied(t *testing.T) {
 					t.Errorf("%d bytes, want %d", len(body), len(want))
 				}
 				if line := f.log.request(t); line["bytes"] != float64(len(want)) {
-					t.Errorf("%v", line)
+					t.Errorf("got %v %v, want %v", line, line["bytes"], float64(len(want)))
 				}
 			})
 		}
@@ -138,7 +138,7 @@ func TestUnderIdleASlowSourceIsSeenToMove(t *testing.T) {
 		w.WriteHeader(200)
 		began <- call.From(r.Context())
 		if n, err := w.(io.ReaderFrom).ReadFrom(read); n != 3 || err != nil {
-			t.Errorf("%d %v", n, err)
+			t.Errorf("got %d %v, want 3 and no error", n, err)
 		}
 	}, timeoutsOf(schema.Timeouts{Idle: 1e12})))
 	done := f.startGet("/a")
@@ -150,17 +150,17 @@ func TestUnderIdleASlowSourceIsSeenToMove(t *testing.T) {
 	}
 	write.Close()
 	if a := <-done; a.body != "xxx" {
-		t.Errorf("%+v", a)
+		t.Errorf("got %+v, want body xxx", a)
 	}
 }
 
 func TestAResponseToHeadHasNoBytes(t *testing.T) {
 	f := serve(t, entry("a", hello("hello")))
 	if resp, body := f.do(f.request("HEAD", "/a", nil)); resp.StatusCode != 200 || body != "" {
-		t.Errorf("%d %q", resp.StatusCode, body)
+		t.Errorf(`got %d %q, want 200 ""`, resp.StatusCode, body)
 	}
 	if line := f.log.request(t); line["bytes"] != 0.0 || line["method"] != "HEAD" {
-		t.Errorf("%v", line)
+		t.Errorf("got %v %v %v, want 0.0 and HEAD", line, line["bytes"], line["method"])
 	}
 }
 
@@ -174,10 +174,10 @@ func TestInformationalResponsesComeBeforeTheHead(t *testing.T) {
 	}))
 	all := f.exchange("GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if !strings.HasPrefix(all, "HTTP/1.1 103 ") || !strings.Contains(all, "HTTP/1.1 201 ") || strings.Contains(all, "500") {
-		t.Error(all)
+		t.Errorf("got %v, want %q at its start, %q in it and no %q in it", all, "HTTP/1.1 103 ", "HTTP/1.1 201 ", "500")
 	}
 	if line := f.log.request(t); line["status"] != 201.0 {
-		t.Errorf("%v", line)
+		t.Errorf("got %v %v, want 201.0", line, line["status"])
 	}
 }
 
@@ -210,10 +210,10 @@ func TestAHandlerGetsACallBesideItsResponse(t *testing.T) {
 	}, stripped))
 	f.get("/a/%2e?q")
 	if line := f.log.request(t); line["error"] != "it ends: exit status 3" {
-		t.Errorf("%v", line)
+		t.Errorf("got %v %v, want it ends: exit status 3", line, line["error"])
 	}
 	if s := f.series(); !strings.Contains(s, `watchdogd_rejected_total{reason="crash_loop",route="a"} 1`) {
-		t.Error(s)
+		t.Errorf("got %v, want %q in it", s, `watchdogd_rejected_total{reason="crash_loop",route="a"} 1`)
 	}
 }
 
@@ -222,6 +222,6 @@ func is[T any](w http.ResponseWriter) bool { _, ok := w.(T); return ok }
 func TestWhoDoesNotAnswerGivesAnEmpty200(t *testing.T) {
 	f := serve(t, entry("a", func(http.ResponseWriter, *http.Request) {}))
 	if resp, body := f.get("/a"); resp.StatusCode != 200 || body != "" || resp.ContentLength != 0 {
-		t.Errorf("%+v", resp)
+		t.Errorf("got %+v %v, want StatusCode 200, ContentLength 0 and nothing", resp, body)
 	}
 }

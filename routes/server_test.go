@@ -30,7 +30,7 @@ func TestAHeadOverItsLimitIs431(t *testing.T) {
 	f := serveWith(t, schema.Server{MaxHeader: 8 << 10}, entry("a", hello("a")))
 	all := f.exchange("GET /a HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 20<<10) + "\r\n\r\n")
 	if !strings.HasPrefix(all, "HTTP/1.1 431") || strings.Contains(all, "200 OK") {
-		t.Error(all)
+		t.Errorf("got %v, want %q at its start and no %q in it", all, "HTTP/1.1 431", "200 OK")
 	}
 }
 
@@ -39,7 +39,7 @@ func TestASlowSenderOfAHeadIsCut(t *testing.T) {
 	for _, raw := range []string{"", "GET /a HT", "GET /a HTTP/1.1\r\nHost: x\r\nX-Slow: "} {
 		c := f.dial(raw)
 		if all, _ := io.ReadAll(c); strings.Contains(string(all), "200 OK") {
-			t.Errorf("%q: %s", raw, all)
+			t.Errorf("%q: got %s, want no %q in it", raw, all, "200 OK")
 		}
 	}
 }
@@ -47,7 +47,7 @@ func TestASlowSenderOfAHeadIsCut(t *testing.T) {
 func TestAnIdleConnectionIsClosed(t *testing.T) {
 	f := serveWith(t, schema.Server{MaxHeader: 1 << 20, Timeouts: schema.ServerTimeouts{Idle: short}}, entry("a", hello("a")))
 	if all := f.exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasSuffix(all, "a") {
-		t.Error(all)
+		t.Errorf("got %v, want %q at its end", all, "a")
 	}
 }
 
@@ -106,7 +106,7 @@ func TestATimeoutOverHTTP2IsAnsweredOrCut(t *testing.T) {
 	}
 	resp.Body.Close()
 	if resp.StatusCode != 504 {
-		t.Error(resp.StatusCode)
+		t.Errorf("got %v, want 504", resp.StatusCode)
 	}
 	resp, err = tr.RoundTrip(f.request("GET", "/b", nil))
 	if err != nil {
@@ -114,7 +114,7 @@ func TestATimeoutOverHTTP2IsAnsweredOrCut(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if body, err := io.ReadAll(resp.Body); err == nil || string(body) != "begun" {
-		t.Errorf("%q %v", body, err)
+		t.Errorf(`got %q %v, want "begun" and an error`, body, err)
 	}
 }
 
@@ -153,10 +153,10 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 		return resp.TLS.PeerCertificates[0].Subject.CommonName, string(all)
 	}
 	if name, body := ask("http/1.1"); name != "one.test" || body != "HTTP/1.1 https" {
-		t.Errorf("%s %s", name, body)
+		t.Errorf("got %s %s, want one.test and HTTP/1.1 https", name, body)
 	}
 	if name, body := ask("h2"); name != "one.test" || body != "HTTP/2.0 https" {
-		t.Errorf("%s %s", name, body)
+		t.Errorf("got %s %s, want one.test and HTTP/2.0 https", name, body)
 	}
 	if err := os.WriteFile(cert, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
@@ -165,14 +165,14 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 		t.Errorf("nonsense was read: %v", err)
 	}
 	if name, _ := ask("http/1.1"); name != "one.test" {
-		t.Errorf("after a reload that failed: %s", name)
+		t.Errorf("after a reload that failed: got %s, want one.test", name)
 	}
 	writePair(t, cert, key, "two.test")
 	if err := c.Load(); err != nil {
 		t.Fatal(err)
 	}
 	if name, _ := ask("http/1.1"); name != "two.test" {
-		t.Errorf("after a reload: %s", name)
+		t.Errorf("after a reload: got %s, want two.test", name)
 	}
 	if err := listen.NewCertificate(filepath.Join(dir, "none"), key).Load(); err == nil {
 		t.Error("got no error for a certificate that does not exist")
@@ -253,9 +253,9 @@ func TestAUnixListenerServes(t *testing.T) {
 	n, _ := resp.Body.Read(body)
 	resp.Body.Close()
 	if string(body[:n]) != "[127.0.0.1]" {
-		t.Errorf("X-Forwarded-For is %q", body[:n])
+		t.Errorf("X-Forwarded-For is %q, want %q", body[:n], "[127.0.0.1]")
 	}
 	if line := f.log.request(t); line["peer"] != nil {
-		t.Errorf("peer is %v", line["peer"])
+		t.Errorf("peer is %v, want nil", line["peer"])
 	}
 }

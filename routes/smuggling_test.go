@@ -126,7 +126,7 @@ func TestOnlyHeadsAreLookedAtForHowTheirLinesEnd(t *testing.T) {
 	}
 	_, _ = io.WriteString(c, "GET /a HTTP/1.1\nHost: x\n\n")
 	if all, _ := io.ReadAll(c); !strings.HasSuffix(string(all), "served") || !strings.Contains(string(all), "Connection: close") {
-		t.Errorf("not closed after a head with bare LFs: %q", all)
+		t.Errorf("not closed after a head with bare LFs: got %q, want %q at its end and %q in it", all, "served", "Connection: close")
 	}
 }
 

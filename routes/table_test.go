@@ -134,14 +134,14 @@ func TestWhereOnlyTheMethodDoesNotMatchTheAnswerIs405(t *testing.T) {
 	}
 	rt, err := table.match("DELETE", "", "/a/x", nil)
 	if err == nil || err.Kind != failure.Method || err.Allow != "GET, HEAD, POST" || rt.name != "read" {
-		t.Errorf("%v %+v", rt.name, err)
+		t.Errorf("got %v %+v, want read, an error, Kind %v and Allow %q", rt.name, err, failure.Method, "GET, HEAD, POST")
 	}
 	rt, err = table.match("DELETE", "", "/a/x", http.Header{"X-K": {"1"}})
 	if err == nil || err.Allow != "GET, HEAD, POST, PUT" || rt == nil {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v %v, want an error, Allow %q and other than nil", err, rt, "GET, HEAD, POST, PUT")
 	}
 	if rt, err := table.match("DELETE", "", "/b", nil); err != nil || rt.name != "root" {
-		t.Errorf("%v %v", rt, err)
+		t.Errorf("got %v %v, want name root and no error", rt, err)
 	}
 }
 
@@ -149,14 +149,14 @@ func TestNoRoute(t *testing.T) {
 	table := tableOf(schema.Route{Path: "/a"}, schema.Route{Path: "/", Host: "h"})
 	rt, err := table.match("GET", "x", "/b", nil)
 	if err == nil || err.Kind != failure.NoRoute || rt != table.none {
-		t.Errorf("%v %v", rt, err)
+		t.Errorf("got %v %v, want %v, an error and Kind %v", rt, err, table.none, failure.NoRoute)
 	}
 }
 
 func TestTheFirstOfEqualRoutesWins(t *testing.T) {
 	table := tableOf(schema.Route{Name: "one", Path: "/a"}, schema.Route{Name: "two", Path: "/a"})
 	if rt, _ := table.match("GET", "", "/a", nil); rt.name != "one" {
-		t.Error(rt.name)
+		t.Errorf("got %v, want one", rt.name)
 	}
 }
 

@@ -43,7 +43,7 @@ func (f *front) cutAfter(r *http.Request, want string) {
 	f.t.Helper()
 	a := <-f.start(context.Background(), r)
 	if a.err == nil || a.body != want {
-		f.t.Errorf("not cut: %+v", a)
+		f.t.Errorf("not cut: got %+v, want an error in err and body %v", a, want)
 	}
 }
 
@@ -54,7 +54,7 @@ func (f *front) loggedTimeout(kind string, cut bool) {
 		f.t.Errorf("%v", line)
 	}
 	if s := f.series(); !strings.Contains(s, `watchdogd_timeouts_total{kind="`+kind+`",route="a"} 1`) {
-		f.t.Error(s)
+		f.t.Errorf("got %v, want %q in it", s, `watchdogd_timeouts_total{kind="`+kind+`",route="a"} 1`)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestBeforeTheHeadATimeoutIs504AndNamed(t *testing.T) {
 			f := serve(t, entry("a", hang(""), timeoutsOf(times)))
 			resp, body := f.get("/a")
 			if resp.StatusCode != 504 || !strings.HasPrefix(body, "504 "+kind) {
-				t.Errorf("%d %q", resp.StatusCode, body)
+				t.Errorf("got %d %q, want 504 and %q at its start", resp.StatusCode, body, "504 "+kind)
 			}
 			f.loggedTimeout(kind, false)
 		})
@@ -117,7 +117,7 @@ func TestEventStreamsAreUnderExecUntilTheirHead(t *testing.T) {
 				}
 			}, timeoutsOf(schema.Timeouts{Exec: short})))
 			if resp, body := f.get("/a"); resp.StatusCode != 200 || body != "late" {
-				t.Errorf("%d %q", resp.StatusCode, body)
+				t.Errorf(`got %d %q, want 200 "late"`, resp.StatusCode, body)
 			}
 		})
 	}
@@ -126,7 +126,7 @@ func TestEventStreamsAreUnderExecUntilTheirHead(t *testing.T) {
 		r := f.request("GET", "/a", nil)
 		r.Header.Set("Accept", "text/event-stream")
 		if resp, _ := f.do(r); resp.StatusCode != 504 {
-			t.Error(resp.StatusCode)
+			t.Errorf("got %v, want 504", resp.StatusCode)
 		}
 	})
 }
@@ -217,7 +217,7 @@ func TestXTimeoutLowersOnly(t *testing.T) {
 	r := f.request("GET", "/a", nil)
 	r.Header.Set("X-Timeout", "30ms")
 	if resp, body := f.do(r); resp.StatusCode != 504 || !strings.HasPrefix(body, "504 exec") {
-		t.Errorf("%d %q", resp.StatusCode, body)
+		t.Errorf("got %d %q, want 504 and %q at its start", resp.StatusCode, body, "504 exec")
 	}
 }
 
@@ -228,7 +228,7 @@ func TestATimeoutEndsAReadOfTheBodyThatWaits(t *testing.T) {
 	}, timeoutsOf(schema.Timeouts{Exec: short})))
 	all := f.exchange("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
 	if !strings.HasPrefix(all, "HTTP/1.1 504") || !strings.Contains(all, "504 exec") {
-		t.Error(all)
+		t.Errorf("got %v, want %q at its start and %q in it", all, "HTTP/1.1 504", "504 exec")
 	}
 }
 
@@ -282,7 +282,7 @@ func TestAHalfClosedCallerGetsNoMadeUpAnswer(t *testing.T) {
 	c := f.dial("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
 	_ = c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 	if all, _ := io.ReadAll(c); len(all) != 0 {
-		t.Errorf("%s", all)
+		t.Errorf("got %s, want none", all)
 	}
 }
 
@@ -311,7 +311,7 @@ func TestAKeptConnectionOutlivesATimeout(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		if resp.StatusCode != want {
-			t.Errorf("call %d: %d", i, resp.StatusCode)
+			t.Errorf("call %d: got %d, want %d", i, resp.StatusCode, want)
 		}
 	}
 }
@@ -325,10 +325,10 @@ func TestTheWaitForAPlaceIsUnderExecToo(t *testing.T) {
 	r := f.request("GET", "/a", nil)
 	r.Header.Set("X-Timeout", "30ms")
 	if resp, body := f.do(r); resp.StatusCode != 504 || !strings.HasPrefix(body, "504 exec") {
-		t.Errorf("%d %q", resp.StatusCode, body)
+		t.Errorf("got %d %q, want 504 and %q at its start", resp.StatusCode, body, "504 exec")
 	}
 	g.let <- struct{}{}
 	if a := <-first; a.status != 200 {
-		t.Errorf("%+v", a)
+		t.Errorf("got %+v, want status 200", a)
 	}
 }
