@@ -82,7 +82,7 @@ func TestAFileThatIsNoSocketIsNotReplaced(t *testing.T) {
 		}
 	}
 	if content, _ := os.ReadFile(path); string(content) != "precious" {
-		t.Errorf("the file is %q", content)
+		t.Errorf(`the file is %q, want "precious"`, content)
 	}
 }
 

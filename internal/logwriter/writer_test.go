@@ -73,7 +73,7 @@ func TestALineIsWrittenWithin100Milliseconds(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 			if !strings.HasSuffix(out.String(), fmt.Sprintf("line %d\nand %d\n", i, i)) {
-				t.Errorf("after 100 ms there is %q", out.String())
+				t.Errorf("after 100 ms there is %q, want %q at its end", out.String(), fmt.Sprintf("line %d\nand %d\n", i, i))
 			}
 		}
 		if out.writes != 3 {
@@ -112,7 +112,7 @@ func TestNothingIsLostBeforeRunAndAtItsEndAndAfterIt(t *testing.T) {
 	log("after")
 	w.Flush()
 	if out.String() != want || w.Dropped() != 0 {
-		t.Errorf("%q, %d dropped", out.String(), w.Dropped())
+		t.Errorf("got %q, %d dropped, want %q 0", out.String(), w.Dropped(), want)
 	}
 }
 
@@ -125,7 +125,7 @@ func TestFlushWritesWhatIsGathered(t *testing.T) {
 		fmt.Fprintln(w, "the last words before a panic")
 		w.Flush()
 		if out.String() != "the last words before a panic\n" {
-			t.Errorf("%q", out.String())
+			t.Errorf("got %q, want %q", out.String(), "the last words before a panic\n")
 		}
 		if err := end(); err != nil {
 			t.Error(err)
@@ -163,7 +163,7 @@ func TestLinesOfManyStayWholeAndEachOnesInOrder(t *testing.T) {
 	}
 	for i, n := range next {
 		if n != 300 {
-			t.Errorf("%d lines of %d", n, i)
+			t.Errorf("got %d lines of %d, want 300", n, i)
 		}
 	}
 }
@@ -180,11 +180,11 @@ func TestAnOutputThatDoesNotMoveHoldsNobodyUpAndWhatIsLostIsCounted(t *testing.T
 		began := time.Now()
 		for range 3 * writerRoom / len(line) {
 			if n, err := w.Write(line); n != len(line) || err != nil {
-				t.Fatal(n, err)
+				t.Fatalf("got %v %v, want %v and no error", n, err, len(line))
 			}
 		}
 		if time.Since(began) != 0 {
-			t.Errorf("Write waited %s", time.Since(began))
+			t.Errorf("Write waited %s, want 0", time.Since(began))
 		}
 		if n, want := w.Dropped(), uint64(2*writerRoom/len(line)); n != want {
 			t.Errorf("%d lines dropped, want %d", n, want)
@@ -233,10 +233,10 @@ func TestTheEndIsNotHeldUpByAnOutputThatDoesNotMove(t *testing.T) {
 		<-out.in
 		began := time.Now()
 		if err := end(); !errors.Is(err, ErrStuck) {
-			t.Error(err)
+			t.Errorf("got %v, want %v", err, ErrStuck)
 		}
 		if took := time.Since(began); took != flushBound {
-			t.Errorf("Run held up %s", took)
+			t.Errorf("Run held up %s, want %s", took, flushBound)
 		}
 		close(out.free)
 	})
@@ -307,7 +307,7 @@ func TestALineThatIsTooLongIsDropped(t *testing.T) {
 		t.Error(err)
 	}
 	if len(out.String()) != longestLine || w.Dropped() != 1 {
-		t.Errorf("%d bytes, %d dropped", len(out.String()), w.Dropped())
+		t.Errorf("got %d bytes, %d dropped, want %d 1", len(out.String()), w.Dropped(), longestLine)
 	}
 }
 
@@ -326,7 +326,7 @@ func TestWritingAllocatesNothingOnceItHasRoom(t *testing.T) {
 	w.batch = make([]byte, 0, writerRoom)
 	line := []byte("a line\n")
 	if n := testing.AllocsPerRun(100, func() { _, _ = w.Write(line) }); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want 0", n)
 	}
 }
 

@@ -171,7 +171,7 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 		histogram + "h 1\n",
 	} {
 		if _, err := parse(text); err == nil {
-			t.Errorf("passed: %q", text)
+			t.Errorf("passed: got %q (%v), want an error", text, err)
 		}
 	}
 	if _, err := parse(head + "a_total{x=\"1\\\"\",y=\"\"} 1\na_total 2e+07\n" + histogram + "h_bucket{le=\"1\",x=\"y\"} 1\nh_bucket{le=\"+Inf\",x=\"y\"} 2\nh_sum{x=\"y\"} 1\nh_count{x=\"y\"} 2\n"); err != nil {

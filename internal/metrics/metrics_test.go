@@ -199,7 +199,7 @@ func TestCollectorsWriteWholeFamiliesAfterOurs(t *testing.T) {
 	answer := httptest.NewRecorder()
 	m.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	if kind := answer.Header().Get("Content-Type"); kind != "text/plain; version=0.0.4; charset=utf-8" {
-		t.Error(kind)
+		t.Errorf("got %v, want %q", kind, "text/plain; version=0.0.4; charset=utf-8")
 	}
 	e, err := parse(answer.Body.String())
 	if err != nil {
@@ -218,6 +218,6 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		r.End("GET", 200, time.Millisecond)
 	}
 	if n := testing.AllocsPerRun(100, count); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want 0", n)
 	}
 }

@@ -69,7 +69,7 @@ func TestALineMayEndInABareLineFeed(t *testing.T) {
 func TestAMalformedHeadIsAnErrorAndNotAGuess(t *testing.T) {
 	for name, s := range http1test.MalformedResponses {
 		if err := new(http1.Response).Parse(s); err == nil {
-			t.Errorf("%s is accepted: %q", name, s)
+			t.Errorf("%s is accepted: got %q (%v), want an error", name, s, err)
 		}
 	}
 }
@@ -78,10 +78,10 @@ func TestTheEndOfAHeadIsFoundHoweverItArrives(t *testing.T) {
 	for _, s := range []string{"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "HTTP/1.1 200 OK\nA: b\n\n", "HTTP/1.1 200 OK\n\r\n", "HTTP/1.1 200\r\n\n"} {
 		for seen := 0; seen < len(s); seen++ {
 			if end := http1.HeadEnd([]byte(s[:seen]), 0); end != 0 {
-				t.Errorf("%q: an end at %d after %d bytes", s, end, seen)
+				t.Errorf("%q: an end at %d after %d bytes, want 0", s, end, seen)
 			}
 			if end := http1.HeadEnd([]byte(s+"rest"), seen); end != len(s) {
-				t.Errorf("%q: end at %d after having seen %d", s, end, seen)
+				t.Errorf("%q: end at %d after having seen %d, want %d", s, end, seen, len(s))
 			}
 		}
 	}
@@ -160,7 +160,7 @@ func TestABodyIsReadWhereItsHeadSaysThatItEnds(t *testing.T) {
 		for _, size := range []int{1, 7, 16 << 10} {
 			_, content, _, err := readAll(pieces(t, []byte(c.message), size), c.method)
 			if err != nil || string(content) != c.body {
-				t.Errorf("%s in pieces of %d: %q, %v", name, size, content, err)
+				t.Errorf("%s in pieces of %d: got %q, %v, want %q and no error", name, size, content, err, c.body)
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func TestABodyIsReadWhereItsHeadSaysThatItEnds(t *testing.T) {
 func TestTrailersAreReadAndWhatMayNotBeThereIsDropped(t *testing.T) {
 	_, content, trailer, err := readAll(pieces(t, []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\nContent-Length: 9\r\nX-Sum: 2\r\n\r\n"), 3), "GET")
 	if err != nil || string(content) != "a" || !slices.Equal(trailer, []http1.Field{{Name: "X-Sum", Value: "1"}, {Name: "X-Sum", Value: "2"}}) {
-		t.Errorf("%q %v %v", content, trailer, err)
+		t.Errorf(`got %q %v %v, want "a", %v and no error`, content, trailer, err, []http1.Field{{Name: "X-Sum", Value: "1"}, {Name: "X-Sum", Value: "2"}})
 	}
 }
 
@@ -200,7 +200,7 @@ func TestABodyThatBreaksItsFramingIsAnError(t *testing.T) {
 		"garbage without an end":   "SSH-2.0-OpenSSH_9.2",
 	} {
 		if _, content, _, err := readAll(pieces(t, []byte(message), 4<<10), "GET"); err == nil {
-			t.Errorf("%s is accepted: %q", name, content)
+			t.Errorf("%s is accepted: got %q (%v), want an error", name, content, err)
 		}
 	}
 }

@@ -48,13 +48,13 @@ func TestTheConnectionUsedLastIsUsedNext(t *testing.T) {
 	}
 	for i := 2; i >= 0; i-- {
 		if c := cl.Idle(MaxIdle); c != ours[i] {
-			t.Errorf("not the one used last: %v", c)
+			t.Errorf("not the one used last: got %v, want %v", c, ours[i])
 		} else {
 			defer func() { _ = c.Close() }()
 		}
 	}
 	if c := cl.Idle(MaxIdle); c != nil {
-		t.Errorf("one connection too many: %v", c)
+		t.Errorf("one connection too many: got %v, want nil", c)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestAConnectionIsLeftBeforeItsUpstreamLeavesIt(t *testing.T) {
 	ours, theirs := pairs(t, cl, 1)
 	cl.Put(ours[0], 4*time.Second, false) // Keep-Alive: timeout=4
 	if left := time.Until(ours[0].expires); left > 3*time.Second {
-		t.Errorf("kept for %v", left)
+		t.Errorf("kept for %v, want at most %v", left, 3*time.Second)
 	}
 	ours[0].expires = time.Now()
 	if c := cl.Idle(MaxIdle); c != nil || !closed(theirs[0]) {

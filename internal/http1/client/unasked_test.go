@@ -90,7 +90,7 @@ func TestAServerOfOneConnectionIsNotKeptFromTheNextCall(t *testing.T) {
 	cl.Put(ours[1], 0, true)
 	for i := range theirs {
 		if _, err := theirs[i].Read(make([]byte, 1)); err == nil {
-			t.Errorf("connection %d is kept", i)
+			t.Errorf("connection %d is kept (%v), want an error", i, err)
 		}
 	}
 }

@@ -110,7 +110,7 @@ func TestABodyThatEndsEarlyIsUnexpectedEOF(t *testing.T) {
 		c := f.dial(raw)
 		_ = closeWrite(c.Conn)
 		if err := within(t, errs); err != io.ErrUnexpectedEOF {
-			t.Errorf("%q: %v", raw, err)
+			t.Errorf("%q: got %v, want %v", raw, err, io.ErrUnexpectedEOF)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func TestAfterADeadlineABodyCanBeReadOn(t *testing.T) {
 		n, _ := io.ReadFull(r.Body, b[:4])
 		_ = control.SetReadDeadline(time.Now().Add(-time.Second))
 		if _, err := r.Body.Read(b[n:]); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Error(err)
+			t.Errorf("got %v, want %v", err, os.ErrDeadlineExceeded)
 		}
 		_ = control.SetReadDeadline(time.Time{})
 		close(slow)
@@ -159,7 +159,7 @@ func TestABodyThatNobodyAskedForIsNotWaitedFor(t *testing.T) {
 		t.Error("kept")
 	}
 	if rest := c.Rest(); rest != "" {
-		t.Error(rest)
+		t.Errorf("got %v, want nothing", rest)
 	}
 }
 
@@ -187,7 +187,7 @@ func TestAnAnswerMayBeginWhileTheBodyIsAskedFor(t *testing.T) {
 			rest = strings.TrimPrefix(rest, " Continue\r\n\r\n")
 		}
 		if strings.Contains(rest, "100") || !strings.HasSuffix(rest, "yes\r\n0\r\n\r\n") {
-			t.Fatalf("%s%s", all, rest)
+			t.Fatalf("got %s%s, want no %q in it and %q at its end", all, rest, "100", "yes\r\n0\r\n\r\n")
 		}
 		_ = c.Close()
 	}
@@ -229,7 +229,7 @@ func TestALargeBodyThatIsNotReadEndsTheConnectionAfterTheResponse(t *testing.T) 
 			c := f.dial(raw)
 			c.Want(200, "POST")
 			if rest := c.Rest(); rest != "" {
-				t.Errorf("%q", rest)
+				t.Errorf(`got %q, want ""`, rest)
 			}
 		})
 	}
@@ -247,6 +247,6 @@ func TestWhoSendsOnSlowlyStillGetsTheResponse(t *testing.T) {
 	}
 	c.Want(200, "enough")
 	if rest := c.Rest(); rest != "" {
-		t.Errorf("%q", rest)
+		t.Errorf(`got %q, want ""`, rest)
 	}
 }

@@ -59,7 +59,7 @@ func TestNothingOfARequestIsLeftForTheNext(t *testing.T) {
 	c.Send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	res := c.Want(200, "")
 	if got := res.Header.Get("Seen"); got != "map[] map[]x/ 0 [] false" || len(res.Header) != 3 || len(res.Trailer) != 0 {
-		t.Error(got, res.Header, res.Trailer)
+		t.Errorf("got %v %v %v, want %q, 3 of them and none", got, res.Header, res.Trailer, "map[] map[]x/ 0 [] false")
 	}
 }
 
@@ -81,13 +81,13 @@ func TestAConnectionIsTakenOverWithWhatCameBehindTheRequest(t *testing.T) {
 					return
 				}
 				if _, _, err := control.Hijack(); err != http.ErrHijacked {
-					t.Error(err)
+					t.Errorf("got %v, want %v", err, http.ErrHijacked)
 				}
 				if _, err := w.Write([]byte("a")); err != http.ErrHijacked {
-					t.Error(err)
+					t.Errorf("got %v, want %v", err, http.ErrHijacked)
 				}
 				if err := control.Flush(); err != http.ErrHijacked {
-					t.Error(err)
+					t.Errorf("got %v, want %v", err, http.ErrHijacked)
 				}
 				if rw.Reader.Buffered() == 0 {
 					t.Error("what was read ahead is not there at once")
@@ -106,12 +106,12 @@ func TestAConnectionIsTakenOverWithWhatCameBehindTheRequest(t *testing.T) {
 			_ = closeWrite(c.Conn)
 			if head {
 				if res := c.Want(101, ""); res.Header.Get("Upgrade") != "x" || res.Header.Get("Connection") != "Upgrade" {
-					t.Error(res.Header)
+					t.Errorf("got %v, want Upgrade x and Connection Upgrade", res.Header)
 				}
 			}
 			all := c.Rest()
 			if all != ahead+"later" {
-				t.Errorf("%q", all)
+				t.Errorf("got %q, want %q", all, ahead+"later")
 			}
 			testkit.Await(t, "the end", over)
 		})
@@ -134,14 +134,14 @@ func TestAHandlerThatPanicsEndsItsConnectionOnly(t *testing.T) {
 		}
 	})
 	if all := f.exchange("GET /abort HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasSuffix(all, "\r\n1\r\na\r\n") {
-		t.Errorf("%q", all)
+		t.Errorf("got %q, want %q at its end", all, "\r\n1\r\na\r\n")
 	}
 	if f.log.String() != "" {
-		t.Error(f.log)
+		t.Errorf("got %v, want nothing", f.log)
 	}
 	for path, says := range map[string]string{"/panic": "of the handler", "/hijacked": "of the one who took over"} {
 		if all := f.exchange("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"); all != "" {
-			t.Errorf("%q", all)
+			t.Errorf(`got %q, want ""`, all)
 		}
 		testkit.Eventually(t, "it is logged", func() bool { return strings.Contains(f.log.String(), says) })
 	}
@@ -177,7 +177,7 @@ func TestAPanicWhileARequestIsRefusedEndsTheConnectionOnly(t *testing.T) {
 		s.Refuse = func(http.ResponseWriter, *http.Request, *Refusal) { panic("refusing") }
 	})
 	if all := f.exchange("nonsense\r\n\r\n"); all != "" {
-		t.Errorf("%q", all)
+		t.Errorf(`got %q, want ""`, all)
 	}
 	f.dial(get).Want(200, "GET / ")
 }
@@ -214,7 +214,7 @@ func TestAnIdleConnectionIsClosedInTime(t *testing.T) {
 	c := f.dial(get)
 	c.Want(200, "GET / ")
 	if rest := c.Rest(); rest != "" {
-		t.Error(rest)
+		t.Errorf("got %v, want nothing", rest)
 	}
 	if f.log.String() != "" && !strings.Contains(f.log.String(), "closed") {
 		t.Error(f.log)
@@ -276,7 +276,7 @@ func TestTheTimesOfReadingAndWritingAreHeld(t *testing.T) {
 		t.Error(err)
 	}
 	if all := f.exchange("GET /ok HTTP/1.1\r\n"); all != "" { // a head that is not done in time
-		t.Errorf("%q", all)
+		t.Errorf(`got %q, want ""`, all)
 	}
 }
 

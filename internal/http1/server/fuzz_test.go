@@ -268,7 +268,7 @@ func FuzzResponse(f *testing.F) {
 		}
 		if err != nil { // only what is short of its length
 			if res.ContentLength <= int64(len(wrote)) || !bytes.Equal(body, wrote) {
-				t.Fatalf("%q: %v", out, err)
+				t.Fatalf("%q: got %v %v %v, want more than %v and %v", out, err, res.ContentLength, body, int64(len(wrote)), wrote)
 			}
 			return
 		}
@@ -293,7 +293,7 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("%q: the next is %v (%v)", out, next, err)
 		}
 		if rest, _ := io.ReadAll(from); len(rest) > 0 {
-			t.Fatalf("%q: then comes %q", out, rest)
+			t.Fatalf("%q: then comes %q, want nothing", out, rest)
 		}
 	})
 }

@@ -181,7 +181,7 @@ func TestLinesThatEndInABareLFAreServedAndTheConnectionClosed(t *testing.T) {
 	} {
 		all := f.exchange(head + "hi" + get)
 		if !strings.HasSuffix(all, "POST /a hi") || !strings.Contains(all, "Connection: close\r\n") {
-			t.Errorf("%q: %q", head, all)
+			t.Errorf("%q: got %q, want %q at its end and %q in it", head, all, "POST /a hi", "Connection: close\r\n")
 		}
 	}
 }
@@ -237,7 +237,7 @@ func TestAHeadMayBeAsLargeAsMaxHeader(t *testing.T) {
 		all := f.exchange(raw)
 		all = strings.TrimPrefix(all, all[:max(0, strings.LastIndex(all, "HTTP/1.1"))])
 		if !strings.HasPrefix(all, "HTTP/1.1 431 ") || !strings.HasSuffix(all, "larger than server.max_header") {
-			t.Errorf("%s: %q", name, all)
+			t.Errorf("%s: got %q, want %q at its start and %q at its end", name, all, "HTTP/1.1 431 ", "larger than server.max_header")
 		}
 	}
 }
@@ -267,7 +267,7 @@ func TestMoreFieldsThanMaxAreRefusedInAHeadAndATrailer(t *testing.T) {
 func TestTLSWhereNoneIsSpokenIsRefusedInWords(t *testing.T) {
 	f := serve(t, hello)
 	if all := f.exchange("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"); !strings.HasPrefix(all, "HTTP/1.1 400 ") || !strings.Contains(all, "TLS") {
-		t.Errorf("%q", all)
+		t.Errorf("got %q, want %q at its start and %q in it", all, "HTTP/1.1 400 ", "TLS")
 	}
 }
 
@@ -283,7 +283,7 @@ func TestASlowHeadIsCut(t *testing.T) {
 	f := serve(t, hello, func(s *Server) { s.Header = short })
 	for _, raw := range []string{"", "\r\n", "P", "GET / HT", strings.TrimSuffix(get, "\n")} {
 		if all := f.exchange(raw); all != "" {
-			t.Errorf("%q: %q", raw, all)
+			t.Errorf(`%q: got %q, want ""`, raw, all)
 		}
 	}
 	c := f.dial(get) // the time is a head's, not a connection's

@@ -60,10 +60,10 @@ func TestAResponseIsFramedByWhatItsHandlerDid(t *testing.T) {
 		"too long": {"", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "3")
 			if n, err := w.Write([]byte("abcd")); n != 3 || err != http.ErrContentLength {
-				t.Error(n, err)
+				t.Errorf("got %v %v, want 3 %v", n, err, http.ErrContentLength)
 			}
 			if n, err := w.Write([]byte("d")); n != 0 || err != http.ErrContentLength {
-				t.Error(n, err)
+				t.Errorf("got %v %v, want 0 %v", n, err, http.ErrContentLength)
 			}
 		}, "HTTP/1.1 200 OK|Content-Length: 3||abc", true},
 		"a length that is none": {"", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "-3"); print(w, "a") },
@@ -81,7 +81,7 @@ func TestAResponseIsFramedByWhatItsHandlerDid(t *testing.T) {
 		"HEAD": {"HEAD / HTTP/1.1", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "3")
 			if n, err := w.Write([]byte("abc")); n != 3 || err != nil {
-				t.Error(n, err)
+				t.Errorf("got %v %v, want 3 and no error", n, err)
 			}
 		}, "HTTP/1.1 200 OK|Content-Length: 3||", true},
 		"HEAD, length unknown": {"HEAD / HTTP/1.1", func(w http.ResponseWriter, _ *http.Request) { print(w, big) }, "HTTP/1.1 200 OK||", true},
@@ -89,14 +89,14 @@ func TestAResponseIsFramedByWhatItsHandlerDid(t *testing.T) {
 			w.Header().Set("Content-Length", "3")
 			w.WriteHeader(204)
 			if _, err := w.Write([]byte("abc")); err != http.ErrBodyNotAllowed {
-				t.Error(err)
+				t.Errorf("got %v, want %v", err, http.ErrBodyNotAllowed)
 			}
 		}, "HTTP/1.1 204 No Content||", true},
 		"304": {"", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "3")
 			w.WriteHeader(304)
 			if _, err := w.Write([]byte("abc")); err != http.ErrBodyNotAllowed {
-				t.Error(err)
+				t.Errorf("got %v, want %v", err, http.ErrBodyNotAllowed)
 			}
 		}, "HTTP/1.1 304 Not Modified|Content-Length: 3||", true},
 		"101 that is not taken over": {"", func(w http.ResponseWriter, _ *http.Request) {
@@ -199,7 +199,7 @@ func TestAResponseIsFramedByWhatItsHandlerDid(t *testing.T) {
 func TestAStatusThatIsNoneIsTheHandlersFault(t *testing.T) {
 	f := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(99) })
 	if all := f.exchange(get); all != "" {
-		t.Errorf("%q", all)
+		t.Errorf(`got %q, want ""`, all)
 	}
 	testkit.Eventually(t, "it is logged", func() bool { return strings.Contains(f.log.String(), "not a valid status: 99") })
 }
@@ -313,7 +313,7 @@ func TestABodyIsReadWhileTheResponseIsWritten(t *testing.T) {
 	}
 	c.Send("0\r\n\r\n" + chunked + "0\r\n\r\n") // and it is kept
 	if rest, err := io.ReadAll(res.Body); string(rest) != "a" || err != nil {
-		t.Errorf("%q %v", rest, err)
+		t.Errorf(`got %q %v, want "a" and no error`, rest, err)
 	}
 	c.Want(200, "")
 }
@@ -326,10 +326,10 @@ func TestAResponseThatIsOverTakesNothing(t *testing.T) {
 	_ = c.Close()
 	testkit.Eventually(t, "the connection is gone", func() bool { return f.connections() == 0 })
 	if _, err := late.Write(make([]byte, 10000)); !errors.Is(err, errOver) {
-		t.Error(err)
+		t.Errorf("got %v, want %v", err, errOver)
 	}
 	if err := http.NewResponseController(late).Flush(); !errors.Is(err, errOver) {
-		t.Error(err)
+		t.Errorf("got %v, want %v", err, errOver)
 	}
 }
 

@@ -46,18 +46,18 @@ func TestShutdownClosesWhatIsIdleAndAwaitsTheRest(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- f.server.Shutdown(context.Background()) }() // until the last response
 	if rest := idling.Rest(); rest != "" {
-		t.Errorf("idle: %q", rest)
+		t.Errorf(`idle: got %q, want ""`, rest)
 	}
 	if _, err := net.Dial("tcp", f.address); err == nil {
 		t.Error("it still listens")
 	}
 	half.Send("Host: x\r\n\r\n")
 	if rest := half.Rest(); !strings.HasSuffix(rest, "GET / ") || !strings.Contains(rest, "Connection: close\r\n") {
-		t.Errorf("half a head: %q", rest)
+		t.Errorf("half a head: got %q, want %q at its end and %q in it", rest, "GET / ", "Connection: close\r\n")
 	}
 	fresh1.Send(get)
 	if rest := fresh1.Rest(); !strings.HasSuffix(rest, "GET / ") || !strings.Contains(rest, "Connection: close\r\n") {
-		t.Errorf("fresh: %q", rest)
+		t.Errorf("fresh: got %q, want %q at its end and %q in it", rest, "GET / ", "Connection: close\r\n")
 	}
 	select {
 	case err := <-done:
@@ -66,7 +66,7 @@ func TestShutdownClosesWhatIsIdleAndAwaitsTheRest(t *testing.T) {
 	}
 	close(goOn)
 	if rest := slow.Rest(); !strings.HasSuffix(rest, "GET /slow ") || !strings.Contains(rest, "Connection: close\r\n") {
-		t.Errorf("slow: %q", rest)
+		t.Errorf("slow: got %q, want %q at its end and %q in it", rest, "GET /slow ", "Connection: close\r\n")
 	}
 	if err := within(t, done); err != nil {
 		t.Error(err)
@@ -88,7 +88,7 @@ func TestShutdownGivesUpWithItsContextAndCloseCutsWhatIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := f.server.Shutdown(ctx); err != context.Canceled {
-		t.Error(err)
+		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 	_ = f.server.Close()
 	testkit.Await(t, "the handler's end", cut)
@@ -107,7 +107,7 @@ func TestAServerThatIsClosedServesNobody(t *testing.T) {
 		s := &Server{Log: slog.New(slog.DiscardHandler)}
 		end(s) // before any Serve
 		if err := s.Serve(l); err != http.ErrServerClosed {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %v", name, err, http.ErrServerClosed)
 		}
 		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
 			t.Errorf("%s: the listener is open", name)
@@ -123,7 +123,7 @@ func TestWithoutKeepAlivesConnectionsServeOneRequest(t *testing.T) {
 	testkit.Eventually(t, "one is idle, one is fresh", func() bool { return f.states(idle) == 1 && f.connections() == 2 })
 	f.server.SetKeepAlivesEnabled(false)
 	if rest := idling.Rest(); rest != "" {
-		t.Errorf("%q", rest)
+		t.Errorf(`got %q, want ""`, rest)
 	}
 	fresh.Send(get + get)
 	if rest := fresh.Rest(); !strings.HasSuffix(rest, "GET / ") || strings.Count(rest, "HTTP/1.1") != 1 || !strings.Contains(rest, "Connection: close\r\n") {
@@ -152,7 +152,7 @@ func TestNoResponseIsCutByAShutdown(t *testing.T) {
 						return
 					}
 					if body, err := io.ReadAll(res.Body); string(body) != "GET / " || err != nil {
-						t.Errorf("%q %v", body, err)
+						t.Errorf("got %q %v, want %q and no error", body, err, "GET / ")
 					}
 					if res.Close {
 						return
@@ -209,7 +209,7 @@ func TestAFailureToAcceptThatPassesIsWaitedFor(t *testing.T) {
 	f := serveOn(t, some, hello)
 	f.dial(get).Want(200, "GET / ")
 	if !strings.Contains(f.log.String(), "no descriptors") {
-		t.Error(f.log)
+		t.Errorf("got %v, want %q in it", f.log, "no descriptors")
 	}
 }
 
@@ -237,7 +237,7 @@ func TestAFailureToAcceptThatStaysIsReturnedAndConnectionsGoOn(t *testing.T) {
 		_ = l.Close()
 	}
 	if err := within(t, done); !errors.Is(err, net.ErrClosed) {
-		t.Error(err)
+		t.Errorf("got %v, want %v", err, net.ErrClosed)
 	}
 	_ = s.Close()
 }
@@ -314,7 +314,7 @@ func TestOverTLSHTTP2IsNegotiatedAndNotGuessed(t *testing.T) {
 		t.Errorf("%s %q", res.Proto, body)
 	}
 	if rest := f.secure("http/1.1", preface).Rest(); !strings.HasPrefix(rest, "HTTP/1.1 400 ") {
-		t.Errorf("%q", rest)
+		t.Errorf("got %q, want %q at its start", rest, "HTTP/1.1 400 ")
 	}
 }
 
@@ -330,10 +330,10 @@ func request(t *testing.T, url string) *http.Request {
 func TestWhoDoesNotSpeakTLSIsToldSo(t *testing.T) {
 	f := serveTLS(t, hello)
 	if all := f.exchange(get); !strings.HasPrefix(all, "HTTP/1.1 400 ") || !strings.Contains(all, "Refused: yes\r\n") || !strings.HasSuffix(all, "the client does not speak TLS, and this address does") {
-		t.Errorf("%q", all)
+		t.Errorf("got %q, want %q at its start, %q in it and %q at its end", all, "HTTP/1.1 400 ", "Refused: yes\r\n", "the client does not speak TLS, and this address does")
 	}
 	if all := f.exchange("\x00\x01\x02\x03\x04\x05\x06\x07"); strings.Contains(all, "HTTP") {
-		t.Errorf("%q", all)
+		t.Errorf("got %q, want no %q in it", all, "HTTP")
 	}
 }
 
@@ -341,7 +341,7 @@ func TestASlowHandshakeIsCut(t *testing.T) {
 	f := serveTLS(t, hello, func(s *Server) { s.Header = short })
 	for _, raw := range []string{"", "\x16\x03\x01"} {
 		if all, err := io.ReadAll(f.dial(raw).Reader); err != nil || strings.Contains(string(all), "HTTP") {
-			t.Errorf("%q %v", all, err)
+			t.Errorf("got %q %v, want no %q in it and no error", all, err, "HTTP")
 		}
 	}
 }
@@ -391,7 +391,7 @@ func TestHTTP2ByPriorKnowledge(t *testing.T) {
 				t.Fatal(cut, err)
 			}
 			if body, _ := io.ReadAll(res.Body); string(body) != "POST /a body" || res.ProtoMajor != 2 {
-				t.Errorf("%d: %s %q", cut, res.Proto, body)
+				t.Errorf(`%d: got %s %q %v, want "POST /a body" 2`, cut, res.Proto, body, res.ProtoMajor)
 			}
 			_ = res.Body.Close()
 		}
@@ -478,7 +478,7 @@ func TestARequestThatHasComeIsServedThoughTheServerIsLeaving(t *testing.T) {
 			t.Fatal(err)
 		}
 		if rest := c.Rest(); !strings.HasSuffix(rest, "GET / ") {
-			t.Fatalf("%q", rest)
+			t.Fatalf("got %q, want %q at its end", rest, "GET / ")
 		}
 	}
 }
