@@ -56,7 +56,7 @@ func TestNoCallIsLostAndNothingIsLeft(t *testing.T) {
 		load.Go(func() {
 			for ctx.Err() == nil {
 				if got, err := s.getAgain("api", "/"); err != nil || !strings.HasPrefix(got, "api ") {
-					t.Errorf("call %d: %q %v", calls.Load(), got, err)
+					t.Errorf("call %d: got %q %v, want %q at its start and no error", calls.Load(), got, err, "api ")
 					return
 				}
 				calls.Add(1)
@@ -115,7 +115,7 @@ func TestNoCallIsLostAndNothingIsLeft(t *testing.T) {
 		t.Errorf("%d descriptors are open, %d at first", n, files)
 	}
 	if _, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
-		t.Errorf("a child is left: %v", err)
+		t.Errorf("a child is left: got %v, want %v", err, syscall.ECHILD)
 	}
 }
 

@@ -128,7 +128,7 @@ func TestAGuardThatIsKilledIsStartedAgainAndHoldsNothing(t *testing.T) {
 	first := awaitGuard(t, 0)
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", first))
 	if err != nil || len(fds) != 3 {
-		t.Errorf("the guard holds %v (%v)", fds, err)
+		t.Errorf("the guard holds %v (%v), want 3 of them and no error", fds, err)
 	}
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestAThousandProcessesNeedFewThreads(t *testing.T) {
 	_, out := host(t, "thousand", nil)
 	words := strings.Fields(testprogram.ReadLine(t, out))
 	if len(words) != 3 {
-		t.Fatal(words)
+		t.Fatalf("got %v, want 3 of them", words)
 	}
 	t.Logf("1000 processes: started in %s, %s threads, left in %s", words[0], words[1], words[2])
 	if n := testprogram.Atoi(t, words[1]); n > 16 {

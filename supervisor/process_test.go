@@ -71,7 +71,7 @@ func TestOneThatIsNotReadyInTimeIsStartedAgain(t *testing.T) {
 	port := strings.TrimPrefix(st.LastExit, "it was not ready within 50ms (timeouts.start): nothing listens on its port: does the program listen on $PORT (")
 	port, rest, _ := strings.Cut(port, ")? ")
 	if rest != "tcp 127.0.0.1:"+port+": connect: connection refused" {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v %v, want %v", st, rest, "tcp 127.0.0.1:"+port+": connect: connection refused")
 	}
 }
 
@@ -93,10 +93,10 @@ func TestOneThatIsNotAliveIsStartedAgain(t *testing.T) {
 	before := s.mustGet("api", "/sick")
 	st := s.await("api", "restarted", func(st Status) bool { return st.Restarts > 0 })
 	if !strings.Contains(st.LastExit, "its liveness probe http /healthz failed 2 times: status 500") {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want LastExit %q in it", st, "its liveness probe http /healthz failed 2 times: status 500")
 	}
 	if after := s.mustGet("api", "/"); after == before {
-		t.Errorf("it is still %s", after)
+		t.Errorf("it is still %s, want other than %v", after, before)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestOneThatIsUnreadyGetsNoCallsUntilItIsReadyAgain(t *testing.T) {
 	}
 	s.awaitState("api", Ready)
 	if st := s.Process("api").Status(); st.Restarts != 0 {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want Restarts 0", st)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestOneWhoWaitsLeavesWithItsContext(t *testing.T) {
 	because := &failure.Error{Kind: failure.Timeout, Timeout: "exec"}
 	cancel(because)
 	if _, err := s.Process("api").Acquire(ctx, bound); err != because {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v, want %+v", err, because)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
@@ -171,7 +171,7 @@ func TestOneWhoWaitsLeavesWithItsContext(t *testing.T) {
 		t.Errorf("%+v", err)
 	}
 	if st := s.Process("api").Status(); st.Queued != 0 {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want Queued 0", st)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestAcquireAndReleaseAllocateNothing(t *testing.T) {
 		}
 		i.Release()
 	}); n > 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want 0", n)
 	}
 }
 
@@ -331,7 +331,7 @@ func TestOneThatLostItsPortIsToldFromOneThatCrashed(t *testing.T) {
 	defer cancel()
 	err := s.Follow(ctx, 0, []string{"api"}, func(l child.Line) error { port = l.Text; return io.EOF })
 	if err != io.EOF {
-		t.Fatal(err)
+		t.Fatalf("got %v, want %v", err, io.EOF)
 	}
 	thief, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
@@ -355,10 +355,10 @@ func TestOneThatLostItsPortIsToldFromOneThatCrashed(t *testing.T) {
 		return st.State == Ready && st.Instances[0].Port != first.Port
 	})
 	if st.Restarts != 0 || st.LastExit != "" {
-		t.Errorf("it counts as a crash: %+v", st)
+		t.Errorf("it counts as a crash: got %+v, want Restarts 0 and LastExit nothing", st)
 	}
 	if got := s.mustGet("api", "/"); !strings.HasPrefix(got, "api 0 ") {
-		t.Error(got)
+		t.Errorf("got %v, want %q at its start", got, "api 0 ")
 	}
 }
 
@@ -422,7 +422,7 @@ func TestABrokenSuccessorLeavesTheOldOneServing(t *testing.T) {
 			return st.LastExit == strings.Replace(be, "exit", "exit status", 1)
 		})
 		if st.State != Ready {
-			t.Errorf("%+v", st)
+			t.Errorf("got %+v, want State %v", st, Ready)
 		}
 		if got := s.mustGet("api", "/"); got != before {
 			t.Errorf("%q, before %q", got, before)
@@ -484,7 +484,7 @@ func TestRecycleByCallsAgeAndMemory(t *testing.T) {
 			}
 		}
 		if st := s.Process(c.name).Status(); st.Restarts != 0 || st.LastExit != "" {
-			t.Errorf("%s: %+v", c.name, st)
+			t.Errorf("%s: got %+v, want Restarts 0 and LastExit nothing", c.name, st)
 		}
 	}
 }
@@ -517,18 +517,18 @@ func TestOneOffsEndAsExited(t *testing.T) {
 	onFailure.Process.Restart.GiveUp.Exits = 0
 	s := newStack(t, never, onFailure)
 	if st := s.awaitState("never", Exited); st.LastExit != "exit status 3" {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want LastExit exit status 3", st)
 	}
 	s.await("migrate", "tried again", func(st Status) bool { return st.Restarts > 1 })
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if st := s.awaitState("migrate", Exited); st.LastExit != "exit status 0" {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want LastExit exit status 0", st)
 	}
 	_, err := s.Process("never").Acquire(context.Background(), bound)
 	if f := failure.Of(err); f.Kind != failure.NotReady || f.State != "exited" || !strings.Contains(f.Detail, "exit status 3") {
-		t.Errorf("%+v", f)
+		t.Errorf("got %+v, want Kind %v, State exited and Detail %q in it", f, failure.NotReady, "exit status 3")
 	}
 }
 
@@ -545,7 +545,7 @@ func TestThenExitTellsTheOwnerHowItEnded(t *testing.T) {
 		t.Fatal("the owner is not told")
 	}
 	if st := s.Process("main").Status(); st.Restarts < 4 {
-		t.Errorf("told after %d restarts", st.Restarts)
+		t.Errorf("told after %d restarts, want at least 4", st.Restarts)
 	}
 }
 
@@ -599,7 +599,7 @@ func TestStopStartRestartAndScale(t *testing.T) {
 	}
 	s.mustGet("api", "/")
 	if st := s.Process("api").Status(); st.Restarts != 0 {
-		t.Errorf("what was asked for counts as restarts: %+v", st)
+		t.Errorf("what was asked for counts as restarts: got %+v, want Restarts 0", st)
 	}
 	for _, err := range []error{s.Start(ctx, "no"), s.Restart(ctx, "no"), s.Supervisor.Stop(ctx, "no"), s.Scale("no", 1)} {
 		if err == nil || err.Error() != `no process is called "no"` {
@@ -684,18 +684,18 @@ func TestDependenciesAreStartedReadyOrCompletedFirst(t *testing.T) {
 	s := newStack(t, api, migrate, db)
 	s.awaitState("migrate", Exited)
 	if st := s.Process("db").Status(); st.State != Ready {
-		t.Errorf("migrate ran while db was %s", st.State)
+		t.Errorf("migrate ran while db was %s, want %s", st.State, Ready)
 	}
 	st := s.await("api", "told", func(st Status) bool { return strings.Contains(st.Reason, "exit status 6") })
 	if st.State != Waiting || st.Reason != "migrate to be completed, whose state is exited (exit status 6)" {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want State %v and Reason %q", st, Waiting, "migrate to be completed, whose state is exited (exit status 6)")
 	}
 	if line := `"level":"WARN","msg":"process","service":"api"`; !strings.Contains(strings.ReplaceAll(s.log.String(), `"route"`, `"service"`), line) {
 		t.Error("nothing is said about what api waits for")
 	}
 	_, err := s.Process("api").Acquire(context.Background(), time.Millisecond)
 	if f := failure.Of(err); f.State != "waiting" || !strings.Contains(f.Detail, "migrate to be completed") {
-		t.Errorf("%+v", f)
+		t.Errorf("got %+v, want State waiting and Detail %q in it", f, "migrate to be completed")
 	}
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -795,7 +795,7 @@ func TestEnvironmentDirUserUmaskAndLimits(t *testing.T) {
 	s.awaitState("env", Exited)
 	lines, err := s.Logs(0, "env")
 	if err != nil || text(lines) != "FROM_FILE=a b|BOTH=env of env|Q=x|y|NAME=env|INSTANCE=0" {
-		t.Errorf("%s %v", text(lines), err)
+		t.Errorf("got %s %v, want %q and no error", text(lines), err, "FROM_FILE=a b|BOTH=env of env|Q=x|y|NAME=env|INSTANCE=0")
 	}
 	s.awaitState("limits", Exited)
 	lines, err = s.Logs(0, "limits")
@@ -870,10 +870,10 @@ func TestAWorkerIsTalkedToByItsConn(t *testing.T) {
 		t.Error(got)
 	}
 	if st := s.Process("worker").Status(); st.Restarts != 0 || st.LastExit != "" || st.State != Ready {
-		t.Errorf("a replacement counts as a crash: %+v", st)
+		t.Errorf("a replacement counts as a crash: got %+v, want Restarts 0, LastExit nothing and State %v", st, Ready)
 	}
 	if got := say(i, "die"); got != "EOF" {
-		t.Error(got)
+		t.Errorf("got %v, want EOF", got)
 	}
 	if !i.Suspect(context.Background()) {
 		<-i.Done()

@@ -15,7 +15,7 @@ func TestStdinIsNullOrAPipeOnWhichNothingComes(t *testing.T) {
 		st := s.awaitState(name, Ready)
 		file, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", st.Instances[0].PID))
 		if err != nil || !strings.HasPrefix(file, want) {
-			t.Errorf("%s: %q, %v", name, file, err)
+			t.Errorf("%s: got %q, %v, want %q at its start and no error", name, file, err, want)
 		}
 	}
 	if err := s.Restart(t.Context(), "open"); err != nil {

@@ -134,7 +134,7 @@ func TestACallIsHeldUntilItsProcessIsReady(t *testing.T) {
 	s := newStack(t, server(t, "api", "serve 300ms"))
 	got, err := s.get("api", "/")
 	if err != nil || !strings.HasPrefix(got, "api 0 ") {
-		t.Fatal(got, err)
+		t.Fatalf("got %v %v, want %q at its start and no error", got, err, "api 0 ")
 	}
 }
 
@@ -169,7 +169,7 @@ func TestAKilledProcessIsStartedAgainAndItsCallsAreHeld(t *testing.T) {
 		}
 	}
 	if st := s.Process("api").Status(); st.Restarts != 3 || st.LastExit != "killed by SIGKILL" {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want Restarts 3 and LastExit killed by SIGKILL", st)
 	}
 }
 
@@ -249,11 +249,11 @@ func TestReconcileKeepsWhatIsEqualAndReplacesWhatChanged(t *testing.T) {
 	held.Release()
 	s.await("changed", "alone", func(st Status) bool { return len(st.Instances) == 1 })
 	if old.State() != Ready {
-		t.Errorf("gone is %s before retire", old.State())
+		t.Errorf("gone is %s before retire, want %s", old.State(), Ready)
 	}
 	retire(context.Background())
 	if old.State() != Stopped {
-		t.Errorf("gone is %s after retire", old.State())
+		t.Errorf("gone is %s after retire, want %s", old.State(), Stopped)
 	}
 	if _, err := old.Acquire(context.Background(), bound); failure.Of(err).Kind != failure.Draining {
 		t.Errorf("a call to what has left: %v", err)

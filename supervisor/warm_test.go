@@ -39,7 +39,7 @@ func TestAProcessStartedAheadIsUsedForOneRequestAndReplaced(t *testing.T) {
 		w.Stdin.Close()
 		out, err := io.ReadAll(w.Stdout)
 		if err != nil || string(out) != "Http_Method=PUT Http_Path=/a body" {
-			t.Errorf("%q %v", out, err)
+			t.Errorf("got %q %v, want %q and no error", out, err, "Http_Method=PUT Http_Path=/a body")
 		}
 		w.Close()
 		w.Kill()
@@ -53,7 +53,7 @@ func TestNoneIsGivenThatHasEndedWhileItWaited(t *testing.T) {
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 	st = s.await("fn", "replaced", func(st Status) bool { return len(st.Instances) == 1 && st.Instances[0].PID != pid })
 	if st.LastExit != "killed by SIGKILL" || st.State != Ready {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want LastExit killed by SIGKILL and State %v", st, Ready)
 	}
 }
 

@@ -19,11 +19,11 @@ func TestWaitTellsHowTheLeaderEnded(t *testing.T) {
 		t.Fatalf("%+v %v", e, err)
 	}
 	if again, _ := c.Wait(context.Background()); again != e {
-		t.Fatalf("the second time %+v", again)
+		t.Fatalf("the second time %+v, want %+v", again, e)
 	}
 	c.Kill()
 	if err := c.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
-		t.Fatalf("a signal to nobody: %v", err)
+		t.Fatalf("a signal to nobody: got %v, want %v", err, os.ErrProcessDone)
 	}
 
 	c, _ = start(t, "sleep")
@@ -39,7 +39,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := c.Wait(ctx); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+		t.Fatalf("got %v, want %v", err, context.Canceled)
 	}
 }
 
@@ -51,7 +51,7 @@ func TestStopLeavesNobodyOfTheGroup(t *testing.T) {
 	}
 	e := c.Stop(syscall.SIGTERM, 50*time.Millisecond)
 	if e.Signal != syscall.SIGKILL {
-		t.Errorf("the leader, which ignores TERM: %v", e)
+		t.Errorf("the leader, which ignores TERM: got %v, want Signal %v", e, syscall.SIGKILL)
 	}
 	for _, pid := range pids {
 		if alive(pid) {
@@ -85,7 +85,7 @@ func TestStopReturnsWhenTheLastIsGone(t *testing.T) {
 		t.Fatal(e)
 	}
 	if d := time.Since(began); d > bound {
-		t.Errorf("it took %v", d)
+		t.Errorf("it took %v, want at most %v", d, bound)
 	}
 }
 

@@ -109,7 +109,7 @@ func TestTheYoungOfAGroupGetItsSignalAgain(t *testing.T) {
 			t.Errorf("%v after %v", exit, time.Since(began))
 		}
 		if got := readLine(t, out); got != "bye" {
-			t.Errorf("%q", got)
+			t.Errorf(`got %q, want "bye"`, got)
 		}
 		return
 	}

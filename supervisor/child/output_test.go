@@ -52,14 +52,14 @@ func TestOutputIsLoggedByLineWithRouteStreamAndPID(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	if r := got[0]; r.Msg != "output" || r.Route != "fn" || r.Stream != "stdout" || r.PID != 7 || r.Partial {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v, want Msg output, Route fn, Stream stdout, PID 7 and Partial false", r)
 	}
 }
 
 func TestALineThatIsAJSONObjectStaysOne(t *testing.T) {
 	got := copied(t, strings.NewReader(`{"level":"warn","n":1}`+"\n"+`{"broken"`+"\n"+`[1]`+"\n"))
 	if string(got[0].JSON) != `{"level":"warn","n":1}` || got[0].Line != "" {
-		t.Errorf("%+v", got[0])
+		t.Errorf("got %+v, want JSON %q and Line nothing", got[0], `{"level":"warn","n":1}`)
 	}
 	if got[1].JSON != nil || got[1].Line != `{"broken"` || got[2].Line != "[1]" {
 		t.Errorf("%+v", got[1:])
@@ -73,7 +73,7 @@ func TestALongLineIsCutIntoPieces(t *testing.T) {
 	for n, r := range got[:len(got)-1] {
 		last := n == len(got)-2
 		if r.Partial == last {
-			t.Errorf("piece %d of %d: partial is %v", n, len(got)-1, r.Partial)
+			t.Errorf("piece %d of %d: partial is %v, want other than %v", n, len(got)-1, r.Partial, last)
 		}
 		if len(r.Line) > maxLine || strings.ContainsRune(r.Line, '\ufffd') {
 			t.Errorf("piece %d: %d bytes, cut in a character: %v", n, len(r.Line), strings.ContainsRune(r.Line, '\ufffd'))
@@ -155,10 +155,10 @@ func TestALineOf100MBCostsNoMemoryBeyondItsBuffer(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
-		t.Errorf("the heap grew by %d bytes", grown)
+		t.Errorf("the heap grew by %d bytes, want at most %v", grown, 4<<20)
 	}
 	if n := int64(after.HeapSys) - int64(before.HeapSys); n > 32<<20 {
-		t.Errorf("the heap's memory grew by %d bytes", n)
+		t.Errorf("the heap's memory grew by %d bytes, want at most %v", n, 32<<20)
 	}
 }
 
@@ -168,7 +168,7 @@ func TestBinaryOutputIsLogged(t *testing.T) {
 		all[i] = byte(i)
 	}
 	if got := copied(t, bytes.NewReader(append(all, '\n'))); len(got) != 2 { // one newline is among them
-		t.Errorf("%d lines", len(got))
+		t.Errorf("got %d lines, want 2", len(got))
 	}
 }
 
@@ -304,7 +304,7 @@ func TestAFloodOfShortLinesCostsLittleMemory(t *testing.T) {
 		o.Copy(7, "stdout", io.LimitReader(twos{}, 4<<20))
 		runtime.ReadMemStats(&after)
 		if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 24<<20 {
-			t.Errorf("the heap has grown by %d bytes", grown)
+			t.Errorf("the heap has grown by %d bytes, want at most %v", grown, 24<<20)
 		}
 		if s, ok := to.(*stuck); ok {
 			close(s.free)

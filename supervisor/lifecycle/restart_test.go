@@ -35,7 +35,7 @@ func TestThePauseDoublesFromMinToMaxAndIsForgottenAfterReset(t *testing.T) {
 	}
 	d, _ = Next(r, h, EndedItself, child.Exit{Code: 1}, time.Minute, now, longest)
 	if d.Pause != 250*time.Millisecond {
-		t.Errorf("after a life of reset: %v", d.Pause)
+		t.Errorf("after a life of reset: got %v, want %v", d.Pause, 250*time.Millisecond)
 	}
 }
 
@@ -82,15 +82,15 @@ func TestTooManyEndsAreACrashLoopUntilALifeLasts(t *testing.T) {
 		d, h = Next(r, h, EndedItself, child.Exit{}, 0, now, longest)
 	}
 	if d.State != CrashLoop || d.Pause != 30*time.Second {
-		t.Fatalf("after 5 ends: %+v", d)
+		t.Fatalf("after 5 ends: got %+v, want State %v and Pause %v", d, CrashLoop, 30*time.Second)
 	}
 	d, h = Next(r, h, EndedItself, child.Exit{}, time.Second, now.Add(time.Hour), longest)
 	if d.State != CrashLoop {
-		t.Errorf("an hour later it is forgotten though no life lasted: %+v", d)
+		t.Errorf("an hour later it is forgotten though no life lasted: got %+v, want State %v", d, CrashLoop)
 	}
 	d, _ = Next(r, h, EndedItself, child.Exit{}, time.Minute, now.Add(2*time.Hour), longest)
 	if d.State != Backoff {
-		t.Errorf("after a life of reset: %+v", d)
+		t.Errorf("after a life of reset: got %+v, want State %v", d, Backoff)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestWhatWeAskedForIsNoEnd(t *testing.T) {
 	var d Decision
 	for range 100 {
 		if d, h = Next(r, h, AskedFor, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting || d.Pause != 0 {
-			t.Fatalf("%+v", d)
+			t.Fatalf("got %+v, want State %v and Pause 0", d, Waiting)
 		}
 	}
 }
@@ -111,11 +111,11 @@ func TestPortsLostAgainAndAgainCount(t *testing.T) {
 	var d Decision
 	for range maxPorts {
 		if d, h = Next(r, h, PortLost, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Waiting {
-			t.Fatalf("%+v", d)
+			t.Fatalf("got %+v, want State %v", d, Waiting)
 		}
 	}
 	if d, _ = Next(r, h, PortLost, child.Exit{Code: 1}, 0, time.Now(), longest); d.State != Backoff {
-		t.Fatalf("%+v", d)
+		t.Fatalf("got %+v, want State %v", d, Backoff)
 	}
 }
 
@@ -189,7 +189,7 @@ func TestACrashingProcessIsStartedEverMoreSlowly(t *testing.T) {
 			}
 		}
 		if got := time.Since(began); got < time.Hour {
-			t.Fatalf("it was over after %v", got)
+			t.Fatalf("it was over after %v, want at least %v", got, time.Hour)
 		}
 		if starts < 110 || starts > 126 { // every 30 s, but for the first few
 			t.Errorf("%d starts in an hour", starts)

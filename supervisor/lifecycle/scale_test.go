@@ -35,18 +35,18 @@ func TestUpAtOnceAndDownAfterIdle(t *testing.T) {
 			return want
 		}
 		if n := ask(0); n != 0 || again != 0 {
-			t.Fatalf("at first %d, again after %v", n, again)
+			t.Fatalf("at first %d, again after %v, want 0 0", n, again)
 		}
 		if n := ask(25); n != 3 {
-			t.Fatalf("25 calls: %d", n)
+			t.Fatalf("25 calls: got %d, want 3", n)
 		}
 		time.Sleep(30 * time.Second)
 		if n := ask(5); n != 3 {
-			t.Fatalf("5 calls half a minute later: %d", n)
+			t.Fatalf("5 calls half a minute later: got %d, want 3", n)
 		}
 		time.Sleep(again)
 		if n := ask(5); n != 1 {
-			t.Fatalf("5 calls when two were idle for a minute: %d", n)
+			t.Fatalf("5 calls when two were idle for a minute: got %d, want 1", n)
 		}
 		for n := ask(0); n > 0; n = ask(0) {
 			if again <= 0 {
@@ -55,7 +55,7 @@ func TestUpAtOnceAndDownAfterIdle(t *testing.T) {
 			time.Sleep(again)
 		}
 		if again != 0 {
-			t.Errorf("with nothing it asks again after %v", again)
+			t.Errorf("with nothing it asks again after %v, want 0", again)
 		}
 	})
 }
