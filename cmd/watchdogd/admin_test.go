@@ -113,7 +113,7 @@ func TestReloadSaysWhatItDid(t *testing.T) {
 	}
 	waitGone(t, pid)
 	if _, body := d.get("/app/"); !strings.HasSuffix(body, "version=2") {
-		t.Errorf("after the reload: %q", body)
+		t.Errorf("after the reload: got %q, want %q at its end", body, "version=2")
 	}
 	d.write("routes: [{name: x, mode: htpp}]")
 	if _, errOut, status := d.command("reload"); status != 1 || !strings.Contains(errOut, "htpp") {
@@ -129,7 +129,7 @@ func TestLogsShowWhatProcessesPrinted(t *testing.T) {
 		t.Errorf("got %d %q %q, want 0 with listening on", status, out, errOut)
 	}
 	if _, errOut, status := d.command("logs", "nobody"); status != 1 || errOut == "" {
-		t.Errorf("%d %q", status, errOut)
+		t.Errorf("got %d %q, want 1 and something", status, errOut)
 	}
 }
 

@@ -90,7 +90,7 @@ func TestChaosLosesNoCall(t *testing.T) {
 	}
 	sockets, _ := filepath.Glob(filepath.Join(d.runtimeDir(), "watchdogd", "*")) // a pattern of ours is no bad pattern
 	if len(sockets) > 0 {
-		t.Errorf("left behind: %v", sockets)
+		t.Errorf("left behind: got %v, want none", sockets)
 	}
 }
 

@@ -52,10 +52,10 @@ func TestEnvironmentIsTheConfigurationWhereThereIsNoFile(t *testing.T) {
 	}
 	first, rest, _ := strings.Cut(d.logged(), "\n")
 	if !strings.Contains(first, "Configured by the environment, as of-watchdog: mode is not set; ") {
-		t.Errorf("the first line is %q", first)
+		t.Errorf("the first line is %q, want %q in it", first, "Configured by the environment, as of-watchdog: mode is not set; ")
 	}
 	if !strings.Contains(rest, "is not a valid duration; using 30s") {
-		t.Errorf("not told: %s", rest)
+		t.Errorf("not told: got %s, want %q in it", rest, "is not a valid duration; using 30s")
 	}
 }
 
@@ -67,7 +67,7 @@ func TestFileGoesBeforeTheEnvironmentUnlessItIsForced(t *testing.T) {
 	t.Chdir(dir)
 	env := []string{"fprocess=cat"}
 	if out, _, status := command(t, env, "validate"); status != 0 || !strings.HasPrefix(out, filepath.Join(dir, "watchdog.yaml")) {
-		t.Errorf("%d %q", status, out)
+		t.Errorf("got %d %q, want 0 and %q at its start", status, out, filepath.Join(dir, "watchdog.yaml"))
 	}
 	if out, _, status := command(t, env, "validate", "--env"); status != 0 || out != "the environment is valid: 1 route, 0 services.\n" {
 		t.Errorf("got %d %q, want 0 and the environment is valid: 1 route, 0 services.\n", status, out)
@@ -137,7 +137,7 @@ func TestFwatchdogsFlags(t *testing.T) {
 			t.Errorf("with the lock file: got %d %q, want 0 and nothing", status, out+errOut)
 		}
 		if _, errOut, status := commandOf(t, program, env, "-v"); status != exit.Usage || errOut == "" {
-			t.Errorf("-v: %d %q", status, errOut)
+			t.Errorf("-v: got %d %q, want %d and something", status, errOut, exit.Usage)
 		}
 		if _, _, status := commandOf(t, program, env, "-h"); status != 0 {
 			t.Errorf("-h: got %d, want 0", status)
@@ -173,7 +173,7 @@ func TestHealthIsAsOfWatchdogHasIt(t *testing.T) {
 	} {
 		status, header, body := d.request(row.method, row.path, nil, "")
 		if status != row.status || body != row.body || header.Get("Allow") != "" {
-			t.Errorf("%s %s: %d %q %v", row.method, row.path, status, body, header)
+			t.Errorf("%s %s: got %d %q %v, want %d, %q and no Allow", row.method, row.path, status, body, header, row.status, row.body)
 		}
 	}
 	info, err := os.Stat(d.lock())
@@ -228,7 +228,7 @@ func TestReadyIs429AtTheLimitAndAsksTheFunction(t *testing.T) {
 	d := serveEnv(t, server(t, "max_inflight=1", "ready_path=/is/ready?deep=1", "VERSION=7")...).waitListening()
 	d.waitReady()
 	if status, header, body := d.request("GET", "/_/ready?mine=1", http.Header{"X-Forwarded-Prefix": {"/probe"}}, ""); status != 200 || body != "GET /is/ready?deep=1 prefix=/probe version=7" || header.Get("X-Duration-Seconds") == "" {
-		t.Errorf("%d %q %v", status, body, header)
+		t.Errorf("got %d %q %v, want 200, %q and X-Duration-Seconds set", status, body, header, "GET /is/ready?deep=1 prefix=/probe version=7")
 	}
 	answer := make(chan answered, 1)
 	go func() {

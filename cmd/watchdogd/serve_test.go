@@ -41,10 +41,10 @@ func TestPathsReachTheProcessAsTheyWereSent(t *testing.T) {
 `).waitListening()
 	for _, rest := range []string{"/a%2Fb", "//a//b", "/./a", "/../a", "/a/../../b", "/%2e%2e/a", "/a?x=%zz&y=;", "/%00", "/a%20b+c"} {
 		if _, body := d.get("/plain" + rest); !strings.HasPrefix(body, "GET /plain"+rest) {
-			t.Errorf("/plain%s arrived as %q", rest, body)
+			t.Errorf("/plain%s arrived as %q, want %q at its start", rest, body, "GET /plain"+rest)
 		}
 		if _, body := d.get("/app" + rest); !strings.HasPrefix(body, "GET "+rest) {
-			t.Errorf("/app%s arrived as %q", rest, body)
+			t.Errorf("/app%s arrived as %q, want %q at its start", rest, body, "GET "+rest)
 		}
 	}
 	if _, body := d.get("/app"); body != "GET / prefix=/app version=" {
@@ -82,7 +82,7 @@ routes:
   - {name: files, mode: static, root: "`+dir+`"}
 `).waitListening()
 	if status, header, body := d.request("POST", "/up", nil, "hello"); status != 200 || body != "HELLO" || header.Get("X-Duration-Seconds") == "" {
-		t.Errorf("streaming: %d %v %q", status, header, body)
+		t.Errorf(`streaming: got %d %v %q, want 200, X-Duration-Seconds set and "HELLO"`, status, header, body)
 	}
 	if status, header, body := d.request("POST", "/sorted", nil, "b\na\n"); status != 200 || body != "a\nb\n" || header.Get("Content-Length") != "4" {
 		t.Errorf("serializing: got %d %v %q, want 200 and a\nb\n and 4", status, header, body)
@@ -210,7 +210,7 @@ routes:
 	}
 	waitGone(t, other)
 	if _, body := d.get("/other/"); !strings.HasSuffix(body, "version=2") {
-		t.Errorf("the changed process gave %q", body)
+		t.Errorf("the changed process gave %q, want %q at its end", body, "version=2")
 	}
 
 	d.write(strings.Replace(two, "mode: http", "mode: htpp", 1))
@@ -340,7 +340,7 @@ func TestValidateJSONListsEveryMistake(t *testing.T) {
 func TestWrongUseIsStatusTwoWithASuggestion(t *testing.T) {
 	for _, args := range [][]string{{"valdate"}, {"--nonsense"}, {"run", "extra"}, {"scale", "api"}} {
 		if _, errOut, status := command(t, nil, args...); status != 2 || errOut == "" {
-			t.Errorf("%v: status %d, %q", args, status, errOut)
+			t.Errorf("%v: status %d, %q, want 2 and something", args, status, errOut)
 		}
 	}
 	if _, errOut, _ := command(t, nil, "valdate"); !strings.Contains(errOut, "validate") {
@@ -436,7 +436,7 @@ routes:
 	}
 	d.write(strings.Replace(text, "  - {name: never, mode: http, fprocess: sleep 1000, timeouts: {start: 0}}\n", "", 1))
 	if _, errOut, status := d.command("reload"); status != 0 {
-		t.Fatal(errOut)
+		t.Fatalf("got %v %v, want 0", errOut, status)
 	}
 	d.pid("/app")
 	if status, body := d.get("/_/ready"); status != 200 || body != "GET /version prefix=/app version=3" {
@@ -447,7 +447,7 @@ routes:
 	}
 	for _, path := range []string{"/_/health", "/_/ready"} {
 		if status, body := d.get(path); status != 503 || !strings.Contains(body, "the lock file "+lock+" is missing") {
-			t.Errorf("%s without the file: %d %s", path, status, body)
+			t.Errorf("%s without the file: got %d %s, want 503 and %q in it", path, status, body, "the lock file "+lock+" is missing")
 		}
 	}
 	if err := os.WriteFile(lock, nil, 0o600); err != nil {
@@ -459,7 +459,7 @@ routes:
 	}
 	d.write(strings.Replace(text, lock, lock+"-other", 1))
 	if out, errOut, status := d.command("reload"); status != 0 || !strings.Contains(out, "health.lock_file or health.live changed; restart watchdogd to apply it") {
-		t.Errorf("%d %s %s", status, out, errOut)
+		t.Errorf("got %d %s %s, want 0 and %q in it", status, out, errOut, "health.lock_file or health.live changed; restart watchdogd to apply it")
 	}
 	d.signal(syscall.SIGTERM)
 	d.waitLog("draining")
