@@ -68,6 +68,9 @@ func (d *daemon) reloadOnce(ending context.Context, dry bool) reloadReply {
 		d.log.Warn("reload refused", "why", errEnvironment.Error())
 		return reloadReply{err: errEnvironment}
 	}
+	if !dry {
+		defer d.manager.Reloading()()
+	}
 	cfg, _, err := d.source.Load()
 	if err == nil {
 		var changes []supervisor.Change

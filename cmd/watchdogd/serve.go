@@ -20,6 +20,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/signals"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/systemd"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
@@ -113,6 +114,7 @@ func serve(parent context.Context, from *source.Source) error {
 	var group run.Group
 	add := func(name string, run func(context.Context) error) { group.Add(actor(d.log, name, run)) }
 	add("stop", func(ctx context.Context) error { return d.untilAsked(ctx, stop) })
+	add("systemd", d.manager.Run)
 	add("reload", func(ctx context.Context) error { return d.runReloads(ctx, ending) })
 	add("front", func(ctx context.Context) error { return d.front.Run(ctx, lost, hurry) })
 	add("handlers", func(ctx context.Context) error { return d.untilClosed(ctx, hurry) })
@@ -156,6 +158,7 @@ type daemon struct {
 	supervisor *supervisor.Supervisor
 	live       *routes.Live
 	front      *front.Front
+	manager    *systemd.Notifier
 	reloads    chan reloadRequest // to the one goroutine that applies; with room for one without a waiter
 
 	current applied
@@ -171,6 +174,7 @@ func newDaemon(from *source.Source, cfg *schema.Config, book *logbook.Book) *dae
 	d.metrics.AddDropped(book.Dropped)
 	d.metrics.AddCollector(func(w io.Writer) { admin.WriteProcesses(w, d.supervisor.Status()) })
 	d.health = &health.Health{Health: cfg.Health, Log: d.log, Config: d.current.config}
+	d.manager = &systemd.Notifier{Log: d.log, Ready: func() error { return d.health.Ready("") }}
 	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
 		Live:  d.health.Unlocked, // a client that gets any answer has reached a living watchdogd
 		Ready: d.health.Ready,

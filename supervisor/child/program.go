@@ -85,10 +85,21 @@ func (p *Program) SameFiles(o *Program) bool { return slices.Equal(p.files, o.fi
 // Dir is the directory that the program starts in; empty is ours.
 func (p *Program) Dir() string { return p.plain.dir }
 
+// ofManager reports whether a variable is how systemd speaks to the process that it started,
+// which is watchdogd: a program that answered there would be refused, or speak for watchdogd.
+func ofManager(kv string) bool {
+	name, _, _ := strings.Cut(kv, "=")
+	switch name {
+	case "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES":
+		return true
+	}
+	return false
+}
+
 // Command replaces the variables of the program's texts by v. Its environment is ours,
 // then below, then the environment files', then env, then above: the later wins.
 func (p *Program) Command(v schema.Vars, below, above []string) (Command, error) {
-	env := newEnviron(os.Environ())
+	env := newEnviron(slices.DeleteFunc(os.Environ(), ofManager))
 	if p.account != nil {
 		env.set("HOME", p.account.HomeDir)
 		env.set("USER", p.account.Username)
