@@ -65,6 +65,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 	may := map[string][]string{
 		"admin":     {"local", "owner", "source", "version"},
 		"exit":      nil,
+		"export":    nil,
 		"front":     nil,
 		"fwatchdog": {"exit", "local", "source", "version"},
 		"health":    {"owner", "source"},
@@ -76,6 +77,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"plan":      nil,
 		"signals":   nil,
 		"source":    nil,
+		"systemd":   nil,
 		"terminal":  nil,
 		"version":   nil,
 	}

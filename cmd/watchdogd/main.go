@@ -94,6 +94,7 @@ func commands() *cobra.Command {
 		callCommand(&from),
 		healthcheckCommand(&from),
 		migrateCommand(),
+		exportCommand(&from),
 		envCommand(),
 		versionCommand(),
 	)

@@ -18,7 +18,7 @@ const defaultFile = "watchdog.yaml"
 type Source struct {
 	File string   // -c
 	Env  bool     // --env, or the program is called fwatchdog
-	Only []string // --only
+	Only []string // --only, else $WATCHDOG_ONLY
 
 	Program string // the name that the program was started by, where that is fwatchdog
 }
@@ -26,7 +26,7 @@ type Source struct {
 // Load reads the configuration. The error is schema.Problems where the content of
 // a file is at fault. The notes are those of an environment.
 func (s *Source) Load() (*schema.Config, openfaas.Notes, error) {
-	file, err := s.find()
+	file, err := s.Find()
 	if err != nil {
 		return nil, openfaas.Notes{}, err
 	}
@@ -37,15 +37,18 @@ func (s *Source) Load() (*schema.Config, openfaas.Notes, error) {
 	} else {
 		cfg, err = schema.Load(file, os.LookupEnv)
 	}
+	if only := os.Getenv("WATCHDOG_ONLY"); s.Only == nil && only != "" && file != "" {
+		s.Only = strings.Split(only, ",")
+	}
 	if err == nil {
 		cfg, err = narrow(cfg, s.Only)
 	}
 	return cfg, notes, err
 }
 
-// find is the path of the file: -c, then $WATCHDOG_CONFIG, then ./watchdog.yaml. It is
+// Find returns the path of the file: -c, then $WATCHDOG_CONFIG, then ./watchdog.yaml. It is
 // empty where there is none and the environment is a configuration.
-func (s *Source) find() (string, error) {
+func (s *Source) Find() (string, error) {
 	if s.Env {
 		return "", nil
 	}

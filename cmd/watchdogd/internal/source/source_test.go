@@ -15,7 +15,7 @@ func TestAFileUnderAnotherNameIsPointedOut(t *testing.T) {
 	if err := os.WriteFile("watchdog.yml", nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err := (&Source{}).find()
+	_, err := (&Source{}).Find()
 	if want := "there is a ./watchdog.yml: rename it, or run watchdogd -c watchdog.yml"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want it to say that %s", err, want)
 	}
