@@ -16,7 +16,7 @@ import (
 // socket counts as 127.0.0.1. The values go into v.
 //
 // It reports whether the request came by way of another proxy.
-func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) (proxied bool) {
+func forward(r *http.Request, to *aim, trusted []netip.Prefix, v *values) (proxied bool) {
 	peer, believed := peerOf(r.RemoteAddr, trusted)
 	h := r.Header
 	for key := range h {
@@ -52,10 +52,10 @@ func forward(r *http.Request, rt *route, trusted []netip.Prefix, v *values) (pro
 			delete(h, "X-Forwarded-Prefix")
 		}
 	}
-	if rt.strip {
-		v.prefix[0] = rt.prefix
+	if to.stripped && to.prefix != "" {
+		v.prefix[0] = to.prefix
 		if before := h["X-Forwarded-Prefix"]; len(before) > 0 {
-			v.prefix[0] = strings.TrimSuffix(before[0], "/") + rt.prefix
+			v.prefix[0] = strings.TrimSuffix(before[0], "/") + to.prefix
 		}
 		h["X-Forwarded-Prefix"] = v.prefix[:]
 	}

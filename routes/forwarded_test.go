@@ -62,7 +62,7 @@ func TestWhatIsSaidOfTheWayOfARequest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := &http.Request{Header: c.in.Clone(), Host: "h:80", RemoteAddr: c.peer}
-			forward(r, &route{prefix: "/a", strip: c.strip}, trusted, new(values))
+			forward(r, &aim{prefix: "/a", stripped: c.strip}, trusted, new(values))
 			if !reflect.DeepEqual(r.Header, c.want) {
 				t.Errorf("%v\nwant %v", r.Header, c.want)
 			}
@@ -167,7 +167,7 @@ func TestWhoIsOnThisMachine(t *testing.T) {
 			if c.header != "" {
 				r.Header.Set(c.header, "x")
 			}
-			if got := onThisMachine(r, forward(r, &route{}, trusted, new(values))); got != c.want {
+			if got := onThisMachine(r, forward(r, &aim{route: &route{}}, trusted, new(values))); got != c.want {
 				t.Errorf("%+v, trusted %v: got %v, want %v", c, trusted, got, c.want)
 			}
 		}

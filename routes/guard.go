@@ -39,29 +39,55 @@ func (t *Table) watch(entries []Entry) {
 // only at what else they could mean. A method that the other route does not take is
 // its guard too.
 func (t *Table) around(rt *route, q query) *failure.Error {
-	sent := q.path
-	if plainly(sent) {
+	if plainly(q.path) {
 		return nil
 	}
+	return t.otherwise(rt, q, false)
+}
+
+// leads is around for a route that was not found by q's path: what the path says plainly is
+// examined too.
+func (t *Table) leads(rt *route, q query, hosted bool) *failure.Error {
+	if err := t.beside(rt, q, hosted); err != nil || plainly(q.path) {
+		return err
+	}
+	return t.otherwise(rt, q, hosted)
+}
+
+// otherwise examines what q's path could mean beside what it says.
+func (t *Table) otherwise(rt *route, q query, hosted bool) *failure.Error {
+	sent := q.path
 	for _, meant := range meanings(sent, rt.prefix, !rt.static) {
 		if meant == sent {
 			continue
 		}
-		q.path, q.refused = meant, nil
-		other, found := t.find(&q)
-		if found && other == nil {
+		q.path = meant
+		if err := t.beside(rt, q, hosted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beside reports that q's path is that of another route, which is guarded more than rt, or
+// any other if rt is static. hosted leaves out routes for any host.
+func (t *Table) beside(rt *route, q query, hosted bool) *failure.Error {
+	q.refused = nil
+	other, found := t.gateway.named(q.path), true
+	if other == nil {
+		if other, found = t.find(&q); found && other == nil {
 			other = q.refused[0]
 		}
-		if !found || other == rt {
-			continue
-		}
-		if rt.static {
-			return &failure.Error{Kind: failure.NotFound, Route: rt.name, Detail: "file not found"}
-		}
-		if guard := rt.yields[other]; guard != "" {
-			return &failure.Error{Kind: failure.Malformed, Route: rt.name,
-				Detail: "the path can also be read as one of route " + other.name + ", which has " + guard + " of its own; write it without empty segments, dot segments and escapes"}
-		}
+	}
+	if !found || other == rt || hosted && other.host == "" {
+		return nil
+	}
+	if rt.static {
+		return &failure.Error{Kind: failure.NotFound, Route: rt.name, Detail: "file not found"}
+	}
+	if guard := rt.yields[other]; guard != "" {
+		return &failure.Error{Kind: failure.Malformed, Route: rt.name,
+			Detail: "the path can also be read as one of route " + other.name + ", which has " + guard + " of its own; write it without empty segments, dot segments and escapes"}
 	}
 	return nil
 }

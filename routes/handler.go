@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/metrics"
 )
 
 // serve takes a request all the way to the route that matches it, or to named if that
@@ -13,16 +14,17 @@ import (
 func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 	s := servings.Get().(*serving)
 	path, query, hasPath := target(r.RequestURI)
-	rt, refusal := t.none, (*failure.Error)(nil)
+	to, refusal := aim{route: t.none}, (*failure.Error)(nil)
 	switch {
 	case named != nil:
-		rt = named
+		to = named.at(path)
 	case hasPath:
-		rt, refusal = t.match(r.Method, r.Host, path, r.Header)
+		to, refusal = t.choose(w, r, path)
 	case r.Method != http.MethodOptions || r.RequestURI != "*":
 		refusal = &failure.Error{Kind: failure.Malformed, Detail: "the request's target has no path"}
 	}
-	s.begin(t, rt, w, r)
+	rt := to.route
+	s.begin(t, &to, w, r)
 	s.accept(w, r, path)
 	defer s.finish()
 
@@ -34,8 +36,8 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 		w.Header().Set("Content-Length", "0")
 		s.response.WriteHeader(http.StatusOK)
 	default:
-		s.response.proxied = forward(s.request, rt, t.opt.Trusted, s.values)
-		readdress(s.request, rt, path, query)
+		s.response.proxied = forward(s.request, &to, t.opt.Trusted, s.values)
+		readdress(s.request, path, to.inner, query)
 		if err := checkOrigin(rt, s.request); err != nil {
 			s.refuse(err)
 			return
@@ -56,32 +58,64 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 	}
 }
 
-// readdress makes the request's target what the process is to see: the path as it
-// was sent, without the prefix where the route strips it.
-func readdress(r *http.Request, rt *route, path, query string) {
-	if !rt.strip && r.URL.Host == "" {
+// aim is the route of a request, and what its process sees of the request's path.
+type aim struct {
+	route    *route
+	prefix   string            // in front of inner: the route's, or what names it at the gateway
+	stripped bool              // inner does not have the prefix
+	inner    string            // the path that the process sees; empty is "/"
+	function *metrics.Function // counts it as a call through the gateway; nil is none
+	ahead    *ahead            // what the gateway has read of the body; nil is nothing
+}
+
+// at is the aim of a request for a path that begins with the route's prefix.
+func (rt *route) at(path string) aim {
+	to := aim{route: rt, prefix: rt.prefix, stripped: rt.strip, inner: path}
+	if rt.strip {
+		to.inner = path[len(rt.prefix):]
+	}
+	return to
+}
+
+// choose finds where a request goes: by the gateway, or by its path.
+func (t *Table) choose(w http.ResponseWriter, r *http.Request, path string) (aim, *failure.Error) {
+	var read *ahead
+	if t.gateway != nil {
+		to, refusal, found := t.gateway.find(t, w, r, path)
+		if found {
+			return to, refusal
+		}
+		read = to.ahead
+	}
+	rt, refusal := t.match(r.Method, r.Host, path, r.Header)
+	to := rt.at(path)
+	to.ahead = read
+	return to, refusal
+}
+
+// readdress makes the request's target what the process is to see: inner in place of the
+// path as it was sent.
+func readdress(r *http.Request, path, inner, query string) {
+	if inner == path && r.URL.Host == "" {
 		return // as net/http made it
 	}
-	if rt.strip {
-		path = path[len(rt.prefix):]
-		if path == "" {
-			path = "/"
-		}
+	if inner == "" {
+		inner = "/"
 	}
 	u := *r.URL
 	u.Scheme, u.Host, u.User = "", "", nil // of an absolute target
-	if rt.strip {
-		u.RawPath = path
-		u.Path, _ = url.PathUnescape(path) // net/http has unescaped it before
+	if inner != path {
+		u.RawPath = inner
+		u.Path, _ = url.PathUnescape(inner) // net/http has unescaped it before
 		if u.RawPath == u.Path {
 			u.RawPath = ""
 		}
 	}
 	r.URL = &u
-	if tail := r.RequestURI[len(r.RequestURI)-min(len(r.RequestURI), len(path)+len(query)):]; strings.HasPrefix(tail, path) {
+	if tail := r.RequestURI[len(r.RequestURI)-min(len(r.RequestURI), len(inner)+len(query)):]; strings.HasPrefix(tail, inner) {
 		r.RequestURI = tail
 	} else {
-		r.RequestURI = path + query // a "/" that was not sent
+		r.RequestURI = inner + query // a "/" that was not sent
 	}
 }
 

@@ -270,7 +270,7 @@ func TestNoPlaceIsLostWhenCallersLeaveInTheMomentTheyAreCalled(t *testing.T) {
 			ctx, leave := context.WithTimeout(context.Background(), time.Duration(i%7)*100*time.Microsecond)
 			defer leave()
 			c := newServing()
-			c.begin(&Table{}, rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(ctx))
+			c.begin(&Table{}, &aim{route: rt}, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(ctx))
 			err := rt.limiter.enter(c)
 			if err == nil {
 				rt.limiter.leave(c)

@@ -237,6 +237,7 @@ func (t *Table) adopt(old *Table) {
 	for _, rt := range old.routes {
 		before[rt.name] = rt
 	}
+	t.gateway.adopt(old.gateway)
 	for _, rt := range t.routes {
 		if o := before[rt.name]; o != nil {
 			o.limiter.resize(rt.limiter.limit, rt.limiter.room)

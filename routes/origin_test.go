@@ -54,7 +54,7 @@ func TestTheOriginIsComparedWithTheHostThatATrustedProxyTells(t *testing.T) {
 		"Origin": {"https://shop.example"}, "X-Forwarded-Host": {"shop.example"}}}
 	for trusted, want := range map[string]bool{"10.0.0.0/8": true, "192.0.2.0/24": false} {
 		asked := r.Clone(t.Context())
-		forward(asked, rt, []netip.Prefix{netip.MustParsePrefix(trusted)}, new(values))
+		forward(asked, &aim{route: rt}, []netip.Prefix{netip.MustParsePrefix(trusted)}, new(values))
 		if err := checkOrigin(rt, asked); (err == nil) != want {
 			t.Errorf("where %s is trusted: got %v, want it served: %v", trusted, err, want)
 		}

@@ -20,7 +20,7 @@ func (l *Live) refuse(w http.ResponseWriter, r *http.Request, why *server.Refusa
 		return
 	}
 	s := servings.Get().(*serving)
-	s.begin(t, t.none, w, r)
+	s.begin(t, &aim{route: t.none}, w, r)
 	s.accept(w, r, "")
 	defer s.finish()
 	s.refuse(f)

@@ -14,6 +14,7 @@ import (
 // and nothing is looked up during a request.
 type route struct {
 	name    string
+	host    string // in lower case; empty is any
 	prefix  string // without a final '/'; empty is the root
 	strip   bool
 	methods []string // none is all
@@ -25,6 +26,8 @@ type route struct {
 	body     int64 // limits.body
 	rate     *rateLimit
 	limiter  *limiter
+
+	function function // the route as one of the gateway
 
 	wary   bool              // around is asked
 	static bool              // it answers with files
@@ -43,6 +46,7 @@ type header struct{ key, value string }
 func newRoute(s *schema.Route, h http.Handler, m *metrics.Registry) *route {
 	rt := &route{
 		name:     s.Name,
+		host:     strings.ToLower(s.Host),
 		prefix:   strings.TrimSuffix(s.Path, "/"),
 		methods:  s.Methods,
 		mode:     s.Mode,
@@ -56,6 +60,7 @@ func newRoute(s *schema.Route, h http.Handler, m *metrics.Registry) *route {
 	}
 	rt.sameOrigin = s.CrossOrigin == "refuse"
 	rt.strip = s.StripPrefix && rt.prefix != ""
+	rt.function.strip = s.StripPrefix
 	for key, value := range s.Headers {
 		rt.headers = append(rt.headers, header{textproto.CanonicalMIMEHeaderKey(key), value})
 	}

@@ -30,8 +30,10 @@ type serving struct {
 	route    *route
 	response response
 	values   *values
-	request  *http.Request // as the handler gets it
-	client   client        // nil where the server reports by itself that the client has left
+	request  *http.Request     // as the handler gets it
+	client   client            // nil where the server reports by itself that the client has left
+	function *metrics.Function // of a call through the gateway; else nil
+	ahead    *ahead            // what the gateway has read of the body; nil is nothing
 
 	isLocal func() bool // local, made once
 	place   fifo.Item[*serving]
@@ -81,9 +83,10 @@ type client interface {
 	Arrived() time.Time
 }
 
-// begin starts the call of a request that rt answers. It is ended by over.
-func (s *serving) begin(t *Table, rt *route, w http.ResponseWriter, r *http.Request) {
-	s.table, s.route = t, rt
+// begin starts the call of a request to a route. It is ended by over.
+func (s *serving) begin(t *Table, to *aim, w http.ResponseWriter, r *http.Request) {
+	rt := to.route
+	s.table, s.route, s.function, s.ahead = t, rt, to.function, to.ahead
 	var came time.Time
 	if s.client, _ = w.(client); s.client != nil {
 		came = s.client.Arrived()
@@ -94,7 +97,7 @@ func (s *serving) begin(t *Table, rt *route, w http.ResponseWriter, r *http.Requ
 		s.values = newValues() // one piece of memory for all of them
 	}
 	s.Begin(r.Context(), &s.values.context, w, came)
-	s.Route, s.Prefix, s.Stripped = rt.name, rt.prefix, rt.strip
+	s.Route, s.Prefix, s.Stripped = rt.name, to.prefix, to.stripped
 	rt.count.Begin()
 }
 
@@ -221,9 +224,13 @@ func (s *serving) over(cut bool) {
 		count.Waited(s.Waited())
 	}
 	countFailure(count, failed)
+	if s.function != nil {
+		s.function.End(status, took)
+	}
+	s.ahead.release()
 	s.log(took, status, failed, cut || state.Cut)
 	s.table.leave()
-	s.table, s.route, s.request, s.client, s.swept = nil, nil, nil, nil, false
+	s.table, s.route, s.request, s.client, s.function, s.ahead, s.swept = nil, nil, nil, nil, nil, nil, false
 	s.response = response{}
 	if s.values.context.Kept() {
 		s.values = nil

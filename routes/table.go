@@ -46,6 +46,7 @@ type Options struct {
 	Metrics *metrics.Registry
 	Trusted []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
 	Probes  Probes
+	Gateway *schema.Gateway // routes are found by their names too; nil is off
 
 	// Respond answers a call that failed before its head was sent; err is a *failure.Error.
 	Respond func(w http.ResponseWriter, r *http.Request, err error)
@@ -71,6 +72,7 @@ type Table struct {
 	exact   map[string]*node
 	wild    domain // the names beneath which a wildcard takes all
 	any     *node
+	gateway *gateway // nil is none
 
 	inflight atomic.Int64  // calls, and Live's look at the table
 	draining atomic.Bool   // Drain waits
@@ -96,6 +98,7 @@ func NewTable(entries []Entry, opt Options) *Table {
 		t.root(e.Route.Host).add(rt)
 	}
 	t.watch(entries)
+	t.gateway = newGateway(opt.Gateway, t.routes, opt.Metrics)
 	t.listing = listing(entries)
 	t.ready = t.probed()
 	return t

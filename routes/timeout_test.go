@@ -161,7 +161,7 @@ func TestTheClock(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rt := newRoute(&schema.Route{Name: "a", Timeouts: tc.times}, nil, metrics.New(metrics.Options{}))
 				c := newServing()
-				c.begin(&Table{}, rt, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+				c.begin(&Table{}, &aim{route: rt}, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 				c.arm(nil)
 				c.wind()
 				ended := make(chan time.Duration, 1)

@@ -34,7 +34,6 @@ func (l *loader) check(c *Config) {
 
 // notBuilt are the keys, and with a = the values, whose behaviour is not there yet.
 var notBuilt = []string{
-	"gateway",
 	"routes.auth.basic",
 	"routes.auth.keys",
 	"routes.auth.hmac",

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/net/http/httpguts"
 	"gopkg.in/yaml.v3"
 
 	"github.com/watchdogd/watchdogd/schema/internal/address"
@@ -16,14 +15,7 @@ import (
 func (l *loader) checkServer(c *Config, top decode.Item) {
 	l.checkListeners(c, top)
 	l.checkTLS(c.Server.TLS, top)
-	if g := c.Gateway; g != nil {
-		if err := address.CheckPath(g.Functions, true); g.Functions != "" && err != nil {
-			l.Wrong(l.At(top, "gateway", "functions"), err.Error(), "")
-		}
-		if g.Header != "" && !httpguts.ValidHeaderFieldName(g.Header) {
-			l.Wrong(l.At(top, "gateway", "header"), phrase.Quote(g.Header)+" is not a valid header name", "")
-		}
-	}
+	l.checkGateway(c, top)
 	if path := c.Health.ReadyPath; path != "" && !strings.HasPrefix(path, "/") {
 		l.Wrong(l.At(top, "health", "ready_path"), fmt.Sprintf("must start with /, for example %s", phrase.Quote("/"+path)), "")
 	}

@@ -19,6 +19,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
 	"slices"
@@ -34,6 +35,7 @@ type Registry struct {
 
 	mu         sync.Mutex // guards what follows
 	routes     map[string]*Route
+	functions  map[string]*Function
 	collectors []func(io.Writer)
 	dropped    []func() uint64
 }
@@ -49,7 +51,7 @@ type Options struct {
 
 // New returns a Registry without routes.
 func New(o Options) *Registry {
-	m := &Registry{opt: o, routes: map[string]*Route{}}
+	m := &Registry{opt: o, routes: map[string]*Route{}, functions: map[string]*Function{}}
 	m.reloaded.Store(true)
 	return m
 }
@@ -86,6 +88,11 @@ func (m *Registry) Keep(names []string) {
 			delete(m.routes, name)
 		}
 	}
+	for name := range m.functions {
+		if !keep[name] {
+			delete(m.functions, name)
+		}
+	}
 }
 
 // AddCollector has write called at the end of each exposition. It writes whole
@@ -120,9 +127,11 @@ func (m *Registry) WritePrometheus(out io.Writer) {
 	for _, r := range m.routes {
 		routes = append(routes, r)
 	}
+	functions := slices.Collect(maps.Values(m.functions))
 	collectors, dropped := slices.Clone(m.collectors), slices.Clone(m.dropped)
 	m.mu.Unlock()
 	slices.SortFunc(routes, func(a, b *Route) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(functions, func(a, b *Function) int { return strings.Compare(a.name, b.name) })
 
 	w := bufio.NewWriter(out)
 	for _, f := range families {
@@ -135,6 +144,7 @@ func (m *Registry) WritePrometheus(out io.Writer) {
 			f.write(w, f.name, label, r)
 		}
 	}
+	writeFunctions(w, functions)
 	m.writeGauge(w, "http_requests_in_flight", "calls under way, waiting ones too", routes,
 		func(r *Route) int64 { return r.inflight.Load() })
 	m.writeGauge(w, "watchdogd_queue_depth", "calls that wait for a place", routes,
