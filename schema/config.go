@@ -1,9 +1,6 @@
 package schema
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // Config is a whole configuration: read, completed with defaults, checked, and
 // from then on never changed. Load makes one from a file; Marshal writes it back.
@@ -16,15 +13,27 @@ import (
 // request to request). Anywhere else it is a mistake.
 // path marks what is made absolute, relative to the folder of its file: a
 // "file", a "pattern" of files, or an "address" that may be a unix socket.
+//
+// The comment of a field is what users read: it is the description of the key in
+// watchdog.schema.json, in their editors and in watchdogd help keys/KEY.
 type Config struct {
-	Name     string    `yaml:"name" validate:"name"`
-	Server   Server    `yaml:"server"`
-	Gateway  *Gateway  `yaml:"gateway,omitempty"`
-	Metrics  Metrics   `yaml:"metrics,omitempty"`
-	Admin    Admin     `yaml:"admin,omitempty"`
-	Log      Log       `yaml:"log"`
-	Health   Health    `yaml:"health,omitempty"`
-	Routes   []Route   `yaml:"routes,omitempty"`
+	// The name of the stack: a-z, 0-9 and -, at most 63 characters. The default is the name of the folder of the file.
+	Name string `yaml:"name" validate:"name"`
+	// The listeners, and what applies to every request.
+	Server Server `yaml:"server"`
+	// Routing as by an OpenFaaS gateway: /function/NAME reaches the route NAME. Without this key it is off.
+	Gateway *Gateway `yaml:"gateway,omitempty"`
+	// Where Prometheus reads the metrics. Without this key they are only on the admin socket.
+	Metrics Metrics `yaml:"metrics,omitempty"`
+	// Where the commands (ps, logs, reload, ...) reach the running stack.
+	Admin Admin `yaml:"admin,omitempty"`
+	// The format and amount of the log.
+	Log Log `yaml:"log"`
+	// What the health checks /_/health and /_/ready depend on.
+	Health Health `yaml:"health,omitempty"`
+	// Which requests are answered, and by what.
+	Routes []Route `yaml:"routes,omitempty"`
+	// Processes without a route: a database, a worker, a task that runs once.
 	Services []Service `yaml:"services,omitempty"`
 
 	// Compat follows from server.errors.
@@ -36,114 +45,53 @@ type Config struct {
 	Files []string `yaml:"-"`
 }
 
-// Server is the main listener and what applies to every request on it.
-type Server struct {
-	Listen         Strings        `yaml:"listen" path:"address"` // host:port, :port or unix:/path
-	TLS            TLS            `yaml:"tls,omitempty"`
-	Timeouts       ServerTimeouts `yaml:"timeouts"`
-	MaxHeader      Size           `yaml:"max_header" validate:"min=1024,max=1073741824"`
-	Drain          Drain          `yaml:"drain"`
-	TrustedProxies []netip.Prefix `yaml:"trusted_proxies,omitempty"`
-	Errors         string         `yaml:"errors" validate:"oneof=problem openfaas classic"`
-}
-
-// TLS names PEM files; both are set or neither is.
-type TLS struct {
-	Cert string `yaml:"cert,omitempty" path:"file"`
-	Key  string `yaml:"key,omitempty" path:"file"`
-}
-
-// ServerTimeouts limit a connection, not a request; 0 is no limit.
-type ServerTimeouts struct {
-	Header Duration `yaml:"header"`
-	Read   Duration `yaml:"read"`
-	Write  Duration `yaml:"write"`
-	Idle   Duration `yaml:"idle"`
-}
-
-// Drain is how the server stops: Delay while still serving but unready, then at
-// most Timeout for the calls in flight; Status is the exit status where that was not
-// enough for them.
-type Drain struct {
-	Delay   Duration `yaml:"delay"`
-	Timeout Duration `yaml:"timeout"`
-	Status  int      `yaml:"status" validate:"min=0,max=125"`
-}
-
-// Gateway is the routing of an OpenFaaS gateway; nil is off.
-type Gateway struct {
-	Functions string `yaml:"functions"`
-	Header    string `yaml:"header"`
-	Alexa     bool   `yaml:"alexa"`
-}
-
-// Metrics is where Prometheus text is served; an empty Listen is only on the admin
-// socket. If an Optional address cannot be listened on, that is logged and serving goes on.
-type Metrics struct {
-	Listen     string `yaml:"listen,omitempty" path:"address"`
-	Optional   bool   `yaml:"optional"`
-	RouteLabel bool   `yaml:"route_label"` // add the label route
-}
-
-// Admin is where the running stack is seen and steered; an empty Listen is the
-// stack's own socket. Optional is as in Metrics.
-type Admin struct {
-	Listen   string `yaml:"listen,omitempty" path:"address"`
-	Token    string `yaml:"token,omitempty"`
-	Optional bool   `yaml:"optional"`
-}
-
-// Log is the form and amount of the log.
-type Log struct {
-	Format string `yaml:"format" validate:"oneof=auto text json classic"`
-	Level  string `yaml:"level" validate:"oneof=debug info warn error"`
-	Access bool   `yaml:"access"`
-	Line   Size   `yaml:"line"` // a longer line of a process is split; 0 is never
-
-	// of the classic format
-	Prefix  bool `yaml:"prefix"`  // processes' lines begin with the time and stdout: or stderr:
-	CallID  bool `yaml:"call_id"` // access lines end with the X-Call-Id
-	Output  bool `yaml:"output"`  // the output of forked processes goes to stdout too, and path and query to the log
-	Headers bool `yaml:"headers"` // the headers of requests and responses go to stdout
-}
-
-// Health is how others learn whether the server can take requests.
-type Health struct {
-	// LockFile exists while the server is ready; with Live: lock from when it listens
-	// until it drains, and without the file the server is neither alive nor ready.
-	LockFile  string `yaml:"lock_file,omitempty" path:"file"`
-	Live      string `yaml:"live" validate:"oneof=plain lock"`
-	Ready     string `yaml:"ready" validate:"oneof=plain limit none"`
-	ReadyPath string `yaml:"ready_path,omitempty"`
-}
-
 // Route is one prefix and what answers it.
 type Route struct {
-	Name        string            `yaml:"name" validate:"name"`
-	Path        string            `yaml:"path"`
-	Host        string            `yaml:"host,omitempty"`
-	Methods     Strings           `yaml:"methods,omitempty"`
-	Headers     map[string]string `yaml:"headers,omitempty"`
-	StripPrefix bool              `yaml:"strip_prefix"`
-	Mode        Mode              `yaml:"mode" validate:"mode"`
-	Upstream    Upstream          `yaml:"upstream,omitempty" in:"http"`
-	Root        string            `yaml:"root,omitempty" in:"static" path:"file"`     // absolute
-	CrossOrigin string            `yaml:"cross_origin" validate:"oneof=refuse allow"` // what a browser sends for a page of another site, by an unsafe method or to upgrade
-	Timeouts    Timeouts          `yaml:"timeouts"`
-	Limits      Limits            `yaml:"limits"`
-	Auth        Auth              `yaml:"auth,omitempty"`
-	Compress    bool              `yaml:"compress"`
+	// The name of the route, unique among routes and services: a-z, 0-9 and -, at most 63 characters.
+	Name string `yaml:"name" validate:"name"`
+	// The prefix of the paths that the route answers, at the borders of segments; the longest wins. The default is /NAME.
+	Path string `yaml:"path"`
+	// Answer only requests for this host: a name, or *.example.org for all names beneath one.
+	Host string `yaml:"host,omitempty"`
+	// Answer only these methods. Others get 405.
+	Methods Strings `yaml:"methods,omitempty"`
+	// Answer only requests that have these headers, with exactly these values.
+	Headers map[string]string `yaml:"headers,omitempty"`
+	// Whether the process sees the path without the prefix; the prefix is then in X-Forwarded-Prefix.
+	StripPrefix bool `yaml:"strip_prefix"`
+	// How a request is answered: http is a long-lived server, streaming and serializing a process per request, afterburn a long-lived worker on stdin and stdout, static a folder.
+	Mode Mode `yaml:"mode" validate:"mode"`
+	// Where the server listens: host:port, http://host:port/base, h2c://host:port or unix:/path. By default a free port is chosen and passed to the program as $PORT. Without fprocess the server is run elsewhere.
+	Upstream Upstream `yaml:"upstream,omitempty" in:"http"`
+	// The folder that is served. Files whose names begin with a dot are not, except .well-known.
+	Root string `yaml:"root,omitempty" in:"static" path:"file"`
+	// Whether a page of another site may call the route from a browser by an unsafe method or to upgrade: refuse answers 403.
+	CrossOrigin string `yaml:"cross_origin" validate:"oneof=refuse allow"`
+	// How long the parts of a request may take.
+	Timeouts Timeouts `yaml:"timeouts"`
+	// How many requests, and how large ones, the route takes.
+	Limits Limits `yaml:"limits"`
+	// How clients must authenticate. Without this key the route is open to all.
+	Auth Auth `yaml:"auth,omitempty"`
+	// Compress responses with gzip or zstd if the client accepts it, except streams and ranges.
+	Compress bool `yaml:"compress"`
 
-	// the forking modes
+	// The Content-Type of responses; auto is the type of the request, or detected from the output.
 	ContentType string `yaml:"content_type" in:"forks"`
-	Environ     string `yaml:"environ" in:"forks" validate:"oneof=openfaas classic cgi none"`
-	Response    string `yaml:"response" in:"forks" validate:"oneof=raw cgi"`
-	Stderr      string `yaml:"stderr" in:"forks" validate:"oneof=log body"`
-	Request     string `yaml:"request" in:"forks" validate:"oneof=raw json"`
-	Form        string `yaml:"form" in:"forks" validate:"omitempty,oneof=json files"`
-	Warm        int    `yaml:"warm" in:"forks" validate:"min=0,max=10000"`
+	// The variables that describe the request to the program: openfaas and classic are Http_* as by of-watchdog and the classic watchdog, cgi is RFC 3875.
+	Environ string `yaml:"environ" in:"forks" validate:"oneof=openfaas classic cgi none"`
+	// What stdout is: raw is the body of the response; cgi is a header block, an empty line and the body.
+	Response string `yaml:"response" in:"forks" validate:"oneof=raw cgi"`
+	// Where stderr goes: to the log, or into the body of the response.
+	Stderr string `yaml:"stderr" in:"forks" validate:"oneof=log body"`
+	// What stdin is: raw is the body of the request; json is one JSON object of its headers and body.
+	Request string `yaml:"request" in:"forks" validate:"oneof=raw json"`
+	// How multipart/form-data is passed: json is one JSON object on stdin; files are files in the folder FORM_DIR, with FORM_* variables. By default it is passed as it came.
+	Form string `yaml:"form" in:"forks" validate:"omitempty,oneof=json files"`
+	// How many processes are started ahead of their request, which comes with its variables on descriptor 3.
+	Warm int `yaml:"warm" in:"forks" validate:"min=0,max=10000"`
 
-	// http mode
+	// Read the whole body of a request first, and send it with a Content-Length.
 	BufferBody bool `yaml:"buffer_body" in:"http"`
 
 	Process `yaml:",inline"`
@@ -155,34 +103,48 @@ func (r *Route) OneOutput() bool { return r.Forks() && r.Stderr == "body" && r.R
 
 // Service is a process without a route.
 type Service struct {
-	Name     string          `yaml:"name" validate:"name"`
+	// The name of the service, unique among routes and services: a-z, 0-9 and -, at most 63 characters.
+	Name string `yaml:"name" validate:"name"`
+	// How long the service may take to start.
 	Timeouts ServiceTimeouts `yaml:"timeouts"`
 	Process  `yaml:",inline"`
 }
 
 // Timeouts limit one request of a route; 0 is no limit.
 type Timeouts struct {
-	Start     Duration `yaml:"start" in:"supervised"`
-	Queue     Duration `yaml:"queue"`
-	Read      Duration `yaml:"read"`
+	// From the start of a process until it is ready; then it is restarted, and requests that waited get 504. 0 is no limit.
+	Start Duration `yaml:"start" in:"supervised"`
+	// Waiting for a place under limits.inflight, or for a process that is ready; then 503. 0 is no limit.
+	Queue Duration `yaml:"queue"`
+	// Reading the body of the request; then 408. 0 is no limit.
+	Read Duration `yaml:"read"`
+	// Until the response begins; then 504. 0 is no limit.
 	FirstByte Duration `yaml:"first_byte"`
-	Exec      Duration `yaml:"exec"`
-	Idle      Duration `yaml:"idle"`
+	// The whole request with its waits; then 504. 0 is no limit. The header X-Timeout of a request can lower it. For event streams and upgraded connections it applies until the response begins.
+	Exec Duration `yaml:"exec"`
+	// Silence inside a response, a stream or an upgraded connection; then 504, or the connection is cut. 0 is no limit.
+	Idle Duration `yaml:"idle"`
 }
 
 // ServiceTimeouts limit the start of a service; 0 is no limit.
 type ServiceTimeouts struct {
+	// From the start of the process until it is ready; then it is restarted. 0 is no limit.
 	Start Duration `yaml:"start"`
 }
 
 // Limits protect a route's process; 0 is no limit, except that a Queue of 0
 // refuses at once. A queue written as -1 is ten times Inflight here.
 type Limits struct {
-	Inflight int  `yaml:"inflight" validate:"min=0"`
-	Queue    int  `yaml:"queue" validate:"min=-1"`
-	Body     Size `yaml:"body"`
+	// Concurrent requests. 0 is no limit.
+	Inflight int `yaml:"inflight" validate:"min=0"`
+	// Requests that may wait for a place: 0 is none, so that they get 429 at once; -1 is ten times inflight.
+	Queue int `yaml:"queue" validate:"min=-1"`
+	// The size of the body of a request; 413 above it. 0 is no limit.
+	Body Size `yaml:"body"`
+	// The size of the body of a response; 502 above it. 0 is no limit.
 	Response Size `yaml:"response" in:"serializing afterburn"`
-	Rate     Rate `yaml:"rate,omitempty"`
+	// Requests per second, minute or hour, as in 100/s or 20/m burst 5; 429 above it. Empty is no limit.
+	Rate Rate `yaml:"rate,omitempty"`
 }
 
 // Rate is requests per second, and how many may come at once. The zero Rate is no limit.
@@ -193,65 +155,97 @@ type Rate struct {
 
 // Auth is how clients of a route authenticate; at most one of its members is set.
 type Auth struct {
+	// By user name and password (RFC 7617).
 	Basic *BasicAuth `yaml:"basic,omitempty"`
-	Keys  *KeysAuth  `yaml:"keys,omitempty"`
-	HMAC  *HMACAuth  `yaml:"hmac,omitempty"`
-	JWT   *JWTAuth   `yaml:"jwt,omitempty"`
+	// By a key, in Authorization: Bearer or X-API-Key.
+	Keys *KeysAuth `yaml:"keys,omitempty"`
+	// By a signature of the body, as webhooks have it.
+	HMAC *HMACAuth `yaml:"hmac,omitempty"`
+	// By a JSON Web Token of an issuer.
+	JWT *JWTAuth `yaml:"jwt,omitempty"`
 
+	// By a token of an OpenFaaS gateway that permits the function.
 	OpenFaaS *OpenFaaSAuth `yaml:"openfaas,omitempty"`
 }
 
 // OpenFaaSAuth is the tokens of an OpenFaaS gateway: whose claim function.permissions
 // names this function.
 type OpenFaaSAuth struct {
-	Gateway  string `yaml:"gateway"`  // URL of the gateway, whose keys sign
-	Function string `yaml:"function"` // namespace:name
-	Debug    bool   `yaml:"debug"`    // log why a token is refused
+	// The URL of the gateway that issues the tokens.
+	Gateway string `yaml:"gateway"`
+	// The function that a token must permit, as namespace:name.
+	Function string `yaml:"function"`
+	// Log why a token is refused.
+	Debug bool `yaml:"debug"`
 }
 
 // BasicAuth names an htpasswd file.
 type BasicAuth struct {
+	// An htpasswd file.
 	File string `yaml:"file" path:"file"`
 }
 
 // KeysAuth names a file of name:key lines.
 type KeysAuth struct {
+	// A file of name:key lines.
 	File string `yaml:"file" path:"file"`
 }
 
 // HMACAuth names the header of a body's signature and the file of its secret.
 type HMACAuth struct {
-	Header     string `yaml:"header"`
+	// The header with the signature: sha256=HEX, or t=..,v1=...
+	Header string `yaml:"header"`
+	// The file of the secret.
 	SecretFile string `yaml:"secret_file" path:"file"`
 }
 
 // JWTAuth is the issuer of the accepted tokens, and the claims that they must have.
 type JWTAuth struct {
-	Issuer   string            `yaml:"issuer"`
-	Audience string            `yaml:"audience"`
-	JWKS     string            `yaml:"jwks"`
-	Claims   map[string]string `yaml:"claims,omitempty"`
+	// Who issues the tokens: a URL, their claim iss.
+	Issuer string `yaml:"issuer"`
+	// For whom they must be: their claim aud.
+	Audience string `yaml:"audience"`
+	// The URL of the keys of the issuer. By default the issuer names it.
+	JWKS string `yaml:"jwks"`
+	// Claims that a token must have, with these values.
+	Claims map[string]string `yaml:"claims,omitempty"`
 }
 
 // Process is how a program is started and kept: the keys that routes with an
 // fprocess and services share.
 type Process struct {
-	FProcess  Command         `yaml:"fprocess,omitempty" in:"runs service"`
-	Shell     bool            `yaml:"shell" in:"process"`
-	Dir       Text            `yaml:"dir" in:"process" path:"file"` // absolute
-	Env       map[string]Text `yaml:"env,omitempty" in:"process"`
-	EnvFile   Strings         `yaml:"env_file,omitempty" in:"process" path:"file"` // absolute
-	User      string          `yaml:"user,omitempty" in:"process"`
-	Umask     Umask           `yaml:"umask,omitempty" in:"process"`
-	RLimits   map[string]Size `yaml:"rlimits,omitempty" in:"process"`
-	Replicas  Replicas        `yaml:"replicas" in:"supervised"`
-	DependsOn Dependencies    `yaml:"depends_on,omitempty" in:"process"`
-	Ready     Probe           `yaml:"ready,omitempty" in:"supervised"`
-	Live      Probe           `yaml:"live,omitempty" in:"supervised"`
-	Restart   Restart         `yaml:"restart" in:"supervised"`
-	Stop      Stop            `yaml:"stop" in:"process"`
-	Recycle   Recycle         `yaml:"recycle,omitempty" in:"supervised"`
-	Watch     Strings         `yaml:"watch,omitempty" in:"supervised" path:"pattern"` // absolute patterns; ** is any depth of folders
+	// The program: one string, which is split into words as by a shell, or a list of words.
+	FProcess Command `yaml:"fprocess,omitempty" in:"runs service"`
+	// Pass commands to /bin/sh -c, so that pipes, redirects and $x work.
+	Shell bool `yaml:"shell" in:"process"`
+	// The folder in which the program runs. The default is the folder of the file.
+	Dir Text `yaml:"dir" in:"process" path:"file"` // absolute
+	// Environment variables, added to those of watchdogd.
+	Env map[string]Text `yaml:"env,omitempty" in:"process"`
+	// Files of NAME=value lines. env overrides them.
+	EnvFile Strings `yaml:"env_file,omitempty" in:"process" path:"file"` // absolute
+	// Run the program as user or user:group, by name or number. The default is watchdogd's own user.
+	User string `yaml:"user,omitempty" in:"process"`
+	// The mask of file modes, as an octal number in quotes: "022". By default it is inherited.
+	Umask Umask `yaml:"umask,omitempty" in:"process"`
+	// Limits of the process by their name in setrlimit(2), as in {nofile: 4096, as: 512MiB}.
+	RLimits map[string]Size `yaml:"rlimits,omitempty" in:"process"`
+	// How many instances run: a number, or {min, max, target, idle} to scale by requests in flight.
+	Replicas Replicas `yaml:"replicas" in:"supervised"`
+	// What must be started, ready or completed first: names, which must be ready, or a mapping of name to condition.
+	DependsOn Dependencies `yaml:"depends_on,omitempty" in:"process"`
+	// When an instance can take requests: tcp, or a mapping with one of tcp, http, exec and log. The default is tcp in mode http.
+	Ready Probe `yaml:"ready,omitempty" in:"supervised"`
+	// When an instance that hangs is restarted: tcp, or a mapping with one of tcp, http and exec.
+	Live Probe `yaml:"live,omitempty" in:"supervised"`
+	// When a process that exited is started again: always, on-failure (not after exit status 0) or never, or a mapping.
+	Restart Restart `yaml:"restart" in:"supervised"`
+	// How a process is stopped.
+	Stop Stop `yaml:"stop" in:"process"`
+	// When an instance is replaced by a fresh one.
+	Recycle Recycle `yaml:"recycle,omitempty" in:"supervised"`
+	// Restart when one of these files changes: patterns such as **/*.py, relative to the file.
+	Watch Strings `yaml:"watch,omitempty" in:"supervised" path:"pattern"` // absolute patterns; ** is any depth of folders
 }
 
 // Command is a program and its arguments, or with shell: true a Line for
@@ -268,22 +262,33 @@ func (c Command) Empty() bool { return len(c.Words) == 0 && c.Line == "" }
 // added while each has Target calls in flight, and one that is not needed leaves
 // after Idle.
 type Replicas struct {
-	Min    int      `yaml:"min" validate:"min=0,max=10000"`
-	Max    int      `yaml:"max" validate:"min=1,max=10000"`
-	Target int      `yaml:"target" validate:"min=1"`
-	Idle   Duration `yaml:"idle"`
+	// The fewest instances. With 0 the first request starts one.
+	Min int `yaml:"min" validate:"min=0,max=10000"`
+	// The most instances. The default is min, or 1.
+	Max int `yaml:"max" validate:"min=1,max=10000"`
+	// Requests in flight per instance that add another.
+	Target int `yaml:"target" validate:"min=1"`
+	// How long an instance that is not needed stays.
+	Idle Duration `yaml:"idle"`
 }
 
 // Probe asks whether an instance is ready or alive; at most one of TCP, HTTP, Exec
 // and Log is set, and none is no probe.
 type Probe struct {
-	TCP      Text     `yaml:"tcp,omitempty" path:"address"` // host:port; "${PORT}" alone is the instance's own
-	HTTP     Text     `yaml:"http,omitempty"`               // a path on the instance's upstream, or a whole URL
-	Exec     Command  `yaml:"exec,omitempty"`               // ready when it ends with 0
-	Log      Text     `yaml:"log,omitempty"`                // a regular expression (RE2) that a line of output matches
+	// Succeeds if something listens there: host:port, a port of this host, or unix:/path.
+	TCP Text `yaml:"tcp,omitempty" path:"address"` // "${PORT}" alone is the instance's own
+	// Succeeds if the status is from 200 to 399: a path of the instance in mode http, or a whole URL.
+	HTTP Text `yaml:"http,omitempty"`
+	// Succeeds if this command exits with 0.
+	Exec Command `yaml:"exec,omitempty"`
+	// Succeeds when a line of output matches this regular expression (RE2). Only for ready.
+	Log Text `yaml:"log,omitempty"`
+	// How often to check. For ready, 0 is not again once it was ready.
 	Interval Duration `yaml:"interval,omitempty"`
-	Timeout  Duration `yaml:"timeout,omitempty"`
-	Failures int      `yaml:"failures,omitempty" validate:"min=1"`
+	// How long one check may take.
+	Timeout Duration `yaml:"timeout,omitempty"`
+	// How many consecutive failures make the instance unready, or restart it.
+	Failures int `yaml:"failures,omitempty" validate:"min=1"`
 }
 
 // Empty reports whether the probe asks nothing.
@@ -293,33 +298,47 @@ func (p Probe) Empty() bool {
 
 // Restart is when and how soon a process that exited is started again.
 type Restart struct {
-	Policy string   `yaml:"policy" validate:"oneof=always on-failure never"`
-	Min    Duration `yaml:"min"`
-	Max    Duration `yaml:"max"`
-	Reset  Duration `yaml:"reset"`
-	GiveUp GiveUp   `yaml:"give_up"`
-	Then   string   `yaml:"then" validate:"oneof=degrade exit"`
+	// When to restart: always, on-failure (not after exit status 0) or never.
+	Policy string `yaml:"policy" validate:"oneof=always on-failure never"`
+	// The first delay. It doubles each time, with jitter.
+	Min Duration `yaml:"min"`
+	// The longest delay.
+	Max Duration `yaml:"max"`
+	// An instance that ran this long resets the delay.
+	Reset Duration `yaml:"reset"`
+	// How many exits within which time are a crash loop.
+	GiveUp GiveUp `yaml:"give_up"`
+	// What to do in a crash loop: degrade answers 503 and keeps trying at the longest delay; exit ends watchdogd with the exit status of the process.
+	Then string `yaml:"then" validate:"oneof=degrade exit"`
 }
 
 // GiveUp is how many exits within how long are a crash loop.
 type GiveUp struct {
-	Exits  int      `yaml:"exits" validate:"min=0"` // 0 is never
+	// This many exits within the time are a crash loop. 0 is never.
+	Exits int `yaml:"exits" validate:"min=0"`
+	// The time in which exits are counted.
 	Within Duration `yaml:"within"`
 }
 
 // Stop is the signal that asks a process to end and the time it has before KILL. Drain is
 // how long the calls of an instance that is replaced or stopped may go on before that.
 type Stop struct {
-	Signal Signal   `yaml:"signal"`
-	Grace  Duration `yaml:"grace"`
-	Drain  Duration `yaml:"drain"`
+	// The signal that asks a process to end.
+	Signal Signal `yaml:"signal"`
+	// How long the process has after the signal, before it gets KILL.
+	Grace Duration `yaml:"grace"`
+	// How long an instance that is replaced or stopped may finish its requests before the signal; then they are cut off.
+	Drain Duration `yaml:"drain"`
 }
 
 // Recycle is when an instance is replaced by a fresh one; 0 is never.
 type Recycle struct {
-	Requests int      `yaml:"requests,omitempty" in:"http afterburn" validate:"min=0"`
-	Age      Duration `yaml:"age,omitempty"`
-	Memory   Size     `yaml:"memory,omitempty"`
+	// Replace an instance after this many requests. 0 is never.
+	Requests int `yaml:"requests,omitempty" in:"http afterburn" validate:"min=0"`
+	// Replace an instance after this time. 0 is never.
+	Age Duration `yaml:"age,omitempty"`
+	// Replace an instance that uses more memory. 0 is never.
+	Memory Size `yaml:"memory,omitempty"`
 }
 
 // Duration is a time.Duration written as 250ms, 1m30s, or a bare integer of seconds.
