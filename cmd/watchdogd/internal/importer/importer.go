@@ -1,0 +1,158 @@
+// Package importer reads the files of other supervisors and writes what they start as a
+// watchdog.yaml. It runs nothing of what it reads. What cannot be carried over is a
+// comment with the reason, and a line of the Result.
+//
+// A format is one file: it makes a list of programs of its text, and build.go makes
+// routes and services of them.
+package importer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
+	"github.com/watchdogd/watchdogd/internal/regular"
+)
+
+// Options are what an import needs besides the files.
+type Options struct {
+	From    string // the format; empty is what the name and the content of the file say
+	Into    string // the file to be, absolute; its folder need not be that of what is imported
+	RunNode bool   // an ecosystem file that is not a plain object may be run by node
+	Env     func(string) (string, bool)
+}
+
+// Result is the file to be, which schema.Parse accepts, and a sentence for each thing
+// that it lacks.
+type Result struct {
+	File *draft.File
+	Lost []string
+}
+
+// format is how one kind of file is read.
+type format struct {
+	name   string // what --from takes
+	files  string // what the files are called, for messages
+	named  *regexp.Regexp
+	holds  *regexp.Regexp // what only such a file has
+	read   func(*builder, []source) error
+	pieces bool // several files are one import
+}
+
+var formats = []format{
+	{"procfile", "Procfile", regexp.MustCompile(`^Procfile(\..+)?$|\.procfile$`), nil, readProcfile, false},
+	{"systemd", "*.service, *.socket", regexp.MustCompile(`\.(service|socket)$`), regexp.MustCompile(`(?m)^\[(Unit|Service|Socket)\]`), readUnits, true},
+	{"supervisord", "supervisord.conf", regexp.MustCompile(`^supervisor(d)?.*\.(conf|ini)$`), regexp.MustCompile(`(?m)^\[(program|supervisord|supervisorctl|group|eventlistener|fcgi-program)[:\]]`), readSupervisord, false},
+	{"process-compose", "process-compose.yaml", regexp.MustCompile(`^process-compose.*\.ya?ml$`), regexp.MustCompile(`(?m)^processes\s*:`), readProcessCompose, false},
+	{"compose", "docker-compose.yaml", regexp.MustCompile(`^(docker-)?compose.*\.ya?ml$`), regexp.MustCompile(`(?m)^services\s*:`), readCompose, false},
+	{"pm2", "ecosystem.config.js", regexp.MustCompile(`^ecosystem.*\.([cm]?js|json)$|^pm2.*\.([cm]?js|json)$|\.config\.[cm]?js$`), regexp.MustCompile(`["']?apps["']?\s*[:=]`), readEcosystem, false},
+}
+
+// Formats lists what --from takes.
+func Formats() []string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// source is one file that is read.
+type source struct {
+	path string // as it was named
+	name string // its last element
+	dir  string // its folder, absolute
+	text []byte
+}
+
+// mostBytes bounds a file that is imported.
+const mostBytes = 8 << 20
+
+// Import reads files, which are of one format and for all but systemd just one.
+func Import(files []string, o Options) (*Result, error) {
+	if o.Env == nil {
+		o.Env = os.LookupEnv
+	}
+	var sources []source
+	var chosen *format
+	for _, path := range files {
+		s, err := open(path)
+		if err != nil {
+			return nil, err
+		}
+		f, err := formatOf(s, o.From)
+		if err != nil {
+			return nil, err
+		}
+		if chosen != nil && chosen != f {
+			return nil, fmt.Errorf("import %s: %s is of another format (%s, not %s); import them one by one", path, s.name, f.name, chosen.name)
+		}
+		chosen, sources = f, append(sources, s)
+	}
+	if len(sources) > 1 && !chosen.pieces {
+		return nil, fmt.Errorf("import: only systemd units can be imported together; import %s and %s one by one", sources[0].path, sources[1].path)
+	}
+	b := newBuilder(sources[0], o)
+	if err := chosen.read(b, sources); err != nil {
+		return nil, fmt.Errorf("import %s: %w", sources[0].path, err)
+	}
+	return b.finish(chosen, sources)
+}
+
+func open(path string) (source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return source{}, fmt.Errorf("import: %w", err)
+	}
+	if info.IsDir() {
+		return source{}, fmt.Errorf("import %s: it is a folder; name a file in it, or run watchdogd init there", path)
+	}
+	if info.Size() > mostBytes {
+		return source{}, fmt.Errorf("import %s: it is larger than %d MiB", path, mostBytes>>20)
+	}
+	text, err := regular.ReadFile(path)
+	if err != nil {
+		return source{}, fmt.Errorf("import %s: %w", path, err)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return source{}, fmt.Errorf("import %s: %w", path, err)
+	}
+	if bytes.IndexByte(text, 0) >= 0 {
+		return source{}, fmt.Errorf("import %s: it is not a text file", path)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	return source{path, filepath.Base(path), filepath.Dir(absolute), text}, nil
+}
+
+// formatOf is the format of s: the one that is asked for, that its name says, or that its
+// content shows.
+func formatOf(s source, from string) (*format, error) {
+	if from != "" {
+		if i := slices.IndexFunc(formats, func(f format) bool { return f.name == from }); i >= 0 {
+			return &formats[i], nil
+		}
+		return nil, fmt.Errorf("import --from %s: there is no such format; use %s", from, strings.Join(Formats(), ", "))
+	}
+	for i := range formats {
+		if formats[i].named.MatchString(s.name) {
+			return &formats[i], nil
+		}
+	}
+	for i := range formats {
+		if formats[i].holds != nil && formats[i].holds.Match(s.text) {
+			return &formats[i], nil
+		}
+	}
+	return nil, fmt.Errorf("import %s: it is not known what kind of file this is; name the format: --from %s", s.path, strings.Join(Formats(), "|"))
+}
+
+// errNothing is what is imported when a file starts no program.
+var errNothing = errors.New("there is nothing in it that watchdogd could start")
