@@ -64,11 +64,14 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 	const beneath = "github.com/watchdogd/watchdogd/cmd/watchdogd/internal/"
 	may := map[string][]string{
 		"admin":     {"local", "owner", "source", "version"},
+		"draft":     nil,
 		"exit":      nil,
 		"export":    nil,
 		"front":     nil,
 		"fwatchdog": {"exit", "local", "source", "version"},
+		"guess":     nil,
 		"health":    {"owner", "source"},
+		"importer":  {"draft", "guess"},
 		"listing":   nil,
 		"local":     nil,
 		"logbook":   {"fwatchdog", "terminal", "version"},

@@ -93,6 +93,7 @@ func commands() *cobra.Command {
 		reloadCommand(&from),
 		callCommand(&from),
 		healthcheckCommand(&from),
+		importCommand(),
 		migrateCommand(),
 		exportCommand(&from),
 		envCommand(),

@@ -121,7 +121,7 @@ func (i *Item) index(name string) int {
 
 // Lost notes above the item that what was not carried over, and why.
 func (i *Item) Lost(what, why string) {
-	i.Head = append(i.Head, fmt.Sprintf("%s is not carried over: %s", what, why))
+	i.Head = append(i.Head, fmt.Sprintf("Not carried over: %s: %s.", what, why))
 }
 
 // Bytes is the text of the file.

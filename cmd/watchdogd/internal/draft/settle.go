@@ -74,13 +74,13 @@ func (f *File) dismiss(p schema.Problem) string {
 			if env[n].Name == m[4] {
 				item.Set(key, append(append(Ordered{}, env[:n]...), env[n+1:]...))
 				item.Lost(key+" "+m[4], reason)
-				return fmt.Sprintf("%s: %s %s is not carried over: %s", item.Name, key, m[4], reason)
+				return fmt.Sprintf("%s: not carried over: %s %s: %s", item.Name, key, m[4], reason)
 			}
 		}
 	}
 	item.Drop(key)
 	item.Lost(key, reason)
-	return fmt.Sprintf("%s: %s is not carried over: %s", item.Name, key, reason)
+	return fmt.Sprintf("%s: not carried over: %s: %s", item.Name, key, reason)
 }
 
 // alive is the item with this number among those that are not comments.

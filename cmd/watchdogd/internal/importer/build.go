@@ -28,7 +28,8 @@ type program struct {
 	port      int                  // an HTTP server listens here, as the format says
 	web       func() guess.Program // the format's judgement; nil is that of guess
 	elsewhere string               // an upstream instead of a command
-	dead      string               // why there is no command
+	dead      string               // why it is a comment only
+	unsaid    string               // the restart of a service for which the file names none
 }
 
 func (p *program) set(key string, value any) {
@@ -64,8 +65,8 @@ func (b *builder) add(p *program) *program {
 
 // loseAll notes what is about the whole file.
 func (b *builder) loseAll(what, why string) {
-	sentence := fmt.Sprintf("%s is not carried over: %s", what, why)
-	b.file.Tail = append(b.file.Tail, sentence)
+	sentence := fmt.Sprintf("not carried over: %s: %s", what, why)
+	b.file.Tail = append(b.file.Tail, "N"+sentence[1:]+".")
 	b.lost = append(b.lost, sentence)
 }
 
@@ -80,7 +81,7 @@ func (b *builder) finish(f *format, sources []source) (*Result, error) {
 	}
 	b.file.Head = append([]string{
 		"Imported from " + strings.Join(names, ", ") + ". Check it with: watchdogd validate",
-		"docs/configuration.md explains every key; comments say what could not be carried over, and why.",
+		"Comments say what could not be carried over, and why.",
 	}, b.file.Head...)
 	items := map[string]*draft.Item{}
 	judged := make([]guess.Program, len(b.programs))
@@ -106,10 +107,7 @@ func (b *builder) finish(f *format, sources []source) (*Result, error) {
 		return nil, fmt.Errorf("import %s: none of its programs can be started without a container: %s: %s", b.from.path, b.programs[0].name, b.programs[0].dead)
 	}
 	b.depend(items)
-	if len(b.listen) > 0 {
-		b.file.Server = &draft.Item{}
-		b.file.Server.Set("listen", one(b.listen))
-	}
+	b.server(judged)
 	if routes == 0 {
 		b.file.Head = append(b.file.Head, "No program in it is known to be an HTTP server, so there is no route yet. To serve one, move it to routes:, with path: / and, unless it listens on $PORT, upstream: 127.0.0.1:ITS_PORT")
 	}
@@ -127,6 +125,41 @@ func (b *builder) finish(f *format, sources []source) (*Result, error) {
 	return &Result{b.file, append(b.lost, said...)}, nil
 }
 
+// defaultPort is the port of watchdogd if server.listen names no other.
+const defaultPort = 8080
+
+// server writes server.listen: what the file publishes, unless one of its own programs
+// listens there.
+func (b *builder) server(judged []guess.Program) {
+	taken := map[string]string{}
+	for n, p := range b.programs {
+		if judged[n].Port != 0 && p.dead == "" {
+			taken[strconv.Itoa(judged[n].Port)] = p.name
+		}
+		if at := strings.LastIndexByte(p.elsewhere, ':'); at > 0 {
+			taken[p.elsewhere[at+1:]] = p.name
+		}
+	}
+	b.listen = slices.DeleteFunc(b.listen, func(address string) bool {
+		port := address[strings.LastIndexByte(address, ':')+1:]
+		if taken[port] != "" {
+			b.loseAll("port "+port+" for clients", taken[port]+" listens there itself, so watchdogd needs another port; or let it listen on $PORT and remove its upstream")
+		}
+		return taken[port] != ""
+	})
+	if len(b.listen) == 0 && taken[strconv.Itoa(defaultPort)] != "" {
+		free := defaultPort + 1
+		for taken[strconv.Itoa(free)] != "" {
+			free++
+		}
+		b.listen = []string{fmt.Sprintf(":%d", free)}
+	}
+	if len(b.listen) > 0 {
+		b.file.Server = &draft.Item{}
+		b.file.Server.Set("listen", one(b.listen))
+	}
+}
+
 // judge decides whether p is a route.
 func (b *builder) judge(p *program) guess.Program {
 	switch {
@@ -136,6 +169,9 @@ func (b *builder) judge(p *program) guess.Program {
 		return guess.Program{HTTP: true}
 	case p.web != nil:
 		return p.web()
+	}
+	if p.words == nil && (strings.Contains(p.line, "$PORT") || strings.Contains(p.line, "${PORT")) {
+		return guess.Program{HTTP: true, UsesPort: true, Why: "the command uses $PORT"}
 	}
 	words := p.words
 	if words == nil {
@@ -148,11 +184,7 @@ func (b *builder) judge(p *program) guess.Program {
 	for _, key := range p.env {
 		env[key.Name], _ = key.Value.(string)
 	}
-	g := guess.Of(words, env, b.folder(p.dir))
-	if p.line != "" && !g.HTTP && (strings.Contains(p.line, "$PORT") || strings.Contains(p.line, "${PORT")) {
-		g = guess.Program{HTTP: true, UsesPort: true, Why: "the command uses $PORT"}
-	}
-	return g
+	return guess.Of(words, env, b.folder(p.dir))
 }
 
 // root is the program that is served on /: the one that is called so, or the first.
@@ -209,24 +241,29 @@ func (b *builder) route(p *program, g guess.Program, root bool) *draft.Item {
 func (b *builder) service(p *program) *draft.Item {
 	item := b.file.Service(p.name)
 	b.write(item, p)
+	if p.unsaid != "" && item.Get("restart") == nil {
+		item.Set("restart", p.unsaid)
+	}
 	return item
 }
 
 func (b *builder) lose(item *draft.Item, what, why string) {
 	item.Lost(what, why)
-	b.lost = append(b.lost, fmt.Sprintf("%s: %s is not carried over: %s", item.Name, what, why))
+	b.lost = append(b.lost, fmt.Sprintf("%s: not carried over: %s: %s", item.Name, what, why))
 }
 
 // write writes what routes and services share.
 func (b *builder) write(item *draft.Item, p *program) {
 	item.Head = append(item.Head, p.notes...)
-	switch {
-	case p.dead != "":
+	if p.dead != "" {
 		item.Gone = true
 		item.Head = append(item.Head, "This is a comment because: "+p.dead)
-		item.Set("fprocess", "...")
 		b.lost = append(b.lost, fmt.Sprintf("%s is written as a comment: %s", item.Name, p.dead))
+	}
+	switch {
 	case p.elsewhere != "":
+	case p.words == nil && p.line == "":
+		item.Set("fprocess", "...")
 	case p.words != nil:
 		item.Program(p.words)
 	case p.shell:

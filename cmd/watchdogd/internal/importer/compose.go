@@ -266,7 +266,7 @@ var container = []string{
 
 // service makes a program of one service.
 func (c *composeFile) service(name string, o object) error {
-	p := c.add(&program{name: name})
+	p := c.add(&program{name: name, unsaid: "never"})
 	if err := c.command(p, o); err != nil {
 		return fmt.Errorf("services.%s: %w", name, err)
 	}
@@ -312,6 +312,8 @@ func (c *composeFile) key(p *program, key string, o object) {
 		switch policy {
 		case "no", "false":
 			p.set("restart", "never")
+		case "always", "unless-stopped":
+			p.unsaid = ""
 		case "on-failure":
 			p.set("restart", "on-failure")
 		}
@@ -355,6 +357,9 @@ func (c *composeFile) key(p *program, key string, o object) {
 	case "user":
 		p.lose("user: "+value, "it is a user of the image; set user: to one of this machine")
 	case "profiles":
+		if len(list(o[key])) == 0 {
+			return
+		}
 		p.dead = "it is only started with a profile (" + strings.Join(texts(list(o[key])), ", ") + ")"
 	default:
 		p.lose(key, "watchdogd has nothing like it")
@@ -475,11 +480,11 @@ func (c *composeFile) built(p *program, o object) (folder string, image *Image, 
 	}
 	text := guess.Read(file)
 	if text == nil {
-		return context, nil, fmt.Sprintf("it has only build:, and there is no %s that says what is started; set fprocess to the command", file)
+		return context, nil, fmt.Sprintf("it has only build:, and there is no %s that says what is started; set fprocess to the command", c.placeFile(file))
 	}
 	image, err := Dockerfile(text, target)
 	if err != nil {
-		return context, nil, file + ": " + err.Error()
+		return context, nil, c.placeFile(file) + ": " + err.Error()
 	}
 	for _, key := range image.Env {
 		if key.Name != "PATH" {
@@ -489,7 +494,7 @@ func (c *composeFile) built(p *program, o object) (folder string, image *Image, 
 	if known, ok := signal(image.Signal); ok && known != "TERM" {
 		p.stop("signal", known)
 	}
-	return context, image, file + " has no CMD, so its base image decides what is started"
+	return context, image, c.placeFile(file) + " has no CMD, so its base image decides what is started"
 }
 
 func (c *composeFile) environment(p *program, env object) {
@@ -602,7 +607,7 @@ func (c *composeFile) publish(p *program, o object) {
 			continue
 		}
 		if p.dead != "" {
-			if published == 0 || o["image"] == nil || o["profiles"] != nil {
+			if published == 0 || o["image"] == nil || len(list(o["profiles"])) > 0 {
 				return
 			}
 			p.elsewhere = fmt.Sprintf("http://127.0.0.1:%d", published)

@@ -29,8 +29,6 @@ type form struct {
 	line  string
 }
 
-func (f form) empty() bool { return f.words == nil && f.line == "" }
-
 // Dockerfile reads a Dockerfile: its last stage, or the one named target. Nothing is
 // built; variables that ARG sets are replaced where they have a default.
 func Dockerfile(text []byte, target string) (*Image, error) {

@@ -61,9 +61,10 @@ func (b *builder) process(name string, o object) *program {
 	if p.line == "" && p.words == nil {
 		p.dead = "it has no command"
 	}
+	p.probe("ready", o.object("readiness_probe"))
 	for _, key := range o.keys() {
 		switch value := o.text(key); key {
-		case "command", "entrypoint", "shutdown", "availability", "log_configuration":
+		case "command", "entrypoint", "shutdown", "availability", "log_configuration", "readiness_probe":
 		case "working_dir":
 			p.dir = b.resolved(value, nil)
 		case "environment":
@@ -77,8 +78,6 @@ func (b *builder) process(name string, o object) *program {
 			for _, other := range needs.keys() {
 				p.needs = append(p.needs, draft.Key{Name: other, Value: b.condition(p, other, needs.object(other).text("condition"))})
 			}
-		case "readiness_probe":
-			p.probe("ready", o.object(key))
 		case "liveness_probe":
 			p.probe("live", o.object(key))
 		case "ready_log_line":
@@ -192,7 +191,9 @@ func (p *program) probe(key string, o object) {
 func (p *program) availability(o object) {
 	restart := draft.Ordered{}
 	switch policy := o.text("restart"); policy {
-	case "", "no", "false": // false is no to YAML
+	case "": // no is the default
+		p.unsaid = "never"
+	case "no", "false": // false is no to YAML
 		restart = restart.With("policy", "never")
 	case "on_failure":
 		restart = restart.With("policy", "on-failure")
@@ -201,6 +202,7 @@ func (p *program) availability(o object) {
 		p.notes = append(p.notes, "then: exit ends watchdogd when it ends.")
 	}
 	if o.text("exit_on_end") == "true" {
+		p.notes = append(p.notes, "then: exit ends watchdogd when it ends.")
 		restart = restart.With("then", "exit")
 	}
 	if n, ok := o.number("backoff_seconds"); ok && n > 0 && len(restart) > 0 && restart[0].Value != "never" {

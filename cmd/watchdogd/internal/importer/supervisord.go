@@ -198,7 +198,7 @@ func expand(value, program, host, here string) string {
 
 // supervised makes a program of a [program:name].
 func supervised(b *builder, s source, name string, section section) error {
-	p := &program{name: name}
+	p := &program{name: name, unsaid: "on-failure"}
 	host, _ := os.Hostname()
 	full := func(value string) string { return expand(value, name, host, s.dir) }
 	command := strings.ReplaceAll(section.get("command"), "\n", " ")
@@ -244,6 +244,8 @@ func supervised(b *builder, s source, name string, section section) error {
 				restart = restart.With("policy", "never")
 			case strings.EqualFold(value, "unexpected"):
 				restart = restart.With("policy", "on-failure")
+			default:
+				p.unsaid = ""
 			}
 		case "exitcodes":
 			if value != "0" && strings.EqualFold(section.get("autorestart"), "unexpected") {
@@ -283,9 +285,6 @@ func supervised(b *builder, s source, name string, section section) error {
 	}
 	if len(stop) > 0 {
 		p.set("stop", stop)
-	}
-	if strings.Contains(strings.Join(p.words, " "), "${INSTANCE}") && section.get("numprocs") == "" {
-		p.notes = append(p.notes, "${INSTANCE} is the number of the process, from 0.")
 	}
 	b.add(p)
 	return nil

@@ -82,7 +82,7 @@ var silent = []string{
 
 // unit makes a program of a service unit.
 func (b *builder) unit(name string, sections []*unit.UnitSection) (*program, error) {
-	u := &unitReader{program: &program{name: name}, instance: name}
+	u := &unitReader{program: &program{name: name, unsaid: "never"}, instance: name}
 	if at := strings.IndexByte(name, '@'); at >= 0 {
 		u.instance, u.name = name[at+1:], strings.TrimSuffix(name, "@")
 	}
@@ -172,6 +172,8 @@ func (u *unitReader) entry(section, key, value string) error {
 			u.set("restart", "never")
 		case "on-failure", "on-abnormal", "on-abort", "on-watchdog":
 			u.set("restart", "on-failure")
+		case "always":
+			u.unsaid = ""
 		case "on-success":
 			u.lose("Restart=on-success", "there is no such policy; it is restarted always")
 		}
@@ -261,13 +263,15 @@ func (u *unitReader) command(value string) error {
 		u.lose("the "+prefix+" before ExecStart", "a program runs with the rights of watchdogd or of user:")
 	}
 	if strings.Contains(prefix, "-") {
-		u.set("restart", "never")
 		u.lose("the - before ExecStart", "a failure is shown as one")
 	}
-	value = value[len(prefix):]
+	value = strings.ReplaceAll(value[len(prefix):], "\\\n", " ")
+	if strings.Contains(value, "%i") && u.instance == "" {
+		u.lose("%i in ExecStart", "the unit is a template; name the instance in the file's name, as in "+u.name+"@ONE.service")
+	}
 	words, err := shlex(strings.ReplaceAll(value, "\n", " "))
 	if err != nil {
-		return fmt.Errorf("ExecStart: %w", err)
+		return fmt.Errorf("its ExecStart: %w", err)
 	}
 	if strings.Contains(prefix, "@") && len(words) > 1 {
 		words = slices.Delete(words, 1, 2) // what the program is called
@@ -295,12 +299,12 @@ func (u *unitReader) variables(value string) error {
 	}
 	words, err := shlex(value)
 	if err != nil {
-		return fmt.Errorf("Environment: %w", err)
+		return fmt.Errorf("its Environment: %w", err)
 	}
 	for _, w := range words {
 		name, text, ok := strings.Cut(w, "=")
 		if !ok || name == "" {
-			return fmt.Errorf("Environment: %s is not KEY=value", cut(w))
+			return fmt.Errorf("its Environment: %s is not KEY=value", cut(w))
 		}
 		u.env = u.env.With(name, u.specifiers(text))
 	}

@@ -24,7 +24,7 @@ func topLevel(text []byte, key string) (top object, names []string, err error) {
 		return nil, nil, err
 	}
 	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
-		return nil, nil, fmt.Errorf("it is not a mapping with %s:", key)
+		return nil, nil, fmt.Errorf("it is not a mapping with the key %s", key)
 	}
 	if err := unmarshal(text, &top); err != nil {
 		return nil, nil, err
@@ -50,7 +50,7 @@ func topLevel(text []byte, key string) (top object, names []string, err error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, nil, fmt.Errorf("it has no %s:", key)
+		return nil, nil, fmt.Errorf("it has no %s", key)
 	}
 	if len(names) > mostPrograms {
 		return nil, nil, fmt.Errorf("it has %d entries under %s:, more than %d", len(names), key, mostPrograms)

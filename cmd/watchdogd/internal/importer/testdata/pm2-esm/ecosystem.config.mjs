@@ -1,0 +1,1 @@
+export default { apps: [{ name: 'x', script: 'x.js', interpreter: 'bun' }] }
