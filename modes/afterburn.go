@@ -390,7 +390,7 @@ func (c *burning) passEvents() error {
 	}
 	control := http.NewResponseController(c.w)
 	c.begun = true
-	c.head.Forward(c.w.Header())
+	c.head.Forward(c.w.Header(), nil)
 	c.call.SetReason(c.head.Reason)
 	c.w.WriteHeader(c.head.Status)
 	if err := control.Flush(); err != nil {
@@ -416,7 +416,7 @@ func (c *burning) passEvents() error {
 // send sends the response that was held.
 func (c *burning) send() error {
 	h := &c.head
-	h.Forward(c.w.Header())
+	h.Forward(c.w.Header(), nil)
 	c.call.SetReason(h.Reason)
 	if !h.Bodiless(c.r.Method) {
 		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.Size(), 10)}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -114,7 +115,7 @@ func TestTheIdOfACall(t *testing.T) {
 		{http.Header{"X-Request-Id": {long + "9"}}, ""},
 	} {
 		h := c.in.Clone()
-		id := identify(h, new([1]string))
+		id := identify(h, new([1]string), new(http1.Text))
 		if c.want != "" && id != c.want || c.want == "" && len(id) != 32 {
 			t.Errorf("%v: %q, want %q", c.in, id, c.want)
 		}
@@ -127,7 +128,7 @@ func TestTheIdOfACall(t *testing.T) {
 			}
 		}
 	}
-	if a, b := newID(), newID(); a == b {
+	if a, b := newID(new(http1.Text)), newID(new(http1.Text)); a == b {
 		t.Error("two calls, one id")
 	}
 }

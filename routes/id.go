@@ -5,18 +5,20 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
-// identify gives the call's id: the caller's X-Request-Id, else his X-Call-Id, else
+// identify returns the call's id: the client's X-Request-Id, else its X-Call-Id, else
 // a new one. The request then bears it as X-Request-Id. An id that could do
 // harm in a log or a header further on is replaced, under both names. room is where
-// the header's value goes.
-func identify(h http.Header, room *[1]string) string {
+// the header's value goes, and memory holds a new id.
+func identify(h http.Header, room *[1]string, memory *http1.Text) string {
 	id, own := sound(h["X-Request-Id"])
 	callID, other := sound(h["X-Call-Id"])
 	if !own {
 		if id = callID; !other {
-			id = newID()
+			id = newID(memory)
 		}
 	}
 	if !own || len(h["X-Request-Id"]) > 1 {
@@ -51,11 +53,11 @@ func sound(values []string) (string, bool) {
 }
 
 // newID is 128 random bits; an id is a name and no secret.
-func newID() string {
+func newID(memory *http1.Text) string {
 	var raw [16]byte
 	binary.LittleEndian.PutUint64(raw[:8], rand.Uint64())
 	binary.LittleEndian.PutUint64(raw[8:], rand.Uint64())
 	var text [32]byte
 	hex.Encode(text[:], raw[:])
-	return string(text[:])
+	return memory.Keep(text[:])
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/fifo"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 )
 
@@ -35,6 +36,7 @@ type serving struct {
 	function *metrics.Function // of a call through the gateway; else nil
 	ahead    *ahead            // what the gateway has read of the body; nil is nothing
 
+	ids     http1.Text  // new ones
 	isLocal func() bool // local, made once
 	place   fifo.Item[*serving]
 	swept   bool          // the limiter has seen to the timer; the limiter's lock guards it
@@ -103,7 +105,7 @@ func (s *serving) begin(t *Table, to *aim, w http.ResponseWriter, r *http.Reques
 
 // accept makes the response and the request that the handler will see.
 func (s *serving) accept(w http.ResponseWriter, r *http.Request, path string) {
-	s.ID = identify(r.Header, &s.values.id)
+	s.ID = identify(r.Header, &s.values.id, &s.ids)
 	s.SentPath = path
 	s.SetLocal(s.isLocal)
 	s.request = s.values.requestIn(r)

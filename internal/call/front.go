@@ -15,6 +15,7 @@ func (c *Call) Begin(parent context.Context, x *Context, w http.ResponseWriter, 
 	c.ID, c.Route, c.Prefix, c.SentPath, c.Stripped = "", "", "", "", false
 	c.instance, c.reason, c.untimed, c.waited = "", "", false, 0
 	c.began, c.timed = began, false
+	clear(c.values)
 	x.begin(parent, c)
 
 	c.mu.Lock()

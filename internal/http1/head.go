@@ -42,6 +42,8 @@ type Response struct {
 	KeepAlive time.Duration // how long the other side keeps an idle connection, if it says
 	Upgrade   string        // the value of Upgrade where Connection names it
 	Trailer   []string      // the names that Trailer announces
+
+	Text Text // where the text of the head may be kept
 }
 
 // Malformed is why bytes are not a valid message.
@@ -241,8 +243,9 @@ func (p *Response) Bodiless(method string) bool {
 }
 
 // Forward puts the fields that are not for one connection only into the header of a
-// response, in place of what it has under the same names.
-func (p *Response) Forward(header http.Header) {
+// response, in place of what it has under the same names. The values are in the memory of
+// values where that has room for all of them: it must not be used again before header.
+func (p *Response) Forward(header http.Header, values []string) {
 	ends := func(name string) bool { return name == "Content-Length" || p.Hop.Ends(name) }
 	if len(header) > 0 {
 		for _, f := range p.Fields {
@@ -251,7 +254,9 @@ func (p *Response) Forward(header http.Header) {
 			}
 		}
 	}
-	values := make([]string, len(p.Fields)+1)
+	if values = values[:cap(values)]; len(values) <= len(p.Fields) {
+		values = make([]string, len(p.Fields)+1)
+	}
 	for i, f := range p.Fields {
 		if ends(f.Name) {
 			continue
@@ -265,8 +270,10 @@ func (p *Response) Forward(header http.Header) {
 	}
 	if p.Length >= 0 {
 		last := len(p.Fields)
-		values[last] = strconv.FormatInt(p.Length, 10)
-		header["Content-Length"] = values[last:]
+		if values[last] = p.Get("Content-Length"); len(values[last]) > 1 && values[last][0] == '0' {
+			values[last] = strconv.FormatInt(p.Length, 10)
+		}
+		header["Content-Length"] = values[last : last+1 : last+1]
 	} else {
 		delete(header, "Content-Length")
 	}

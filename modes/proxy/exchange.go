@@ -59,7 +59,7 @@ func (x *exchange) end() {
 	x.request.release()
 	clear(x.head.Fields)
 	x.body.Free()
-	*x = exchange{interrupts: x.interrupts, head: http1.Response{Head: http1.Head{Fields: x.head.Fields}}, body: x.body}
+	*x = exchange{interrupts: x.interrupts, head: http1.Response{Head: http1.Head{Fields: x.head.Fields}, Text: x.head.Text}, body: x.body}
 	exchanges.Put(x)
 }
 
@@ -173,7 +173,7 @@ func (x *exchange) inform() {
 	}
 	header := x.w.Header()
 	before := maps.Clone(header)
-	x.head.Forward(header)
+	x.head.Forward(header, nil)
 	x.w.WriteHeader(x.head.Status)
 	clear(header)
 	maps.Copy(header, before)
@@ -182,7 +182,11 @@ func (x *exchange) inform() {
 // pass passes on the final response.
 func (x *exchange) pass(c *client.Conn) error {
 	header, h := x.w.Header(), &x.head
-	h.Forward(header)
+	var values []string
+	if len(h.Trailer) == 0 { // or the server reads header once more when the call is over
+		values = x.call.Values(len(h.Fields) + 1)
+	}
+	h.Forward(header, values)
 	x.call.SetReason(h.Reason)
 	if h.Status == http.StatusUpgradeRequired && h.Upgrade != "" && x.r.ProtoMajor == 1 {
 		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{h.Upgrade} // RFC 9110, 15.5.22: what is required

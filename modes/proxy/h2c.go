@@ -61,8 +61,8 @@ func (c *attempts) overHTTP2(up *upstream) error {
 	body := &lentBody{ctx: c.r.Context(), upload: c.upload}
 	interim := &interim{w: c.w, r: c.r}
 	ctx := httptrace.WithClientTrace(c.r.Context(), &httptrace.ClientTrace{
-		GotConn:        func(got httptrace.GotConnInfo) { interim.do(func() { c.reused = got.Reused }) },
-		WroteHeaders:   func() { interim.do(func() { c.reached = true }) },
+		GotConn:        func(got httptrace.GotConnInfo) { interim.do(func() { interim.reused = got.Reused }) },
+		WroteHeaders:   func() { interim.do(func() { interim.reached = true }) },
 		Got1xxResponse: interim.pass,
 	})
 	out, transport := c.http2Request(ctx, up, to, body), up.h2c
@@ -75,6 +75,7 @@ func (c *attempts) overHTTP2(up *upstream) error {
 	}
 	res, err := transport.RoundTrip(out)
 	interim.end()
+	c.reused, c.reached = interim.reused, interim.reached
 	if err == nil {
 		c.answered = true
 		err = c.untilEnd(res)
@@ -123,7 +124,7 @@ func (c *attempts) http2Request(ctx context.Context, up *upstream, to string, bo
 	hop := http1.HopOf(r.Header)
 	for name, values := range r.Header {
 		if !hop.Ends(name) {
-			out.Header[name] = values
+			out.Header[name] = slices.Clone(values) // net/http may still be writing it when the call is over
 		}
 	}
 	if wantsTrailers(r.Header["Te"]) {
@@ -208,14 +209,16 @@ func (c *attempts) copyHTTP2(res *http.Response) error {
 	}
 }
 
-// interim passes on responses of 1xx. net/http reports them from a goroutine of its
-// own, which may be late: nothing is done after end.
+// interim passes on responses of 1xx, and notes how the request got on its way. net/http
+// reports that from a goroutine of its own, which may be late: nothing is done after end.
 type interim struct {
 	w http.ResponseWriter
 	r *http.Request
 
-	mu   sync.Mutex
-	over bool
+	mu      sync.Mutex
+	over    bool
+	reused  bool // the connection
+	reached bool // the upstream may have the request
 }
 
 func (i *interim) do(f func()) {

@@ -183,8 +183,9 @@ func (c *attempts) attempt() error {
 		}
 		defer i.Release()
 		c.life = i
+		p := c.proxy // or c would be on the heap
 		up = i.Keep(func() io.Closer {
-			return newUpstream(c.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), c.log)
+			return newUpstream(p.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), p.log)
 		}).(*upstream)
 	}
 	c.call.SetInstance(up.name)

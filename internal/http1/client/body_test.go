@@ -23,7 +23,7 @@ import (
 // forwarded is what a client gets of the fields of a head.
 func forwarded(h *http1.Response) http.Header {
 	header := http.Header{}
-	h.Forward(header)
+	h.Forward(header, nil)
 	return header
 }
 
@@ -250,7 +250,7 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("%+v; net/http: %+v", h, res)
 		}
 		header := http.Header{}
-		h.Forward(header)
+		h.Forward(header, nil)
 		for name, values := range header {
 			if name == "Content-Length" || values == nil {
 				continue

@@ -97,7 +97,7 @@ func (c *Conn) ReadHead(h *http1.Response) error {
 		}
 		if end := http1.HeadEnd(p, seen); end > 0 {
 			c.r += end
-			return h.Parse(string(p[:end]))
+			return h.Parse(h.Text.Keep(p[:end]))
 		}
 		seen = len(p)
 		if !c.room(MaxHead) {

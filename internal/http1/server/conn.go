@@ -211,7 +211,7 @@ func (c *conn) readHead() (string, error) {
 			}
 			c.r += end
 			c.first, c.arrived = false, time.Now()
-			head := string(p[:end])
+			head := c.room.text.Keep(p[:end])
 			c.shrink()
 			return head, nil
 		}

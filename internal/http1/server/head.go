@@ -23,7 +23,11 @@ func (c *conn) parse(head string) error {
 		return refusalOf(err)
 	}
 	r.Method, r.RequestURI, r.Host, r.Close = h.Method, h.Target, h.Host, h.Closes()
-	values := make([]string, len(h.Fields))
+	values := c.room.values[:cap(c.room.values)]
+	if len(values) < len(h.Fields) {
+		values = make([]string, max(len(h.Fields), mostFields))
+		c.room.values = values
+	}
 	for i, f := range h.Fields {
 		if f.Name == "Host" || f.Name == "Transfer-Encoding" {
 			continue // net/http keeps them elsewhere

@@ -12,6 +12,8 @@ type room struct {
 	buf               [4 << 10]byte
 	request, response http.Header // empty
 	fields            []http1.Field
+	values            []string // of the fields, as request has them
+	text              http1.Text
 }
 
 var rooms = sync.Pool{New: func() any { return &room{request: http.Header{}, response: http.Header{}} }}
@@ -35,10 +37,13 @@ func (c *conn) shrink() {
 
 func (c *conn) release() {
 	c.room.request, c.room.response = cleared(c.header), cleared(c.response.header)
+	clear(c.room.values[:cap(c.room.values)])
 	c.room.fields = nil
 	if cap(c.head.Fields) <= mostFields {
 		clear(c.head.Fields[:cap(c.head.Fields)])
 		c.room.fields = c.head.Fields[:0]
+	} else {
+		c.room.values = nil
 	}
 	rooms.Put(c.room)
 	c.room, c.buf, c.r, c.w = nil, nil, 0, 0

@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// racing: sync.Pool forgets at random.
+const racing = true
