@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/spill"
 )
 
 // Body is the request's body as a handler reads it: it holds the limits of the route, ends
@@ -39,10 +40,12 @@ type Body struct {
 	reading time.Time  // when the read began that is under way; zero is none
 	timer   *time.Timer
 	armed   bool
-	whole   bool  // the end was reached
-	broken  error // why nothing more comes: our reason, or the connection's
-	stopped bool  // the connection's reading was ended by force
-	dropped bool  // by the handler
+	whole   bool // the end was reached
+	held    *spill.Body
+	again   *io.SectionReader // what of held is still to be read again; nil is nothing
+	broken  error             // why nothing more comes: our reason, or the connection's
+	stopped bool              // the connection's reading was ended by force
+	dropped bool              // by the handler
 }
 
 // Limits are those of a request's body.
@@ -100,6 +103,13 @@ func (c *Call) Lost() bool {
 // Read reads from the request. Its errors but io.EOF and ErrStopped are *failure.Error.
 func (b *Body) Read(p []byte) (int, error) {
 	b.mu.Lock()
+	if b.again != nil && b.broken == nil {
+		if n, err := b.again.Read(p); err != io.EOF {
+			b.mu.Unlock()
+			return n, err
+		}
+		b.again = nil
+	}
 	switch {
 	case b.broken != nil:
 		err := b.broken
@@ -194,10 +204,36 @@ func isFailure(err error) bool {
 	return ok
 }
 
+// Unread has Read return what is in held first, and then what is left of the request: for a
+// front that looks into a body before the handler gets it. held is freed when the call ends. The
+// bytes of held are not counted against limits.body again.
+func (b *Body) Unread(held *spill.Body) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.held != nil {
+		b.held.Free()
+	}
+	b.held, b.again = held, held.Section(0, held.Size())
+}
+
 // Has reports whether n bytes can be read without waiting.
 func (b *Body) Has(n int64) bool {
+	if left, ok := b.unread(); ok {
+		return left >= n || b.Whole()
+	}
 	from, ok := b.from.(interface{ Buffered() int64 })
 	return ok && from.Buffered() >= n
+}
+
+// unread returns how much is to be read again before the rest; ok is false if nothing is.
+func (b *Body) unread() (left int64, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.again == nil {
+		return 0, false
+	}
+	at, _ := b.again.Seek(0, io.SeekCurrent) // it cannot fail
+	return b.again.Size() - at, true
 }
 
 // Splice moves the n bytes that are left of b to an upstream within the kernel, where the
@@ -209,7 +245,7 @@ func (b *Body) Splice(to io.ReaderFrom, n int64, broken func() bool) (tried bool
 		Socket() (net.Conn, int64)
 		Took(n int64, err error) error
 	})
-	if !ok || b.read > 0 || b.isStopped() {
+	if _, held := b.unread(); held || !ok || b.read > 0 || b.isStopped() {
 		return false, nil
 	}
 	socket, left := from.Socket()
@@ -358,6 +394,10 @@ func (b *Body) reset() {
 	defer b.mu.Unlock()
 	b.from, b.original, b.request, b.keeps = nil, nil, nil, nil
 	b.most, b.limit, b.read, b.spent = 0, -1, 0, 0
+	if b.again = nil; b.held != nil {
+		b.held.Free()
+		b.held = nil
+	}
 	b.reading, b.whole, b.broken, b.stopped, b.dropped = time.Time{}, false, nil, false, false
 	if b.armed && b.timer.Stop() {
 		b.armed = false // else fire is about to run, and finds that out
