@@ -26,6 +26,9 @@ func (t *Table) watch(entries []Entry) {
 				}
 				rt.yields[t.routes[j]] = guard
 				rt.wary = true
+				if guard == "auth" {
+					rt.locked = append(rt.locked, t.routes[j].prefix)
+				}
 			}
 		}
 	}
@@ -39,16 +42,13 @@ func (t *Table) watch(entries []Entry) {
 // only at what else they could mean. A method that the other route does not take is
 // its guard too.
 func (t *Table) around(rt *route, q query) *failure.Error {
-	if plainly(q.path) {
-		return nil
-	}
 	return t.otherwise(rt, q, false)
 }
 
 // leads is around for a route that was not found by q's path: what the path says plainly is
 // examined too.
 func (t *Table) leads(rt *route, q query, hosted bool) *failure.Error {
-	if err := t.beside(rt, q, hosted); err != nil || plainly(q.path) {
+	if err := t.beside(rt, q, hosted); err != nil {
 		return err
 	}
 	return t.otherwise(rt, q, hosted)
@@ -57,7 +57,15 @@ func (t *Table) leads(rt *route, q query, hosted bool) *failure.Error {
 // otherwise examines what q's path could mean beside what it says.
 func (t *Table) otherwise(rt *route, q query, hosted bool) *failure.Error {
 	sent := q.path
-	for _, meant := range meanings(sent, rt.prefix, !rt.static) {
+	var all []string
+	if plainly(sent) {
+		one := [1]string{sent}
+		all = rt.recased(one[:])
+	} else {
+		all = meanings(sent, rt.prefix, !rt.static)
+		all = append(all, rt.recased(all)...)
+	}
+	for _, meant := range all {
 		if meant == sent {
 			continue
 		}
@@ -87,9 +95,23 @@ func (t *Table) beside(rt *route, q query, hosted bool) *failure.Error {
 	}
 	if guard := rt.yields[other]; guard != "" {
 		return &failure.Error{Kind: failure.Malformed, Route: rt.name,
-			Detail: "the path can also be read as one of route " + other.name + ", which has " + guard + " of its own; write it without empty segments, dot segments and escapes"}
+			Detail: "the path can also be read as one of route " + other.name + ", which has " + guard + " of its own; write it without empty segments, dot segments and escapes, and in the case in which it is configured"}
 	}
 	return nil
+}
+
+// recased returns paths as they are for programs and file systems that do not distinguish upper
+// and lower case: with the prefix of a route with auth as that is written.
+func (rt *route) recased(paths []string) (all []string) {
+	for _, prefix := range rt.locked {
+		n := len(prefix)
+		for _, p := range paths {
+			if len(p) >= n && (len(p) == n || p[n] == '/') && p[:n] != prefix && strings.EqualFold(p[:n], prefix) {
+				all = append(all, prefix+p[n:])
+			}
+		}
+	}
+	return all
 }
 
 // plainly reports whether a path has one meaning only.

@@ -29,6 +29,7 @@ type route struct {
 
 	function function // the route as one of the gateway
 
+	locked []string          // the prefixes of those among yields that have auth
 	wary   bool              // around is asked
 	static bool              // it answers with files
 	yields map[*route]string // routes that are guarded more, and by which key
