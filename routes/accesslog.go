@@ -30,6 +30,7 @@ type Line struct {
 	Instance string
 	Peer     string // the address of the connection's other end; empty on a unix socket
 	ID       string
+	User     string         // who called, on a route with auth
 	Failed   *failure.Error // nil for a call that went well
 	Cut      bool           // the response did not reach its end
 
@@ -44,7 +45,7 @@ func LogLines(log *slog.Logger) func(Line) {
 			return
 		}
 		record := slog.NewRecord(l.Time, slog.LevelInfo, "request", 0) // without the caller's place, which is always this
-		var room [13]slog.Attr
+		var room [14]slog.Attr
 		record.AddAttrs(l.attrs(room[:0])...)
 		_ = log.Handler().Handle(ctx, record) // as slog.Logger does: the writer counts what it loses
 	}
@@ -69,6 +70,7 @@ func (l *Line) attrs(attrs []slog.Attr) []slog.Attr {
 	}
 	text("instance", l.Instance)
 	text("peer", l.Peer)
+	text("user", l.User)
 	text("id", l.ID)
 	if l.Failed != nil {
 		text("timeout", l.Failed.Timeout)
@@ -130,6 +132,9 @@ func (l *Line) appendJSON(b []byte) (_ []byte, ok bool) {
 	if l.Peer != "" {
 		text(`,"peer":"`, l.Peer)
 	}
+	if l.User != "" {
+		text(`,"user":"`, l.User)
+	}
 	if l.ID != "" {
 		text(`,"id":"`, l.ID)
 	}
@@ -190,6 +195,7 @@ func (s *serving) log(took time.Duration, status int, failed *failure.Error, cut
 		Reason:   s.Reason(),
 		Peer:     host(s.request.RemoteAddr),
 		ID:       s.ID,
+		User:     s.User,
 		Failed:   failed,
 		Cut:      cut,
 		Request:  s.request.Header,

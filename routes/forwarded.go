@@ -21,7 +21,7 @@ func forward(r *http.Request, to *aim, trusted []netip.Prefix, v *values) (proxi
 	h := r.Header
 	for key := range h {
 		switch {
-		case disguised(key): // of a trusted proxy too: it passes on what its client made up
+		case disguised(key), key == "X-Auth-User": // of a trusted proxy too: it passes on what its client made up
 			delete(h, key)
 		case forwardedKey(key):
 			proxied = proxied || !believed || key == "Forwarded"

@@ -43,8 +43,7 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 			return
 		}
 		if rt.auth != nil {
-			if err := rt.auth.check(s.Context(), s.request.Header); err != nil {
-				err.Route = rt.name
+			if err := rt.auth.Check(&s.Call, s.request); err != nil {
 				s.refuse(err)
 				return
 			}

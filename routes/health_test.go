@@ -151,7 +151,7 @@ func TestReadyPathIsAskedBesideAuth(t *testing.T) {
 	f := serve(t)
 	f.options.Probes = Probes{Path: "/ready"}
 	guarded := entry("all", hello("all"), func(r *schema.Route) { r.Path = "/" })
-	guarded.Auth = NewAuth(&schema.Route{Auth: schema.Auth{OpenFaaS: &schema.OpenFaaSAuth{Gateway: "http://gateway.invalid", Function: "a:b"}}}, f.options.Log)
+	withKeys(t, &guarded, "ci", "secret-key")
 	f.live.Swap(NewTable([]Entry{guarded}, f.options))
 	if resp, body := f.get("/_/ready"); resp.StatusCode != 200 || body != "all" {
 		t.Errorf(`the probe: got %d %q, want 200 "all"`, resp.StatusCode, body)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -36,7 +37,7 @@ type route struct {
 
 	sameOrigin bool // cross_origin: refuse
 
-	auth    *Auth
+	auth    *auth.Check
 	handler http.Handler
 	count   *metrics.Route
 }
@@ -62,6 +63,9 @@ func newRoute(s *schema.Route, h http.Handler, m *metrics.Registry) *route {
 	rt.sameOrigin = s.CrossOrigin == "refuse"
 	rt.strip = s.StripPrefix && rt.prefix != ""
 	rt.function.strip = s.StripPrefix
+	if s.Auth.HMAC != nil && rt.timeouts.Read == 0 {
+		rt.timeouts.Read = schema.Duration(auth.SignedRead)
+	}
 	for key, value := range s.Headers {
 		rt.headers = append(rt.headers, header{textproto.CanonicalMIMEHeaderKey(key), value})
 	}

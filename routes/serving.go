@@ -281,8 +281,12 @@ func rejection(k failure.Kind) (metrics.Reason, bool) {
 		return metrics.QueueTimeout, true
 	case failure.BodyTooLarge:
 		return metrics.TooLarge, true
-	case failure.Unauthorized, failure.Forbidden:
+	case failure.Unauthorized:
 		return metrics.Unauthorized, true
+	case failure.Forbidden:
+		return metrics.Forbidden, true
+	case failure.AuthUnavailable:
+		return metrics.AuthUnavailable, true
 	case failure.NotReady:
 		return metrics.NotReady, true
 	case failure.CrashLoop:

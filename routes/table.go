@@ -28,6 +28,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -35,8 +36,8 @@ import (
 type Entry struct {
 	Route   *schema.Route
 	Handler http.Handler
-	Untimed bool  // no response bears X-Duration-Seconds; otherwise those of a route with an fprocess do
-	Auth    *Auth // who may call it; nil is everybody
+	Untimed bool        // no response bears X-Duration-Seconds; otherwise those of a route with an fprocess do
+	Auth    *auth.Check // who may call it; nil is everyone
 }
 
 // Options are what all routes of a table share.

@@ -2,10 +2,6 @@ package schema
 
 import (
 	"fmt"
-	"slices"
-	"strings"
-
-	"gopkg.in/yaml.v3"
 
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"github.com/watchdogd/watchdogd/schema/internal/phrase"
@@ -20,7 +16,6 @@ func (l *loader) check(c *Config) {
 		l.Note(top.From, top.Node.Line, top.Node.Column, "", "there are no routes and no services", "add a route under routes:, with at least - name: and fprocess:")
 	}
 	l.checkServer(c, top)
-	l.checkNotBuilt(top)
 	for i := range c.Routes {
 		l.checkRoute(&c.Routes[i], l.routes[i], c.Compat.MissingAllowed)
 	}
@@ -30,44 +25,6 @@ func (l *loader) check(c *Config) {
 	l.checkNames(c)
 	l.checkAlike(c)
 	l.checkDependencies(c)
-}
-
-// notBuilt are the keys, and with a = the values, whose behaviour is not there yet.
-var notBuilt = []string{
-	"routes.auth.basic",
-	"routes.auth.keys",
-	"routes.auth.hmac",
-	"routes.auth.jwt",
-}
-
-func (l *loader) checkNotBuilt(top decode.Item) {
-	for _, path := range l.notBuilt {
-		path, value, byValue := strings.Cut(path, "=")
-		items, keys := []decode.Item{top}, strings.Split(path, ".")
-		switch keys[0] {
-		case "routes":
-			items, keys = append(slices.Clip(l.routes), l.Defaults), keys[1:]
-		case "services":
-			items, keys = append(slices.Clip(l.services), l.Defaults), keys[1:]
-		}
-		for _, it := range items {
-			if it.Node == nil {
-				continue
-			}
-			n := l.Descend(it.Node, keys[:len(keys)-1])
-			if n == nil || len(keys) > 1 && n == it.Node {
-				continue
-			}
-			k, v := l.Lookup(n, keys[len(keys)-1])
-			switch {
-			case k == nil || decode.IsNull(v):
-			case byValue && v.Value == value:
-				l.Wrong(decode.OfNode(it, v, keys...), phrase.Quote(value)+" is not supported yet", "remove it; a later version will support it")
-			case !byValue && (path == "gateway" || v.Kind != yaml.MappingNode || len(v.Content) > 0):
-				l.Wrong(decode.OfNode(it, k, keys...), "is not supported yet", "remove it; a later version will support it")
-			}
-		}
-	}
 }
 
 // checkNames refuses two routes or services of one name.

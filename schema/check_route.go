@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -141,49 +140,6 @@ func (l *loader) checkUpstream(r *Route, it decode.Item, process bool) {
 	}
 	if fixed && process && r.Replicas.Max > 1 {
 		l.Wrong(at, fmt.Sprintf("only one of %d replicas can listen on %s", r.Replicas.Max, r.Upstream), "write ${PORT} instead of the port, or leave out upstream: then each gets a port of its own as $PORT")
-	}
-}
-
-// checkAuth checks how clients authenticate.
-func (l *loader) checkAuth(r *Route, it decode.Item) {
-	var kinds []string
-	need := func(kind, key, value string) {
-		if at := l.At(it, "auth", kind); value == "" && l.Fine(at) {
-			l.Wrong(at.Under(key), "is missing", "")
-		}
-	}
-	if a := r.Auth.Basic; a != nil {
-		kinds = append(kinds, "basic")
-		need("basic", "file", a.File)
-	}
-	if a := r.Auth.Keys; a != nil {
-		kinds = append(kinds, "keys")
-		need("keys", "file", a.File)
-	}
-	if a := r.Auth.HMAC; a != nil {
-		kinds = append(kinds, "hmac")
-		need("hmac", "secret_file", a.SecretFile)
-		if a.Header != "" && !httpguts.ValidHeaderFieldName(a.Header) {
-			l.Wrong(l.At(it, "auth", "hmac", "header"), phrase.Quote(a.Header)+" is not a valid header name", "")
-		}
-	}
-	if a := r.Auth.JWT; a != nil {
-		kinds = append(kinds, "jwt")
-		need("jwt", "issuer", a.Issuer)
-	}
-	if a := r.Auth.OpenFaaS; a != nil {
-		kinds = append(kinds, "openfaas")
-		need("openfaas", "gateway", a.Gateway)
-		need("openfaas", "function", a.Function)
-		if u, err := url.Parse(a.Gateway); a.Gateway != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-			l.Wrong(l.At(it, "auth", "openfaas", "gateway"), phrase.Quote(a.Gateway)+" is not a valid gateway URL", "for example http://gateway.openfaas:8080")
-		}
-		if namespace, name, _ := strings.Cut(a.Function, ":"); a.Function != "" && (namespace == "" || name == "") {
-			l.Wrong(l.At(it, "auth", "openfaas", "function"), phrase.Quote(a.Function)+" is not a valid function", "write namespace:name, for example openfaas-fn:env")
-		}
-	}
-	if len(kinds) > 1 {
-		l.Wrong(l.At(it, "auth"), fmt.Sprintf("has %s; only one is allowed", strings.Join(kinds, " and ")), "keep one of them")
 	}
 }
 

@@ -179,29 +179,35 @@ type OpenFaaSAuth struct {
 	Debug bool `yaml:"debug"`
 }
 
-// BasicAuth names an htpasswd file.
+// BasicAuth names an htpasswd file, and users beside it.
 type BasicAuth struct {
 	// An htpasswd file.
 	File string `yaml:"file" path:"file"`
+	// The hash of each user's password, beside the file or instead of it.
+	Users map[string]Secret `yaml:"users,omitempty"`
 }
 
-// KeysAuth names a file of name:key lines.
+// KeysAuth names a file of name:key lines, and keys beside it.
 type KeysAuth struct {
 	// A file of name:key lines.
 	File string `yaml:"file" path:"file"`
+	// Keys by name, each plain or sha256:HEX, beside the file or instead of it.
+	Keys map[string]Secret `yaml:"keys,omitempty"`
 }
 
-// HMACAuth names the header of a body's signature and the file of its secret.
+// HMACAuth names the header of a body's signature, and the secret or its file.
 type HMACAuth struct {
 	// The header with the signature: sha256=HEX, or t=..,v1=...
 	Header string `yaml:"header"`
 	// The file of the secret.
 	SecretFile string `yaml:"secret_file" path:"file"`
+	// The secret itself, instead of its file: a ${VARIABLE}.
+	Secret Secret `yaml:"secret"`
 }
 
 // JWTAuth is the issuer of the accepted tokens, and the claims that they must have.
 type JWTAuth struct {
-	// Who issues the tokens: a URL, their claim iss.
+	// Who issues the tokens: a URL, their claim iss. Without it, and with jwks, it is not checked.
 	Issuer string `yaml:"issuer"`
 	// For whom they must be: their claim aud.
 	Audience string `yaml:"audience"`

@@ -135,7 +135,7 @@ func TestEveryKeyChangesTheConfig(t *testing.T) {
 }
 
 func TestKeysAreTheDottedPathsOfAllKeys(t *testing.T) {
-	keys := allKeys()
+	keys := Keys()
 	for _, key := range []string{"name", "include", "defaults", "server.timeouts.header", "routes.timeouts.first_byte", "routes.restart.give_up.exits", "services.ready.exec", "routes.auth.jwt.claims", "gateway.alexa", "health.lock_file"} {
 		if !slices.Contains(keys, key) {
 			t.Errorf("%s is missing", key)
@@ -149,11 +149,6 @@ func TestKeysAreTheDottedPathsOfAllKeys(t *testing.T) {
 		seen[key] = true
 		if strings.HasPrefix(key, "defaults.") {
 			t.Errorf("%s is no key to be listed", key)
-		}
-	}
-	for _, key := range Keys() {
-		if slices.ContainsFunc(notBuilt, func(n string) bool { return strings.HasPrefix(key, n) }) {
-			t.Errorf("%s is not built", key)
 		}
 	}
 }
@@ -319,7 +314,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range allKeys() {
+	for _, key := range Keys() {
 		key = strings.TrimPrefix(strings.TrimPrefix(key, "routes."), "services.")
 		if !strings.Contains(string(text), "`"+key+"`") && !strings.Contains(string(text), "`"+key+".") && !strings.Contains(string(text), "### "+key) {
 			t.Errorf("docs/configuration.md says nothing of `%s`", key)

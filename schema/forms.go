@@ -141,10 +141,17 @@ func (p *Probe) read(d *decode.Decoder, n *yaml.Node) bool {
 	return ok
 }
 
-// read reads how clients authenticate. It replaces what was set before. A method that is
+// read reads how clients authenticate; none is not at all. It replaces what was set before. A method that is
 // named but empty is a mistake: ignored like a key that was not written, it would leave
 // the route open.
 func (p *Auth) read(d *decode.Decoder, n *yaml.Node) bool {
+	if n.Kind == yaml.ScalarNode && !decode.IsNull(n) {
+		if n.Value != "none" {
+			return d.Problem(n, "must be a mapping or none", "write basic:, keys:, hmac: or jwt: below it; none opens the route to everyone")
+		}
+		*p = Auth{}
+		return true
+	}
 	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		*p = Auth{}
 	}

@@ -31,12 +31,7 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 	if env == nil {
 		env = os.LookupEnv
 	}
-	return parse(file, data, env, notBuilt)
-}
-
-func parse(file string, data []byte, env func(string) (string, bool), notBuilt []string) (*Config, error) {
 	l := newLoader(env)
-	l.notBuilt = notBuilt
 	config := l.load(file, data)
 	if len(l.Problems) > 0 {
 		return nil, source.Sort(l.Problems, l.names())
@@ -58,11 +53,10 @@ type loader struct {
 	top        *yaml.Node    // the main file's mapping
 	routes     []decode.Item // that Config.Routes are made of, one by one
 	services   []decode.Item
-	skip       bool     // commands are not read now,
-	skipMain   bool     // or fprocess, because another comes
-	incomplete bool     // the lists of routes and services are, for a mistake above them
-	notBuilt   []string // keys to refuse
-	looked     int      // files and folders that patterns of include looked at
+	skip       bool // commands are not read now,
+	skipMain   bool // or fprocess, because another comes
+	incomplete bool // the lists of routes and services are, for a mistake above them
+	looked     int  // files and folders that patterns of include looked at
 }
 
 func newLoader(env func(string) (string, bool)) *loader {

@@ -95,6 +95,8 @@ func (e *encoder) structure(v, base reflect.Value, style yaml.Style) *yaml.Node 
 // value writes any value; nil is nothing to write.
 func (e *encoder) value(v, base reflect.Value) *yaml.Node {
 	switch p := v.Interface().(type) {
+	case Secret, map[string]Secret:
+		return nil
 	case string:
 		return text(expand.Escape(p))
 	case Mode, Text, Signal, Upstream, Rate, Umask, netip.Prefix:

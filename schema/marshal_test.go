@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -11,6 +12,16 @@ import (
 
 func TestTheFullFileSurvivesMarshalAndParse(t *testing.T) {
 	c := full(t)
+	for i := range c.Routes { // secrets are not written
+		switch a := c.Routes[i].Auth; {
+		case a.Basic != nil:
+			a.Basic.Users = nil
+		case a.Keys != nil:
+			a.Keys.Keys = nil
+		case a.HMAC != nil && a.HMAC.Secret != "":
+			a.HMAC.SecretFile, a.HMAC.Secret = c.File, ""
+		}
+	}
 	again(t, c)
 	first, err := c.Marshal()
 	if err != nil {
@@ -22,6 +33,54 @@ func TestTheFullFileSurvivesMarshalAndParse(t *testing.T) {
 	}
 	if second, err := d.Marshal(); err != nil || string(second) != string(first) {
 		t.Errorf("the second writing differs from the first, %v:\n%s\n%s", err, first, second)
+	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	text := `routes:
+  - {name: a, fprocess: x, auth: {hmac: {secret: "${S}"}}}
+  - {name: b, fprocess: x, auth: {keys: {keys: {ci: "${S}"}}}}
+  - {name: c, fprocess: x, auth: {basic: {users: {ann: "${S}"}}}}
+`
+	c, err := Parse("watchdog.yaml", []byte(text), func(name string) (string, bool) { return "hush-hush", name == "S" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(c.Routes[0].Auth.HMAC.Secret); got != "hush-hush" {
+		t.Errorf("got the secret %q, want hush-hush", got)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", c.Routes[0].Auth.HMAC.Secret, "auth", c.Routes[1].Auth)
+	marshalled, err := c.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, got := range map[string]string{
+		"Marshal": string(marshalled), "JSON": string(asJSON), "the log": log.String(),
+		"%v": fmt.Sprintf("%v %+v %#v", *c.Routes[0].Auth.HMAC, *c.Routes[1].Auth.Keys, *c.Routes[2].Auth.Basic), "%s": fmt.Sprintf("the secret %s", c.Routes[0].Auth.HMAC.Secret),
+	} {
+		if strings.Contains(got, "hush") {
+			t.Errorf("%s: got %q, want it without the secret", what, got)
+		}
+	}
+}
+
+func TestAMistakeBesideASecretDoesNotShowIt(t *testing.T) {
+	for _, auth := range []string{
+		"{hmac: {secret: hush-hush, heder: x}}",
+		"{hmac: {heder: x, secret: 'hush-hush'}}",
+		"{hmac: {secret: \"hush-hush\", secret_file: x}}",
+		"{keys: {keys: {ci: hush-hush}, fil: x}}",
+		"{basic: {users: {ann: hush-hush, bob: [hush-hush]}}}",
+	} {
+		_, err := Parse("watchdog.yaml", []byte("routes:\n  - {name: a, fprocess: x, auth: "+auth+"}\n"), nothing)
+		if err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: got %v, want a mistake without the secret", auth, err)
+		}
 	}
 }
 

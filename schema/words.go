@@ -233,14 +233,8 @@ func elsewhere(key, here string) string {
 
 // Keys returns the path of every key that can be written, as in routes.timeouts.exec,
 // in the order of config.go. The keys of defaults are those of routes and services,
-// and are not repeated. Those whose behaviour is not built yet are not among them.
+// and are not repeated.
 func Keys() []string {
-	return slices.DeleteFunc(allKeys(), func(key string) bool {
-		return slices.ContainsFunc(notBuilt, func(n string) bool { return key == n || strings.HasPrefix(key, n+".") })
-	})
-}
-
-func allKeys() []string {
 	return slices.DeleteFunc(keysOf(reflect.TypeFor[document]()), func(key string) bool { return strings.HasPrefix(key, "defaults.") })
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/spill"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -200,16 +201,20 @@ func (d *daemon) handlers(cfg *schema.Config, next *supervisor.Next) ([]routes.E
 		if c, ok := h.(io.Closer); ok {
 			closers = append(closers, c)
 		}
-		auth := routes.NewAuth(r, d.log)
-		if auth != nil {
-			closers = append(closers, auth)
+		check, err := auth.New(r, d.auth)
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		entries = append(entries, routes.Entry{Route: r, Handler: h, Auth: auth, Untimed: modes.Untimed(cfg.Server.Errors, r)})
+		if check != nil {
+			closers = append(closers, check)
+		}
+		entries = append(entries, routes.Entry{Route: r, Handler: h, Auth: check, Untimed: modes.Untimed(cfg.Server.Errors, r)})
 	}
 	return entries, closers, errors.Join(errs...)
 }
 
-// fetchKeys fetches the keys that the routes check tokens with. The error has a line for
+// fetchKeys has the keys fetched that the routes check tokens with. The error has a line for
 // each that cannot.
 func fetchKeys(entries []routes.Entry) error {
 	var errs []error
@@ -217,7 +222,7 @@ func fetchKeys(entries []routes.Entry) error {
 		if e.Auth == nil {
 			continue
 		}
-		if err := e.Auth.Fetch(context.Background()); err != nil { // it has its own bound
+		if err := e.Auth.Start(context.Background()); err != nil { // it has its own bound
 			errs = append(errs, fmt.Errorf("route %s: auth: %w", e.Route.Name, err))
 		}
 	}

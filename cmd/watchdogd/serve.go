@@ -27,6 +27,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -157,6 +158,7 @@ type daemon struct {
 	metrics    *metrics.Registry
 	supervisor *supervisor.Supervisor
 	live       *routes.Live
+	auth       *auth.Shared
 	front      *front.Front
 	manager    *systemd.Notifier
 	reloads    chan reloadRequest // to the one goroutine that applies; with room for one without a waiter
@@ -169,7 +171,7 @@ type daemon struct {
 // newDaemon returns the daemon of a first configuration. It has no supervisor yet, and
 // nothing is open.
 func newDaemon(from *source.Source, cfg *schema.Config, book *logbook.Book) *daemon {
-	d := &daemon{source: from, log: book.Logger, book: book, reloads: make(chan reloadRequest, 1)}
+	d := &daemon{source: from, log: book.Logger, book: book, auth: auth.NewShared(book.Logger), reloads: make(chan reloadRequest, 1)}
 	d.metrics = metrics.New(metrics.Options{Version: version.Text(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
 	d.metrics.AddCollector(func(w io.Writer) { admin.WriteProcesses(w, d.supervisor.Status()) })

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -71,9 +72,26 @@ func wouldRun(cfg *schema.Config) error {
 	if err == nil {
 		return nil
 	}
-	var problems schema.Problems
-	for line := range strings.Lines(err.Error()) {
-		problems = append(problems, schema.Problem{File: cfg.File, Message: strings.TrimSpace(line)})
+	return problemsOf(cfg.File, err)
+}
+
+// problemsOf returns what an error of prepare consists of: problems with their places, and a
+// line for everything else.
+func problemsOf(file string, err error) (problems schema.Problems) {
+	switch e := err.(type) {
+	case schema.Problems:
+		for _, p := range e {
+			p.File = cmp.Or(p.File, file)
+			problems = append(problems, p)
+		}
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			problems = append(problems, problemsOf(file, part)...)
+		}
+	default:
+		for line := range strings.Lines(err.Error()) {
+			problems = append(problems, schema.Problem{File: file, Message: strings.TrimSpace(line)})
+		}
 	}
 	return problems
 }

@@ -38,6 +38,8 @@ type Call struct {
 	Prefix   string // the route's path, without a slash at the end
 	Stripped bool   // the request's target does not have the prefix any more
 	SentPath string // the path as the client sent it, with the prefix
+	User     string // who calls, if the route's auth has named them
+	AuthType string // the scheme by which they were authenticated: Basic or Bearer
 
 	local    func() bool
 	instance string

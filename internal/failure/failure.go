@@ -13,29 +13,30 @@ type Kind uint8
 
 // The kinds. Each has one row in the table of modes/respond.go.
 const (
-	Internal       Kind = iota // a bug of ours
-	Malformed                  // 400: a request or form that cannot be read
-	Unauthorized               // 401
-	Forbidden                  // 403
-	NoRoute                    // 404
-	NotFound                   // 404: a static file that is not there
-	Method                     // 405; Allow is set
-	SlowBody                   // 408: the body came slower than timeouts.read
-	BodyTooLarge               // 413
-	RateLimited                // 429: over limits.rate
-	Full                       // 429: over limits.inflight and no place in the queue
-	HeaderTooLarge             // 431
-	Gone                       // 499, logged only: the caller went away
-	StartFailed                // 500: a forked process could not be started
-	ExitFailed                 // 500: a forked process ended other than 0 before the response began
-	BadUpstream                // 502: refused, reset, nonsense, or cut short before its head was sent on
-	ResponseTooBig             // 502: over limits.response
-	NotReady                   // 503: no ready instance within timeouts.queue
-	QueueTimeout               // 503: no place within timeouts.queue
-	CrashLoop                  // 503
-	Draining                   // 503
-	NoRoom                     // 507: no temporary file could be made or written
-	Timeout                    // 504; Timeout says which: exec, first_byte, idle, start
+	Internal        Kind = iota // a bug of ours
+	Malformed                   // 400: a request or form that cannot be read
+	Unauthorized                // 401
+	Forbidden                   // 403
+	NoRoute                     // 404
+	NotFound                    // 404: a static file that is not there
+	Method                      // 405; Allow is set
+	SlowBody                    // 408: the body came slower than timeouts.read
+	BodyTooLarge                // 413
+	RateLimited                 // 429: over limits.rate
+	Full                        // 429: over limits.inflight and no place in the queue
+	HeaderTooLarge              // 431
+	Gone                        // 499, logged only: the caller went away
+	StartFailed                 // 500: a forked process could not be started
+	ExitFailed                  // 500: a forked process ended other than 0 before the response began
+	BadUpstream                 // 502: refused, reset, nonsense, or cut short before its head was sent on
+	ResponseTooBig              // 502: over limits.response
+	NotReady                    // 503: no ready instance within timeouts.queue
+	QueueTimeout                // 503: no place within timeouts.queue
+	CrashLoop                   // 503
+	Draining                    // 503
+	AuthUnavailable             // 503: whether the client may call cannot be decided now
+	NoRoom                      // 507: no temporary file could be made or written
+	Timeout                     // 504; Timeout says which: exec, first_byte, idle, start
 )
 
 // Error is one failed call. The zero values of all but Kind mean "does not apply".

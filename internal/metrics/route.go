@@ -92,20 +92,22 @@ type Reason uint8
 
 // The reasons, each a value of the label of watchdogd_rejected_total.
 const (
-	OverRate     Reason = iota // rate
-	Full                       // full
-	QueueTimeout               // queue
-	TooLarge                   // body
-	Unauthorized               // auth
-	NotReady                   // not_ready
-	CrashLoop                  // crash_loop
-	Draining                   // draining
+	OverRate        Reason = iota // rate
+	Full                          // full
+	QueueTimeout                  // queue
+	TooLarge                      // body
+	Unauthorized                  // auth
+	Forbidden                     // forbidden
+	AuthUnavailable               // auth_unavailable
+	NotReady                      // not_ready
+	CrashLoop                     // crash_loop
+	Draining                      // draining
 	reasons
 )
 
 // String is the reason as a label.
 func (r Reason) String() string {
-	return [reasons]string{"rate", "full", "queue", "body", "auth", "not_ready", "crash_loop", "draining"}[r]
+	return [reasons]string{"rate", "full", "queue", "body", "auth", "forbidden", "auth_unavailable", "not_ready", "crash_loop", "draining"}[r]
 }
 
 // family is the series of one name, and how those of one route are written.

@@ -224,8 +224,8 @@ func (e *environ) cgiVars(r *http.Request, c content) []string {
 	} else {
 		vars = append(vars, "REQUEST_SCHEME=http")
 	}
-	if user, _, ok := r.BasicAuth(); ok && e.auth.Basic != nil {
-		vars = append(vars, "AUTH_TYPE=Basic", "REMOTE_USER="+user)
+	if c := call.From(r.Context()); c.User != "" {
+		vars = append(vars, "AUTH_TYPE="+c.AuthType, "REMOTE_USER="+c.User)
 	}
 	if r.Host != "" {
 		vars = append(vars, "HTTP_HOST="+r.Host)

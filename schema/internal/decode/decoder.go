@@ -158,7 +158,7 @@ func (d *Decoder) Note(from *source.Source, line, column int, path, message, hin
 		return
 	}
 	p := from.Problem(line, column, message, hint)
-	p.Path = path
+	p.Path, p.Source = path, source.WithoutSecrets(p.Source, path)
 	d.Problems = append(d.Problems, *p)
 }
 

@@ -107,7 +107,7 @@ func (s *Source) scan() *Problem {
 // Problem is a problem of this file at a line and column, which count from 1;
 // line 0 is the file as a whole.
 func (s *Source) Problem(line, column int, message, hint string) *Problem {
-	return &Problem{File: s.Name, Line: line, Column: column, Message: message, Hint: hint, Source: s.line(line)}
+	return &Problem{File: s.Name, Line: line, Column: column, Message: message, Hint: hint, Source: WithoutSecrets(s.line(line), "")}
 }
 
 // problemAt is a problem at a byte of the file.
