@@ -83,6 +83,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"source":    nil,
 		"systemd":   nil,
 		"terminal":  nil,
+		"trial":     {"draft"},
 		"version":   nil,
 	}
 	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./internal/...").CombinedOutput()

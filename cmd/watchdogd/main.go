@@ -83,6 +83,7 @@ func commands() *cobra.Command {
 	root.Args = noSuchCommand
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
+		tryCommand(&from),
 		validateCommand(&from),
 		psCommand(&from),
 		logsCommand(&from),

@@ -71,7 +71,10 @@ drains, too, unless watchdogd was started with nohup. ABRT ends the program with
 // (asked to stop, or failed) the group interrupts all of them in the order in which
 // they stand here, and each interrupt returns only when its actor has: the order of the
 // actors is the order of the shutdown, consumers before what they use.
-func serve(parent context.Context, from *source.Source) error {
+func serve(parent context.Context, from *source.Source) error { return serveWith(parent, from, nil) }
+
+// serveWith is serve, which calls greet with the addresses that are open when it serves them.
+func serveWith(parent context.Context, from *source.Source, greet func(open []string)) error {
 	cfg, notes, err := from.Load()
 	if err != nil {
 		return exit.Fail(err)
@@ -94,6 +97,7 @@ func serve(parent context.Context, from *source.Source) error {
 	defer end()
 
 	d := newDaemon(from, cfg, book)
+	d.greet = greet
 	d.supervisor = supervisor.New(supervisor.Options{Log: d.log, Printing: book.Printing(cfg), Ended: func(name string, how child.Exit) {
 		d.health.Drain()
 		askStop(culprit(cfg, name, how))
@@ -166,6 +170,8 @@ type daemon struct {
 	current applied
 	leaving sync.WaitGroup // former tables that still have calls
 	told    bool           // why we stop is in the log; of untilAsked
+
+	greet func(open []string) // nil, or called when the listeners are served
 }
 
 // newDaemon returns the daemon of a first configuration. It has no supervisor yet, and
@@ -190,7 +196,7 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 	f, opened, err := front.Open(cfg.Server, front.Options{
 		Log: d.log, Live: d.live,
 		Drain:  func() schema.Drain { return d.current.config().Server.Drain },
-		Beside: d.health.LockWhenReady,
+		Beside: d.beside,
 		Leave:  d.health.Leave,
 	})
 	if err != nil {
@@ -215,6 +221,14 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 		return nil, err
 	}
 	return s, nil
+}
+
+// beside is what is done while the front serves.
+func (d *daemon) beside(ctx context.Context) {
+	if d.greet != nil {
+		d.greet(d.front.Addresses(d.current.config().Server.Listen))
+	}
+	d.health.LockWhenReady(ctx)
 }
 
 // serves reports whether name is the only route, without which nothing is served.

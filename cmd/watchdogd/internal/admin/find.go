@@ -31,10 +31,24 @@ import (
 // stderr whose that is, where it is another user's.
 func Find(from *source.Source, stderr io.Writer) (Client, error) {
 	cfg, _, err := from.Load()
+	if errors.Is(err, source.ErrNone) {
+		if found, other := findStack(drafted()); other == nil {
+			return found, nil // such as of watchdogd try
+		}
+	}
 	if err != nil {
 		return Client{}, err
 	}
 	return FindFor(cfg, stderr)
+}
+
+// drafted is the configuration of a stack of this folder that has no file.
+func drafted() *schema.Config {
+	file, err := filepath.Abs(source.DefaultFile)
+	if err != nil {
+		return &schema.Config{}
+	}
+	return &schema.Config{Name: schema.NameOf(filepath.Base(filepath.Dir(file))), File: file}
 }
 
 // FindFor is Find for a configuration that has been read.

@@ -130,11 +130,7 @@ func (f *Front) Adopt(l Listeners) {
 
 // serve serves l until it is closed. f.mu is held.
 func (f *Front) serve(address string, l net.Listener) {
-	shown := address
-	if strings.HasSuffix(address, ":0") {
-		shown = l.Addr().String() // the port that the kernel chose
-	}
-	f.Log.Info(event.Listening, "address", shown)
+	f.Log.Info(event.Listening, "address", shownAs(address, l))
 	f.serving.Go(func() {
 		var err error
 		if f.certificate != nil && !strings.HasPrefix(address, "unix:") {
@@ -152,6 +148,26 @@ func (f *Front) serve(address string, l net.Listener) {
 			}
 		}
 	})
+}
+
+// shownAs is an address as the file has it, but for a port that the kernel chose.
+func shownAs(address string, l net.Listener) string {
+	if strings.HasSuffix(address, ":0") {
+		return l.Addr().String()
+	}
+	return address
+}
+
+// Addresses are those of wanted that are open, as a client would name them.
+func (f *Front) Addresses(wanted []string) (open []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, address := range wanted {
+		if l := f.listeners[address]; l != nil {
+			open = append(open, shownAs(address, l))
+		}
+	}
+	return open
 }
 
 // Run serves until ctx ends and then drains: unready and the lock file gone,

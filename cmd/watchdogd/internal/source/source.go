@@ -11,8 +11,11 @@ import (
 	"github.com/watchdogd/watchdogd/schema/openfaas"
 )
 
-// defaultFile is read where neither -c nor $WATCHDOG_CONFIG names another.
-const defaultFile = "watchdog.yaml"
+// DefaultFile is read where neither -c nor $WATCHDOG_CONFIG names another.
+const DefaultFile = "watchdog.yaml"
+
+// ErrNone is wrapped by the error of Load if there is no configuration at all.
+var ErrNone = errors.New("no configuration")
 
 // Source is where the command line says the configuration comes from.
 type Source struct {
@@ -21,6 +24,9 @@ type Source struct {
 	Only []string // --only, else $WATCHDOG_ONLY
 
 	Program string // the name that the program was started by, where that is fwatchdog
+
+	// Draft is the text of a file that is not there: File is where it would be.
+	Draft []byte
 }
 
 // Load reads the configuration. The error is schema.Problems where the content of
@@ -32,9 +38,12 @@ func (s *Source) Load() (*schema.Config, openfaas.Notes, error) {
 	}
 	var cfg *schema.Config
 	var notes openfaas.Notes
-	if file == "" {
+	switch {
+	case s.Draft != nil:
+		cfg, err = schema.Parse(file, s.Draft, os.LookupEnv)
+	case file == "":
 		cfg, notes, err = openfaas.FromEnv(os.Environ(), s.Program)
-	} else {
+	default:
 		cfg, err = schema.Load(file, os.LookupEnv)
 	}
 	if only := os.Getenv("WATCHDOG_ONLY"); s.Only == nil && only != "" && file != "" {
@@ -58,23 +67,23 @@ func (s *Source) Find() (string, error) {
 	if file := os.Getenv("WATCHDOG_CONFIG"); file != "" {
 		return file, nil
 	}
-	_, err := os.Stat(defaultFile)
+	_, err := os.Stat(DefaultFile)
 	inEnv := openfaas.InEnv(os.Environ())
 	switch {
 	case err == nil:
-		return defaultFile, nil
+		return DefaultFile, nil
 	case inEnv && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)):
 		return "", nil // images run in /root as another user, who cannot look there
 	case !errors.Is(err, os.ErrNotExist):
-		return defaultFile, nil // and its own error, when it is read
+		return DefaultFile, nil // and its own error, when it is read
 	}
 	if other := misnamed(); other != "" {
-		return "", fmt.Errorf("no configuration: there is no ./%s, but there is a ./%s: rename it, or run watchdogd -c %s", defaultFile, other, other)
+		return "", fmt.Errorf("%w: there is no ./%s, but there is a ./%s: rename it, or run watchdogd -c %s", ErrNone, DefaultFile, other, other)
 	}
-	return "", errors.New("no configuration: -c and $WATCHDOG_CONFIG are not set, ./watchdog.yaml does not exist, and the environment has none of fprocess, function_process and mode; write a file as in the README, or name one with -c FILE")
+	return "", fmt.Errorf("%w: -c and $WATCHDOG_CONFIG are not set, ./watchdog.yaml does not exist, and the environment has none of fprocess, function_process and mode; watchdogd init writes a file, watchdogd try serves a command without one, and -c names a file", ErrNone)
 }
 
-// misnamed is a file in this folder that was most likely meant to be defaultFile.
+// misnamed is a file in this folder that was most likely meant to be DefaultFile.
 func misnamed() string {
 	for _, name := range []string{"watchdog.yml", "watchdogd.yaml", "watchdogd.yml", "Watchdog.yaml", "Watchdog.yml", ".watchdog.yaml", ".watchdog.yml"} {
 		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/trial"
+	"github.com/watchdogd/watchdogd/internal/listen"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+func tryCommand(from *source.Source) *cobra.Command {
+	t := &try{listen: "127.0.0.1:8080"}
+	cmd := &cobra.Command{
+		Use:   "try [flags] '/PATH=[MODE:]COMMAND'... | COMMAND [ARGUMENT...]",
+		Short: "Serve a command without a file",
+		Long: `Try serves commands, folders and addresses without a file, until Ctrl-C, and prints how each
+is called. Behind a path stand a command, which is run for each request; http: and the command
+of a server, which finds its port in $PORT; static: and a folder; another mode and a command; or
+the URL of a server.
+
+A command without a path is served on /. It is started once to see what it is: one that
+listens is kept running, in mode http; one that ends is run for each request, in mode
+streaming. --mode chooses instead. --write saves all of it as watchdog.yaml.`,
+		Example: `  watchdogd try 'tr a-z A-Z'
+  watchdogd try node server.js
+  watchdogd try '/upper=tr a-z A-Z' '/=static:./public' '/app=http:python3 -m http.server $PORT'
+  watchdogd try -p 9000 --write '/api=http://127.0.0.1:3000'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("try needs a command, as in watchdogd try 'tr a-z A-Z'")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().SetInterspersed(false) // the flags of a command are its own
+	cmd.Flags().IntVarP(&t.port, "port", "p", 0, "listen on this `port` of 127.0.0.1 (default 8080)")
+	cmd.Flags().StringVar(&t.listen, "listen", t.listen, "listen on this `address`, as in :8080 for all of this machine")
+	cmd.Flags().StringVar(&t.mode, "mode", "", "the mode of a command without a path: "+strings.Join(schema.Modes(), ", "))
+	cmd.Flags().BoolVar(&t.write, "write", false, "save it as watchdog.yaml, which must not exist, and serve that")
+	cmd.MarkFlagsMutuallyExclusive("port", "listen")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if trial.Spec(args[0]) { // what follows cannot be the arguments of a command
+			cmd.Flags().SetInterspersed(true)
+			if err := cmd.Flags().Parse(args); err != nil {
+				return exit.Misuse(fmt.Errorf("try: %w", err))
+			}
+			args = cmd.Flags().Args()
+		}
+		t.out = cmd.OutOrStdout()
+		return t.run(cmd.Context(), from, args, cmd.Flags().Changed("port"))
+	}
+	return cmd
+}
+
+// try is the flags of the command.
+type try struct {
+	port   int
+	listen string
+	mode   string
+	write  bool
+	out    io.Writer
+}
+
+func (t *try) run(ctx context.Context, from *source.Source, args []string, onPort bool) error {
+	if from.File != "" || from.Env {
+		return exit.Misuse(errors.New("try reads no configuration; leave out -c and --env, or use watchdogd run"))
+	}
+	if onPort {
+		t.listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(t.port))
+		if t.port < 0 || t.port > 65535 {
+			return exit.Misuse(fmt.Errorf("try: -p %d is not a port, which is a number up to 65535", t.port))
+		}
+	}
+	if t.mode != "" && !slices.Contains(schema.Modes(), t.mode) {
+		return exit.Misuse(fmt.Errorf("try --mode %s: there is no such mode; use %s", t.mode, strings.Join(schema.Modes(), ", ")))
+	}
+	file, err := filepath.Abs(source.DefaultFile)
+	if err != nil {
+		return exit.Fail(fmt.Errorf("try: %w", err))
+	}
+	if _, err := os.Lstat(file); err == nil && t.write {
+		return exit.Fail(fmt.Errorf("try --write: %s exists already and is not overwritten; move it, or leave out --write", source.DefaultFile))
+	}
+	if l, err := listen.Open(t.listen); err != nil {
+		return exit.Fail(fmt.Errorf("try: %w (-p PORT)", err))
+	} else if err := l.Close(); err != nil {
+		return exit.Fail(fmt.Errorf("try: %w", err))
+	}
+	routes, err := t.routes(ctx, file, args)
+	if errors.Is(err, context.Canceled) {
+		return exit.Error{Status: 130, Err: errors.New("try: stopped before anything was served")}
+	}
+	if err != nil {
+		return err
+	}
+	text := t.text(routes)
+	from.File, from.Draft = file, text
+	cfg, _, err := from.Load()
+	if err != nil {
+		return exit.Fail(fmt.Errorf("try: %w", err))
+	}
+	if t.write {
+		if err := wouldRun(cfg); err != nil {
+			return exit.Fail(err)
+		}
+		if err := draft.Save(file, text); err != nil {
+			return exit.Fail(fmt.Errorf("try --write: %w", err))
+		}
+		from.Draft = nil
+		fmt.Fprintf(t.out, "Saved as %s; from now on, watchdogd alone serves it.\n", source.DefaultFile)
+	}
+	return serveWith(ctx, from, func(open []string) { t.greet(cfg, open) })
+}
+
+// routes are what the arguments ask for; a bare command is started once to see what it is.
+func (t *try) routes(ctx context.Context, file string, args []string) ([]*trial.Route, error) {
+	if trial.Spec(args[0]) {
+		if t.mode != "" {
+			return nil, exit.Misuse(errors.New("try --mode is for a command without a path; write the mode behind the =, as in '/app=http:COMMAND'"))
+		}
+		routes, err := trial.Parse(args)
+		if err != nil {
+			return nil, exit.Misuse(fmt.Errorf("try: %w", err))
+		}
+		return routes, nil
+	}
+	if i := slices.IndexFunc(args[1:], trial.Spec); i >= 0 && strings.Contains(args[0], " ") {
+		return nil, exit.Misuse(fmt.Errorf("try: %s: write a path before each command, as in '/first=%s'", args[0], args[0]))
+	}
+	r := trial.Command(args)
+	if t.mode != "" {
+		r.Mode, r.Why = schema.Mode(t.mode), ""
+		return []*trial.Route{r}, nil
+	}
+	if r.Mode != "" {
+		return []*trial.Route{r}, t.chose(r)
+	}
+	cfg, err := schema.Parse(file, t.text([]*trial.Route{r}), os.LookupEnv)
+	if err != nil {
+		return nil, exit.Fail(fmt.Errorf("try: %w", err))
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	found, err := trial.Watch(ctx, &cfg.Routes[0].Process, func() {
+		fmt.Fprintf(t.out, "Waiting until %s listens or ends ...\n", r.Target)
+	})
+	if ctx.Err() != nil {
+		return nil, context.Canceled
+	}
+	if _, failed := errors.AsType[*trial.Failed](err); failed {
+		return nil, exit.Fail(fmt.Errorf("try %s: %w; mend it, or serve it as it is with --mode streaming", r.Target, err))
+	}
+	if err != nil {
+		return nil, exit.Fail(fmt.Errorf("try: %w", err))
+	}
+	r.Use(found)
+	return []*trial.Route{r}, t.chose(r)
+}
+
+// chose prints which mode was chosen, and why.
+func (t *try) chose(r *trial.Route) error {
+	how := map[schema.Mode]string{
+		schema.HTTP:      "is kept running as a server (mode http)",
+		schema.Streaming: "is run for each request (mode streaming)",
+	}[r.Mode]
+	_, err := fmt.Fprintf(t.out, "%s %s: %s.\n", r.Target, how, r.Why)
+	return exit.Fail(err)
+}
+
+// text is the routes as a file.
+func (t *try) text(routes []*trial.Route) []byte {
+	f := &draft.File{Head: []string{"Written by watchdogd try. docs/configuration.md explains every key."}, Server: &draft.Item{}}
+	f.Server.Set("listen", t.listen)
+	for _, r := range routes {
+		r.Write(f)
+	}
+	return f.Bytes()
+}
+
+// greet prints how each route is called.
+func (t *try) greet(cfg *schema.Config, open []string) {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, "\nCall it from another terminal; Ctrl-C here stops it.")
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
+		url, how := urlOf(open, r), ""
+		if r.Mode.Traits().Forks {
+			how = "-d hello "
+		}
+		fmt.Fprintf(&b, "\n  %s (%s)\n  curl %s%s\n", url, r.Mode, how, url)
+	}
+	b.WriteByte('\n')
+	_, _ = t.out.Write(b.Bytes()) // who cannot be shown it is served all the same
+	if f, ok := t.out.(interface{ Flush() error }); ok {
+		_ = f.Flush() // as above
+	}
+}
+
+// urlOf is where a client on this machine reaches a route, at the first open address.
+func urlOf(open []string, r *schema.Route) string {
+	if len(open) == 0 {
+		return r.Path
+	}
+	if path, ok := strings.CutPrefix(open[0], "unix:"); ok {
+		return "--unix-socket " + path + " http://localhost" + r.Path
+	}
+	host, port, err := net.SplitHostPort(open[0])
+	if err != nil {
+		return r.Path
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port) + r.Path
+}
