@@ -1,10 +1,12 @@
 package routes
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
@@ -114,7 +116,7 @@ func (l *Line) appendJSON(b []byte) (_ []byte, ok bool) {
 		b = append(append(append(b, key...), value...), '"')
 	}
 	b = append(b, `{"time":"`...)
-	b = l.Time.AppendFormat(b, time.RFC3339Nano)
+	b = appendTime(b, l.Time)
 	text(`","level":"INFO","msg":"request","method":"`, l.Method)
 	text(`,"path":"`, l.Path)
 	if l.Route != "" {
@@ -142,6 +144,35 @@ func (l *Line) appendJSON(b []byte) (_ []byte, ok bool) {
 		b = append(b, `,"cut":true`...)
 	}
 	return append(b, "}\n"...), ok
+}
+
+// second is a second as RFC 3339 has it, in two parts: fractions come between them.
+type second struct {
+	unix         int64
+	in           *time.Location
+	before, zone string
+}
+
+// lastSecond is the one that was needed last.
+var lastSecond atomic.Pointer[second]
+
+// appendTime is t.AppendFormat(b, time.RFC3339Nano), which works out the date each time.
+func appendTime(b []byte, t time.Time) []byte {
+	s := lastSecond.Load()
+	if s == nil || s.unix != t.Unix() || s.in != t.Location() {
+		s = &second{t.Unix(), t.Location(), t.Format("2006-01-02T15:04:05"), t.Format("Z07:00")}
+		lastSecond.Store(s)
+	}
+	b = append(b, s.before...)
+	if ns := t.Nanosecond(); ns > 0 {
+		var digits [9]byte
+		for i := len(digits) - 1; i >= 0; i-- {
+			digits[i] = byte('0' + ns%10)
+			ns /= 10
+		}
+		b = append(append(b, '.'), bytes.TrimRight(digits[:], "0")...)
+	}
+	return append(b, s.zone...)
 }
 
 // appendSeconds appends d as encoding/json does seconds(d): the shortest number, here by

@@ -382,7 +382,7 @@ func (x *exchange) stopSender(s *sender) {
 		}
 	}
 	s.decide(false)
-	_ = s.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
+	s.c.Interrupt()
 	if !x.uploading() {
 		<-s.done
 		return
@@ -416,9 +416,6 @@ func (x *exchange) interrupt() {
 	defer x.mu.Unlock()
 	x.interrupted = true
 	if x.c != nil {
-		_ = x.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
+		x.c.Interrupt()
 	}
 }
-
-// aLongTimeAgo is a deadline that makes reads and writes return at once.
-var aLongTimeAgo = time.Unix(1, 0)

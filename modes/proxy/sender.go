@@ -166,7 +166,7 @@ func (s *sender) decide(wanted bool) {
 // rest, and whoever waits for its response stops. (A failure of the upstream stops
 // nobody: its answer may have come before the connection broke.)
 func (s *sender) abandon(err error) error {
-	_ = s.c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
+	s.c.Interrupt()
 	return err
 }
 

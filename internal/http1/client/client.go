@@ -225,7 +225,7 @@ func (cl *Client) Put(c *Conn, keep time.Duration, doubtful bool) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	switch {
-	case cl.closed:
+	case cl.closed, c.cut.Load():
 		_ = c.Close() // it is of no use any more
 		return
 	case !doubtful && !suspect:

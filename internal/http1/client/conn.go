@@ -26,6 +26,7 @@ type Conn struct {
 
 	Reused    bool        // it carried a call before this one
 	answered  atomic.Bool // something was read from it
+	cut       atomic.Bool // by Interrupt
 	idleSince time.Time
 	usable    time.Time // from when on it may carry the next call
 	expires   time.Time
@@ -35,7 +36,11 @@ type Conn struct {
 		p    []byte
 		n    int
 		err  error
-		one  [1]byte
+	}
+	look struct { // of quiet, as well
+		at         func(fd uintptr)
+		good, sent bool
+		one        [1]byte
 	}
 }
 
@@ -53,7 +58,7 @@ func NewConn(nc net.Conn) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{Conn: nc, raw: raw}
-	c.try.read = c.tryRead
+	c.try.read, c.look.at = c.tryRead, c.lookAt
 	c.Borrow()
 	return c, nil
 }
@@ -182,9 +187,29 @@ func ReadFD(fd uintptr, p []byte) (int, error) {
 // quiet reports whether an idle connection is as it should be: open, with nothing to
 // read. What comes between two calls belongs to neither; sent says that something came.
 func (c *Conn) quiet() (good, sent bool) {
-	n, err := c.ReadNow(c.try.one[:])
-	return err == ErrNotYet, n > 0
+	if err := c.raw.Control(c.look.at); err != nil {
+		return false, false
+	}
+	return c.look.good, c.look.sent
 }
+
+// lookAt is the part of quiet that has the descriptor. No request may pass without it, also
+// none that could be sent again: an upstream that once answers twice would give each call the
+// response of the one before.
+func (c *Conn) lookAt(fd uintptr) {
+	n, err := readAtOnce(fd, c.look.one[:])
+	c.look.good, c.look.sent = err == syscall.EAGAIN, n > 0
+}
+
+// Interrupt makes reads and writes fail from now on, also those that wait. Any goroutine may
+// call it. The connection is not kept.
+func (c *Conn) Interrupt() {
+	c.cut.Store(true)
+	_ = c.SetDeadline(aLongTimeAgo) // it fails only on a closed connection
+}
+
+// aLongTimeAgo is a deadline that has passed.
+var aLongTimeAgo = time.Unix(1, 0)
 
 // Broken reports whether the connection has failed, as far as the system can tell
 // without reading or writing.

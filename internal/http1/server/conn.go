@@ -409,17 +409,17 @@ func (c *conn) socket() syscall.RawConn {
 
 // wait waits for the first bytes of a head; nothing is in the buffer.
 func (c *conn) wait() error {
-	if c.buf != nil {
-		c.release()
-	}
 	if c.raw == nil {
+		if c.buf != nil {
+			c.release()
+		}
 		c.forget()
 		return c.more()
 	}
 	if err := c.raw.Read(c.try.read); err != nil {
 		return err
 	}
-	c.w = c.try.n
+	c.r, c.w = 0, c.try.n
 	return c.try.err
 }
 

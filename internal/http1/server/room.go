@@ -37,10 +37,10 @@ func (c *conn) shrink() {
 
 func (c *conn) release() {
 	c.room.request, c.room.response = cleared(c.header), cleared(c.response.header)
-	clear(c.room.values[:cap(c.room.values)])
 	c.room.fields = nil
-	if cap(c.head.Fields) <= mostFields {
-		clear(c.head.Fields[:cap(c.head.Fields)])
+	if n := len(c.head.Fields); cap(c.head.Fields) <= mostFields {
+		clear(c.head.Fields)
+		clear(c.room.values[:min(n, len(c.room.values))])
 		c.room.fields = c.head.Fields[:0]
 	} else {
 		c.room.values = nil
@@ -59,6 +59,8 @@ func cleared(h http.Header) http.Header {
 	if len(h) > mostFields {
 		return http.Header{}
 	}
-	clear(h)
+	if len(h) > 0 {
+		clear(h)
+	}
 	return h
 }
