@@ -79,6 +79,8 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"option":    nil,
 		"owner":     nil,
 		"plan":      nil,
+		"private":   nil,
+		"requests":  nil,
 		"signals":   nil,
 		"source":    nil,
 		"systemd":   nil,

@@ -93,6 +93,7 @@ func commands() *cobra.Command {
 		scaleCommand(&from),
 		reloadCommand(&from),
 		callCommand(&from),
+		testCommand(&from),
 		healthcheckCommand(&from),
 		importCommand(),
 		migrateCommand(),

@@ -18,6 +18,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/fwatchdog"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/health"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/private"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/signals"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/systemd"
@@ -60,6 +61,16 @@ drains, too, unless watchdogd was started with nohup. ABRT ends the program with
 	for _, c := range []*cobra.Command{cmd, also} {
 		c.Flags().StringSliceVar(&from.Only, "only", nil, "serve only the routes and services with these `NAMES`, and what they depend on")
 		c.RunE = func(c *cobra.Command, _ []string) error { return serve(c.Context(), from) }
+	}
+	var dir string
+	also.Flags().StringVar(&dir, private.Flag, "", "")
+	_ = also.Flags().MarkHidden(private.Flag) // it exists
+	also.RunE = func(c *cobra.Command, _ []string) error {
+		if dir == "" {
+			return serve(c.Context(), from)
+		}
+		from.Change = func(cfg *schema.Config) { private.Change(cfg, dir) }
+		return serve(private.UntilEOF(context.Background(), c.InOrStdin()), from)
 	}
 	cmd.AddCommand(also)
 	return cmd

@@ -23,6 +23,8 @@ type Source struct {
 	Env  bool     // --env, or the program is called fwatchdog
 	Only []string // --only, else $WATCHDOG_ONLY
 
+	Change func(*schema.Config) // changes what was loaded; nil changes nothing
+
 	Program string // the name that the program was started by, where that is fwatchdog
 
 	// Draft is the text of a file that is not there: File is where it would be.
@@ -51,6 +53,11 @@ func (s *Source) Load() (*schema.Config, openfaas.Notes, error) {
 	}
 	if err == nil {
 		cfg, err = narrow(cfg, s.Only)
+	}
+	if err == nil && s.Change != nil {
+		changed := *cfg
+		s.Change(&changed)
+		cfg = &changed
 	}
 	return cfg, notes, err
 }
