@@ -70,6 +70,7 @@ drains, too, unless watchdogd was started with nohup. ABRT ends the program with
 			return serve(c.Context(), from)
 		}
 		from.Change = func(cfg *schema.Config) { private.Change(cfg, dir) }
+		defer os.Remove(dir) // whoever made it may be gone
 		return serve(private.UntilEOF(context.Background(), c.InOrStdin()), from)
 	}
 	cmd.AddCommand(also)

@@ -94,6 +94,11 @@ func (t *tester) test(ctx context.Context, names []string) error {
 	if err != nil {
 		return exit.Fail(err)
 	}
+	if t.junit != "" {
+		if _, err := os.Stat(filepath.Dir(t.junit)); err != nil {
+			return exit.Fail(fmt.Errorf("--junit: %w", err))
+		}
+	}
 	files, err := t.read(cfg, names)
 	if err != nil {
 		return exit.Fail(err)
@@ -235,6 +240,8 @@ func (t *tester) conclude(interrupted bool, runs []requests.Run) error {
 		}
 	}
 	switch {
+	case differ == 0 && (failed || interrupted):
+		t.say("%s, %s\n", requests.Counted(sent, "request"), t.paint("and then it ended", requests.Bad))
 	case differ == 0:
 		t.say("%s, %s\n", requests.Counted(sent, "request"), t.paint("all as the file says", requests.Good))
 	default:

@@ -15,13 +15,13 @@ package requests
 
 import (
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/watchdogd/watchdogd/internal/regular"
 )
 
 const (
@@ -79,16 +79,11 @@ func (m Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Read reads a file of at most 4 MiB. An error that is Mistakes lists all of them.
+// Read reads a regular file of at most 4 MiB. An error that is Mistakes lists all of them.
 func Read(name string) (*File, error) {
-	f, err := os.Open(name)
+	text, err := regular.ReadFile(name)
 	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, mostBytes+1))
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if len(text) > mostBytes {
 		return nil, fmt.Errorf("%s is larger than %d MiB", name, mostBytes>>20)
