@@ -40,7 +40,7 @@ type issuerServer struct {
 	agent  string
 }
 
-func newIssuer(t *testing.T) *issuerServer {
+func newIssuer(t testing.TB) *issuerServer {
 	t.Helper()
 	i := &issuerServer{}
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
