@@ -49,7 +49,7 @@ func (e *exposition) line(line string, family *string, helped map[string]bool) e
 		if len(fields) != 4 || fields[2] != *family || e.kinds[fields[2]] != "" || !metricName.MatchString(fields[2]) {
 			return fmt.Errorf("a type that does not follow its help, or a second one")
 		}
-		if !slices.Contains([]string{"counter", "gauge", "histogram"}, fields[3]) {
+		if !slices.Contains([]string{"counter", "gauge", "histogram", "summary"}, fields[3]) {
 			return fmt.Errorf("no such type")
 		}
 		if fields[3] == "counter" && !strings.HasSuffix(fields[2], "_total") {
@@ -78,7 +78,7 @@ func (e *exposition) line(line string, family *string, helped map[string]bool) e
 		return fmt.Errorf("no name")
 	}
 	base, kind := name, e.kinds[*family]
-	if kind == "histogram" {
+	if kind == "histogram" || kind == "summary" {
 		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 			base = strings.TrimSuffix(base, suffix)
 		}

@@ -17,6 +17,7 @@ package metrics
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -58,11 +59,7 @@ func New(o Options) *Registry {
 
 // Route gives the counters of the route called name: the same ones at each call,
 // until Keep forgets them. The empty name is that of calls which no route takes.
-// Where series bear no route there is one for all.
 func (m *Registry) Route(name string) *Route {
-	if !m.opt.RouteLabel {
-		name = ""
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.routes[name]
@@ -75,8 +72,11 @@ func (m *Registry) Route(name string) *Route {
 
 // Keep forgets every route but those called names and the one without a name:
 // their series are gone from the next exposition on, and calls that are still under way in
-// them are not counted any more.
+// them are not counted any more. Where series bear no route all are kept, since they are a sum.
 func (m *Registry) Keep(names []string) {
+	if !m.opt.RouteLabel {
+		return
+	}
 	keep := map[string]bool{"": true}
 	for _, n := range names {
 		keep[n] = true
@@ -113,10 +113,18 @@ func (m *Registry) AddDropped(count func() uint64) {
 // Reloaded says whether the newest attempt to apply a configuration succeeded.
 func (m *Registry) Reloaded(ok bool) { m.reloaded.Store(ok) }
 
-// ServeHTTP answers with the exposition.
-func (m *Registry) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	m.WritePrometheus(w)
+// ServeHTTP answers with the exposition, in the form that the client prefers.
+func (m *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept")
+	if !wantsOpen(r.Header["Accept"]) {
+		w.Header().Set("Content-Type", textFormat)
+		m.WritePrometheus(w)
+		return
+	}
+	w.Header().Set("Content-Type", openFormat)
+	var text bytes.Buffer
+	m.WritePrometheus(&text)
+	_ = writeOpen(w, &text) // the reader has left
 }
 
 // WritePrometheus writes all series in Prometheus's text format, each family in
@@ -131,6 +139,9 @@ func (m *Registry) WritePrometheus(out io.Writer) {
 	collectors, dropped := slices.Clone(m.collectors), slices.Clone(m.dropped)
 	m.mu.Unlock()
 	slices.SortFunc(routes, func(a, b *Route) int { return strings.Compare(a.name, b.name) })
+	if !m.opt.RouteLabel {
+		routes = []*Route{sumOf(routes)}
+	}
 	slices.SortFunc(functions, func(a, b *Function) int { return strings.Compare(a.name, b.name) })
 
 	w := bufio.NewWriter(out)

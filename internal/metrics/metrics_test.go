@@ -9,6 +9,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
 // scrape reads the exposition of m.
@@ -220,4 +223,122 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, count); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
 	}
+}
+
+func TestTheFormIsChosenByAccept(t *testing.T) {
+	const prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+	for accept, open := range map[string]bool{
+		"":                             false,
+		"*/*":                          false,
+		"text/plain":                   false,
+		prometheus:                     true,
+		"application/openmetrics-text": true,
+		"application/openmetrics-text; version=1.0.0; charset=utf-8":       true,
+		"application/openmetrics-text;version=2.0.0":                       false,
+		"application/openmetrics-text;q=0":                                 false,
+		"application/openmetrics-text;q=x":                                 false,
+		"text/plain;version=0.0.4;q=0.9,application/openmetrics-text;q=.1": false,
+		"application/vnd.google.protobuf;q=0.7,text/plain;q=0.2":           false,
+	} {
+		if got := wantsOpen([]string{accept}); got != open {
+			t.Errorf("%q: got OpenMetrics %t, want %t", accept, got, open)
+		}
+	}
+}
+
+func TestOpenMetricsHasTheSameSeriesInItsOwnForm(t *testing.T) {
+	m := New(Options{Version: "1", RouteLabel: true})
+	r := m.Route("api")
+	r.Begin()
+	r.End("GET", 200, 7*time.Millisecond)
+	m.Function("api").End(200, time.Second)
+	ask := httptest.NewRequest("GET", "/metrics", nil)
+	ask.Header.Set("Accept", "application/openmetrics-text")
+	answer := httptest.NewRecorder()
+	m.ServeHTTP(answer, ask)
+	if got, want := answer.Header().Get("Content-Type"), openFormat; got != want {
+		t.Errorf("Content-Type: got %q, want %q", got, want)
+	}
+	text := answer.Body.String()
+	for _, want := range []string{
+		"# TYPE http_requests counter\nhttp_requests_total{code=\"200\",method=\"get\",route=\"api\"} 1\n",
+		"http_request_duration_seconds_bucket{code=\"200\",method=\"get\",route=\"api\",le=\"1.0\"} 1\n",
+		"http_request_duration_seconds_bucket{code=\"200\",method=\"get\",route=\"api\",le=\"2.5\"} 1\n",
+		"# TYPE gateway_function_invocation counter\ngateway_function_invocation_total{function_name=\"api\",code=\"200\"} 1\n",
+		"# HELP process_cpu_seconds CPU time of watchdogd itself\n# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got\n%s\nwant it to have\n%s", text, want)
+		}
+	}
+	if !strings.HasSuffix(text, "\n# EOF\n") || strings.Count(text, "# EOF") != 1 {
+		t.Errorf("got the end %q, want one # EOF", text[max(0, len(text)-40):])
+	}
+	if strings.Contains(text, `le="1"`) || strings.Contains(text, "_total counter") {
+		t.Error("got text format in OpenMetrics, want none")
+	}
+}
+
+// Prometheus's own parser reads it.
+func TestPrometheusReadsTheExposition(t *testing.T) {
+	m := New(Options{Version: `1.2 "x"`, RouteLabel: true})
+	for i := range 10_000 {
+		r := m.Route([]string{"a", "b", ""}[i%3])
+		r.Begin()
+		r.Waited(time.Duration(i) * time.Millisecond)
+		r.Rejected(Reason(i % int(reasons)))
+		r.TimedOut(timeoutKeys[i%timeouts])
+		r.End([]string{"GET", "POST", "PURGE"}[i%3], 200+i%5, time.Duration(i)*time.Millisecond)
+		m.Function("a").End(200+i%5, time.Second)
+	}
+	var out bytes.Buffer
+	m.WritePrometheus(&out)
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0.0
+	for _, metric := range families["http_requests_total"].GetMetric() {
+		total += metric.GetCounter().GetValue()
+	}
+	if total != 10_000 {
+		t.Errorf("http_requests_total: got %v in all, want 10000", total)
+	}
+	for name, family := range families {
+		if family.GetHelp() == "" || family.GetType().String() == "UNTYPED" {
+			t.Errorf("%s: got help %q and type %s, want both", name, family.GetHelp(), family.GetType())
+		}
+	}
+	for name, kind := range map[string]string{"go_memstats_mallocs_total": "COUNTER", "go_gc_duration_seconds": "SUMMARY", "go_goroutines": "GAUGE", "process_cpu_seconds_total": "COUNTER",
+		"http_request_duration_seconds": "HISTOGRAM", "gateway_functions_seconds": "HISTOGRAM"} {
+		if got := families[name].GetType().String(); got != kind {
+			t.Errorf("%s: got %s, want %s", name, got, kind)
+		}
+	}
+}
+
+func TestSeriesWithoutARouteAreTheSumOfAll(t *testing.T) {
+	m := New(Options{})
+	for _, name := range []string{"a", "b"} {
+		r := m.Route(name)
+		r.Begin()
+		r.Begin()
+		r.Queued(1)
+		r.Rejected(Full)
+		r.Waited(time.Second)
+		r.End("GET", 200, time.Second)
+	}
+	m.Keep([]string{"a"})
+	if inflight, queued, _ := m.Route("a").Counts(); inflight != 1 || queued != 1 {
+		t.Errorf("route a: got %d in flight and %d queued, want 1 and 1", inflight, queued)
+	}
+	scrape(t, m).want(t, map[string]float64{
+		`http_requests_total{code="200",method="get"}`:               2,
+		`http_request_duration_seconds_sum{code="200",method="get"}`: 2,
+		`http_requests_in_flight{}`:                                  2,
+		`watchdogd_queue_depth{}`:                                    2,
+		`watchdogd_queue_wait_seconds_count{}`:                       2,
+		`watchdogd_rejected_total{reason="full"}`:                    2,
+	})
 }

@@ -74,6 +74,24 @@ func (r *Route) Counts() (inflight, queued int, total uint64) {
 	return int(n), int(max(r.queued.Load(), 0)), total + uint64(n)
 }
 
+// sumOf returns the sum of routes, for series that bear no route.
+func sumOf(routes []*Route) *Route {
+	sum := &Route{}
+	for _, r := range routes {
+		sum.inflight.Add(r.inflight.Load())
+		sum.queued.Add(r.queued.Load())
+		sum.wait.merge(&r.wait)
+		for i := range r.rejected {
+			sum.rejected[i].Add(r.rejected[i].Load())
+		}
+		for i := range r.timeouts {
+			sum.timeouts[i].Add(r.timeouts[i].Load())
+		}
+		r.each(func(method int, c *calls) { sum.of(method, c.code).duration.merge(&c.duration) })
+	}
+	return sum
+}
+
 // Queued counts calls that wait for a place: +1 when one begins to, -1 when it is over.
 func (r *Route) Queued(n int64) { r.queued.Add(n) }
 
@@ -203,6 +221,14 @@ func (h *histogram) add(d time.Duration) {
 	}
 	h.buckets[i].Add(1)
 	h.sum.Add(int64(d))
+}
+
+// merge adds what other has counted.
+func (h *histogram) merge(other *histogram) {
+	for i := range h.buckets {
+		h.buckets[i].Add(other.buckets[i].Load())
+	}
+	h.sum.Add(other.sum.Load())
 }
 
 func (h *histogram) count() (n uint64) {

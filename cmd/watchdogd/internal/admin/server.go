@@ -28,6 +28,8 @@ type Server struct {
 	Metrics    *metrics.Registry
 	Config     func() *schema.Config // the current one
 	Reload     func(ctx context.Context, dry bool) (Reloaded, error)
+
+	rates rates
 }
 
 // Reloaded is what a reload did, or would do.
@@ -39,6 +41,7 @@ type Reloaded struct {
 func (d *Server) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", d.Metrics)
+	mux.HandleFunc("GET /_/stats", d.serveStats)
 	return unrebound(mux)
 }
 
@@ -73,6 +76,9 @@ func (d *Server) handler(cfg *schema.Config) http.Handler {
 	mux.HandleFunc("/v1/call/{name}", d.serveCall)
 	mux.HandleFunc("/v1/call/{name}/", d.serveCall)
 	mux.Handle("GET /metrics", d.Metrics)
+	mux.HandleFunc("GET /_/stats", d.serveStats)
+	mux.HandleFunc("GET /debug/pprof/{$}", serveProfile)
+	mux.HandleFunc("GET /debug/pprof/{profile}", serveProfile)
 	return guard(mux, cfg.Admin)
 }
 

@@ -19,6 +19,7 @@ import (
 // Side is what stands beside the main listeners: the admin API and the metrics.
 type Side struct {
 	log     *slog.Logger
+	note    func(time.Time)
 	servers []sideServer // that are open
 	later   []sideServer // that Run opens, so that no call waits for it
 }
@@ -36,7 +37,7 @@ type sideServer struct {
 // opened, that is logged and watchdogd runs without it; the same holds for a default
 // socket that cannot be made (a read-only file system).
 func Open(cfg *schema.Config, of *Server) (*Side, error) {
-	s := &Side{log: of.Log}
+	s := &Side{log: of.Log, note: of.note}
 	metrics := sideServer{
 		what:    "metrics",
 		listen:  func() (net.Listener, error) { return listen.Open(cfg.Metrics.Listen) },
@@ -118,11 +119,18 @@ func (s *Side) Run(ctx context.Context) error {
 		})
 		defer server.Close()
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-ended:
-		return err
+	s.note(time.Now())
+	counting := time.NewTicker(rateEvery)
+	defer counting.Stop()
+	for {
+		select {
+		case now := <-counting.C:
+			s.note(now)
+		case <-ctx.Done():
+			return nil
+		case err := <-ended:
+			return err
+		}
 	}
 }
 
