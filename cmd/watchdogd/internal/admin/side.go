@@ -38,6 +38,7 @@ type sideServer struct {
 // socket that cannot be made (a read-only file system).
 func Open(cfg *schema.Config, of *Server) (*Side, error) {
 	s := &Side{log: of.Log, note: of.note}
+	of.rates.add(counted{at: time.Now()}) // no calls yet
 	metrics := sideServer{
 		what:    "metrics",
 		listen:  func() (net.Listener, error) { return listen.Open(cfg.Metrics.Listen) },
@@ -119,7 +120,6 @@ func (s *Side) Run(ctx context.Context) error {
 		})
 		defer server.Close()
 	}
-	s.note(time.Now())
 	counting := time.NewTicker(rateEvery)
 	defer counting.Stop()
 	for {
