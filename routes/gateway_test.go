@@ -184,7 +184,7 @@ func TestNoSpellingLeadsAroundAGuardThroughTheGateway(t *testing.T) {
 		paths = append(paths, "/function/wide"+p)
 	}
 	paths = append(paths, "/x/../function/admin/f", "//function/admin", "/%66unction/admin", "/function//admin/f",
-		"/function/wide/../admin/f", "/function/other/../admin", "/function/other/..%2fadmin", "/function/wide/..;/admin", "/function/other/%2e%2e/%2e%2e/admin/f")
+		"/function/wide/../admin/f", "/function/other/../admin", "/function/other/..%2fadmin", "/function/wide/..;/admin", "/function/wide/ADMIN/f", "/function/wide/%41dmin", "/function/other/%2e%2e/%2e%2e/admin/f")
 	for _, p := range paths {
 		if name, err := table.chosen("x", p); err == nil || err.Kind != failure.Malformed || !strings.Contains(err.Detail, "route admin, which has auth of its own") {
 			t.Errorf("%s: got route %s, %v, want 400 and why", p, name, err)
