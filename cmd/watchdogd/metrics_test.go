@@ -212,7 +212,14 @@ func TestStatsHaveTheNumbersThatAnAutoscalerReads(t *testing.T) {
 	}
 	var open []net.Conn
 	for range 3 {
-		open = append(open, d.open("POST /slow-one HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(d.base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "POST /slow-one HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, conn)
 	}
 	testkit.Eventually(t, "three calls, two of which wait", func() bool {
 		text := stats()
