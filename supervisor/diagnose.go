@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -84,7 +83,7 @@ func (i *Instance) sayStuck(d why.Diagnosis) {
 	}
 	s.why, s.certain = d.What, d.Certain
 	i.p.change()
-	i.p.log.LogAttrs(context.Background(), slog.LevelWarn, event.Process, slog.String("state", string(s.state)), slog.Int("instance", s.number),
+	i.p.tell(slog.LevelWarn, slog.String("state", string(s.state)), slog.Int("instance", s.number),
 		slog.Int("pid", i.child.PID()), slog.String("why", d.What))
 }
 

@@ -119,7 +119,7 @@ func (i *Instance) ending(why error) ending {
 // Why lives end, as their actors say it.
 var (
 	errAsked  = errors.New("it was asked to stop")
-	errEnded  = errors.New("its child ended")
+	errEnded  = errors.New(event.ItsChildEnded)
 	errUnwell = errors.New("its liveness probe")
 	errLate   = errors.New("it was not ready")
 	errPort   = errors.New("another process took its port before it did")
@@ -375,7 +375,7 @@ func (i *Instance) gone() bool {
 	case <-i.child.Done():
 		return true
 	default:
-		i.p.log.LogAttrs(context.Background(), slog.LevelError, event.Process, slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.String("why", errHeld.Error()))
+		i.p.tell(slog.LevelError, slog.Int("instance", i.number), slog.Int("pid", i.child.PID()), slog.String("why", errHeld.Error()))
 		return false
 	}
 }

@@ -7,6 +7,10 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
+// Sources are what keeps the lines of the processes called names, of all processes when there
+// is no name: what they printed, and what happened to them.
+func (s *Supervisor) Sources(names ...string) ([]child.Source, error) { return s.outputs(names) }
+
 // Logs returns the last n lines that the processes called names printed, oldest first; of
 // all processes when there is no name. 0 is all that are kept.
 func (s *Supervisor) Logs(n int, names ...string) ([]child.Line, error) {
@@ -14,21 +18,20 @@ func (s *Supervisor) Logs(n int, names ...string) ([]child.Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	return child.LastLines(outputs, n), nil
+	return child.LastLines(outputs, child.Selection{Last: n, Printed: true}), nil
 }
 
 // Follow calls each with the lines that Logs returns, and then with each line as it is
-// printed, until ctx ends or each returns an error, which it returns. When lines come faster
-// than they are taken, some are lost, and a line of the stream "lost" says how many.
+// printed, until ctx ends or each returns an error, which it returns.
 func (s *Supervisor) Follow(ctx context.Context, n int, names []string, each func(child.Line) error) error {
 	outputs, err := s.outputs(names)
 	if err != nil {
 		return err
 	}
-	return child.Follow(ctx, outputs, n, each)
+	return child.Follow(ctx, outputs, child.Selection{Last: n, Printed: true}, each)
 }
 
-// Attach has Logs and Follow know the output of a process that is not supervised, such
+// Attach has Logs and Sources know the output of a process that is not supervised, such
 // as that of a forking route, under its own name.
 func (s *Supervisor) Attach(o *child.Output) {
 	s.mu.Lock()
@@ -45,10 +48,10 @@ func (s *Supervisor) Detach(o *child.Output) {
 	}
 }
 
-func (s *Supervisor) outputs(names []string) ([]*child.Output, error) {
+func (s *Supervisor) outputs(names []string) ([]child.Source, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []*child.Output
+	var all []child.Source
 	if len(names) == 0 {
 		for _, p := range s.order {
 			all = append(all, p.output)

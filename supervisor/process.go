@@ -360,7 +360,18 @@ func (p *Process) report(s *slot) {
 	if s.why != "" {
 		attrs = append(attrs, slog.String("why", s.reason()))
 	}
+	p.tell(level, attrs...)
+	if s.state == lifecycle.Stopped {
+		p.output.Note(event.Change(attrs)) // the end of a stop that was asked for needs no line of the log
+	}
+}
+
+// tell logs what happened to the process, and has logs show it among what it printed.
+func (p *Process) tell(level slog.Level, attrs ...slog.Attr) {
 	p.log.LogAttrs(context.Background(), level, event.Process, attrs...)
+	if text := event.Change(attrs); level > slog.LevelDebug && text != "" {
+		p.output.Note(text)
+	}
 }
 
 // State is where the process stands as a whole.

@@ -1,11 +1,9 @@
 package supervisor
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
-	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
@@ -145,6 +143,6 @@ func (s *slot) waitsFor(what string, givenUp bool) {
 		if givenUp {
 			level = slog.LevelWarn
 		}
-		s.p.log.LogAttrs(context.Background(), level, event.Process, slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", "it waits for "+what))
+		s.p.tell(level, slog.String("state", string(s.state)), slog.Int("instance", s.number), slog.String("why", "it waits for "+what))
 	}
 }

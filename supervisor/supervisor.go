@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/ports"
@@ -112,7 +113,7 @@ func (s *Supervisor) sayWaiting(ps []*Process) {
 		}
 	}
 	if len(names) > 0 {
-		s.log.Info("waiting for processes to end", "which", strings.Join(names, ", "), "next", "Ctrl-C or another signal kills them")
+		s.log.Info(event.WaitingForProcesses, "which", strings.Join(names, ", "), "next", "Ctrl-C or another signal kills them")
 	}
 }
 
@@ -320,7 +321,7 @@ func (p *Process) awaitGone(ctx context.Context) {
 	for {
 		p.mu.Lock()
 		for _, s := range p.slots {
-			p.ask(s, "it is being stopped")
+			p.ask(s, event.BeingStopped)
 			p.cutCalls(s)
 		}
 		changed := p.nextChange()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,22 +16,31 @@ import (
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/option"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 func logsCommand(from *source.Source) *cobra.Command {
-	var follow, asJSON bool
+	var follow, requests, asJSON bool
+	var since time.Duration
 	lines := 100
 	cmd := &cobra.Command{
 		Use:   "logs [NAME...]",
 		Short: "Show what the processes of the running watchdogd printed last",
-		Example: `  watchdogd logs                 the last lines of all
-  watchdogd logs -f api redis    of two, and what they print from now on`,
+		Long: `Logs prints the last lines of the processes, and when they started, became ready and
+ended; with --requests, the requests too. On a terminal each line is "name | line", as "run"
+prints it.`,
+		Example: `  watchdogd logs                        the last lines of all
+  watchdogd logs -f api redis           of two, and what they print from now on
+  watchdogd logs --since 5m --requests  the last five minutes, with each request`,
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing lines as they come")
 	cmd.Flags().VarP(option.Count(&lines, child.MostLines), "lines", "n", "how many of the last lines; 0 prints all that are kept")
+	cmd.Flags().Var(option.Duration(&since), "since", "only lines of the last `duration`, as in 5m; all of them, without -n")
+	cmd.Flags().BoolVar(&requests, "requests", false, "print a line for each request too")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		running, err := admin.Find(from, cmd.ErrOrStderr())
@@ -38,10 +48,23 @@ func logsCommand(from *source.Source) *cobra.Command {
 			return exit.Fail(err)
 		}
 		query := url.Values{"name": names, "lines": {strconv.Itoa(lines)}}
+		if since > 0 {
+			query.Set("since", time.Now().Add(-since).Format(time.RFC3339Nano))
+			if !cmd.Flags().Changed("lines") {
+				query.Set("lines", "0")
+			}
+		}
+		if requests {
+			query.Set("requests", "")
+		}
+		ctx := cmd.Context()
 		if follow {
 			query.Set("follow", "")
+			reading, stop := terminal.WhileRead(ctx, cmd.OutOrStdout())
+			defer stop()
+			ctx = reading
 		}
-		response, err := running.Send(cmd.Context(), http.MethodGet, "/v1/logs?"+query.Encode(), nil, nil)
+		response, err := running.Send(ctx, http.MethodGet, "/v1/logs?"+query.Encode(), nil, nil)
 		if err != nil {
 			return exit.Fail(err)
 		}
@@ -49,23 +72,32 @@ func logsCommand(from *source.Source) *cobra.Command {
 		if response.StatusCode != http.StatusOK {
 			return exit.Fail(admin.Refused(response))
 		}
-		err = printLines(cmd.OutOrStdout(), response.Body, asJSON)
-		if follow && (err == nil || errors.Is(err, errCut)) && cmd.Context().Err() == nil {
-			if _, gone := running.Info(); gone != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), "watchdogd: the stack has ended, and no more lines will come")
-				return nil
-			}
-		}
-		return exit.Fail(err)
+		err = printLines(response.Body, linePrinter(cmd.OutOrStdout(), asJSON))
+		return exit.Fail(endOfLines(ctx, cmd.ErrOrStderr(), running, follow, err))
 	}
 	return cmd
+}
+
+// endOfLines says why no more lines come, where it is not the end of what was asked for.
+func endOfLines(ctx context.Context, stderr io.Writer, running admin.Client, follow bool, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), terminal.ErrUnread):
+		fmt.Fprintf(stderr, "watchdogd: logs: %v\n", terminal.ErrUnread)
+		return nil
+	case follow && (err == nil || errors.Is(err, errCut)) && ctx.Err() == nil:
+		if _, gone := running.Info(); gone != nil {
+			fmt.Fprintln(stderr, "watchdogd: the stack has ended, and no more lines will come")
+			return nil
+		}
+	}
+	return err
 }
 
 // errCut is a stream of lines that ended before its end.
 var errCut = errors.New("read the lines: the connection was lost")
 
 // printLines prints a stream of lines until it ends.
-func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
+func printLines(stream io.Reader, print func(text []byte) error) error {
 	in := bufio.NewReader(stream)
 	for {
 		text, err := in.ReadBytes('\n')
@@ -75,17 +107,37 @@ func printLines(w io.Writer, stream io.Reader, asJSON bool) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errCut, err)
 		}
-		if asJSON {
-			_, err = w.Write(text)
-		} else {
-			var l child.Line
-			if err := json.Unmarshal(text, &l); err != nil {
-				return fmt.Errorf("read a line: %w", err)
-			}
-			_, err = fmt.Fprintf(w, "%s %s[%d] %s\n", l.Time.Local().Format(time.TimeOnly+".000"), l.Name, l.PID, l.Text)
-		}
-		if err != nil {
+		if err := print(text); err != nil {
 			return fmt.Errorf("print a line: %w", err)
 		}
+	}
+}
+
+// linePrinter returns what prints a line, which comes as a JSON object.
+func linePrinter(w io.Writer, asJSON bool) func(text []byte) error {
+	if asJSON {
+		return func(text []byte) error {
+			_, err := w.Write(text)
+			return err
+		}
+	}
+	print := func(l *child.Line) error {
+		who := l.Name
+		if l.PID != 0 {
+			who = fmt.Sprintf("%s[%d]", l.Name, l.PID)
+		}
+		_, err := fmt.Fprintf(w, "%s %s %s\n", l.Time.Local().Format(time.TimeOnly+".000"), who, l.Text)
+		return err
+	}
+	if f := terminal.Of(w); f != nil {
+		columns := terminal.NewColumns(f, terminal.ScreenOf(f))
+		print = func(l *child.Line) error { return columns.Print(logbook.Source(l), l.Text, logbook.ToneOf(l)) }
+	}
+	return func(text []byte) error {
+		var l child.Line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return err
+		}
+		return print(&l)
 	}
 }

@@ -95,9 +95,10 @@ func TestLogsThatFollowEndWithTheStack(t *testing.T) {
 		}
 		unbound := time.AfterFunc(patience, func() { _ = logs.Process.Kill() }) // so that Wait returns
 		lines := bufio.NewScanner(out)
-		lines.Scan() // it follows
+		for lines.Scan() && !strings.Contains(lines.Text(), "listening on") { // it follows
+		}
 		if !strings.Contains(lines.Text(), "listening on") {
-			t.Errorf("%v: got the line %q, want what the server printed", sig, lines.Text())
+			t.Errorf("%v: got the line %q at the end, want what the server printed", sig, lines.Text())
 		}
 		d.signal(sig)
 		for lines.Scan() {

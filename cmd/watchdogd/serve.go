@@ -177,6 +177,7 @@ type daemon struct {
 	auth       *auth.Shared
 	front      *front.Front
 	manager    *systemd.Notifier
+	admin      *admin.Server
 	reloads    chan reloadRequest // to the one goroutine that applies; with room for one without a waiter
 
 	current applied
@@ -215,10 +216,11 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 		return nil, fwatchdog.OfPort(cfg, err)
 	}
 	d.front = f
-	s, err := admin.Open(cfg, &admin.Server{
-		Log: d.log, Supervisor: d.supervisor, Live: d.live, Metrics: d.metrics,
+	d.admin = &admin.Server{
+		Log: d.log, Supervisor: d.supervisor, Live: d.live, Metrics: d.metrics, Requests: &d.book.Requests,
 		Config: d.current.config, Reload: d.reload,
-	})
+	}
+	s, err := admin.Open(cfg, d.admin)
 	if err != nil {
 		opened.Abandon()
 		return nil, err

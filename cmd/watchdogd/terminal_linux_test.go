@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func (d *daemonUnderTest) onTerminal(args ...string) string {
 	t.Helper()
 	master, terminal := pty(t)
 	cmd := exec.Command(self(t), append(args, "-c", d.file)...)
-	cmd.Env = d.cmd.Env
+	cmd.Env = append(slices.Clip(d.cmd.Env), "NO_COLOR=1")
 	cmd.Stdout, cmd.Stderr = terminal, terminal
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -85,8 +86,11 @@ services:
 			t.Errorf("%q: got %q on a terminal, want no control characters", args, got)
 		}
 	}
-	if got := d.onTerminal("logs"); !strings.Contains(got, `\x1b[2Jline`) {
-		t.Errorf("logs: got %q on a terminal, want the sequence to be seen", got)
+	if got := d.onTerminal("call", "up"); !strings.Contains(got, `\x1b]0;title\x07body`) {
+		t.Errorf("call: got %q on a terminal, want the sequence to be seen", got)
+	}
+	if got := d.onTerminal("logs"); !strings.Contains(got, "says | line\r\n") {
+		t.Errorf("logs: got %q on a terminal, want the line without what erases", got)
 	}
 	if got, _, _ := d.command("logs"); !strings.Contains(got, "\x1b[2Jline\n") {
 		t.Errorf("logs: got %q in a pipe, want what the program printed", got)

@@ -6,6 +6,7 @@ package event
 
 // The start and the end of the program.
 const (
+	Starting         = "starting"  // version, pid, file, name
 	Listening        = "listening" // address
 	MetricsListening = "metrics" + also
 	AdminListening   = "admin" + also
@@ -22,6 +23,12 @@ const also = " listening"
 // AlsoListening returns the message of the "metrics" or the "admin" listener.
 func AlsoListening(what string) string { return what + also }
 
+// What a stop waits for.
+const (
+	WaitingForCalls     = "waiting for calls"            // which, timeout, next
+	WaitingForProcesses = "waiting for processes to end" // which, next
+)
+
 // Requests that failed. Each has the attribute error.
 const (
 	UpstreamFailed = "upstream failed" // cut: the response had begun
@@ -35,3 +42,9 @@ const (
 
 // Process is a change of a process's state: state, why, pause.
 const Process = "process"
+
+// Why a process is stopping, where that needs no words: what follows it says more.
+const (
+	ItsChildEnded = "its child ended"
+	BeingStopped  = "it is being stopped"
+)

@@ -8,27 +8,43 @@ import (
 	"time"
 )
 
-// LastLines returns the last n lines of outputs together, oldest first; 0 is all that are
-// kept.
-func LastLines(outputs []*Output, n int) []Line {
-	var all []Line
-	for _, o := range outputs {
-		all = append(all, o.Lines()...)
-	}
-	return lastOf(all, n)
+// Source is what keeps lines and shows new ones as they come, as an Output does.
+type Source interface {
+	Lines() []Line           // those that are kept, oldest first
+	Follow(*Follower) []Line // the same, and from now on the new ones go to the Follower
+	Unfollow(f *Follower)    // which is given no more
 }
 
-// Follow calls each with the lines that LastLines returns, and then with each line as it is
-// printed, until ctx ends or each returns an error, which it returns. When lines come faster
+// Selection is which of the lines that are kept are wanted.
+type Selection struct {
+	Last    int       // how many of the last ones; 0 is all
+	Since   time.Time // none that are older
+	Printed bool      // none that a program did not print
+}
+
+// has reports whether a line is of the wanted kind.
+func (s Selection) has(l Line) bool { return !s.Printed || l.Stream != EventStream }
+
+// LastLines returns the selected lines of sources together, oldest first.
+func LastLines(sources []Source, wanted Selection) []Line {
+	var all []Line
+	for _, o := range sources {
+		all = append(all, o.Lines()...)
+	}
+	return wanted.of(all)
+}
+
+// Follow calls each with the lines that LastLines returns, and then with each line as it
+// comes, until ctx ends or each returns an error, which it returns. When lines come faster
 // than they are taken, some are lost, and a line of the stream "lost" says how many.
-func Follow(ctx context.Context, outputs []*Output, n int, each func(Line) error) error {
+func Follow(ctx context.Context, sources []Source, wanted Selection, each func(Line) error) error {
 	f := newFollower()
 	var all []Line
-	for _, o := range outputs {
-		all = append(all, o.follow(f)...)
-		defer o.unfollow(f)
+	for _, o := range sources {
+		all = append(all, o.Follow(f)...)
+		defer o.Unfollow(f)
 	}
-	for _, l := range lastOf(all, n) {
+	for _, l := range wanted.of(all) {
 		if err := each(l); err != nil {
 			return err
 		}
@@ -39,6 +55,9 @@ func Follow(ctx context.Context, outputs []*Output, n int, each func(Line) error
 			return nil
 		case l := <-f.lines:
 			f.took(l)
+			if !wanted.has(l) {
+				continue
+			}
 			if lost := f.takeLost(); lost > 0 {
 				if err := each(Line{Time: time.Now(), Stream: "lost", Text: fmt.Sprintf("%d lines were lost", lost)}); err != nil {
 					return err
@@ -51,26 +70,32 @@ func Follow(ctx context.Context, outputs []*Output, n int, each func(Line) error
 	}
 }
 
-// lastOf sorts lines by their time and returns the last n of them; 0 is all.
-func lastOf(all []Line, n int) []Line {
+// of sorts lines by their time and returns those that are wanted.
+func (s Selection) of(all []Line) []Line {
+	all = slices.DeleteFunc(all, func(l Line) bool { return !s.has(l) })
 	slices.SortStableFunc(all, func(a, b Line) int { return a.Time.Compare(b.Time) })
-	if n > 0 && len(all) > n {
-		all = all[len(all)-n:]
+	if !s.Since.IsZero() {
+		first, _ := slices.BinarySearchFunc(all, s.Since, func(l Line, since time.Time) int { return l.Time.Compare(since) })
+		all = all[first:]
+	}
+	if s.Last > 0 && len(all) > s.Last {
+		all = all[len(all)-s.Last:]
 	}
 	return all
 }
 
-// follower is told of the lines of one or several outputs as they come.
-type follower struct {
+// Follower is told of the lines of one or several outputs as they come.
+type Follower struct {
 	lines chan Line
 	mu    sync.Mutex
 	bytes int // in lines
 	lost  int
 }
 
-func newFollower() *follower { return &follower{lines: make(chan Line, 1024)} }
+func newFollower() *Follower { return &Follower{lines: make(chan Line, 1024)} }
 
-func (f *follower) put(l Line) {
+// Put gives it a line. It never waits: a line that finds no room is lost, and counted.
+func (f *Follower) Put(l Line) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.bytes >= maxQueue {
@@ -86,14 +111,14 @@ func (f *follower) put(l Line) {
 }
 
 // took is called with each line that was taken from lines.
-func (f *follower) took(l Line) {
+func (f *Follower) took(l Line) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.bytes -= len(l.Text)
 }
 
 // takeLost is how many lines did not reach the follower since it last asked.
-func (f *follower) takeLost() int {
+func (f *Follower) takeLost() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.lost
@@ -101,18 +126,19 @@ func (f *follower) takeLost() int {
 	return n
 }
 
-// follow returns the last lines, and f those that come after them until unfollow.
-func (o *Output) follow(f *follower) []Line {
+// Follow implements Source.
+func (o *Output) Follow(f *Follower) []Line {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.readers == nil {
-		o.readers = map[*follower]struct{}{}
+		o.readers = map[*Follower]struct{}{}
 	}
 	o.readers[f] = struct{}{}
 	return o.last.lines()
 }
 
-func (o *Output) unfollow(f *follower) {
+// Unfollow implements Source.
+func (o *Output) Unfollow(f *Follower) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.readers, f)

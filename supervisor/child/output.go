@@ -30,7 +30,7 @@ type Output struct {
 	dropped int
 	logging chan struct{} // not nil while lines are logged; closed when the queue is empty
 	last    ring
-	readers map[*follower]struct{}
+	readers map[*Follower]struct{}
 }
 
 // Line is one line that a child printed, or a piece of a long one.
@@ -39,7 +39,7 @@ type Line struct {
 	Name     string    `json:"name"`
 	Instance int       `json:"instance"` // -1 for a process forked for one call
 	PID      int       `json:"pid"`
-	Stream   string    `json:"stream"` // stdout or stderr
+	Stream   string    `json:"stream"` // stdout or stderr; event for what watchdogd notes
 	Text     string    `json:"text"`   // without its newline
 	Partial  bool      `json:"partial,omitempty"`
 }
@@ -247,7 +247,7 @@ func (o *Output) put(l Line) {
 	defer o.mu.Unlock()
 	o.last.add(l)
 	for f := range o.readers {
-		f.put(l)
+		f.Put(l)
 	}
 	if o.queued >= maxQueue {
 		o.dropped++
@@ -258,6 +258,21 @@ func (o *Output) put(l Line) {
 	if o.logging == nil {
 		o.logging = make(chan struct{})
 		go o.logAll(o.logging) // Close waits for it
+	}
+}
+
+// EventStream is the stream of a line that says what happened to a process.
+const EventStream = "event"
+
+// Note keeps a line that says what happened to the process, and shows it to followers. It
+// is not logged: its maker has done that.
+func (o *Output) Note(text string) {
+	l := Line{Time: time.Now(), Name: o.name, Instance: -1, Stream: EventStream, Text: text}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last.add(l)
+	for f := range o.readers {
+		f.Put(l)
 	}
 }
 

@@ -239,7 +239,7 @@ func TestASilentPipeCostsNoBuffer(t *testing.T) {
 		}
 	}
 	f := newFollower()
-	seen := len(o.follow(f))
+	seen := len(o.Follow(f))
 	for ; seen < pipes; seen++ {
 		<-f.lines
 	}
@@ -281,13 +281,13 @@ func TestTheRingIsBoundedInBytes(t *testing.T) {
 func TestOneWhoFollowsAndDoesNotReadIsBoundedInBytes(t *testing.T) {
 	f := newFollower()
 	for range 100 {
-		f.put(Line{Text: strings.Repeat("x", maxLine)})
+		f.Put(Line{Text: strings.Repeat("x", maxLine)})
 	}
 	if n := len(f.lines); n != maxQueue/maxLine || f.takeLost() != 100-n {
 		t.Errorf("%d long lines wait", n)
 	}
 	f.took(<-f.lines)
-	f.put(Line{})
+	f.Put(Line{})
 	if n := f.takeLost(); n != 0 {
 		t.Error("after one was taken there is no room")
 	}
@@ -298,7 +298,7 @@ func TestAFloodOfShortLinesCostsLittleMemory(t *testing.T) {
 		var before, after runtime.MemStats
 		o := NewOutput(slog.New(slog.NewJSONHandler(to, nil)), "route", "fn", Printing{})
 		f := newFollower()
-		o.follow(f)
+		o.Follow(f)
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		o.Copy(7, "stdout", io.LimitReader(twos{}, 4<<20))

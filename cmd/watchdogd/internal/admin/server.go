@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,10 +25,16 @@ type Server struct {
 	Supervisor *supervisor.Supervisor
 	Live       *routes.Live
 	Metrics    *metrics.Registry
+	Requests   Requests
 	Config     func() *schema.Config // the current one
 	Reload     func(ctx context.Context, dry bool) (Reloaded, error)
 
 	rates rates
+}
+
+// Requests keeps the last requests.
+type Requests interface {
+	Of(names []string) child.Source
 }
 
 // Reloaded is what a reload did, or would do.
@@ -52,7 +57,7 @@ func (d *Server) handler(cfg *schema.Config) http.Handler {
 	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, Info{PID: os.Getpid(), Version: version.Text(), Name: cfg.Name, File: source.Origin(cfg)})
 	})
-	mux.HandleFunc("GET /v1/ps", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.list()) })
+	mux.HandleFunc("GET /v1/ps", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.List()) })
 	mux.HandleFunc("GET /v1/logs", d.serveLogs)
 	mux.HandleFunc("POST /v1/start/{name}", d.steer(d.Supervisor.Start))
 	mux.HandleFunc("POST /v1/stop/{name}", d.steer(d.Supervisor.Stop))
@@ -133,44 +138,10 @@ func (d *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	d.Live.ServeNamed(w, r, name)
 }
 
-// serveLogs answers with a JSON object a line.
-func (d *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	names := query["name"]
-	n, err := schema.ParseCount(cmp.Or(query.Get("lines"), "0"), 0, child.MostLines)
-	if err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("lines %w", err))
-		return
-	}
-	lines, err := d.Supervisor.Logs(n, names...)
-	if err != nil {
-		refuse(w, http.StatusNotFound, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := json.NewEncoder(w)
-	if !query.Has("follow") {
-		for _, l := range lines {
-			if out.Encode(l) != nil {
-				return // the client went away
-			}
-		}
-		return
-	}
-	control := http.NewResponseController(w)
-	_ = control.Flush() // the client learns that the stream has begun; if it went away, Follow ends
-	_ = d.Supervisor.Follow(r.Context(), n, names, func(l child.Line) error {
-		if err := out.Encode(l); err != nil {
-			return err
-		}
-		return control.Flush()
-	}) // it ends when the client goes away
-}
-
-// list is every route and service of the file, those without a process too: the routes in
+// List is every route and service of the file, those without a process too: the routes in
 // the order of the file, then the services, and then those that a reload removed and that
 // are not over yet.
-func (d *Server) list() []Row {
+func (d *Server) List() []Row {
 	cfg := d.Config()
 	running := map[string]supervisor.Status{}
 	var former []Row

@@ -216,10 +216,14 @@ func (f *Front) drain(cfg schema.Drain, lost, hurry context.Context) {
 
 	ctx, cancel := context.WithTimeout(hurry, cfg.Timeout.D())
 	defer cancel()
-	f.Log.Info(event.Draining, "calls", f.Live.Inflight(), "timeout", cfg.Timeout.D().String())
+	draining := []any{"calls", f.Live.Inflight(), "timeout", cfg.Timeout.D().String()}
+	if waits := f.Live.Waits(); waits != "" {
+		draining = append(draining, "which", waits)
+	}
+	f.Log.Info(event.Draining, draining...)
 	told := time.AfterFunc(sayAfter, func() {
 		if waits := f.Live.Waits(); waits != "" {
-			f.Log.Info("waiting for calls", "which", waits, "timeout", cfg.Timeout.D().String(), "next", "Ctrl-C or another signal cuts them off")
+			f.Log.Info(event.WaitingForCalls, "which", waits, "timeout", cfg.Timeout.D().String(), "next", "Ctrl-C or another signal cuts them off")
 		}
 	})
 	f.Cut = f.Live.Drain(ctx)

@@ -12,6 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/fwatchdog"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
+	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
@@ -24,28 +25,38 @@ import (
 // configuration, until the daemon ends.
 type Book struct {
 	*slog.Logger
-	out    *logwriter.Writer
-	stdout *logwriter.Writer // nil but in the classic format
-	Level  *slog.LevelVar
-	format string // text, json or classic
+	out      *logwriter.Writer
+	stdout   *logwriter.Writer // nil but in the classic format
+	Level    *slog.LevelVar
+	Requests Requests // the last ones
+	format   string   // text, json, classic or screen
+	screen   *screen  // nil but in the format screen
 }
 
 // Quiet returns a log of which nothing is written.
 func Quiet() *Book { return &Book{Logger: slog.New(slog.DiscardHandler)} }
 
-// New begins a log to stderr in the format of cfg: auto is text where that is a
-// terminal, and JSON otherwise; classic has lines for stdout too.
+// New begins a log to stderr in the format of cfg: auto is what a person reads where that is
+// a terminal, and JSON otherwise; classic has lines for stdout too.
 func New(cfg schema.Log, stdout, stderr *os.File) *Book {
-	b := &Book{out: logwriter.New(terminal.Writer(stderr)), Level: new(slog.LevelVar), format: cfg.Format}
+	b := &Book{Level: new(slog.LevelVar), format: cfg.Format}
 	b.Level.Set(LevelOf(cfg))
 	if b.format == "auto" {
 		b.format = "json"
 		if terminal.Is(stderr) {
-			b.format = "text"
+			b.format = "screen"
 		}
 	}
 	var handler slog.Handler
+	if b.format == "screen" {
+		b.out = logwriter.New(stderr) // its lines hold nothing that a terminal obeys but colours
+	} else {
+		b.out = logwriter.New(terminal.Writer(stderr))
+	}
 	switch b.format {
+	case "screen":
+		b.screen = newScreen(b.out, terminal.ScreenOf(stderr), b.Level)
+		handler = b.screen
 	case "text":
 		handler = slog.NewTextHandler(b.out, &slog.HandlerOptions{Level: b.Level, ReplaceAttr: shortTime})
 	case "classic":
@@ -71,7 +82,10 @@ func (b *Book) SayStart(cfg *schema.Config, notes openfaas.Notes) {
 		fwatchdog.SayStart(b.Logger, cfg)
 		return
 	}
-	b.Info("starting", "version", version.Text(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
+	if b.screen != nil {
+		b.screen.columns.Know(names(cfg)...)
+	}
+	b.Info(event.Starting, "version", version.Text(), "pid", os.Getpid(), "file", cfg.File, "name", cfg.Name)
 }
 
 // lost logs that lines are missing.
@@ -79,8 +93,20 @@ func (b *Book) lost(lines uint64) {
 	b.Warn("log lines dropped: the reader of the log was too slow or had gone away", "lines", lines)
 }
 
-// Access returns what writes the line of each call under cfg; nil writes none.
+// Access returns what writes the line of each call under cfg, and keeps it for
+// logs --requests; nil does neither.
 func (b *Book) Access(cfg *schema.Config) func(routes.Line) {
+	write := b.access(cfg)
+	if write == nil {
+		return nil
+	}
+	return func(l routes.Line) {
+		b.Requests.add(&l)
+		write(l)
+	}
+}
+
+func (b *Book) access(cfg *schema.Config) func(routes.Line) {
 	switch {
 	case !cfg.Log.Access || LevelOf(cfg.Log) > slog.LevelInfo:
 		return nil
@@ -88,6 +114,8 @@ func (b *Book) Access(cfg *schema.Config) func(routes.Line) {
 		return routes.JSONLines(b.out)
 	case b.format == "classic":
 		return b.lines(cfg).Access
+	case b.format == "screen":
+		return b.screen.request
 	}
 	return routes.LogLines(b.Logger)
 }
@@ -100,6 +128,9 @@ func (b *Book) Printing(cfg *schema.Config) child.Printing {
 	}
 	if b.format == "classic" {
 		p.Write = b.lines(cfg).Printed
+	}
+	if b.format == "screen" {
+		p.Write = b.screen.printed
 	}
 	return p
 }
@@ -135,8 +166,26 @@ func (b *Book) Run(ctx context.Context) error {
 	return errors.Join(err, other)
 }
 
+// ForPeople returns what the log is shown on, and false unless that is a terminal where
+// people read it.
+func (b *Book) ForPeople() (terminal.Screen, bool) {
+	if b.screen == nil {
+		return terminal.Plain, false
+	}
+	return b.screen.on, true
+}
+
+// Begin writes text, such as a table of what is served, in front of all that was logged so
+// far on a terminal. What is logged before it is held, until Begin or Flush.
+func (b *Book) Begin(text []byte) {
+	if b.screen != nil {
+		b.screen.held.release(text)
+	}
+}
+
 // Flush writes what is gathered.
 func (b *Book) Flush() {
+	b.Begin(nil)
 	var both sync.WaitGroup // each has the same bound
 	if b.stdout != nil {
 		both.Go(b.stdout.Flush)

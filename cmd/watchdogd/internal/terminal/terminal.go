@@ -28,6 +28,16 @@ func Writer(w io.Writer) io.Writer {
 	return w
 }
 
+// Of returns the terminal behind a writer that Writer returned, nil if it is none. What is
+// written to it must hold nothing that a terminal obeys.
+func Of(w io.Writer) *os.File {
+	if v, ok := w.(*escaper); ok {
+		f, _ := v.w.(*os.File)
+		return f
+	}
+	return nil
+}
+
 // escaper is a writer that shows what a terminal would obey, or what would change the
 // order of the text on it, as \x1b or \u202e. Line feeds and tabs stay what they are, and
 // a carriage return in front of a line feed.
