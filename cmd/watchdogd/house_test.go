@@ -73,7 +73,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"guess":     nil,
 		"health":    {"owner", "source"},
 		"importer":  {"draft", "guess"},
-		"listing":   nil,
+		"listing":   {"terminal"},
 		"local":     nil,
 		"logbook":   {"fwatchdog", "terminal", "version"},
 		"option":    nil,

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/option"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/signals"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -59,6 +61,7 @@ prints it.`,
 		}
 		ctx := cmd.Context()
 		if follow {
+			signals.SurviveBrokenPipes() // the end of the reader is an end with a sentence
 			query.Set("follow", "")
 			reading, stop := terminal.WhileRead(ctx, cmd.OutOrStdout())
 			defer stop()
@@ -81,7 +84,7 @@ prints it.`,
 // endOfLines says why no more lines come, where it is not the end of what was asked for.
 func endOfLines(ctx context.Context, stderr io.Writer, running admin.Client, follow bool, err error) error {
 	switch {
-	case errors.Is(context.Cause(ctx), terminal.ErrUnread):
+	case errors.Is(context.Cause(ctx), terminal.ErrUnread), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.EIO):
 		fmt.Fprintf(stderr, "watchdogd: logs: %v\n", terminal.ErrUnread)
 		return nil
 	case follow && (err == nil || errors.Is(err, errCut)) && ctx.Err() == nil:

@@ -11,29 +11,21 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/watchdogd/watchdogd/internal/pty"
 )
 
-// pty is a terminal: what is written to it is read from the master.
-func pty(t *testing.T) (master, terminal *os.File) {
+// openTerminal returns a terminal and its other end, until the end of the test.
+func openTerminal(t *testing.T) (master, terminal *os.File) {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	master, terminal, err := pty.Open(0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = master.Close() })
-	fd := int(master.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = terminal.Close() })
+	t.Cleanup(func() {
+		_ = master.Close() // the test may have done it
+		_ = terminal.Close()
+	})
 	return master, terminal
 }
 
@@ -41,7 +33,7 @@ func pty(t *testing.T) (master, terminal *os.File) {
 func (d *daemonUnderTest) onTerminal(args ...string) string {
 	t := d.t
 	t.Helper()
-	master, terminal := pty(t)
+	master, terminal := openTerminal(t)
 	cmd := exec.Command(self(t), append(args, "-c", d.file)...)
 	cmd.Env = append(slices.Clip(d.cmd.Env), "NO_COLOR=1")
 	cmd.Stdout, cmd.Stderr = terminal, terminal
@@ -108,7 +100,7 @@ services:
 // onTerminalServer serves one program with a controlling terminal, whose master it returns.
 func onTerminalServer(t *testing.T, sh string) (*daemonUnderTest, *os.File) {
 	t.Helper()
-	master, terminal := pty(t)
+	master, terminal := openTerminal(t)
 	d := &daemonUnderTest{t: t, file: filepath.Join(t.TempDir(), "watchdog.yaml"), base: "http://" + freeAddress(t), tty: terminal, sh: sh}
 	d.write(oneServer)
 	d.start([]string{"-c", d.file}, nil)

@@ -54,7 +54,7 @@ func (r *Requests) add(l *routes.Line) {
 		q.what = append(q.what, clip(l.Path)...)
 	}
 	if l.Failed != nil {
-		q.failed = append(q.failed, clip(l.Failed.Error())...)
+		q.failed = append(q.failed, clip(whatFailed(l.Status, l.Failed))...)
 	}
 	for f, names := range r.readers {
 		if q.of(names) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
 	"github.com/watchdogd/watchdogd/internal/event"
+	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -203,7 +204,7 @@ func (s *screen) request(l routes.Line) {
 		what = l.Method + " " + l.Path
 	}
 	if l.Failed != nil {
-		failed = l.Failed.Error()
+		failed = whatFailed(l.Status, l.Failed)
 	}
 	text, tone := inShort(what, l.Status, l.Took, l.Cut, failed)
 	_ = s.columns.Print(name, text, tone) // as in printed
@@ -230,6 +231,15 @@ func inShort(what string, status int, took time.Duration, cut bool, failed strin
 		text += ": " + failed
 	}
 	return text, tone
+}
+
+// whatFailed is what an operator is told of a failed request: of one that is the client's own
+// fault, not what it came from.
+func whatFailed(status int, f *failure.Error) string {
+	if status < 500 {
+		return f.Detail
+	}
+	return f.Error()
 }
 
 // short is a duration with three digits at most: 412µs, 3.2ms, 1.25s.
