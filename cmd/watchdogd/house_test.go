@@ -83,6 +83,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"requests":  nil,
 		"signals":   nil,
 		"source":    nil,
+		"started":   {"admin", "listing", "logbook"},
 		"systemd":   nil,
 		"terminal":  nil,
 		"trial":     {"draft"},

@@ -21,6 +21,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/private"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/signals"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/started"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/systemd"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
 	"github.com/watchdogd/watchdogd/internal/event"
@@ -239,9 +240,18 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 
 // beside is what is done while the front serves.
 func (d *daemon) beside(ctx context.Context) {
+	cfg := d.current.config()
+	open := d.front.Addresses(cfg.Server.Listen)
 	if d.greet != nil {
-		d.greet(d.front.Addresses(d.current.config().Server.Listen))
+		d.greet(open)
+		d.book.Begin(nil) // instead of the table
 	}
+	var reporting sync.WaitGroup
+	defer reporting.Wait()
+	reporting.Go(func() {
+		defer logwriter.LastWords(d.log)
+		started.Table(ctx, d.book, cfg, open, d.admin.List)
+	})
 	d.health.LockWhenReady(ctx)
 }
 

@@ -167,9 +167,9 @@ func (b *Book) Run(ctx context.Context) error {
 }
 
 // ForPeople returns what the log is shown on, and false unless that is a terminal where
-// people read it.
+// people read it and the log has not begun.
 func (b *Book) ForPeople() (terminal.Screen, bool) {
-	if b.screen == nil {
+	if b.screen == nil || !b.screen.held.holding() {
 		return terminal.Plain, false
 	}
 	return b.screen.on, true
