@@ -2,15 +2,6 @@
 // passes on its way there and back: it is matched, given an id, admitted, timed,
 // counted and logged.
 //
-//	table := routes.NewTable(entries, routes.Options{Log: log, Metrics: m, Respond: modes.Respond})
-//	live := &routes.Live{Health: health, Respond: modes.Respond}
-//	live.Swap(table)
-//	server := routes.NewServer(config.Server, live, log)
-//	listener, err := routes.Listen(":8080")
-//	err = server.Serve(listener)
-//	...
-//	cut := live.Drain(ctx)
-//
 // A Table never changes; a reload makes another and swaps it in. Routes know
 // nothing of modes: they are given handlers. Who owns what: a Table owns its calls
 // from their head to their end, a call owns its timers and its place, and the
