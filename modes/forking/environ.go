@@ -213,6 +213,15 @@ func (e *environ) cgiVars(r *http.Request, c content) []string {
 	if c.typ != "" {
 		vars = append(vars, "CONTENT_TYPE="+c.typ)
 	}
+	vars = clientVars(vars, r)
+	if r.Host != "" {
+		vars = append(vars, "HTTP_HOST="+r.Host)
+	}
+	return traceparent(e.headerVars(vars, r), r)
+}
+
+// clientVars adds what says who asks, and by what connection.
+func clientVars(vars []string, r *http.Request) []string {
 	if remote, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		address := remote.Addr().Unmap().WithZone("").String()
 		vars = append(vars, "REMOTE_ADDR="+address, "REMOTE_HOST="+address, "REMOTE_PORT="+strconv.Itoa(int(remote.Port())))
@@ -227,9 +236,11 @@ func (e *environ) cgiVars(r *http.Request, c content) []string {
 	if c := call.From(r.Context()); c.User != "" {
 		vars = append(vars, "AUTH_TYPE="+c.AuthType, "REMOTE_USER="+c.User)
 	}
-	if r.Host != "" {
-		vars = append(vars, "HTTP_HOST="+r.Host)
-	}
+	return vars
+}
+
+// headerVars adds the HTTP_ variables of the headers.
+func (e *environ) headerVars(vars []string, r *http.Request) []string {
 	for name, values := range r.Header {
 		switch name {
 		case "Content-Type", "Content-Length", "Proxy", "Host":
@@ -249,7 +260,7 @@ func (e *environ) cgiVars(r *http.Request, c content) []string {
 		}
 		vars = append(vars, variable+"="+strings.Join(values, joint))
 	}
-	return traceparent(vars, r)
+	return vars
 }
 
 // split returns SCRIPT_NAME, PATH_INFO and REQUEST_URI: the route's prefix as the
