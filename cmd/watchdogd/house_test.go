@@ -65,6 +65,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 	const beneath = "github.com/watchdogd/watchdogd/cmd/watchdogd/internal/"
 	may := map[string][]string{
 		"admin":     {"local", "owner", "source", "version"},
+		"detect":    {"draft", "guess", "importer"},
 		"draft":     nil,
 		"exit":      nil,
 		"export":    nil,

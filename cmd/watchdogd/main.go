@@ -84,6 +84,7 @@ func commands() *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		tryCommand(&from),
+		initCommand(),
 		validateCommand(&from),
 		psCommand(&from),
 		logsCommand(&from),
