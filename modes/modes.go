@@ -12,6 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/modes/forking"
 	"github.com/watchdogd/watchdogd/modes/proxy"
+	"github.com/watchdogd/watchdogd/modes/proxy/endpoint"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -44,6 +45,29 @@ func Output(handler any) *child.Output {
 		return p.Output()
 	}
 	return nil
+}
+
+// Upstreams are the servers of a route that are run elsewhere.
+type Upstreams struct {
+	Endpoints []Endpoint
+	Problem   string // why its name was not resolved; "" is that it was
+}
+
+// Endpoint is how one of them stands.
+type Endpoint = endpoint.Status
+
+// UpstreamsOf returns the servers of a handler of New, and the name of its route, which is
+// empty where the supervisor has them, or there are none.
+func UpstreamsOf(handler any) (route string, all Upstreams) {
+	if c, ok := handler.(*compressed); ok {
+		handler = c.next
+	}
+	if p, ok := handler.(interface {
+		Endpoints() (string, []Endpoint, string)
+	}); ok {
+		route, all.Endpoints, all.Problem = p.Endpoints()
+	}
+	return route, all
 }
 
 func newMode(route *schema.Route, d Deps) (http.Handler, error) {

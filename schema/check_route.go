@@ -135,11 +135,34 @@ func (l *loader) checkUpstream(r *Route, it decode.Item, process bool) {
 		l.Wrong(at, "${PORT} and ${INSTANCE} are not available: without fprocess the server runs elsewhere", "write its full address, or add fprocess with the command to run")
 		return
 	}
+	if process && r.Upstream.next != nil {
+		l.Wrong(at, "is a list: only servers that are run elsewhere can be several", "leave out fprocess, or write one upstream and replicas: for several instances")
+		return
+	}
+	if !process {
+		l.checkEndpointProbe(&r.Ready, it, "ready")
+		l.checkEndpointProbe(&r.Live, it, "live")
+	}
 	if err := r.Upstream.checkLast(r.Replicas.Max - 1); err != nil {
 		l.Wrong(at, err.Error(), "")
 	}
 	if fixed && process && r.Replicas.Max > 1 {
 		l.Wrong(at, fmt.Sprintf("only one of %d replicas can listen on %s", r.Replicas.Max, r.Upstream), "write ${PORT} instead of the port, or leave out upstream: then each gets a port of its own as $PORT")
+	}
+}
+
+// checkEndpointProbe checks what servers that are run elsewhere are asked: each at its own
+// address. What defaults ask of processes is not for them.
+func (l *loader) checkEndpointProbe(p *Probe, it decode.Item, key string) {
+	at := l.At(it, key)
+	switch asksEach := p.TCP == "${PORT}" || strings.HasPrefix(string(p.HTTP), "/"); {
+	case p.Empty():
+	case at.Item.Node != it.Node:
+		if !asksEach {
+			*p = Probe{}
+		}
+	case !asksEach:
+		l.Wrong(at, "must ask each server at its own address, since they run elsewhere", "write tcp, or {http: /path}")
 	}
 }
 

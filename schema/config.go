@@ -9,8 +9,9 @@ import "time"
 // a value must be (the words of go-playground/validator), and in the routes and
 // services for which a key means something, when that is not all of them: modes,
 // "forks" or "runs" (the modes with these traits, see mode.go), "service", "process"
-// (whatever has an fprocess) or "supervised" (whatever has an fprocess that runs on from
-// request to request). Anywhere else it is a mistake.
+// (whatever has an fprocess), "supervised" (whatever has an fprocess that runs on from
+// request to request) or "elsewhere" (whatever forwards to servers that are run elsewhere).
+// Anywhere else it is a mistake.
 // path marks what is made absolute, relative to the folder of its file: a
 // "file", a "pattern" of files, or an "address" that may be a unix socket.
 //
@@ -61,7 +62,7 @@ type Route struct {
 	StripPrefix bool `yaml:"strip_prefix"`
 	// How a request is answered: http is a long-lived server, streaming and serializing a process per request, afterburn a long-lived worker on stdin and stdout, static a folder.
 	Mode Mode `yaml:"mode" validate:"mode"`
-	// Where the server listens: host:port, http://host:port/base, h2c://host:port or unix:/path. By default a free port is chosen and passed to the program as $PORT. Without fprocess the server is run elsewhere.
+	// Where the server listens: host:port, http://host:port/base, h2c://host:port or unix:/path. By default a free port is chosen and passed to the program as $PORT. Without fprocess the server is run elsewhere, or several: a list, or a name with several addresses.
 	Upstream Upstream `yaml:"upstream,omitempty" in:"http"`
 	// The folder that is served. Files whose names begin with a dot are not, except .well-known.
 	Root string `yaml:"root,omitempty" in:"static" path:"file"`
@@ -241,9 +242,9 @@ type Process struct {
 	// What must be started, ready or completed first: names, which must be ready, or a mapping of name to condition.
 	DependsOn Dependencies `yaml:"depends_on,omitempty" in:"process"`
 	// When an instance can take requests: tcp, or a mapping with one of tcp, http, exec and log. The default is tcp in mode http.
-	Ready Probe `yaml:"ready,omitempty" in:"supervised"`
-	// When an instance that hangs is restarted: tcp, or a mapping with one of tcp, http and exec.
-	Live Probe `yaml:"live,omitempty" in:"supervised"`
+	Ready Probe `yaml:"ready,omitempty" in:"supervised elsewhere"`
+	// When an instance that hangs is restarted, or a server run elsewhere gets no requests: tcp, or a mapping with one of tcp, http and exec.
+	Live Probe `yaml:"live,omitempty" in:"supervised elsewhere"`
 	// When a process that exited is started again: always, on-failure (not after exit status 0) or never, or a mapping.
 	Restart Restart `yaml:"restart" in:"supervised"`
 	// How a process is stopped.

@@ -110,7 +110,7 @@ func (l *loader) word(it decode.Item, key, otherwise string) string {
 // withoutPort takes out of an item that has no port what it inherits and what means
 // something only with one.
 func (l *loader) withoutPort(it decode.Item, p *Process, is decode.Use) {
-	if is&inListens != 0 || l.Defaults.Node == nil {
+	if is&(inListens|inElsewhere) != 0 || l.Defaults.Node == nil {
 		return
 	}
 	fresh := defaultProcess()

@@ -99,7 +99,9 @@ func (e *encoder) value(v, base reflect.Value) *yaml.Node {
 		return nil
 	case string:
 		return text(expand.Escape(p))
-	case Mode, Text, Signal, Upstream, Rate, Umask, netip.Prefix:
+	case Upstream:
+		return list(Strings(p.Written()), text)
+	case Mode, Text, Signal, Rate, Umask, netip.Prefix:
 		return text(fmt.Sprint(p))
 	case bool:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(p)}

@@ -76,6 +76,7 @@ const (
 	inProcess               // has an fprocess
 	inSupervised            // has one that keeps running between requests
 	inListens               // has one that listens on a port
+	inElsewhere             // forwards to servers that are run elsewhere
 	firstMode
 )
 
@@ -114,6 +115,8 @@ func parseUse(tag string) decode.Use {
 			u |= inProcess
 		case "supervised":
 			u |= inSupervised
+		case "elsewhere":
+			u |= inElsewhere
 		case "forks":
 			u |= inModes(func(_ Mode, t Traits) bool { return t.Forks })
 		case "runs":
@@ -136,6 +139,9 @@ func routeUse(mode Mode, process bool) decode.Use {
 		return decode.Anywhere
 	}
 	t := mode.Traits()
+	if t.Elsewhere && !process {
+		is |= inElsewhere
+	}
 	if !t.Process || !process {
 		return is
 	}

@@ -16,7 +16,8 @@ import (
 
 // Upstream is where the server of a route listens: http://host:port/base, host:port,
 // h2c://host:port or unix:/path, with the variables of an instance in it. It is parsed
-// when it is read, so that At cannot fail. The zero Upstream is none.
+// when it is read, so that At cannot fail. Servers that are run elsewhere may be several.
+// The zero Upstream is none.
 type Upstream struct {
 	Network  string // tcp or unix
 	H2C      bool   // HTTP/2 without TLS
@@ -26,6 +27,8 @@ type Upstream struct {
 	host, port      Text // of tcp
 	socket          Text // of unix
 	base, authority Text
+
+	next *Upstream // of a list
 }
 
 // PortFrom is what decides the port of an upstream.
@@ -51,11 +54,29 @@ type Endpoint struct {
 // Empty reports whether no upstream was given.
 func (u Upstream) Empty() bool { return u == Upstream{} }
 
-// String returns the upstream as it was written.
-func (u Upstream) String() string { return string(u.written) }
+// String returns the upstream as it was written; the members of a list with a comma between.
+func (u Upstream) String() string { return strings.Join(u.Written(), ", ") }
+
+// Written returns the members of a list as they were written, or the one that there is.
+func (u Upstream) Written() (all []string) {
+	for at := &u; at != nil; at = at.next {
+		all = append(all, string(at.written))
+	}
+	return all
+}
+
+// All returns where each member of a list listens, for servers that are run elsewhere.
+func (u Upstream) All(v Vars) (all []Endpoint) {
+	for at := &u; at != nil; at = at.next {
+		all = append(all, at.At(v))
+	}
+	return all
+}
 
 // Varies reports whether two instances can have different upstreams.
-func (u Upstream) Varies() bool { return u.written.Uses("PORT") || u.written.Uses("INSTANCE") }
+func (u Upstream) Varies() bool {
+	return u.written.Uses("PORT") || u.written.Uses("INSTANCE") || u.next != nil && u.next.Varies()
+}
 
 // At returns where the instance with these variables listens.
 func (u Upstream) At(v Vars) Endpoint {
@@ -176,6 +197,9 @@ func (u *Upstream) server(authority string, scheme bool) error {
 
 // read reads an address, in which the path of a socket becomes absolute.
 func (u *Upstream) read(d *decode.Decoder, n *yaml.Node) bool {
+	if n.Kind == yaml.SequenceNode {
+		return u.readList(d, n)
+	}
 	s, ok := d.Text(n)
 	if !ok || s == "" {
 		return ok
@@ -186,4 +210,34 @@ func (u *Upstream) read(d *decode.Decoder, n *yaml.Node) bool {
 	}
 	*u = parsed
 	return true
+}
+
+// mostUpstreams is how many servers a list may name; a name in it may have more addresses.
+const mostUpstreams = 256
+
+// readList reads a list of servers that are run elsewhere, which differ in their addresses
+// only.
+func (u *Upstream) readList(d *decode.Decoder, n *yaml.Node) bool {
+	if len(n.Content) == 0 || len(n.Content) > mostUpstreams {
+		return d.Problem(n, fmt.Sprintf("has %d servers; a list has 1 to %d", len(n.Content), mostUpstreams), "")
+	}
+	all := make([]Upstream, len(n.Content))
+	good := true
+	for i, item := range n.Content {
+		if item.Kind == yaml.SequenceNode {
+			return d.Problem(item, "is a list in a list", "write one address")
+		}
+		if !all[i].read(d, item) {
+			good = false
+		} else if all[i].Empty() {
+			good = d.Problem(item, "is empty", "write host:port")
+		} else if a, b := &all[0], &all[i]; good && (a.Network != b.Network || a.H2C != b.H2C || a.base != b.base) {
+			good = d.Problem(item, "differs from the first server in more than its address", "give all servers of a list the same scheme and path")
+		}
+	}
+	for i := range all[1:] {
+		all[i].next = &all[i+1]
+	}
+	*u = all[0]
+	return good
 }

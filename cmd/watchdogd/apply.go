@@ -266,3 +266,17 @@ func (a *applied) config() *schema.Config {
 	defer a.mu.Unlock()
 	return a.cfg
 }
+
+// upstreams are the servers that the routes with no process forward to, by route.
+func (a *applied) upstreams() map[string]modes.Upstreams {
+	a.mu.Lock()
+	handlers := slices.Clone(a.handlers)
+	a.mu.Unlock()
+	all := map[string]modes.Upstreams{}
+	for _, h := range handlers {
+		if route, up := modes.UpstreamsOf(h); route != "" {
+			all[route] = up
+		}
+	}
+	return all
+}

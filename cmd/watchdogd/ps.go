@@ -67,6 +67,11 @@ func writeTable(w io.Writer, list []admin.Row) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n",
 			s.Name, or(string(s.Mode), string(s.Kind)), admin.StateText(s.Status), or(pid, "-"), or(port, "-"), or(uptime, "-"), s.Restarts, calls, or(total, "-"), or(rss, "-"), or(cpu, "-"), or(why(s.Status), "-"))
+		if len(s.Endpoints) > 1 {
+			for _, e := range s.Endpoints {
+				fmt.Fprintf(t, "  %s\t\t%s\t-\t-\t\t\t%d\t\t\t\t%s\n", e.Address, e.State, e.Inflight, or(e.Reason, "-"))
+			}
+		}
 		if len(s.Instances) > 1 {
 			for _, i := range s.Instances {
 				fmt.Fprintf(t, "  %d\t\t%s\t%s\t%s\t%s\t\t%d\t\t%s\t%s\t%s\n", i.Number, i.State, or(number(i.PID), "-"), or(number(i.Port), "-"), span(i.Uptime), i.Inflight, size(i.RSS), seconds(i.CPUSeconds), or(i.Reason, "-"))

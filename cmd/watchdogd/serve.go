@@ -194,7 +194,10 @@ func newDaemon(from *source.Source, cfg *schema.Config, book *logbook.Book) *dae
 	d := &daemon{source: from, log: book.Logger, book: book, auth: auth.NewShared(book.Logger), reloads: make(chan reloadRequest, 1)}
 	d.metrics = metrics.New(metrics.Options{Version: version.Text(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
-	d.metrics.AddCollector(func(w io.Writer) { admin.WriteProcesses(w, d.supervisor.Status()) })
+	d.metrics.AddCollector(func(w io.Writer) {
+		admin.WriteProcesses(w, d.supervisor.Status())
+		admin.WriteEndpoints(w, d.current.upstreams())
+	})
 	d.health = &health.Health{Health: cfg.Health, Log: d.log, Config: d.current.config}
 	d.manager = &systemd.Notifier{Log: d.log, Ready: func() error { return d.health.Ready("") }}
 	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
@@ -219,7 +222,7 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 	d.front = f
 	d.admin = &admin.Server{
 		Log: d.log, Supervisor: d.supervisor, Live: d.live, Metrics: d.metrics, Requests: &d.book.Requests,
-		Config: d.current.config, Reload: d.reload,
+		Config: d.current.config, Upstreams: d.current.upstreams, Reload: d.reload,
 	}
 	s, err := admin.Open(cfg, d.admin)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -25,13 +26,15 @@ import (
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/internal/spill"
+	"github.com/watchdogd/watchdogd/modes/proxy/endpoint"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
 // Deps are what the mode needs besides its route.
 type Deps struct {
-	Process    Process // nil when the upstream is run elsewhere
+	Process    Process       // nil when the upstream is run elsewhere
+	Resolver   *net.Resolver // of upstreams run elsewhere; nil is the system's
 	Log        *slog.Logger
 	SniffTypes bool // a response without a Content-Type gets one by the look of it
 
@@ -85,7 +88,7 @@ type proxy struct {
 	Deps
 	route     *schema.Route
 	log       *slog.Logger
-	elsewhere *upstream // nil when it is not
+	elsewhere *endpoint.Set // the servers that are run elsewhere; nil when it is a process of ours
 	splice    bool
 }
 
@@ -101,8 +104,7 @@ func New(route *schema.Route, d Deps) (http.Handler, error) {
 		if route.Upstream.Empty() {
 			return nil, errors.New("mode http needs a process or an upstream")
 		}
-		vars := schema.Vars{Name: route.Name}
-		p.elsewhere = newUpstream(schema.Text(route.Upstream.String()).Expand(vars), route.Upstream.At(vars), p.log)
+		p.elsewhere = newElsewhere(route, d, p.log)
 	}
 	return p, nil
 }
@@ -144,6 +146,9 @@ type attempts struct {
 	begun bool      // over HTTP/2: the client has got the head of the response
 	tries int
 
+	tried    []*endpoint.Endpoint // of an upstream run elsewhere
+	repeated bool                 // after an endpoint got the request and broke the connection
+
 	// of the last attempt
 	life     Instance // released; nil when the upstream is run elsewhere
 	reused   bool     // the connection had carried a call before
@@ -175,19 +180,22 @@ func (c *attempts) run() error {
 // attempt passes the call to one upstream.
 func (c *attempts) attempt() error {
 	c.life, c.reused, c.answered, c.reached, c.cause = nil, false, false, false, nil
-	up := c.elsewhere
-	if c.Process != nil {
-		i, err := c.acquire()
-		if err != nil {
-			return err
-		}
-		defer i.Release()
-		c.life = i
-		p := c.proxy // or c would be on the heap
-		up = i.Keep(func() io.Closer {
-			return newUpstream(p.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), p.log)
-		}).(*upstream)
+	if c.Process == nil {
+		return c.attemptElsewhere()
 	}
+	i, err := c.acquire()
+	if err != nil {
+		return err
+	}
+	defer i.Release()
+	c.life = i
+	p := c.proxy // or c would be on the heap
+	return c.over(i.Keep(func() io.Closer {
+		return newUpstream(p.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), p.log)
+	}).(*upstream))
+}
+
+func (c *attempts) over(up *upstream) error {
 	c.call.SetInstance(up.name)
 	if up.h2c != nil {
 		return c.overHTTP2(up)
@@ -326,6 +334,9 @@ func (c *attempts) again(err error) bool {
 		return false
 	}
 	stale := c.reused && c.tries == 1
+	if c.elsewhere != nil && c.againElsewhere() {
+		return true
+	}
 	if c.reached {
 		_, ended := errors.AsType[endedError](err)
 		return stale && !ended && http1.Idempotent(c.r.Method)

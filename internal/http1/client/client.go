@@ -18,11 +18,17 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 // Client is a set of connections to one upstream, each used by one call at a time.
 type Client struct {
+	// Patience is how long the upstream may take to accept a connection, and to acknowledge
+	// what was sent; 0 is DialTimeout for the first, and as long as the system waits for the
+	// second. It is set before the first call.
+	Patience time.Duration
+
 	network, address string
 	log              *slog.Logger
 
@@ -196,6 +202,10 @@ func (cl *Client) keepIdle(keep func(*Conn) bool) {
 // Dial makes a new connection. It fails when ctx ends.
 func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
 	d := net.Dialer{Timeout: DialTimeout}
+	if cl.Patience != 0 {
+		d.Timeout = cl.Patience
+		d.Control = func(_, _ string, c syscall.RawConn) error { return acknowledgedWithin(c, cl.Patience) }
+	}
 	nc, err := d.DialContext(ctx, cl.network, cl.address)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -11,6 +12,32 @@ import (
 type Row struct {
 	supervisor.Status
 	Total uint64 `json:"total"` // calls of a route since watchdogd was started
+
+	// Endpoints are the servers of a route that are run elsewhere.
+	Endpoints []modes.Endpoint `json:"endpoints,omitempty"`
+}
+
+// standing notes how the servers of a route stand that are run elsewhere.
+func (r *Row) standing(up modes.Upstreams) {
+	r.Endpoints = up.Endpoints
+	out := 0
+	for _, e := range up.Endpoints {
+		if e.Reason != "" {
+			out++
+			r.Reason = e.Address + ": " + e.Reason
+		}
+	}
+	switch {
+	case up.Problem != "":
+		r.Reason = up.Problem
+		if len(up.Endpoints) == 0 {
+			r.State = supervisor.Unready
+		}
+	case out > 0 && out == len(up.Endpoints):
+		r.State = supervisor.Unready
+	case out > 0:
+		r.Reason = fmt.Sprintf("%d of %d endpoints are left out; %s", out, len(up.Endpoints), r.Reason)
+	}
 }
 
 // StateText is a state and, where a start is due, when.

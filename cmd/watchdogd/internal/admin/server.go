@@ -13,6 +13,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -27,6 +28,7 @@ type Server struct {
 	Metrics    *metrics.Registry
 	Requests   Requests
 	Config     func() *schema.Config // the current one
+	Upstreams  func() map[string]modes.Upstreams
 	Reload     func(ctx context.Context, dry bool) (Reloaded, error)
 
 	rates rates
@@ -153,8 +155,11 @@ func (d *Server) List() []Row {
 		}
 	}
 	all := make([]Row, 0, len(cfg.Routes)+len(cfg.Services)+len(former))
+	elsewhere := d.Upstreams()
 	for i := range cfg.Routes {
-		all = append(all, d.row(&cfg.Routes[i], running))
+		row := d.row(&cfg.Routes[i], running)
+		row.standing(elsewhere[row.Name])
+		all = append(all, row)
 	}
 	for i := range cfg.Services {
 		if s, ok := running[cfg.Services[i].Name]; ok {
@@ -184,7 +189,7 @@ func (d *Server) row(r *schema.Route, running map[string]supervisor.Status) Row 
 		s.Inflight = max(inflight-queued-s.Queued, 0)
 	}
 	s.Queued += queued
-	return Row{s, total}
+	return Row{Status: s, Total: total}
 }
 
 func reply(w http.ResponseWriter, value any) {

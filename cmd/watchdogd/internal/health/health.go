@@ -92,10 +92,12 @@ func (h *Health) couldAnswer(r *schema.Route) error {
 	e := &failure.Error{Kind: failure.NotReady, Route: r.Name}
 	switch {
 	case r.Mode.Traits().Elsewhere:
-		up := r.Upstream.At(schema.Vars{Name: r.Name})
-		c, err := new(net.Dialer).DialContext(ctx, up.Network, up.Address)
-		if err == nil {
-			return c.Close()
+		var err error
+		for _, up := range r.Upstream.All(schema.Vars{Name: r.Name}) { // one of them is enough
+			var c net.Conn
+			if c, err = new(net.Dialer).DialContext(ctx, up.Network, up.Address); err == nil {
+				return c.Close()
+			}
 		}
 		e.Detail = "its upstream takes no connection"
 		e.Local = r.Upstream.String()

@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/modes/proxy/endpoint"
+	"github.com/watchdogd/watchdogd/schema"
+)
+
+// nearby is how long an endpoint may take to accept a connection, and to acknowledge what
+// was sent to it, where another one could have the call instead: its host is gone.
+const nearby = 2 * time.Second
+
+// mostTries is how many endpoints a call tries.
+const mostTries = 10
+
+// newElsewhere returns the servers of a route that are run elsewhere. They share all but
+// their addresses.
+func newElsewhere(route *schema.Route, d Deps, log *slog.Logger) *endpoint.Set {
+	all := route.Upstream.All(schema.Vars{Name: route.Name})
+	o := endpoint.Options{Route: route.Name, Network: all[0].Network, Resolver: d.Resolver, Log: d.Log}
+	for _, at := range all {
+		o.Addresses = append(o.Addresses, at.Address)
+	}
+	written := all[0].Address
+	o.Make = func(address string) io.Closer {
+		at, name := all[0], address
+		at.Address = address
+		if len(all) == 1 && address == written { // as an operator wrote it
+			name = route.Upstream.String()
+		}
+		up := newUpstream(name, at, log)
+		if up.http1 != nil && (len(all) > 1 || address != written) {
+			up.http1.Patience = nearby
+		}
+		return up
+	}
+	p := &route.Live
+	if p.Empty() {
+		p = &route.Ready
+	}
+	if !p.Empty() {
+		o.Interval, o.Failures = p.Interval.D(), p.Failures
+		if o.Interval == 0 {
+			o.Interval = 2 * time.Second
+		}
+		o.Probe = prober(p, all[0])
+	}
+	return endpoint.New(o)
+}
+
+// prober asks an endpoint for the path of the probe, or for a connection.
+func prober(p *schema.Probe, at schema.Endpoint) func(context.Context, string) error {
+	path := string(p.HTTP)
+	return func(ctx context.Context, address string) error {
+		ctx, cancel := context.WithTimeout(ctx, p.Timeout.D())
+		defer cancel()
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, at.Network, address)
+		}
+		if path == "" {
+			c, err := dial(ctx, "", "")
+			if err != nil {
+				return err
+			}
+			return c.Close()
+		}
+		t := &http.Transport{DialContext: dial, DisableKeepAlives: true, Protocols: new(http.Protocols)}
+		t.Protocols.SetHTTP1(!at.H2C)
+		t.Protocols.SetUnencryptedHTTP2(at.H2C)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.Host+at.BasePath+path, nil)
+		if err != nil {
+			return err
+		}
+		response, err := t.RoundTrip(request)
+		if err != nil {
+			return err
+		}
+		_ = response.Body.Close() // it is not read
+		if response.StatusCode >= 400 {
+			return fmt.Errorf("GET %s: %s", path, response.Status)
+		}
+		return nil
+	}
+}
+
+// Endpoints returns the servers of a route that are run elsewhere, and why its name could
+// not be resolved. The name of the route is empty where it has a process.
+func (p *proxy) Endpoints() (route string, all []endpoint.Status, problem string) {
+	if p.elsewhere == nil {
+		return "", nil, ""
+	}
+	all, problem = p.elsewhere.Status()
+	return p.route.Name, all, problem
+}
+
+// attemptElsewhere passes the call to one endpoint.
+func (c *attempts) attemptElsewhere() error {
+	e, err := c.elsewhere.Acquire(c.r.Context(), c.tried)
+	if err != nil {
+		if c.r.Context().Err() != nil {
+			return err
+		}
+		return &failure.Error{Kind: failure.NotReady, Detail: "the upstream has no address now", Local: err.Error(), Cause: err, RetryAfter: time.Second}
+	}
+	err = c.over(e.Value.(*upstream))
+	e.Release(c.answered)
+	if err != nil && c.toBlame(err) {
+		c.tried = append(c.tried, e)
+		e.Fails(err)
+	}
+	return err
+}
+
+// toBlame reports whether an attempt failed because of its endpoint: it refused, or broke
+// the connection before it answered. An idle connection that was closed meanwhile says
+// nothing.
+func (c *attempts) toBlame(err error) bool {
+	if c.answered || c.begun || c.ended() != nil {
+		return false
+	}
+	if _, ok := errors.AsType[*failure.Error](err); ok {
+		return false
+	}
+	if _, ok := errors.AsType[goneError](err); ok {
+		return false
+	}
+	return !c.reused || isTimeout(err)
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// againElsewhere reports whether another endpoint may have the call: if nothing of it reached
+// the last one or, once, if it does no harm to send it twice.
+func (c *attempts) againElsewhere() bool {
+	if len(c.tried) == 0 || len(c.tried) >= mostTries || !c.elsewhere.More(c.tried) {
+		return false
+	}
+	if !c.reached {
+		return true
+	}
+	if c.repeated || !http1.Idempotent(c.r.Method) {
+		return false
+	}
+	c.repeated = true
+	return true
+}

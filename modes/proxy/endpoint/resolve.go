@@ -1,0 +1,193 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// lookAfter resolves the names and probes the endpoints until Close.
+func (s *Set) lookAfter() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() {
+		<-s.stop
+		cancel()
+	})
+	if s.o.Probe != nil {
+		beside.Go(func() { s.probe(ctx) })
+	}
+	if !s.names {
+		<-ctx.Done()
+		return
+	}
+	for filled := false; ; {
+		s.resolve(ctx)
+		if !filled {
+			close(s.filled)
+			filled = true
+		}
+		next := time.NewTimer(resolveEvery)
+		least := time.NewTimer(resolveLeast)
+		select {
+		case <-ctx.Done():
+		case <-next.C:
+		case <-s.renew:
+			select { // however many ask
+			case <-ctx.Done():
+			case <-least.C:
+			}
+		}
+		next.Stop()
+		least.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// resolve makes the addresses that the names have now the endpoints. A name that does not
+// exist has none; where the answer is missing, the addresses known so far are kept.
+func (s *Set) resolve(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, resolveBound)
+	defer cancel()
+	var addresses []string
+	var problems []string
+	for _, a := range s.o.Addresses {
+		if !named(s.o.Network, a) {
+			addresses = append(addresses, a)
+			continue
+		}
+		host, port, _ := net.SplitHostPort(a) // as it was checked
+		ips, err := s.o.Resolver.LookupNetIP(ctx, "ip", host)
+		var dns *net.DNSError
+		switch {
+		case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
+			return
+		case errors.As(err, &dns) && dns.IsNotFound:
+			problems = append(problems, fmt.Sprintf("the name %s does not exist or has no address", host))
+			continue
+		case err != nil:
+			problems = append(problems, fmt.Sprintf("the name %s is not resolved (%v); the addresses known so far are kept", host, err))
+			addresses = append(addresses, s.known(port)...)
+			continue
+		}
+		for _, ip := range ips {
+			addresses = append(addresses, net.JoinHostPort(ip.Unmap().String(), port))
+		}
+	}
+	slices.Sort(addresses)
+	addresses = slices.Compact(addresses)
+	if len(addresses) > Most {
+		problems = append(problems, fmt.Sprintf("the upstream has %d addresses, of which %d are used", len(addresses), Most))
+		addresses = addresses[:Most]
+	}
+	s.say(strings.Join(problems, "; "))
+	s.become(addresses)
+}
+
+// known are the addresses of a port that are endpoints now.
+func (s *Set) known(port string) (addresses []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.all {
+		if _, p, err := net.SplitHostPort(e.Address); err == nil && p == port {
+			addresses = append(addresses, e.Address)
+		}
+	}
+	return addresses
+}
+
+// say logs a problem when it comes and when it goes.
+func (s *Set) say(problem string) {
+	s.mu.Lock()
+	changed := problem != s.problem
+	s.problem = problem
+	s.mu.Unlock()
+	switch {
+	case !changed:
+	case problem == "":
+		s.o.Log.Info("upstream name resolved", "route", s.o.Route)
+	default:
+		s.o.Log.Warn("upstream name not as expected", "route", s.o.Route, "why", problem)
+	}
+}
+
+// become makes these addresses the endpoints: those that stay keep what is known of them.
+func (s *Set) become(addresses []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var kept []*Endpoint
+	s.out = 0
+	for _, a := range addresses {
+		i := slices.IndexFunc(s.all, func(e *Endpoint) bool { return e.Address == a })
+		if i < 0 {
+			kept = append(kept, &Endpoint{Address: a, Value: s.o.Make(a), set: s})
+			continue
+		}
+		if !s.all[i].until.IsZero() {
+			s.out++
+		}
+		kept = append(kept, s.all[i])
+	}
+	for _, e := range s.all {
+		if !slices.Contains(kept, e) {
+			e.gone = true
+			if e.inflight == 0 {
+				_ = e.Value.Close() // connections that no call uses
+			}
+		}
+	}
+	s.all = kept
+}
+
+// probe asks all endpoints, every Interval, until ctx ends.
+func (s *Set) probe(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		all := slices.Clone(s.all)
+		s.mu.Unlock()
+		var asked sync.WaitGroup
+		for _, e := range all {
+			asked.Go(func() { // it has the bound of Options.Probe
+				err := s.o.Probe(ctx, e.Address)
+				if ctx.Err() == nil {
+					e.probed(err)
+				}
+			})
+		}
+		asked.Wait()
+		pause := time.NewTimer(s.o.Interval)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+// probed takes the result of a probe: consecutive failures leave the endpoint out until a
+// probe succeeds.
+func (e *Endpoint) probed(err error) {
+	s := e.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		if e.unwell >= max(s.o.Failures, 1) {
+			e.back()
+		}
+		e.unwell = 0
+		return
+	}
+	if e.unwell++; e.unwell >= max(s.o.Failures, 1) {
+		e.leaveOut(time.Now(), fmt.Errorf("its probe fails: %w", err))
+	}
+}
