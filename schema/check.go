@@ -24,6 +24,7 @@ func (l *loader) check(c *Config) {
 	}
 	l.checkNames(c)
 	l.checkAlike(c)
+	l.checkServedSecrets(c)
 	l.checkDependencies(c)
 }
 

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -98,4 +99,40 @@ func (l *loader) checkJWT(a *JWTAuth, it decode.Item) {
 func webURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+}
+
+// checkServedSecrets refuses a file with secrets that a static route would send to everyone.
+func (l *loader) checkServedSecrets(c *Config) {
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		file, key := r.Auth.file()
+		if file == "" {
+			continue
+		}
+		for j := range c.Routes {
+			static := &c.Routes[j]
+			if static.Mode != Static || static.Root == "" {
+				continue
+			}
+			rel, err := filepath.Rel(static.Root, file)
+			if err != nil || !filepath.IsLocal(rel) || strings.Contains("/"+filepath.ToSlash(rel), "/.") {
+				continue
+			}
+			at := l.At(l.routes[i], append([]string{"auth"}, key...)...)
+			l.Wrong(at, fmt.Sprintf("%s is inside the folder of the static route %s, which serves it", shown(at.Item.From, file), phrase.Quote(static.Name)), "move it out of the folder, or begin its name with a dot")
+		}
+	}
+}
+
+// file is the file with secrets, and the key that names it below auth.
+func (a Auth) file() (file string, key []string) {
+	switch {
+	case a.Basic != nil:
+		return a.Basic.File, []string{"basic", "file"}
+	case a.Keys != nil:
+		return a.Keys.File, []string{"keys", "file"}
+	case a.HMAC != nil:
+		return a.HMAC.SecretFile, []string{"hmac", "secret_file"}
+	}
+	return "", nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -66,7 +67,7 @@ nothing to list, and 1 otherwise.`,
 // folder that is missing. They have no line.
 func wouldRun(cfg *schema.Config) error {
 	book := logbook.Quiet()
-	d := &daemon{log: book.Logger, book: book, supervisor: supervisor.New(supervisor.Options{Log: book.Logger})}
+	d := &daemon{log: book.Logger, book: book, auth: auth.NewShared(book.Logger), supervisor: supervisor.New(supervisor.Options{Log: book.Logger})}
 	_, _, closers, err := d.prepare(cfg)
 	closeAll(closers)
 	if err == nil {
