@@ -98,6 +98,7 @@ func commands() *cobra.Command {
 		healthcheckCommand(&from),
 		importCommand(),
 		migrateCommand(),
+		schemaCommand(),
 		exportCommand(&from),
 		envCommand(),
 		versionCommand(),
