@@ -25,6 +25,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/systemd"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
 	"github.com/watchdogd/watchdogd/internal/event"
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/modes"
@@ -228,6 +229,9 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 	if err != nil {
 		opened.Abandon()
 		return nil, err
+	}
+	for _, address := range listen.Unclaimed() {
+		d.log.Warn("a socket of systemd is not used: no address of the configuration is its own", "socket", address)
 	}
 	err = d.apply(ending, cfg, func(schema.Server) (front.Listeners, error) { return opened, nil })
 	if err == nil {

@@ -16,8 +16,12 @@ import (
 
 // Open opens a listener for host:port, or for unix:/path, where a socket that
 // no program serves any more is replaced. A port or socket that is taken is an error that
-// names the holder, if the system tells. Closing it removes the socket.
+// names the holder, if the system tells. Closing it removes the socket. A socket of that
+// address that systemd passed to this process is used instead, and stays when it is closed.
 func Open(address string) (net.Listener, error) {
+	if l := inherited().take(address); l != nil {
+		return l, nil
+	}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		return listenUnix(path, listenOpen)
 	}
