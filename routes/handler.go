@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 )
@@ -53,9 +54,18 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 			s.refuse(err)
 			return
 		}
+		if named != nil {
+			if o, ok := w.(Observer); ok {
+				o.Admitted(&s.Call)
+			}
+		}
 		rt.handler.ServeHTTP(&s.response, s.request)
 	}
 }
+
+// Observer is a writer that ServeNamed is given which wants to know the call: it may ask c
+// until the handler has returned. So far c has waited for its place only.
+type Observer interface{ Admitted(c *call.Call) }
 
 // aim is the route of a request, and what its process sees of the request's path.
 type aim struct {

@@ -105,7 +105,7 @@ func (t *try) run(ctx context.Context, from *source.Source, args []string, onPor
 	}
 	routes, err := t.routes(ctx, file, args)
 	if errors.Is(err, context.Canceled) {
-		return exit.Error{Status: 130, Err: errors.New("try: stopped before anything was served")}
+		return exit.Error{Status: interrupted, Err: errors.New("try: stopped before anything was served")}
 	}
 	if err != nil {
 		return err

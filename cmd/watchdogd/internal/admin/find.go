@@ -27,6 +27,12 @@ import (
 // environment, another way and another user, so it looks in all places in order, and
 // asks each watchdogd that it finds for its file.
 
+// ErrNone is wrapped by the error of Find if no watchdogd serves the configuration.
+var ErrNone = errors.New("no watchdogd serves")
+
+// At returns a client of the watchdogd whose admin socket is at path.
+func At(path string) Client { return Client{address: "unix:" + path} }
+
 // Find returns a client of the watchdogd that serves the configuration of from. It prints to
 // stderr whose that is, where it is another user's.
 func Find(from *source.Source, stderr io.Writer) (Client, error) {
@@ -78,7 +84,7 @@ func configuredStack(cfg *schema.Config) (Client, error) {
 		return a, servedBy(cfg, other.uid)
 	}
 	if err != nil {
-		return a, fmt.Errorf("no watchdogd serves %s: nothing answers at %s: %w", source.Origin(cfg), a.address, err)
+		return a, fmt.Errorf("%w %s: nothing answers at %s: %w", ErrNone, source.Origin(cfg), a.address, err)
 	}
 	return a, nil
 }
@@ -126,7 +132,7 @@ func findStack(cfg *schema.Config) (Client, error) {
 	case len(refusals) > 0:
 		return Client{}, fmt.Errorf("no watchdogd that serves %s can be reached: %w", source.Origin(cfg), errors.Join(refusals...))
 	}
-	return Client{}, fmt.Errorf("no watchdogd serves %s: no socket for it answers in %s; start one, or name its file with -c", source.Origin(cfg), strings.Join(folders, ", "))
+	return Client{}, fmt.Errorf("%w %s: no socket for it answers in %s; start one, or name its file with -c", ErrNone, source.Origin(cfg), strings.Join(folders, ", "))
 }
 
 // servedBy is the error of a command whose user may not speak to the watchdogd of uid.

@@ -137,6 +137,10 @@ func (d *Server) unknown(name string) error {
 func (d *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	r.RequestURI = strings.TrimPrefix(r.RequestURI, "/v1/call/"+name)
+	if r.Header.Get(Observe) != "" {
+		r.Header.Del(Observe)
+		w = &observed{ResponseWriter: w}
+	}
 	d.Live.ServeNamed(w, r, name)
 }
 

@@ -25,11 +25,14 @@ import (
 // Flag is the flag of run that makes it private; its value is a folder for the admin socket.
 const Flag = "private"
 
+// socketName is the name of the admin socket in that folder.
+const socketName = "admin.sock"
+
 // Change makes cfg private. dir is the value of the flag.
 func Change(cfg *schema.Config, dir string) {
 	cfg.Server.Listen = schema.Strings{"127.0.0.1:0"}
 	cfg.Server.Drain.Delay = 0
-	cfg.Admin = schema.Admin{Listen: "unix:" + filepath.Join(dir, "admin.sock")}
+	cfg.Admin = schema.Admin{Listen: "unix:" + filepath.Join(dir, socketName)}
 	cfg.Metrics.Listen = ""
 	cfg.Health.LockFile, cfg.Health.Live = "", "plain"
 	cfg.Log.Format, cfg.Log.Level = "json", "info"
@@ -140,6 +143,9 @@ func (w *Watchdogd) follow(stderr io.Reader, log io.Writer, listening chan<- str
 		w.mu.Unlock()
 	}
 }
+
+// AdminSocket is the path of its admin socket.
+func (w *Watchdogd) AdminSocket() string { return filepath.Join(w.dir, socketName) }
 
 // Ended is closed when watchdogd has ended.
 func (w *Watchdogd) Ended() <-chan struct{} { return w.ended }
