@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"time"
 
@@ -67,10 +68,31 @@ func (i *Instance) lookAround(ctx context.Context) {
 		spent := i.child.Usage().CPU
 		idle := spent-cpu <= time.Duration(float64(wait)*idleShare) || time.Since(began) > busyFor
 		if len(f.Listens) > 0 && slices.Equal(f.Listens, before) && idle {
+			if i.spec.AnyPort {
+				i.adopt(f.Listens[0])
+				return
+			}
 			i.sayStuck(f.Diagnose())
 		}
 		before, cpu = f.Listens, spent
 	}
+}
+
+// adopt has the instance be reached where it listens, which is not where it was asked to.
+func (i *Instance) adopt(listens string) {
+	host, port, err := net.SplitHostPort(listens)
+	if err != nil {
+		return
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	i.address.Adopt(net.JoinHostPort(host, port))
+	i.p.output.Note("listens on " + listens + ", a port of its own")
+	i.p.log.LogAttrs(context.Background(), slog.LevelInfo, "listens on a port of its own", slog.String("address", listens), slog.Int("instance", i.number))
 }
 
 // sayStuck notes and logs, once, why a starting instance does not become ready.

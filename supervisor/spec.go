@@ -36,6 +36,7 @@ type Spec struct {
 	Socketpair bool            // stdin and stdout are one end of a socketpair; Instance.Conn is the other
 	OpenStdin  bool            // stdin is a pipe on which nothing comes and which does not end before the child
 	SharedPort bool            // another process may listen on a fixed port already, and serve it
+	AnyPort    bool            // it may listen elsewhere on this machine than at Upstream, as a server with a port of its own does
 	Capacity   int             // calls at once per instance; 0 is no limit
 	Warm       int             // processes of a forking route started ahead of their request
 	OneOutput  bool            // stderr of those is one with stdout

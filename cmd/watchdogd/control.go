@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -130,6 +132,45 @@ nothing changes. HUP does the same and logs the result.`,
 		for _, note := range done.Notes {
 			fmt.Fprintf(cmd.OutOrStdout(), "note     %s\n", note)
 		}
+		return nil
+	}
+	return cmd
+}
+
+func downCommand(from *source.Source) *cobra.Command {
+	var now bool
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Drain and end the running watchdogd",
+		Long: `Down has the running watchdogd answer the requests in flight, stop its processes and end,
+as Ctrl-C does, and returns when it has ended.`,
+		Example: `  watchdogd down          as Ctrl-C
+  watchdogd down --now    without waiting for requests in flight`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&now, "now", false, "cut off requests in flight, as a second Ctrl-C does")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		running, err := admin.Find(from, cmd.ErrOrStderr())
+		if err != nil {
+			return exit.Fail(err)
+		}
+		path := "/v1/down"
+		if now {
+			path += "?now"
+		}
+		var who admin.Info
+		if err := running.Do(cmd.Context(), http.MethodPost, path, &who); err != nil {
+			return exit.Fail(about("down", err))
+		}
+		for { // it has its own bounds: drain.timeout, and the grace of each process
+			if _, err := running.Info(); err != nil {
+				break
+			}
+			if !sleep.For(cmd.Context(), 50*time.Millisecond) {
+				return exit.Fail(fmt.Errorf("down: %s (pid %d) is still stopping", who.Name, who.PID))
+			}
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s (pid %d) has ended\n", who.Name, who.PID)
 		return nil
 	}
 	return cmd

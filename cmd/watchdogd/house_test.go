@@ -85,7 +85,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"requests":  nil,
 		"signals":   nil,
 		"source":    nil,
-		"started":   {"admin", "listing", "logbook"},
+		"started":   {"admin", "exit", "listing", "logbook", "terminal"},
 		"systemd":   nil,
 		"terminal":  nil,
 		"trial":     {"draft"},

@@ -93,6 +93,7 @@ func commands() *cobra.Command {
 		restartCommand(&from),
 		scaleCommand(&from),
 		reloadCommand(&from),
+		downCommand(&from),
 		callCommand(&from),
 		testCommand(&from),
 		healthcheckCommand(&from),

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/oklog/run"
-	"github.com/spf13/cobra"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
@@ -18,7 +17,6 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/fwatchdog"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/health"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
-	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/private"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/signals"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/started"
@@ -36,59 +34,24 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-func runCommand(from *source.Source) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "watchdogd",
-		Short: "Serve programs over HTTP and supervise them",
-		Long: `Watchdogd reads a YAML file of routes, starts and supervises their programs, and forwards
-HTTP requests to them by path prefix. With no subcommand it runs, like "run". Without a
-file it reads the environment variables of an OpenFaaS image (fprocess, mode, ...); under
-the name fwatchdog it reads nothing else.
-
-The first TERM, INT or QUIT drains: requests in flight are answered, then the processes are
-stopped. The second cuts off what is left. HUP reads the file again. Closing the terminal
-drains, too, unless watchdogd was started with nohup. ABRT ends the program with a stack dump.`,
-		Example: `  watchdogd                          serve ./watchdog.yaml
-  watchdogd -c shop.yaml             serve another file
-  watchdogd run --only api,redis     only these, and what they depend on
-  watchdogd validate                 list every mistake in the file`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	also := &cobra.Command{
-		Use:   "run",
-		Short: "Serve the file until stopped (the default)",
-		Args:  cobra.NoArgs,
-	}
-	for _, c := range []*cobra.Command{cmd, also} {
-		c.Flags().StringSliceVar(&from.Only, "only", nil, "serve only the routes and services with these `NAMES`, and what they depend on")
-		c.RunE = func(c *cobra.Command, _ []string) error { return serve(c.Context(), from) }
-	}
-	var dir string
-	also.Flags().StringVar(&dir, private.Flag, "", "")
-	_ = also.Flags().MarkHidden(private.Flag) // it exists
-	also.RunE = func(c *cobra.Command, _ []string) error {
-		if dir == "" {
-			return serve(c.Context(), from)
-		}
-		from.Change = func(cfg *schema.Config) { private.Change(cfg, dir) }
-		defer os.Remove(dir) // whoever made it may be gone
-		return serve(private.UntilEOF(context.Background(), c.InOrStdin()), from)
-	}
-	cmd.AddCommand(also)
-	return cmd
-}
-
 // serve is the daemon. It returns when nothing that it started is left.
 //
 // Everything that lives is an actor of one run.Group. When the first actor returns
 // (asked to stop, or failed) the group interrupts all of them in the order in which
 // they stand here, and each interrupt returns only when its actor has: the order of the
 // actors is the order of the shutdown, consumers before what they use.
-func serve(parent context.Context, from *source.Source) error { return serveWith(parent, from, nil) }
+func serve(parent context.Context, from *source.Source) error {
+	return serveWith(parent, from, greeting{})
+}
 
-// serveWith is serve, which calls greet with the addresses that are open when it serves them.
-func serveWith(parent context.Context, from *source.Source, greet func(open []string)) error {
+// greeting is what is reported once the listeners are served.
+type greeting struct {
+	print  func(open []string) // instead of the table; nil is the table, for people
+	parent *started.Parent     // that started it in the background; nil without one
+}
+
+// serveWith is serve with another greeting.
+func serveWith(parent context.Context, from *source.Source, greet greeting) error {
 	cfg, notes, err := from.Load()
 	if err != nil {
 		return exit.Fail(err)
@@ -124,6 +87,12 @@ func serveWith(parent context.Context, from *source.Source, greet func(open []st
 		askHurry()
 		d.supervisor.Hurry()
 	}}
+	d.down = func(now bool) {
+		askStop(errors.New("asked to by watchdogd down"))
+		if now {
+			caught.Hurry()
+		}
+	}
 	caught.Catch()
 	side, err := d.open(ending, cfg)
 	if err != nil {
@@ -184,9 +153,10 @@ type daemon struct {
 
 	current applied
 	leaving sync.WaitGroup // former tables that still have calls
+	down    func(now bool) // asks for the end
 	told    bool           // why we stop is in the log; of untilAsked
 
-	greet func(open []string) // nil, or called when the listeners are served
+	greet greeting
 }
 
 // newDaemon returns the daemon of a first configuration. It has no supervisor yet, and
@@ -223,7 +193,7 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 	d.front = f
 	d.admin = &admin.Server{
 		Log: d.log, Supervisor: d.supervisor, Live: d.live, Metrics: d.metrics, Requests: &d.book.Requests,
-		Config: d.current.config, Upstreams: d.current.upstreams, Reload: d.reload,
+		Config: d.current.config, Upstreams: d.current.upstreams, Reload: d.reload, Down: d.down,
 	}
 	s, err := admin.Open(cfg, d.admin)
 	if err != nil {
@@ -249,8 +219,8 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 func (d *daemon) beside(ctx context.Context) {
 	cfg := d.current.config()
 	open := d.front.Addresses(cfg.Server.Listen)
-	if d.greet != nil {
-		d.greet(open)
+	if d.greet.print != nil {
+		d.greet.print(open)
 		d.book.Begin(nil) // instead of the table
 	}
 	var reporting sync.WaitGroup
@@ -258,6 +228,7 @@ func (d *daemon) beside(ctx context.Context) {
 	reporting.Go(func() {
 		defer logwriter.LastWords(d.log)
 		started.Table(ctx, d.book, cfg, open, d.admin.List)
+		d.greet.parent.Report(ctx, cfg, open, d.admin.List)
 	})
 	d.health.LockWhenReady(ctx)
 }

@@ -126,7 +126,7 @@ func (t *try) run(ctx context.Context, from *source.Source, args []string, onPor
 		from.Draft = nil
 		fmt.Fprintf(t.out, "Saved as %s; from now on, watchdogd alone serves it.\n", source.DefaultFile)
 	}
-	return serveWith(ctx, from, func(open []string) { t.greet(cfg, open) })
+	return serveWith(ctx, from, greeting{print: func(open []string) { t.greet(cfg, open) }})
 }
 
 // routes are what the arguments ask for; a bare command is started once to see what it is.

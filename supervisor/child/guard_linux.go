@@ -3,6 +3,7 @@ package child
 import (
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,10 +45,30 @@ func keepInherited() {
 }
 
 func closeOthers() {
-	if unix.CloseRange(3, 1<<31-1, 0) == nil {
+	first := 3
+	for fd := first; fd < 64; fd++ { // the runtime opens its own, if at all, before all others
+		if ofRuntime(fd) {
+			closeRange(first, fd-1)
+			first = fd + 1
+		}
+	}
+	closeRange(first, 1<<31-1)
+}
+
+// ofRuntime reports whether a descriptor is one by which the runtime waits for files: a
+// package of the program may have opened one before main. The runtime ends without it.
+func ofRuntime(fd int) bool {
+	var buf [64]byte
+	n, err := unix.Readlink("/proc/self/fd/"+strconv.Itoa(fd), buf[:])
+	return err == nil && strings.HasPrefix(string(buf[:n]), "anon_inode:[event")
+}
+
+// closeRange closes the descriptors from first to last.
+func closeRange(first, last int) {
+	if first > last || unix.CloseRange(uint(first), uint(last), 0) == nil {
 		return
 	}
-	for fd := 3; fd < 1024; fd++ { // before Linux 5.9
+	for fd := first; fd <= min(last, 1023); fd++ { // before Linux 5.9
 		_ = unix.Close(fd) // nearly all are not open
 	}
 }

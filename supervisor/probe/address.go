@@ -18,13 +18,19 @@ type Address struct {
 	Port   int             // of Stated
 	Either bool            // it may be the same port of ::1 in the place of 127.0.0.1
 
-	six atomic.Bool // it is
+	six     atomic.Bool            // it is
+	adopted atomic.Pointer[string] // it is none of them
 }
+
+// Adopt has Endpoint be another address from now on, where the instance was seen to listen.
+func (a *Address) Adopt(address string) { a.adopted.Store(&address) }
 
 // Endpoint is where the instance listens, as far as is known.
 func (a *Address) Endpoint() schema.Endpoint {
 	u := a.Stated
-	if a.six.Load() {
+	if other := a.adopted.Load(); other != nil {
+		u.Address, u.Host = *other, *other
+	} else if a.six.Load() {
 		u.Address = net.JoinHostPort("::1", strconv.Itoa(a.Port))
 		u.Host = u.Address
 	}

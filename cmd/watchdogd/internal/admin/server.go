@@ -30,6 +30,7 @@ type Server struct {
 	Config     func() *schema.Config // the current one
 	Upstreams  func() map[string]modes.Upstreams
 	Reload     func(ctx context.Context, dry bool) (Reloaded, error)
+	Down       func(now bool) // asks for the end; if it is now, without waiting for calls
 
 	rates rates
 }
@@ -79,6 +80,11 @@ func (d *Server) handler(cfg *schema.Config) http.Handler {
 			return
 		}
 		reply(w, done)
+	})
+	mux.HandleFunc("POST /v1/down", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, Info{PID: os.Getpid(), Version: version.Text(), Name: cfg.Name, File: source.Origin(cfg)})
+		_ = http.NewResponseController(w).Flush() // a client that has gone asked all the same
+		d.Down(r.URL.Query().Has("now"))
 	})
 	mux.HandleFunc("/v1/call/{name}", d.serveCall)
 	mux.HandleFunc("/v1/call/{name}/", d.serveCall)

@@ -23,7 +23,12 @@ func Served(w io.Writer, screen terminal.Screen, cfg *schema.Config, listen []st
 		name := cfg.Services[i].Name
 		rows = append(rows, []string{name, "service", state(name), "-"})
 	}
-	return terminal.Table(w, screen, rows, func(row, column int) terminal.Tone {
+	return terminal.Table(w, screen, rows, ToneOfStates(rows))
+}
+
+// ToneOfStates is the tone of each cell of rows of name, mode, state and URL.
+func ToneOfStates(rows [][]string) func(row, column int) terminal.Tone {
+	return func(row, column int) terminal.Tone {
 		switch {
 		case row == 0:
 			return terminal.Normal
@@ -33,7 +38,7 @@ func Served(w io.Writer, screen terminal.Screen, cfg *schema.Config, listen []st
 			return toneOf(rows[row][column])
 		}
 		return terminal.Normal
-	})
+	}
 }
 
 // toneOf is how well a state is.

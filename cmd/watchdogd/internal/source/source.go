@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -29,6 +30,8 @@ type Source struct {
 
 	// Draft is the text of a file that is not there: File is where it would be.
 	Draft []byte
+	// AnyPort has a server of that file be served on whatever port it listens.
+	AnyPort bool
 }
 
 // Load reads the configuration. The error is schema.Problems where the content of
@@ -42,7 +45,9 @@ func (s *Source) Load() (*schema.Config, openfaas.Notes, error) {
 	var notes openfaas.Notes
 	switch {
 	case s.Draft != nil:
-		cfg, err = schema.Parse(file, s.Draft, os.LookupEnv)
+		if cfg, err = schema.Parse(file, s.Draft, os.LookupEnv); err == nil {
+			cfg.Compat.AnyPort = s.AnyPort
+		}
 	case file == "":
 		cfg, notes, err = openfaas.FromEnv(os.Environ(), s.Program)
 	default:
@@ -88,6 +93,16 @@ func (s *Source) Find() (string, error) {
 		return "", fmt.Errorf("%w: there is no ./%s, but there is a ./%s: rename it, or run watchdogd -c %s", ErrNone, DefaultFile, other, other)
 	}
 	return "", fmt.Errorf("%w: -c and $WATCHDOG_CONFIG are not set, ./watchdog.yaml does not exist, and the environment has none of fprocess, function_process and mode; watchdogd init writes a file, watchdogd try serves a command without one, and -c names a file", ErrNone)
+}
+
+// None returns a configuration that stands for what serves a command in this folder, without
+// a file: it has the name and the place that a file here would have.
+func None() (*schema.Config, error) {
+	file, err := filepath.Abs(DefaultFile)
+	if err != nil {
+		return nil, err
+	}
+	return schema.Parse(file, []byte("routes: [{name: none, mode: static, root: .}]"), func(string) (string, bool) { return "", false })
 }
 
 // misnamed is a file in this folder that was most likely meant to be DefaultFile.
