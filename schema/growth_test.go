@@ -2,19 +2,11 @@ package schema
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
-)
 
-// allocated is the number of bytes and of pieces of memory that do takes.
-func allocated(do func()) (bytes, pieces uint64) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	do()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc, after.Mallocs - before.Mallocs
-}
+	"github.com/watchdogd/watchdogd/internal/testkit"
+)
 
 // What is read costs no more than in proportion to its bytes: ten times as many at most
 // fifteen times the memory, in bytes and in pieces.
@@ -71,15 +63,7 @@ func TestReadingCostsInProportionToBytes(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			make(1000)() // what is made once
-			const n = 20_000
-			bytes, pieces := allocated(make(n))
-			for _, times := range []int{2, 10} {
-				moreBytes, morePieces := allocated(make(times * n))
-				if most := uint64(times) * 3 / 2; moreBytes > most*bytes || morePieces > most*pieces {
-					t.Errorf("%d times the bytes: got %d bytes in %d pieces after %d in %d, want at most %d times as many", times, moreBytes, morePieces, bytes, pieces, most)
-				}
-			}
+			testkit.InProportion(t, what, 20_000, nil, func(n int) testkit.Cost { return testkit.Allocated(make(n)) })
 		})
 	}
 }
@@ -98,11 +82,11 @@ func TestABillionLaughsAreRefused(t *testing.T) {
 		"a mistake":  b.String() + "routes: [{name: a, fprocess: x, nope: *x40}]\n",
 		"into merge": b.String() + "routes: [{name: a, fprocess: x, <<: *x40}]\n",
 	} {
-		bytes, _ := allocated(func() {
+		bytes := testkit.Allocated(func() {
 			if _, err := Parse("/x/watchdog.yaml", []byte(text), nothing); err == nil {
 				t.Errorf("%s: got no error", what)
 			}
-		})
+		})["bytes"]
 		if most := uint64(1 << 30); bytes > most {
 			t.Errorf("%s: got %d MiB for %d bytes, want at most %d", what, bytes>>20, len(text), most>>20)
 		}

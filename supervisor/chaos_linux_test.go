@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
@@ -100,12 +101,7 @@ func TestNoCallIsLostAndNothingIsLeft(t *testing.T) {
 				t.Error("one that exits answers")
 			}
 		}
-		for limit := time.Now().Add(bound); calls.Load() < before+20 && !t.Failed(); { // the next comes when calls go on
-			if time.Now().After(limit) {
-				t.Errorf("calls stand still: %+v", p.Status())
-			}
-			time.Sleep(time.Millisecond)
-		}
+		testkit.Eventually(t, "twenty more calls", func() bool { return calls.Load() >= before+20 || t.Failed() })
 	}
 	cancel()
 	load.Wait()

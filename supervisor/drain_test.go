@@ -7,9 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // caller is a call that the test makes; it is over when it is told to end.
@@ -47,13 +47,7 @@ func (c *caller) over(t *testing.T) error {
 	t.Helper()
 	defer c.i.Release()
 	defer c.i.Leave(&c.seat)
-	select {
-	case err := <-c.ended:
-		return err
-	case <-time.After(bound):
-		t.Fatalf("%s was not ended", c.name)
-		return nil
-	}
+	return testkit.Await(t, "the end of "+c.name, c.ended)
 }
 
 func TestARestartCutsWhatGoesOnForLongerThanStopDrain(t *testing.T) {
@@ -104,7 +98,7 @@ func TestPsNamesTheCallsThatAnInstanceWaitsFor(t *testing.T) {
 
 func TestWithAFixedPortStreamsAreEndedAtOnceAndCallsAreWaitedFor(t *testing.T) {
 	spec := server(t, "api", "serve")
-	spec.Upstream = upstream(t, "http://127.0.0.1:"+strconv.Itoa(freePort(t)))
+	spec.Upstream = upstream(t, "http://127.0.0.1:"+strconv.Itoa(testkit.FreePort(t)))
 	s := newStack(t, spec)
 	plain, stream := s.call("api", "GET /slow", false), s.call("api", "GET /events", true)
 	done := make(chan error, 1)
@@ -180,9 +174,5 @@ func TestACallOnItsWayToARemovedProcessStillGetsIt(t *testing.T) {
 	}
 	i.Release()
 	over.Store(true)
-	select {
-	case <-gone:
-	case <-time.After(bound):
-		t.Fatal("the process does not end")
-	}
+	testkit.Await(t, "the end of the process", gone)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/logwriter"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
@@ -143,13 +144,12 @@ func TestAGuardThatIsKilledIsStartedAgainAndHoldsNothing(t *testing.T) {
 // awaitGuard gives our guard when it reads, another than not.
 func awaitGuard(t *testing.T, not int) int {
 	t.Helper()
-	for limit := time.Now().Add(bound); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
-		if pid := guardOf(os.Getpid()); pid != 0 && pid != not {
-			return pid
-		}
-	}
-	t.Fatal("there is no guard")
-	return 0
+	pid := 0
+	testkit.Eventually(t, "a guard", func() bool {
+		pid = guardOf(os.Getpid())
+		return pid != 0 && pid != not
+	})
+	return pid
 }
 
 // guardOf gives the guard of a program when it ignores signals, or 0.
@@ -215,13 +215,7 @@ func hosts(what string) int {
 		run.Go(func() { _ = sup.Run(ctx) })
 	}
 	await := func(ok func([]Status) bool) {
-		for limit := time.Now().Add(bound); !ok(sup.Status()); {
-			if time.Now().After(limit) {
-				fmt.Println("it never comes:", sup.Status())
-				os.Exit(1)
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		testkit.Eventually(hostTB{}, "the state of the processes", func() bool { return ok(sup.Status()) })
 	}
 	ready := func(all []Status) bool {
 		for _, st := range all {
@@ -348,6 +342,8 @@ type hostTB struct{ testing.TB }
 func (hostTB) Helper()         {}
 func (hostTB) TempDir() string { return "/" }
 func (hostTB) Fatal(a ...any)  { fmt.Println(a...); os.Exit(1) }
+
+func (hostTB) Fatalf(format string, a ...any) { fmt.Printf(format+"\n", a...); os.Exit(1) }
 
 // panics is a supervisor in which something panics that is called back, with a log that
 // is written in batches.

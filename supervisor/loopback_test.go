@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -22,7 +23,7 @@ func listen6(t *testing.T, port int) net.Listener {
 func TestAServerOnTheOtherLoopbackIsReady(t *testing.T) {
 	_ = listen6(t, 0).Close()
 	t.Setenv("HOST", "")
-	fixed := strconv.Itoa(freePort(t))
+	fixed := strconv.Itoa(testkit.FreePort(t))
 	for name, at := range map[string]string{
 		"a port that is chosen":      "http://127.0.0.1:${PORT}",
 		"a chosen port of localhost": "http://localhost:${PORT}",

@@ -6,8 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 		os.Exit(become(strings.Fields(be)))
 	}
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // or each child would take a second to end
-	goleak.VerifyTestMain(m)
+	testkit.Main(m)
 }
 
 // become is one of the programs that tests start.

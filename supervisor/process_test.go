@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
@@ -144,11 +145,7 @@ func TestCallsWaitInOrder(t *testing.T) {
 			mu.Unlock()
 			i.Release()
 		})
-		for limit := time.Now().Add(bound); p.Status().Queued <= n; time.Sleep(time.Millisecond) { // in line before the next comes
-			if time.Now().After(limit) {
-				t.Fatalf("got %d calls in line, want %d", p.Status().Queued, n+1)
-			}
-		}
+		testkit.Eventually(t, fmt.Sprintf("%d calls in line before the next comes", n+1), func() bool { return p.Status().Queued > n })
 	}
 	before.Release()
 	calls.Wait()
@@ -470,19 +467,13 @@ func TestRecycleByCallsAgeAndMemory(t *testing.T) {
 	s := newStack(t, calls, age, memory)
 	for _, c := range []struct{ name, path string }{{"calls", "/"}, {"age", "/"}, {"memory", "/grow"}} {
 		before := s.mustGet(c.name, c.path)
-		limit := time.Now().Add(bound)
-		for after := before; after == before; {
-			if time.Now().After(limit) {
-				t.Fatalf("%s: got the same instance for %s, want a new one", c.name, bound)
-			}
-			var err error
-			if after, err = s.getAgain(c.name, "/"); err != nil {
+		testkit.Eventually(t, "a new instance of "+c.name, func() bool {
+			after, err := s.getAgain(c.name, "/")
+			if err != nil {
 				t.Fatal(c.name, err)
 			}
-			if c.name == "memory" {
-				time.Sleep(10 * time.Millisecond) // or the calls would be as many as the CPU gives
-			}
-		}
+			return after != before
+		})
 		if st := s.Process(c.name).Status(); st.Restarts != 0 || st.LastExit != "" {
 			t.Errorf("%s: got %+v, want Restarts 0 and LastExit nothing", c.name, st)
 		}
@@ -536,13 +527,8 @@ func TestThenExitTellsTheOwnerHowItEnded(t *testing.T) {
 	spec := service(t, "main", "exit 42")
 	spec.Process.Restart.Then = "exit"
 	s := newStack(t, spec)
-	select {
-	case e := <-s.ended:
-		if e.Status() != 42 {
-			t.Errorf("%+v", e)
-		}
-	case <-time.After(bound):
-		t.Fatal("the owner is not told")
+	if e := testkit.Await(t, "the end of the process", s.ended); e.Status() != 42 {
+		t.Errorf("got %+v, want the status 42", e)
 	}
 	if st := s.Process("main").Status(); st.Restarts < 4 {
 		t.Errorf("told after %d restarts, want at least 4", st.Restarts)

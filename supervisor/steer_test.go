@@ -13,19 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
-
-// freePort is a port of the loopback address that was free just now.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 // idler is a route whose program is ready when it is started.
 func idler(t testing.TB, name string) Spec {
@@ -242,7 +232,7 @@ func FuzzSteering(f *testing.F) {
 func TestAPortMadeOfTheNumberIsTheInstancesOwn(t *testing.T) {
 	base := 0
 	for range 100 { // two ports that differ in their last digit only
-		base = freePort(t) / 10
+		base = testkit.FreePort(t) / 10
 		a, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d0", base))
 		if err != nil {
 			continue

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
@@ -23,7 +24,7 @@ import (
 type stack struct {
 	*Supervisor
 	t     testing.TB
-	log   *testprogram.Buffer
+	log   *testkit.Log
 	ended chan child.Exit
 	stop  func()
 
@@ -33,7 +34,7 @@ type stack struct {
 // newStack runs a supervisor until the end of the test.
 func newStack(t testing.TB, specs ...Spec) *stack {
 	t.Helper()
-	s := &stack{t: t, log: &testprogram.Buffer{}, ended: make(chan child.Exit, 100)}
+	s := &stack{t: t, log: &testkit.Log{}, ended: make(chan child.Exit, 100)}
 	s.Supervisor = New(Options{
 		Log:   slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Ended: func(_ string, e child.Exit) { s.ended <- e },

@@ -25,9 +25,6 @@ func InProportion(t testing.TB, what string, n int, slack Cost, cost func(n int)
 	const attempts = 3 // what else runs allocates too
 	cost(n)            // what is made once
 	one := cost(n)
-	for range attempts - 1 {
-		one.least(cost(n))
-	}
 	for _, times := range []int{2, 10} {
 		most := Cost{}
 		for unit := range one {

@@ -4,19 +4,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
 	"strings"
 	"testing"
-)
 
-// allocated is the number of bytes and of pieces of memory that do takes.
-func allocated(do func()) (bytes, pieces uint64) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	do()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc, after.Mallocs - before.Mallocs
-}
+	"github.com/watchdogd/watchdogd/internal/testkit"
+)
 
 // What programs print, and what an env_file holds, costs no more than in proportion to its
 // bytes.
@@ -49,16 +41,8 @@ func TestTextCostsInProportionToBytes(t *testing.T) {
 		"broken bytes":   func(n int) func() { return output(strings.Repeat("\x80", n)) },
 	} {
 		t.Run(what, func(t *testing.T) {
-			make(1000)() // what is made once
-			const n = 100_000
-			bytes, pieces := allocated(make(n))
-			bytes, pieces = bytes+256<<10, pieces+20 // buffers and rings, which grow to a bound
-			for _, times := range []int{2, 10} {
-				moreBytes, morePieces := allocated(make(times * n))
-				if most := uint64(times) * 3 / 2; moreBytes > most*bytes || morePieces > most*pieces {
-					t.Errorf("%d times the bytes: got %d bytes in %d pieces after %d in %d, want at most %d times as many", times, moreBytes, morePieces, bytes, pieces, most)
-				}
-			}
+			rings := testkit.Cost{"bytes": 256 << 10, "pieces": 20} // and buffers, which grow to a bound
+			testkit.InProportion(t, what, 100_000, rings, func(n int) testkit.Cost { return testkit.Allocated(make(n)) })
 		})
 	}
 }
@@ -70,7 +54,7 @@ func TestAnEmptyLineHasABoundedCost(t *testing.T) {
 	for _, n := range []int{10_000, 100_000, 1_000_000} {
 		o := NewOutput(slog.New(slog.DiscardHandler), "route", "a", Printing{Write: func(*Line) {}})
 		r := io.MultiReader(strings.NewReader(strings.Repeat("\n", n)))
-		bytes, _ := allocated(func() { o.Copy(1, "stdout", r) })
+		bytes := testkit.Allocated(func() { o.Copy(1, "stdout", r) })["bytes"]
 		if most := uint64(buffers + each*n); bytes > most {
 			t.Errorf("%d empty lines: got %d bytes allocated, want at most %d", n, bytes, most)
 		}

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
 )
@@ -28,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(become_(strings.Fields(be)))
 	}
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // or each child would take a second to end
-	goleak.VerifyTestMain(m)
+	testkit.Main(m)
 }
 
 // become_ is one of the programs that tests start.

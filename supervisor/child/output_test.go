@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // record is one line of a JSON log.
@@ -39,7 +39,7 @@ func records(t *testing.T, log string) (all []record) {
 // copied gives the log of what is read.
 func copied(t *testing.T, r io.Reader) []record {
 	t.Helper()
-	var log testprogram.Buffer
+	var log testkit.Log
 	o := NewOutput(slog.New(slog.NewJSONHandler(&log, nil)), "route", "fn", Printing{})
 	o.Copy(7, "stdout", r)
 	o.Close()
@@ -175,12 +175,12 @@ func TestBinaryOutputIsLogged(t *testing.T) {
 // stuck is a log that takes nothing until it is let go.
 type stuck struct {
 	free chan struct{}
-	testprogram.Buffer
+	testkit.Log
 }
 
 func (s *stuck) Write(p []byte) (int, error) {
 	<-s.free
-	return s.Buffer.Write(p)
+	return s.Log.Write(p)
 }
 
 func TestAFloodAndASlowLogNeverBlockAChild(t *testing.T) {

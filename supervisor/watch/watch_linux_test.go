@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/watchdogd/watchdogd/supervisor/internal/testprogram"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // tree is a folder of files that a test changes.
@@ -69,13 +69,8 @@ func (tr *tree) watch(patterns ...string) {
 
 func (tr *tree) want(name string) {
 	tr.t.Helper()
-	select {
-	case got := <-tr.changed:
-		if got != tr.path(name) {
-			tr.t.Errorf("got a change of %s, want one of %s", got, tr.path(name))
-		}
-	case <-time.After(testprogram.Bound):
-		tr.t.Fatalf("got no change, want one of %s", tr.path(name))
+	if got := testkit.Await(tr.t, "a change of "+tr.path(name), tr.changed); got != tr.path(name) {
+		tr.t.Errorf("got a change of %s, want one of %s", got, tr.path(name))
 	}
 }
 
@@ -228,7 +223,7 @@ func TestAFolderThatCannotBeReadIsLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(tr.path("app/closed"), 0o755) }) // to be removed
-	var log testprogram.Buffer
+	var log testkit.Log
 	begun := make(chan error)
 	go func() {
 		if err := unprivileged(); err != nil {

@@ -20,11 +20,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
 // Bound is how long a test waits for what must happen.
-const Bound = 30 * time.Second
+const Bound = testkit.Patience
 
 // Run is one of the programs that tests start. It reports false when there is none called
 // words[0], which is then the test's own.
