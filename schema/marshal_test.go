@@ -19,7 +19,7 @@ func TestTheFullFileSurvivesMarshalAndParse(t *testing.T) {
 		case a.Keys != nil:
 			a.Keys.Keys = nil
 		case a.HMAC != nil && a.HMAC.Secret != "":
-			a.HMAC.SecretFile, a.HMAC.Secret = c.File, ""
+			a.HMAC.SecretFile, a.HMAC.Secret = c.Routes[1].Auth.Basic.File, ""
 		}
 	}
 	again(t, c)
