@@ -31,16 +31,17 @@ type conn struct {
 
 	arrived time.Time // when the head of the request was complete
 
-	room *room
-	buf  []byte // nil while idle
-	r, w int    // buf[r:w] is read and not yet used
+	*room        // nil while idle, and so is buf
+	buf   []byte // what is read
+	r, w  int    // buf[r:w] is not yet used
 
-	head     http1.Request
-	request  http.Request
-	header   http.Header
-	url      url.URL
 	body     body
 	response response
+
+	fd         int  // the descriptor, if it was parked
+	parked     bool // it waits without a goroutine; server.mu guards it
+	unparkable bool // that could not be
+	waits      bool // it is one of server.waiting
 
 	limited  atomic.Bool // the connection has a deadline
 	hijacked bool
@@ -82,9 +83,12 @@ func newConn(s *Server, nc net.Conn) *conn {
 
 // serve serves the connection until its end.
 func (c *conn) serve() {
-	keep := false // it is closed elsewhere
+	keep, parked := false, false // it is closed elsewhere, and so is what is parked
 	defer func() {
 		p := recover()
+		if parked {
+			return // another goroutine may have it by now
+		}
 		if p != nil && p != http.ErrAbortHandler {
 			c.server.Log.Error("a handler panicked", "peer", c.remote, "panic", p, "stack", string(debug.Stack()))
 		}
@@ -97,9 +101,7 @@ func (c *conn) serve() {
 		if !keep {
 			_ = c.nc.Close() // it is over either way
 		}
-		if c.buf != nil {
-			c.release()
-		}
+		c.release()
 		c.server.leave(c)
 	}()
 	if t, ok := c.nc.(*tls.Conn); ok {
@@ -109,6 +111,13 @@ func (c *conn) serve() {
 	}
 	for {
 		head, err := c.readHead()
+		if err == errPark {
+			if parked = c.server.park(c); parked {
+				return
+			}
+			c.unparkable = true // readHead finds out if it is closed
+			continue
+		}
 		if err == errHTTP2 {
 			keep = true
 			c.server.handOver(c.nc, c.buf[c.r:c.w])
@@ -211,7 +220,7 @@ func (c *conn) readHead() (string, error) {
 			}
 			c.r += end
 			c.first, c.arrived = false, time.Now()
-			head := c.room.text.Keep(p[:end])
+			head := c.text.Keep(p[:end])
 			c.shrink()
 			return head, nil
 		}
@@ -262,6 +271,9 @@ func (c *conn) cut() {
 		nc = t.NetConn()
 	}
 	_ = nc.Close() // it is over either way
+	if c.parked {
+		c.server.unparked(c)
+	}
 }
 
 // reset ends the connection so that a response that would have ended with it, of
@@ -410,13 +422,15 @@ func (c *conn) socket() syscall.RawConn {
 // wait waits for the first bytes of a head; nothing is in the buffer.
 func (c *conn) wait() error {
 	if c.raw == nil {
-		if c.buf != nil {
-			c.release()
-		}
-		c.forget()
+		c.release()
 		return c.more()
 	}
-	if err := c.raw.Read(c.try.read); err != nil {
+	err := c.raw.Read(c.try.read)
+	if c.waits {
+		c.waits = false
+		c.server.waiting.Add(-1)
+	}
+	if err != nil {
 		return err
 	}
 	c.r, c.w = 0, c.try.n
@@ -441,10 +455,14 @@ func (c *conn) tryRead(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			c.release()
-			c.forget()
 			c.state.CompareAndSwap(inHead, before)
 			if before != idle || !c.server.leaving.Load() || hasInput(c.raw) {
-				return false
+				if c.waits || c.unparkable || c.server.mayWait() {
+					c.waits = !c.unparkable
+					return false
+				}
+				c.fd, c.try.n, c.try.err = int(fd), 0, errPark
+				return true
 			}
 			c.try.n, c.try.err = 0, net.ErrClosed // it was not idle when the idle ones were closed
 		case err != nil:
@@ -454,11 +472,6 @@ func (c *conn) tryRead(fd uintptr) bool {
 		}
 		return true
 	}
-}
-
-// forget lets go of the last request: what is idle holds no head.
-func (c *conn) forget() {
-	c.head, c.request, c.url, c.body.Trailer = http1.Request{}, http.Request{}, url.URL{}, nil
 }
 
 // more reads behind what is in the buffer, and makes room for it.

@@ -23,11 +23,10 @@ func (c *conn) parse(head string) error {
 		return refusalOf(err)
 	}
 	r.Method, r.RequestURI, r.Host, r.Close = h.Method, h.Target, h.Host, h.Closes()
-	values := c.room.values[:cap(c.room.values)]
-	if len(values) < len(h.Fields) {
-		values = make([]string, max(len(h.Fields), mostFields))
-		c.room.values = values
+	if len(c.values) < len(h.Fields) {
+		c.values = make([]string, max(len(h.Fields), mostFields))
 	}
+	values := c.values
 	for i, f := range h.Fields {
 		if f.Name == "Host" || f.Name == "Transfer-Encoding" {
 			continue // net/http keeps them elsewhere

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -35,8 +34,6 @@ type response struct {
 	pooled *[]byte
 	out    []byte // what is to be sent
 	head   int    // while undecided: where the head ends that lacks its framing
-	vector [3][]byte
-	pieces net.Buffers
 }
 
 // framed is how a response's body ends.
@@ -331,19 +328,19 @@ func (w *response) append(p []byte) error {
 		}
 		return nil
 	}
-	w.pieces = w.vector[:0]
+	w.c.pieces = w.c.vector[:0]
 	if w.framed == byChunks {
 		w.out = strconv.AppendInt(w.out, int64(len(p)), 16)
 		w.out = append(w.out, http1.CRLF...)
-		w.pieces = append(w.pieces, w.out, p, crlf)
+		w.c.pieces = append(w.c.pieces, w.out, p, crlf)
 	} else {
 		if len(w.out) > 0 {
-			w.pieces = append(w.pieces, w.out)
+			w.c.pieces = append(w.c.pieces, w.out)
 		}
-		w.pieces = append(w.pieces, p)
+		w.c.pieces = append(w.c.pieces, p)
 	}
-	_, err := w.pieces.WriteTo(w.c.nc)
-	clear(w.vector[:])
+	_, err := w.c.pieces.WriteTo(w.c.nc)
+	clear(w.c.vector[:])
 	w.out = (*w.pooled)[:0]
 	w.failed = err
 	return err

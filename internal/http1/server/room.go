@@ -1,7 +1,9 @@
 package server
 
 import (
+	"net"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
@@ -9,45 +11,57 @@ import (
 
 // room is what a connection needs for a request and not while it is idle.
 type room struct {
-	buf               [4 << 10]byte
-	request, response http.Header // empty
-	fields            []http1.Field
-	values            []string // of the fields, as request has them
-	text              http1.Text
+	head    http1.Request
+	request http.Request
+	header  http.Header // of request
+	url     url.URL     // of request
+
+	own    [4 << 10]byte // what conn.buf is at first
+	answer http.Header   // of the response
+	values []string      // of the fields, as header has them
+	text   http1.Text
+
+	vector [3][]byte // of response.append
+	pieces net.Buffers
 }
 
-var rooms = sync.Pool{New: func() any { return &room{request: http.Header{}, response: http.Header{}} }}
+var rooms = sync.Pool{New: func() any { return &room{header: http.Header{}, answer: http.Header{}} }}
 
 // take lends the connection room, if it has none.
 func (c *conn) take() {
-	if c.buf == nil {
+	if c.room == nil {
 		c.room = rooms.Get().(*room)
-		c.buf, c.r, c.w = c.room.buf[:], 0, 0
-		c.header, c.response.header, c.head.Fields = c.room.request, c.room.response, c.room.fields
+		c.buf, c.r, c.w = c.own[:], 0, 0
+		c.response.header = c.answer
 	}
 }
 
 // shrink gives up a buffer that had to grow, when what is left in it needs less.
 func (c *conn) shrink() {
-	if left := c.w - c.r; len(c.buf) > len(c.room.buf) && left <= len(c.room.buf) {
-		c.w = copy(c.room.buf[:], c.buf[c.r:c.w])
-		c.buf, c.r = c.room.buf[:], 0
+	if left := c.w - c.r; len(c.buf) > len(c.own) && left <= len(c.own) {
+		c.w = copy(c.own[:], c.buf[c.r:c.w])
+		c.buf, c.r = c.own[:], 0
 	}
 }
 
+// release takes the room back, if there is one, without anything of the last request.
 func (c *conn) release() {
-	c.room.request, c.room.response = cleared(c.header), cleared(c.response.header)
-	c.room.fields = nil
-	if n := len(c.head.Fields); cap(c.head.Fields) <= mostFields {
-		clear(c.head.Fields)
-		clear(c.room.values[:min(n, len(c.room.values))])
-		c.room.fields = c.head.Fields[:0]
-	} else {
-		c.room.values = nil
+	if c.room == nil {
+		return
 	}
+	c.header, c.answer = cleared(c.header), cleared(c.response.header)
+	fields := c.head.Fields
+	clear(fields)
+	if cap(fields) > mostFields {
+		fields, c.values = nil, nil
+	} else {
+		clear(c.values[:min(len(fields), len(c.values))])
+	}
+	c.head = http1.Request{Head: http1.Head{Fields: fields[:0]}}
+	c.request, c.url = http.Request{}, url.URL{}
 	rooms.Put(c.room)
 	c.room, c.buf, c.r, c.w = nil, nil, 0, 0
-	c.header, c.response.header = nil, nil
+	c.response.header, c.body.Trailer = nil, nil
 }
 
 // mostFields is how many fields a head may have and its memory be kept.

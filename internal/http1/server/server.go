@@ -8,7 +8,8 @@
 //
 //   - A head is read strictly. What could be framed in two ways is refused, and Refuse
 //     says how; a head whose lines end in a bare LF is served, and its connection closed.
-//   - A connection costs one goroutine, and no buffer while it is idle. Nothing
+//   - A connection costs one goroutine, and no buffer while it is idle; on Linux, where
+//     there are many, no goroutine either. Nothing
 //     is read ahead while a handler runs, so a caller's leaving ends no context: the
 //     ResponseWriter tells it when asked, by Gone.
 //   - An answer may begin before the request's body has ended; what is left of a body
@@ -60,9 +61,11 @@ type Server struct {
 	closed    bool
 	empty     chan struct{} // closed when the last connection is gone and closed is set
 	watching  bool          // watch runs
+	parking   *parking      // nil until there are many connections
 	http2     *http2        // nil until somebody speaks it
 
-	leaving atomic.Bool // responses say that their connection is closed
+	leaving atomic.Bool  // responses say that their connection is closed
+	waiting atomic.Int64 // connections that wait with a goroutine
 }
 
 // Refusal is why something is no request that can be served.
@@ -158,6 +161,11 @@ func (s *Server) enter(c *conn) bool {
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.drop(c)
+}
+
+// drop is leave while s.mu is held.
+func (s *Server) drop(c *conn) {
 	delete(s.conns, c)
 	s.tellIfEmpty()
 }
@@ -252,6 +260,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	s.stopParking()
 	return err
 }
 
@@ -269,6 +278,7 @@ func (s *Server) Close() error {
 		_ = two.server.Close()
 		two.close()
 	}
+	s.stopParking()
 	return nil
 }
 
