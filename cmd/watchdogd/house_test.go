@@ -67,6 +67,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 	may := map[string][]string{
 		"admin":     {"local", "owner", "source", "version"},
 		"detect":    {"draft", "guess", "importer"},
+		"doctor":    nil,
 		"draft":     nil,
 		"exit":      nil,
 		"export":    nil,

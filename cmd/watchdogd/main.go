@@ -85,6 +85,7 @@ func commands() *cobra.Command {
 	root.AddCommand(
 		tryCommand(&from),
 		initCommand(),
+		doctorCommand(&from),
 		validateCommand(&from),
 		psCommand(&from),
 		logsCommand(&from),
