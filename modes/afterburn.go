@@ -163,7 +163,7 @@ func (c *burning) acquire(deadline time.Time) (*supervisor.Instance, error) {
 		wait = max(deadline.Sub(began), 0)
 	}
 	instance, err := c.a.process.Acquire(c.r.Context(), wait)
-	c.call.AddWait(time.Since(began))
+	c.call.WaitedSince(began, "wait for process")
 	return instance, err
 }
 

@@ -399,7 +399,7 @@ func TestTheWaitForAPlaceIsAPartOfTimeoutsQueue(t *testing.T) {
 	front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r := call.Enter(w, r)
 		defer c.Leave()
-		c.AddWait(testkit.Patience - time.Second)
+		c.WaitedSince(time.Now().Add(time.Second-testkit.Patience), "queue")
 		p.ServeHTTP(w, r)
 	}))
 	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {

@@ -32,6 +32,7 @@ type Line struct {
 	Instance string
 	Peer     string // the address of the connection's other end; empty on a unix socket
 	ID       string
+	Trace    string         // the id of the trace that the call is part of
 	User     string         // who called, on a route with auth
 	Failed   *failure.Error // nil for a call that went well
 	Cut      bool           // the response did not reach its end
@@ -47,7 +48,7 @@ func LogLines(log *slog.Logger) func(Line) {
 			return
 		}
 		record := slog.NewRecord(l.Time, slog.LevelInfo, "request", 0) // without the caller's place, which is always this
-		var room [14]slog.Attr
+		var room [15]slog.Attr
 		record.AddAttrs(l.attrs(room[:0])...)
 		_ = log.Handler().Handle(ctx, record) // as slog.Logger does: the writer counts what it loses
 	}
@@ -74,6 +75,7 @@ func (l *Line) attrs(attrs []slog.Attr) []slog.Attr {
 	text("peer", l.Peer)
 	text("user", l.User)
 	text("id", l.ID)
+	text("trace_id", l.Trace)
 	if l.Failed != nil {
 		text("timeout", l.Failed.Timeout)
 		text("error", l.Failed.Error())
@@ -139,6 +141,9 @@ func (l *Line) appendJSON(b []byte) (_ []byte, ok bool) {
 	}
 	if l.ID != "" {
 		text(`,"id":"`, l.ID)
+	}
+	if l.Trace != "" {
+		text(`,"trace_id":"`, l.Trace)
 	}
 	if l.Cut {
 		b = append(b, `,"cut":true`...)
@@ -226,6 +231,7 @@ func (s *serving) log(took time.Duration, status int, failed *failure.Error, cut
 		Reason:   s.Reason(),
 		Peer:     host(s.request.RemoteAddr),
 		ID:       s.ID,
+		Trace:    s.TraceID,
 		User:     s.User,
 		Failed:   failed,
 		Cut:      cut,

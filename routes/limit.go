@@ -106,7 +106,7 @@ func (l *limiter) wait(s *serving) error {
 	s.route.count.Queued(1)
 	defer s.route.count.Queued(-1)
 	began := time.Now()
-	defer func() { s.AddWait(time.Since(began)) }()
+	defer func() { s.WaitedSince(began, "queue") }()
 
 	var over <-chan time.Time
 	if most := s.route.timeouts.Queue.D(); most > 0 {

@@ -47,9 +47,9 @@ type serving struct {
 // context, the request, and the values of headers. They are used again if nobody can have
 // kept them: see call.Context.Kept.
 type values struct {
-	context                                         call.Context
-	bare, request                                   http.Request // in that context; bare has nothing else
-	forwardedFor, proto, host, prefix, id, duration [1]string
+	context                                                call.Context
+	bare, request                                          http.Request // in that context; bare has nothing else
+	forwardedFor, proto, host, prefix, id, duration, trace [1]string
 }
 
 func newValues() *values {
@@ -106,6 +106,7 @@ func (s *serving) begin(t *Table, to *aim, w http.ResponseWriter, r *http.Reques
 // accept makes the response and the request that the handler will see.
 func (s *serving) accept(w http.ResponseWriter, r *http.Request, path string) {
 	s.ID = identify(r.Header, &s.values.id, &s.ids)
+	s.joinTrace(r.Header)
 	s.SentPath = path
 	s.SetLocal(s.isLocal)
 	s.request = s.values.requestIn(r)
@@ -231,6 +232,10 @@ func (s *serving) over(cut bool) {
 	}
 	s.ahead.release()
 	s.log(took, status, failed, cut || state.Cut)
+	if s.Spans != nil {
+		s.endSpans(took, status, failed, cut || state.Cut)
+		s.Spans = nil
+	}
 	s.table.leave()
 	s.table, s.route, s.request, s.client, s.function, s.ahead, s.swept = nil, nil, nil, nil, nil, nil, false
 	s.response = response{}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/trace"
 	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -38,6 +39,7 @@ type Options struct {
 	Metrics *metrics.Registry
 	Trusted []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
 	Probes  Probes
+	Tracer  *trace.Tracer   // records spans of calls; nil is none
 	Gateway *schema.Gateway // routes are found by their names too; nil is off
 
 	// Respond answers a call that failed before its head was sent; err is a *failure.Error.

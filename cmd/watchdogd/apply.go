@@ -60,6 +60,7 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 		Trusted: cfg.Server.TrustedProxies,
 		Probes:  routes.Probes{Ready: cfg.Health.Ready, Path: cfg.Health.ReadyPath, Bare: cfg.Compat.BareProbes},
 		Gateway: cfg.Gateway,
+		Tracer:  d.tracer,
 		Respond: modes.Responder(cfg.Server.Errors, nil),
 	}))
 	former := d.current.set(cfg, closers)

@@ -26,6 +26,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/trace"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
 	"github.com/watchdogd/watchdogd/routes/auth"
@@ -108,6 +109,7 @@ func serveWith(parent context.Context, from *source.Source, greet greeting) erro
 	add("handlers", func(ctx context.Context) error { return d.untilClosed(ctx, hurry) })
 	add("supervisor", d.supervisor.Run)
 	add("admin and metrics", side.Run)
+	add("traces", d.tracer.Run)
 	add("signals", caught.Run)
 	add("log", book.Run)
 
@@ -143,6 +145,7 @@ type daemon struct {
 	book       *logbook.Book
 	health     *health.Health
 	metrics    *metrics.Registry
+	tracer     *trace.Tracer // nil without a collector
 	supervisor *supervisor.Supervisor
 	live       *routes.Live
 	auth       *auth.Shared
@@ -165,9 +168,11 @@ func newDaemon(from *source.Source, cfg *schema.Config, book *logbook.Book) *dae
 	d := &daemon{source: from, log: book.Logger, book: book, auth: auth.NewShared(book.Logger), reloads: make(chan reloadRequest, 1)}
 	d.metrics = metrics.New(metrics.Options{Version: version.Text(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
+	d.tracer = tracer(cfg, d.log)
 	d.metrics.AddCollector(func(w io.Writer) {
 		admin.WriteProcesses(w, d.supervisor.Status())
 		admin.WriteEndpoints(w, d.current.upstreams())
+		writeDropped(w, d.tracer)
 	})
 	d.health = &health.Health{Health: cfg.Health, Log: d.log, Config: d.current.config}
 	d.manager = &systemd.Notifier{Log: d.log, Ready: func() error { return d.health.Ready("") }}

@@ -27,19 +27,22 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/trace"
 )
 
 // Call is one request on its way. The handler's goroutine uses it, and any goroutine may call
 // Stop, EndStream, Touch and Fail. A Call must not be used after the handler has returned.
 type Call struct {
 	// What the front knows of the request.
-	ID       string // its X-Request-Id
-	Route    string // the name of the route; empty without one
-	Prefix   string // the route's path, without a slash at the end
-	Stripped bool   // the request's target does not have the prefix any more
-	SentPath string // the path as the client sent it, with the prefix
-	User     string // who calls, if the route's auth has named them
-	AuthType string // the scheme by which they were authenticated: Basic or Bearer
+	ID       string       // its X-Request-Id
+	Route    string       // the name of the route; empty without one
+	Prefix   string       // the route's path, without a slash at the end
+	Stripped bool         // the request's target does not have the prefix any more
+	SentPath string       // the path as the client sent it, with the prefix
+	TraceID  string       // of the trace that the request is part of
+	Spans    *trace.Spans // what is recorded of the call for a collector; nil is nothing
+	User     string       // who calls, if the route's auth has named them
+	AuthType string       // the scheme by which they were authenticated: Basic or Bearer
 
 	local    func() bool
 	instance string
@@ -90,8 +93,11 @@ const concluding = time.Second
 // aLongTimeAgo is a deadline that has passed.
 var aLongTimeAgo = time.Unix(1, 0)
 
-// SetInstance names the instance that answers, for the access line.
-func (c *Call) SetInstance(name string) { c.instance = name }
+// SetInstance names the instance that answers from now on, for the access line.
+func (c *Call) SetInstance(name string) {
+	c.instance = name
+	c.Spans.Answering()
+}
 
 // Instance returns what SetInstance was given last.
 func (c *Call) Instance() string { return c.instance }
@@ -108,8 +114,13 @@ func (c *Call) SetUntimed() { c.untimed = true }
 // Untimed reports whether SetUntimed was called.
 func (c *Call) Untimed() bool { return c.untimed }
 
-// AddWait adds to the time that the call has waited: for its turn, or for an instance.
-func (c *Call) AddWait(d time.Duration) { c.waited += d }
+// WaitedSince adds the time since began to the time that the call has waited, for what: its
+// turn, or an instance.
+func (c *Call) WaitedSince(began time.Time, what string) {
+	now := time.Now()
+	c.waited += now.Sub(began)
+	c.Spans.Add(what, began, now)
+}
 
 // Waited is how long the call has waited so far.
 func (c *Call) Waited() time.Duration { return c.waited }

@@ -13,7 +13,7 @@ import (
 // is ended by End.
 func (c *Call) Begin(parent context.Context, x *Context, w http.ResponseWriter, began time.Time) {
 	c.ID, c.Route, c.Prefix, c.SentPath, c.Stripped = "", "", "", "", false
-	c.User, c.AuthType = "", ""
+	c.User, c.AuthType, c.TraceID, c.Spans = "", "", "", nil
 	c.instance, c.reason, c.untimed, c.waited = "", "", false, 0
 	c.began, c.timed = began, false
 	clear(c.values)

@@ -162,11 +162,14 @@ func (f *forking) call(one *call.Call, r *http.Request, u *call.Body, whole bool
 	}
 	defer out.close()
 	for {
+		began := time.Now()
 		c, err := f.start(one, in, out)
+		one.Spans.Add("start", began, time.Now())
 		if err != nil {
 			in.close()
 			return 0, err
 		}
+		one.Spans.Answering()
 		if ready != nil {
 			ready(c)
 		}
@@ -188,7 +191,7 @@ func (f *forking) awaited(one *call.Call) error {
 		ctx, cancel = context.WithDeadline(ctx, until)
 		defer cancel()
 	}
-	defer func() { one.AddWait(time.Since(began)) }()
+	defer func() { one.WaitedSince(began, "wait for dependencies") }()
 	if err := f.await(ctx); err != nil {
 		return &failure.Error{Kind: failure.NotReady, State: string(supervisor.Waiting), RetryAfter: time.Second,
 			Detail: f.route.Name + " cannot answer: " + err.Error()}

@@ -224,7 +224,7 @@ func (c *attempts) acquire() (Instance, error) {
 			default:
 			}
 		}
-		c.call.AddWait(time.Since(began))
+		c.call.WaitedSince(began, "wait for process")
 		return i, err
 	}
 }

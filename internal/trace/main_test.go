@@ -1,0 +1,9 @@
+package trace
+
+import (
+	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
