@@ -152,7 +152,7 @@ func identifying(key string) bool {
 // programs add a trailer to the header.
 func inTrailer(key string) bool {
 	switch key {
-	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key":
+	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Traceparent", "Tracestate":
 		return false
 	}
 	return !identifying(key)

@@ -178,6 +178,9 @@ func TestWithoutACollectorCallsStillHaveTheirPlaceInATrace(t *testing.T) {
 	if len(got) != 4 || got[1] != id || got[3] != "01" {
 		t.Errorf("a new trace: got %q and the id %s, want the id as its name, and sampled", got, id)
 	}
+	if got, _ := ask(http.Header{"Traceparent": {"00-" + trace + "-" + span + "-01"}, "Connection": {"traceparent"}}); len(got) != 4 || got[1] != trace {
+		t.Errorf("a client that names it in Connection: got %q, want the trace", got)
+	}
 	if other, _ := ask(nil); len(other) != 4 || other[1] == got[1] {
 		t.Errorf("got %q after %q, want another trace", other, got)
 	}

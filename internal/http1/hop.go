@@ -79,9 +79,9 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// identifying reports whether a field tells the upstream who sent the request. A client
+// identifying reports whether a field tells the upstream who sent the request, or what it is part of. A client
 // cannot have it dropped by naming it in Connection.
 func identifying(name string) bool {
-	return name == "Forwarded" || name == "X-Request-Id" || name == "X-Call-Id" ||
+	return name == "Forwarded" || name == "X-Request-Id" || name == "X-Call-Id" || name == "Traceparent" || name == "Tracestate" ||
 		strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Auth-")
 }
