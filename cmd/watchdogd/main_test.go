@@ -12,21 +12,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
-// patience bounds every wait for something that must happen: long enough for a
-// loaded machine, and never reached by a test that passes.
-const patience = time.Minute
+// patience bounds every wait for something that must happen.
+const patience = testkit.Patience
 
 // The test binary is also watchdogd, and the programs that it runs.
 func TestMain(m *testing.M) {
@@ -53,7 +50,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "no such program in this test binary: %q\n", role)
 		os.Exit(2)
 	}
-	goleak.VerifyTestMain(m)
+	testkit.Main(m)
 }
 
 // self is this test binary, to be run as a program of a route.
@@ -355,52 +352,10 @@ func commandOf(t *testing.T, program string, env []string, args ...string) (stdo
 }
 
 // freeAddress is an address of this machine that is the test's to listen on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
-}
+func freeAddress(t *testing.T) string { t.Helper(); return testkit.FreeAddress(t) }
 
-// freePort returns a port that no one else is given until the test ends: a socket that is
-// bound to it and does not listen keeps it from all who ask for any port, and not from
-// those who ask for this one with SO_REUSEADDR, as servers do.
-func freePort(t *testing.T) int {
-	t.Helper()
-	if runtime.GOOS != "linux" { // where such a socket keeps servers away too
-		return someFreePort(t)
-	}
-	syscall.ForkLock.RLock()
-	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fd)
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return someFreePort(t) // without IPv6
-	}
-	t.Cleanup(func() { _ = syscall.Close(fd) }) // nothing was sent
-	name, err := syscall.Sockaddr(nil), errors.Join(
-		syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 0),
-		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1),
-		syscall.Bind(fd, new(syscall.SockaddrInet6)))
-	if err == nil {
-		name, err = syscall.Getsockname(fd)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return name.(*syscall.SockaddrInet6).Port
-}
-
-// someFreePort returns a port that was free a moment ago.
-func someFreePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+// freePort is a port that no one else is given until the test ends.
+func freePort(t *testing.T) int { t.Helper(); return testkit.FreePort(t) }
 
 // shortDir is a directory whose path leaves room for a socket's name (unix(7): 108 bytes).
 func shortDir(t *testing.T) string {
@@ -423,15 +378,4 @@ func waitGone(t *testing.T, pid int) {
 }
 
 // poll waits for what is not announced: another process's files and children.
-func poll(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(patience); !done(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("still waiting for %s", what)
-		}
-	}
-}
+func poll(t *testing.T, what string, done func() bool) { t.Helper(); testkit.Eventually(t, what, done) }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // access is an access line of of-watchdog.
@@ -191,7 +190,7 @@ func streaming() []scenario {
 		{says: "exec_timeout ends the process", of: either, do: func(w *watchdog) {
 			pid := filepath.Join(w.dir, "pid")
 			w.start("exec_timeout=300ms", "fprocess="+w.script("echo $$ >"+pid+"; exec sleep 1000"))
-			w.within(soon, func() { w.get("/") })
+			w.get("/").comes()
 			w.dead(w.pidFile(pid))
 		}},
 		{says: "exec_timeout before output is 504", ours: true, do: func(w *watchdog) {
@@ -856,16 +855,14 @@ func ending() []scenario {
 			w.start("fprocess=cat", "healthcheck_interval=1h")
 			w.signal(syscall.SIGTERM)
 			w.line(".*no new connections in.*")
-			w.within(soon, func() {
-				w.poll("the end", func() bool {
-					_ = w.cmd.Process.Signal(syscall.SIGTERM)
-					select {
-					case <-w.ended:
-						return true
-					default:
-						return false
-					}
-				})
+			w.poll("the end", func() bool {
+				_ = w.cmd.Process.Signal(syscall.SIGTERM)
+				select {
+				case <-w.ended:
+					return true
+				default:
+					return false
+				}
 			})
 		}},
 		scenario{says: "the function of a wrapper script is signalled too", ours: true, do: func(w *watchdog) {
@@ -979,17 +976,12 @@ func ending() []scenario {
 // counts waits until the metrics have a line.
 func (w *watchdog) counts(line string) {
 	w.Helper()
-	var text string
-	for deadline := time.Now().Add(soon); time.Now().Before(deadline); {
+	w.poll("the metric "+line, func() bool {
 		c := w.dial(w.metrics)
+		defer c.Close()
 		c.write("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		text = c.answer("GET").body
-		_ = c.Close()
-		if strings.Contains(text, "\n"+line+"\n") {
-			return
-		}
-	}
-	w.Errorf("no %s in\n%s", line, text)
+		return strings.Contains(c.answer("GET").body, "\n"+line+"\n")
+	})
 }
 
 // metricsPort: section 5.

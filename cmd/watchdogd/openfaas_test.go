@@ -10,7 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // The watchdog that the scenarios run: this test binary, unless the flag names another,
@@ -144,4 +145,4 @@ func (b *bench) hold(t *testing.T, s scenario) {
 }
 
 // soon bounds every wait for what must happen.
-const soon = 30 * time.Second
+const soon = testkit.Patience

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // watchdog is one watchdog under test, with the scenario that holds it.
@@ -209,15 +211,7 @@ func (w *watchdog) waitPort(port int) {
 // poll waits for what is not announced.
 func (w *watchdog) poll(what string, done func() bool) {
 	w.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(soon); !done(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			w.Fatalf("still waiting for %s; the log:\n%s", what, w.log)
-		}
-	}
+	testkit.Eventually(w.T, what, done) // the log is printed when the test has failed
 }
 
 // signal sends a signal to the watchdog alone.
@@ -518,14 +512,13 @@ func (a *answer) isCut() *answer {
 	return a
 }
 
-// within checks a very generous upper bound.
-func (w *watchdog) within(limit time.Duration, do func()) {
-	w.Helper()
-	begun := time.Now()
-	do()
-	if took := time.Since(begun); took > limit {
-		w.Errorf("it took %v, more than %v", took, limit)
+// comes checks that the answer ended, in whatever way, before the reading was given up.
+func (a *answer) comes() *answer {
+	a.w.Helper()
+	if errors.Is(a.err, os.ErrDeadlineExceeded) {
+		a.w.Errorf("got no end of the answer within %v, want one:\n%v\nthe log:\n%s", soon, a, a.w.log)
 	}
+	return a
 }
 
 // What was printed.

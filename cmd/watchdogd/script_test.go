@@ -69,7 +69,9 @@ func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: get [-X METHOD] [-d BODY] URL")
 	}
 	var last error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
 		request, err := http.NewRequest(method, args[0], strings.NewReader(body))
 		ts.Check(err)
 		response, err := http.DefaultClient.Do(request)
@@ -93,7 +95,9 @@ func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: await FILE TEXT")
 	}
 	var text []byte
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	tick := time.NewTicker(5 * time.Millisecond) // another process's file is not announced
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
 		text, _ = os.ReadFile(ts.MkAbs(args[0])) // it may not be there yet
 		if strings.Contains(string(text), args[1]) {
 			return
