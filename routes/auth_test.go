@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
@@ -151,5 +153,41 @@ func TestARouteOfTheSamePathAnswersPreflights(t *testing.T) {
 	}
 	if resp, _ := f.get("/api/x"); resp.StatusCode != 401 {
 		t.Errorf("a call without a key: got %d, want 401", resp.StatusCode)
+	}
+}
+
+// Until a body is complete and its signature is checked it is a stranger's, who could send it
+// for ever.
+func TestASignedBodyHasATimeLimitOfItsOwn(t *testing.T) {
+	signed := schema.Auth{HMAC: &schema.HMACAuth{Header: "X-Signature", Secret: "s"}}
+	for _, c := range []struct {
+		auth schema.Auth
+		read time.Duration
+		want time.Duration
+	}{{signed, 0, auth.SignedRead}, {signed, time.Second, time.Second}, {signed, time.Hour, time.Hour}, {schema.Auth{}, 0, 0}} {
+		r := &schema.Route{Name: "hook", Path: "/", Auth: c.auth, Timeouts: schema.Timeouts{Read: schema.Duration(c.read)}}
+		if got := newRoute(r, nil, metrics.New(metrics.Options{})).timeouts.Read.D(); got != c.want {
+			t.Errorf("timeouts.read %v, hmac %v: got %v, want %v", c.read, c.auth.HMAC != nil, got, c.want)
+		}
+	}
+}
+
+func TestASlowSignedBodyTakesNoPlaceAndIs408(t *testing.T) {
+	e := entry("hook", func(http.ResponseWriter, *http.Request) { t.Error("the handler is called, want it not to be") }, func(r *schema.Route) {
+		r.Path = "/hook"
+		r.Limits.Inflight = 1
+		r.Timeouts.Read = schema.Duration(50 * time.Millisecond)
+		r.Auth.HMAC = &schema.HMACAuth{Header: "X-Signature", Secret: "s"}
+	})
+	check, err := auth.New(e.Route, auth.NewShared(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Auth = check
+	f := serve(t, e)
+	c := testkit.Dial(t, f.address)
+	c.Send("POST /hook HTTP/1.1\r\nHost: x\r\nX-Signature: sha256=" + strings.Repeat("0", 64) + "\r\nContent-Length: 100\r\n\r\nslow")
+	if got := c.Tail(); !strings.Contains(got, " 408 ") {
+		t.Errorf("got %q, want 408", got)
 	}
 }
