@@ -32,7 +32,7 @@ func parse(t *testing.T, text string) *schema.Config {
 }
 
 func TestEachDoubtHasItsSentence(t *testing.T) {
-	const plain = "server: {listen: '127.0.0.1:8080'}\nroutes:\n- {name: a, fprocess: run, path: /}\n"
+	const plain = "server: {listen: '127.0.0.1:8080'}\nroutes:\n- name: a\n  fprocess: run\n  path: /\n"
 	for _, c := range []struct {
 		name, file string
 		machine    func(*doctor.Machine)
