@@ -20,6 +20,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/trial"
 	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/schema"
@@ -194,23 +195,38 @@ func (t *try) text(routes []*trial.Route) []byte {
 	return f.Bytes()
 }
 
-// greet prints how each route is called.
+// greet prints how each route is called: a table, or where that is too wide for the
+// terminal, lines.
 func (t *try) greet(cfg *schema.Config, open []string) {
-	var b bytes.Buffer
-	fmt.Fprintln(&b, "\nCall it from another terminal; Ctrl-C here stops it.")
+	screen := terminal.Plain
+	if f := terminal.Of(t.out); f != nil {
+		screen = terminal.ScreenOf(f)
+		screen.Colour = false // which the writer would show as text
+	}
+	rows := [][]string{{"URL", "MODE", "TRY IT"}}
+	widest := 0
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
 		url, how := urlOf(open, r), ""
 		if r.Mode.Traits().Forks {
 			how = "-d hello "
 		}
-		fmt.Fprintf(&b, "\n  %s (%s)\n  curl %s%s\n", url, r.Mode, how, url)
+		rows = append(rows, []string{url, string(r.Mode), "curl " + how + url})
+		widest = max(widest, len(url))
+	}
+	var b bytes.Buffer
+	fmt.Fprintln(&b, "\nCall it from another terminal; Ctrl-C here stops it.")
+	if width := screen.Width(); width == 0 || 2*widest+len("  serializing  curl -d hello ") <= width {
+		b.WriteByte('\n')
+		_ = terminal.Table(&b, screen, rows, nil) // memory takes all
+	} else {
+		for _, row := range rows[1:] {
+			fmt.Fprintf(&b, "\n%s (%s)\n%s\n", row[0], row[1], row[2])
+		}
 	}
 	b.WriteByte('\n')
 	_, _ = t.out.Write(b.Bytes()) // who cannot be shown it is served all the same
-	if f, ok := t.out.(interface{ Flush() error }); ok {
-		_ = f.Flush() // as above
-	}
+	terminal.Flush(t.out)
 }
 
 // urlOf is where a client on this machine reaches a route, at the first open address.

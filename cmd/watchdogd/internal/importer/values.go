@@ -176,6 +176,9 @@ func (b *builder) substituted(s string, defaults map[string]string) string {
 		case fallback != "" && !strings.ContainsAny(fallback, "{}"):
 			out.WriteString("${" + name + ":-" + draft.Literal(fallback) + "}")
 		default:
+			if _, set := b.Env(name); set && operator == "-" {
+				word = "" // an empty value counts as one
+			}
 			out.WriteString("${" + name + ":-" + draft.Literal(word) + "}")
 		}
 	}
