@@ -124,7 +124,8 @@ func (i *Image) instruction(word, rest string, args map[string]string) {
 		}
 		i.Dir = i.replaced(rest, args)
 	case "EXPOSE":
-		port, _, _ := strings.Cut(i.replaced(strings.Fields(rest + " ")[0:1][0], args), "/")
+		first, _, _ := strings.Cut(rest, " ")
+		port, _, _ := strings.Cut(i.replaced(first, args), "/")
 		if n, err := strconv.Atoi(port); err == nil && n > 0 && n < 65536 && i.Expose == 0 {
 			i.Expose = n
 		}
