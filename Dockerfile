@@ -16,4 +16,5 @@ RUN GOOS=$TARGETOS GOARCH=$TARGETARCH make build BINARY=/image/watchdogd VERSION
 
 FROM scratch
 COPY --from=build /image/ /
+HEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD ["/watchdogd", "healthcheck"]
 ENTRYPOINT ["/watchdogd"]

@@ -4,6 +4,7 @@
 # make bench  the benchmarks of bench/README.md
 # make build  bin/watchdogd, static
 # make install  to $(DESTDIR)$(PREFIX)/bin, by default /usr/local/bin
+# make dist   what is released, into dist/: programs, packages, manual pages, SHA256SUMS
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version.linked=$(VERSION)
@@ -14,7 +15,7 @@ TESTFLAGS ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: build install run test check bench clean
+.PHONY: build install run test check bench dist clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/watchdogd
@@ -46,5 +47,8 @@ check:
 bench: build
 	go run ./bench
 
+dist:
+	packaging/dist
+
 clean:
-	rm -rf bin bench/out
+	rm -rf bin bench/out dist

@@ -15,7 +15,14 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "watchdogd %s %s/%s %s\n", version.Text(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+			built := ""
+			if version.Revision() != "unknown" {
+				built = " commit " + version.Revision()[:min(12, len(version.Revision()))]
+			}
+			if version.Date() != "" {
+				built += " of " + version.Date()
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "watchdogd %s %s/%s %s%s\n", version.Text(), runtime.GOOS, runtime.GOARCH, runtime.Version(), built)
 		},
 	}
 }
