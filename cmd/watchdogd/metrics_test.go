@@ -42,7 +42,7 @@ func body(t *testing.T, url string) (int, http.Header, string) {
 func families(t *testing.T) map[string]string {
 	t.Helper()
 	metrics := freeAddress(t)
-	d := serveFile(t, "gateway: {}\nmetrics: {listen: \""+metrics+"\"}\n"+oneServer).waitListening()
+	d := serveFile(t, "gateway: {}\nmetrics: {listen: \""+metrics+"\"}\n"+oneServer+"  - {name: elsewhere, upstream: 127.0.0.1:9}\n").waitListening()
 	d.get("/function/app/x")
 	_, _, text := body(t, "http://"+metrics+"/metrics")
 	parser := expfmt.NewTextParser(model.LegacyValidation)
