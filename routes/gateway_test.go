@@ -1,9 +1,11 @@
 package routes
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -238,6 +240,54 @@ func TestWithoutAGatewayItsPathsAreLikeOthers(t *testing.T) {
 	for _, headers := range []string{"", "X-Function: api\r\n"} {
 		if got := f.sent("/function/api", headers); !strings.HasPrefix(got, "/function/api ") {
 			t.Errorf("got %q, want the route at /", got)
+		}
+	}
+}
+
+func TestTheGatewaySpeaksHTTP2(t *testing.T) {
+	f := serveGateway(t, entry("api", echo("api")), entry("root", echo("root"), at("/")))
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	for _, c := range []struct{ method, path, function, body, want string }{
+		{"POST", "/function/api/x", "", "hello", "api 5 hello"},
+		{"POST", "/", "api", "hello", "api 5 hello"},
+		{"POST", "/", "", small, fmt.Sprintf("api %d %s", len(small), small)},
+		{"POST", "/", "", `{"a":1}`, `root 7 {"a":1}`},
+	} {
+		r := f.request(c.method, c.path, strings.NewReader(c.body))
+		if c.function != "" {
+			r.Header.Set("X-Function", c.function)
+		}
+		answer, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if string(got) != c.want || err != nil || answer.ProtoMajor != 2 {
+			t.Errorf("%s %s of %q by HTTP/%d: got %q, %v, want %q by HTTP/2", c.method, c.path, c.body, answer.ProtoMajor, got, err, c.want)
+		}
+	}
+}
+
+func TestAnUpgradeGoesThroughTheGateway(t *testing.T) {
+	f := serveGateway(t, mixedRoutes()...)
+	conn, err := net.Dial("tcp", f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "GET /function/upgrades HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	in := bufio.NewReader(conn)
+	answer, err := http.ReadResponse(in, nil)
+	if err != nil || answer.StatusCode != 101 {
+		t.Fatalf("got %v, %v, want 101", answer, err)
+	}
+	for _, line := range []string{"one\n", "two\n"} {
+		_, _ = io.WriteString(conn, line)
+		if got, err := in.ReadString('\n'); got != line || err != nil {
+			t.Errorf("got %q, %v, want %q back", got, err, line)
 		}
 	}
 }
