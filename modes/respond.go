@@ -31,14 +31,16 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 		detail += ": " + f.Local
 	}
 	body, _ := json.Marshal(problem{ // strings and numbers: it cannot fail
-		Type:      problemTypes + answer.name,
-		Title:     answer.title,
-		Status:    answer.status,
-		Detail:    detail,
-		Route:     f.Route,
-		State:     f.State,
-		NextStart: f.NextStart,
-		Timeout:   f.Timeout,
+		Type:       problemTypes + answer.name,
+		Title:      answer.title,
+		Status:     answer.status,
+		Detail:     detail,
+		Route:      f.Route,
+		State:      f.State,
+		LastExit:   f.LastExit,
+		LastExitAt: f.LastExitAt,
+		NextStart:  f.NextStart,
+		Timeout:    f.Timeout,
 	})
 	body = append(body, '\n')
 
@@ -113,14 +115,16 @@ const problemTypes = "https://github.com/watchdogd/watchdogd/blob/main/docs/erro
 
 // problem is the body of a failure: RFC 9457 and our own members.
 type problem struct {
-	Type      string    `json:"type"`
-	Title     string    `json:"title"`
-	Status    int       `json:"status"`
-	Detail    string    `json:"detail,omitempty"`
-	Route     string    `json:"route,omitempty"`
-	State     string    `json:"state,omitempty"`
-	NextStart time.Time `json:"next_start,omitzero"`
-	Timeout   string    `json:"timeout,omitempty"`
+	Type       string    `json:"type"`
+	Title      string    `json:"title"`
+	Status     int       `json:"status"`
+	Detail     string    `json:"detail,omitempty"`
+	Route      string    `json:"route,omitempty"`
+	State      string    `json:"state,omitempty"`
+	LastExit   string    `json:"last_exit,omitempty"`
+	LastExitAt time.Time `json:"last_exit_at,omitzero"`
+	NextStart  time.Time `json:"next_start,omitzero"`
+	Timeout    string    `json:"timeout,omitempty"`
 }
 
 // ofAnotherBody are the headers that a mode may have set for a body that is not

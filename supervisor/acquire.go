@@ -225,12 +225,14 @@ func (p *Process) notStarted(why string) {
 			return
 		}
 	}
-	p.refuse(&failure.Error{Kind: failure.Timeout, Route: p.name, Timeout: "start", Detail: p.name + " did not start: " + why})
+	e := p.failure(failure.Timeout)
+	e.Timeout, e.Detail = "start", p.name+" did not start: "+why
+	p.refuse(e)
 }
 
 // hopeless is why it would be no use to wait, or nil.
 func (p *Process) hopeless() error {
-	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state())}
+	e := p.failure(failure.NotReady)
 	switch {
 	case p.wish == toLeave:
 		e.Kind, e.Detail = failure.Draining, p.name+" is being stopped and will not start again"
@@ -292,9 +294,19 @@ func (p *Process) explain(e *failure.Error, loop, stuck *slot) {
 	}
 }
 
+// failure is an error that says how the process stands and how it ended last. p.mu is held.
+func (p *Process) failure(kind failure.Kind) *failure.Error {
+	e := &failure.Error{Kind: kind, Route: p.name, State: string(p.state())}
+	if p.last != nil {
+		e.LastExit, e.LastExitAt = p.last.why, p.last.at
+	}
+	return e
+}
+
 // late is the error of a call that has waited in vain.
 func (p *Process) late() error {
-	e := &failure.Error{Kind: failure.NotReady, Route: p.name, State: string(p.state()), RetryAfter: time.Second, Timeout: "queue"}
+	e := p.failure(failure.NotReady)
+	e.RetryAfter, e.Timeout = time.Second, "queue"
 	if len(p.ready) > 0 {
 		e.Kind = failure.QueueTimeout
 		e.Detail = fmt.Sprintf("all %d instances of %s were busy", len(p.ready), p.name)
@@ -302,9 +314,9 @@ func (p *Process) late() error {
 	}
 	e.Detail = fmt.Sprintf("no instance of %s was ready in time: it is %s", p.name, e.State)
 	for _, s := range p.slots {
-		if s.state == lifecycle.State(e.State) && s.why != "" {
-			e.Detail += " (" + s.why + ")"
-			e.Local = s.printed
+		if d := s.sentence(); s.state == lifecycle.State(e.State) && d.What != "" {
+			e.Detail += " (" + d.What + ")"
+			e.Local = d.Printed
 			break
 		}
 	}
@@ -354,10 +366,10 @@ func (p *Process) stuck() *failure.Error {
 	if s == nil {
 		return nil
 	}
-	return &failure.Error{
-		Kind: failure.NotReady, Route: p.name, State: string(p.state()), RetryAfter: time.Second, Timeout: "queue", Local: s.printed,
-		Detail: fmt.Sprintf("%s is %s: %s", p.name, p.state(), s.why), NextStart: s.next,
-	}
+	e := p.failure(failure.NotReady)
+	e.RetryAfter, e.Timeout, e.NextStart, e.Local = time.Second, "queue", s.next, s.printed
+	e.Detail = fmt.Sprintf("%s is %s: %s", p.name, e.State, s.why)
+	return e
 }
 
 // line is the calls that wait, first come first served; each waits for its answer.

@@ -2,15 +2,15 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/sleep"
 
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/probe"
+	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
 // watchReady makes the instance ready when its probe says so, and then unready and
@@ -34,12 +34,11 @@ func (i *Instance) watchReady(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			if why := i.whyStuck(); why != "" {
-				err = errors.New(why)
-			} else if i.port != 0 && r.ready.AsksOwn() && errors.Is(err, syscall.ECONNREFUSED) {
-				err = fmt.Errorf("nothing listens on its port: does the program listen on $PORT (%d)? %w", i.port, err)
+			d := i.stuck()
+			if d.What == "" {
+				d = i.unready(err)
 			}
-			return fmt.Errorf("%w within %v (timeouts.start): %w", errLate, r.Start, err)
+			return &late{why.Diagnosis{What: fmt.Sprintf("%v within %v (timeouts.start): %s", errLate, r.Start, d.What), Printed: d.Printed, Certain: d.Certain}}
 		}
 		if r.choosesPort() && i.child.LostPort(i.port) {
 			return errPort // whom the probe found is not our child
@@ -48,7 +47,7 @@ func (i *Instance) watchReady(ctx context.Context) error {
 	if r.Listens && (r.ready == nil || !r.ready.AsksOwn()) {
 		i.address.Find(ctx)
 	}
-	if i.becomes(lifecycle.Starting, lifecycle.Ready, "") {
+	if i.becomes(lifecycle.Starting, lifecycle.Ready, why.Diagnosis{}) {
 		close(i.up)
 	}
 	if r.ready == nil || r.ready.Log != "" || r.ready.Interval <= 0 {
@@ -63,24 +62,34 @@ func (i *Instance) watchReady(ctx context.Context) error {
 			return nil
 		case err == nil:
 			failures = 0
-			i.becomes(lifecycle.Unready, lifecycle.Ready, "")
+			i.becomes(lifecycle.Unready, lifecycle.Ready, why.Diagnosis{})
 		default:
 			if failures++; failures >= max(r.ready.Failures, 1) {
-				i.becomes(lifecycle.Ready, lifecycle.Unready, fmt.Sprintf("readiness probe %s: %v", r.ready.Name(i.target()), err))
+				answer, body := probe.Said(err)
+				i.becomes(lifecycle.Ready, lifecycle.Unready, why.Diagnosis{What: fmt.Sprintf("readiness probe %s: %s", r.ready.Name(i.target()), answer), Printed: body})
 			}
 		}
 	}
 	return nil
 }
 
+// late is why a life ended that was not ready in time, as far as it was seen.
+type late struct{ why.Diagnosis }
+
+func (l *late) Error() string { return l.What }
+
+// Is reports that it is errLate.
+func (l *late) Is(target error) bool { return target == errLate }
+
 // becomes changes the instance's state if it is from, and reports whether it was.
-func (i *Instance) becomes(from, to lifecycle.State, why string) bool {
+func (i *Instance) becomes(from, to lifecycle.State, d why.Diagnosis) bool {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
 	if i.slot.life != i || i.slot.state != from {
 		return false
 	}
-	i.p.move(i.slot, to, why)
+	i.slot.printed, i.slot.certain = d.Printed, d.Certain
+	i.p.move(i.slot, to, d.What)
 	return true
 }
 

@@ -1,22 +1,26 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/probe"
 	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
-// Here the facts are gathered of which why.go makes sentences: while an instance starts,
-// where it listens; and when it has ended, how, what it left behind, and what it printed.
+// Here the facts are gathered of which package why makes sentences: while an instance
+// starts, where it listens and what its probe is answered; and when it has ended, how, what
+// it left behind, and what it printed.
 
 // lookPause is the time between two looks at an instance that is not ready: at once
 // after a start, and less and less often.
@@ -25,12 +29,16 @@ const (
 	maxLookPause = 2 * time.Second
 	idleShare    = 0.25            // of one CPU; a process that uses less waits for something
 	busyFor      = 5 * time.Second // a program that is busy for longer is not waited for
+	slowAfter    = 3 * time.Second // a start that takes longer is explained
 )
 
 // facts are those known of any life.
 func (i *Instance) facts() why.Facts {
 	p := &i.spec.Process
-	f := why.Facts{Shell: p.Shell, Server: i.spec.Listens, Worker: i.spec.Socketpair, Served: i.wasUp()}
+	f := why.Facts{
+		Shell: p.Shell, Dir: i.dir, User: string(p.User), Server: i.spec.Listens, Worker: i.spec.Socketpair,
+		Again: p.Restart.Policy == "always", Served: i.wasUp(), CPU: uint64(p.RLimits["cpu"]), Upstream: i.address.Stated.Address,
+	}
 	if f.Worker {
 		i.p.mu.Lock()
 		f.Served = i.calls+i.served > 0
@@ -45,36 +53,62 @@ func (i *Instance) facts() why.Facts {
 	if i.spec.choosesPort() {
 		f.Port = i.port
 	}
-	f.Upstream = i.address.Stated.Address
 	return f
 }
 
+// printed adds what the instance's child printed to f.
+func (i *Instance) printed(f *why.Facts) {
+	f.Errors, f.Prints = nil, nil
+	for _, l := range i.p.output.Lines() {
+		switch {
+		case l.PID != i.child.PID():
+		case l.Stream == "stderr":
+			f.Errors = append(f.Errors, l.Text)
+		case l.Stream == "stdout":
+			f.Prints = append(f.Prints, l.Text)
+		}
+	}
+}
+
 // lookAround says why the instance does not become ready, once it is seen, until ctx
-// ends: when it listens, and not where it is asked to. A program may open another port
-// first, so that it is believed when it has been seen twice, and is not busy meanwhile.
+// ends. That it listens elsewhere is believed when it has been seen twice, and the program is
+// not busy meanwhile: it may open another port first.
 func (i *Instance) lookAround(ctx context.Context) {
 	f := i.facts()
-	if f.Upstream == "" {
-		return
-	}
+	f.Probe, f.Log = i.spec.ready.Name(i.target()), i.spec.ready.Log != ""
 	var before []string
 	var cpu time.Duration
-	began := time.Now()
 	for wait := lookPause; sleep.For(ctx, wait); {
-		if time.Since(began) > busyFor {
+		f.Uptime = time.Since(i.began)
+		if f.Uptime > busyFor {
 			wait = min(wait*2, maxLookPause)
 		}
-		f.Listens = i.listens(f.Upstream)
-		spent := i.child.Usage().CPU
-		idle := spent-cpu <= time.Duration(float64(wait)*idleShare) || time.Since(began) > busyFor
-		if len(f.Listens) > 0 && slices.Equal(f.Listens, before) && idle {
-			if i.spec.AnyPort {
-				i.adopt(f.Listens[0])
+		var listens []string
+		if f.Upstream != "" {
+			listens = i.listens(f.Upstream)
+		}
+		var spent time.Duration
+		if len(listens) > 0 || f.Uptime > slowAfter-wait { // otherwise nothing is said yet
+			spent = i.child.Usage().CPU
+		}
+		f.Busy = spent-cpu > time.Duration(float64(wait)*idleShare)
+		f.Idle, f.Listens = cpu > 0 && !f.Busy, nil
+		if slices.Equal(listens, before) && (!f.Busy || f.Uptime > busyFor) {
+			f.Listens = listens
+			if len(listens) > 0 && i.spec.AnyPort {
+				i.adopt(listens[0])
 				return
 			}
-			i.sayStuck(f.Diagnose())
 		}
-		before, cpu = f.Listens, spent
+		f.Answer, f.Body = "", ""
+		if err := i.answer.Load(); err != nil {
+			f.Answer, f.Body = probe.Said(*err)
+		}
+		i.printed(&f)
+		if d := f.Diagnose(); d.Certain || f.Uptime > slowAfter && d.What != "" {
+			i.sayStuck(d)
+		}
+		before, cpu = listens, spent
 	}
 }
 
@@ -95,28 +129,50 @@ func (i *Instance) adopt(listens string) {
 	i.p.log.LogAttrs(context.Background(), slog.LevelInfo, "listens on a port of its own", slog.String("address", listens), slog.Int("instance", i.number))
 }
 
-// sayStuck notes and logs, once, why a starting instance does not become ready.
+// unready is why the instance is not ready after its readiness probe ended with err, where
+// lookAround has not seen it.
+func (i *Instance) unready(err error) why.Diagnosis {
+	f := i.facts()
+	f.Probe, f.Log = i.spec.ready.Name(i.target()), i.spec.ready.Log != ""
+	if last := i.answer.Load(); last != nil {
+		err = *last
+	}
+	f.Answer, f.Body = probe.Said(err)
+	i.printed(&f)
+	return f.Diagnose()
+}
+
+// sayStuck notes why a starting instance does not become ready, and logs it: the first
+// time, and when it is certain and new.
 func (i *Instance) sayStuck(d why.Diagnosis) {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
 	s := i.slot
-	if s.life != i || s.state != lifecycle.Starting || s.why == d.What {
+	if s.life != i || s.state != lifecycle.Starting {
 		return
 	}
-	s.why, s.certain = d.What, d.Certain
+	isNew := s.why != d.What && (s.why == "" || d.Certain) // a slow start is logged once, whatever it waits for later
+	s.why, s.certain, s.printed = d.What, d.Certain, d.Printed
+	if !isNew {
+		return
+	}
 	i.p.change()
-	i.p.tell(slog.LevelWarn, slog.String("state", string(s.state)), slog.Int("instance", s.number),
-		slog.Int("pid", i.child.PID()), slog.String("why", d.What))
+	level := slog.LevelWarn
+	if !d.Certain {
+		d, level = why.Slow(time.Since(i.began), i.spec.Start, d), slog.LevelInfo
+	}
+	i.p.tell(level, slog.String("state", string(s.state)), slog.Int("instance", s.number),
+		slog.Int("pid", i.child.PID()), slog.String("why", d.String()))
 }
 
-// whyStuck is what sayStuck noted; empty when it noted nothing.
-func (i *Instance) whyStuck() string {
+// stuck is what sayStuck noted; empty when it noted nothing.
+func (i *Instance) stuck() why.Diagnosis {
 	i.p.mu.Lock()
 	defer i.p.mu.Unlock()
-	if s := i.slot; s.life == i && s.state == lifecycle.Starting && s.certain {
-		return s.why
+	if s := i.slot; s.life == i && s.state == lifecycle.Starting {
+		return why.Diagnosis{What: s.why, Printed: s.printed, Certain: s.certain}
 	}
-	return ""
+	return why.Diagnosis{}
 }
 
 // listens is where the instance's processes listen, but for the address that they are
@@ -124,14 +180,16 @@ func (i *Instance) whyStuck() string {
 func (i *Instance) listens(asked string) []string {
 	var at []string
 	for _, address := range i.child.Listeners() {
-		if why.SameListener(address, asked) {
+		if why.Reaches(address, asked, i.address.Either) {
 			return nil
 		}
 		if !slices.Contains(at, address) && !why.DebugPort(address) {
 			at = append(at, address)
 		}
 	}
-	slices.Sort(at)
+	slices.SortFunc(at, func(a, b string) int { // sockets with a path last
+		return cmp.Or(cmp.Compare(strings.Count(a, "/"), strings.Count(b, "/")), cmp.Compare(a, b))
+	})
 	return at
 }
 
@@ -150,7 +208,13 @@ func (i *Instance) why(e child.Exit) why.Diagnosis {
 	f.Exit, f.Uptime, f.Behind = &e, e.At.Sub(i.began), i.behind
 	f.CRLF = child.CRLF(f.Script(i.path, i.dir))
 	if !e.OK() && !e.OutOfMemory && !why.FromOutside(e.Signal) {
-		f.Printed = why.TellingOf(i.p.output.Lines(), i.child.PID(), !f.Served)
+		i.printed(&f)
+		if port := f.AskedPort(); port != 0 {
+			f.Taken = child.Holder(port)
+		}
+	}
+	if e.Core {
+		f.Cores = child.CorePattern()
 	}
 	return f.Diagnose()
 }

@@ -37,6 +37,7 @@ type Instance struct {
 	said     chan struct{} // closed when a line matched the readiness probe's
 	replace  chan string   // why; buffered by one
 	retiring atomic.Bool
+	answer   atomic.Pointer[error] // that its readiness probe had last, while it started
 
 	copies struct { // of its output into the log
 		wg    sync.WaitGroup
@@ -44,6 +45,7 @@ type Instance struct {
 	}
 
 	end  sync.Once // over
+	peak int64     // the most memory that it had; set before done is closed
 	how  string    // the life ended; set before done is closed
 	seen sync.Once // said
 
@@ -87,7 +89,7 @@ func (i *Instance) listenAt(u schema.Endpoint) {
 
 // target is i as its probes see it.
 func (i *Instance) target() *probe.Target {
-	t := &probe.Target{Vars: i.vars(), Said: i.said, Environ: i.environ, Child: i.child}
+	t := &probe.Target{Vars: i.vars(), Said: i.said, Environ: i.environ, Child: i.child, Answer: func(err error) { i.answer.Store(&err) }}
 	if i.spec.Listens {
 		t.Address = &i.address
 	}

@@ -83,8 +83,8 @@ type ending struct {
 	certain bool   // no other life will fare better
 }
 
-// ending says how this life ended, for the reason why, and releases its port.
-func (i *Instance) ending(why error) ending {
+// ending says how this life ended, for that cause, and releases its port.
+func (i *Instance) ending(cause error) ending {
 	e := ending{exit: child.Exit{Code: -1, At: time.Now()}}
 	select {
 	case <-i.child.Done():
@@ -93,19 +93,22 @@ func (i *Instance) ending(why error) ending {
 	}
 	e.why, e.uptime = e.exit.String(), e.exit.At.Sub(i.began)
 	switch {
-	case errors.Is(why, errEnded):
+	case errors.Is(cause, errEnded):
 		e.outcome = lifecycle.EndedItself
 		d := i.why(e.exit)
 		e.why, e.printed, e.certain = d.What, d.Printed, d.Certain
 		if i.spec.choosesPort() && !i.wasUp() && !e.exit.OK() && ports.Taken("", i.port) != nil {
 			e.outcome = lifecycle.PortLost
 		}
-	case errors.Is(why, errPort):
+	case errors.Is(cause, errPort):
 		e.outcome = lifecycle.PortLost
-	case errors.Is(why, errUnwell):
-		e.outcome, e.why = lifecycle.Unwell, why.Error()
-	case errors.Is(why, errLate):
-		e.outcome, e.why = lifecycle.LateStart, why.Error()
+	case errors.Is(cause, errUnwell):
+		e.outcome, e.why = lifecycle.Unwell, cause.Error()
+	case errors.Is(cause, errLate):
+		e.outcome, e.why = lifecycle.LateStart, cause.Error()
+		if l, ok := errors.AsType[*late](cause); ok {
+			e.why, e.printed = l.What, l.Printed
+		}
 	}
 	if e.outcome == lifecycle.PortLost {
 		e.why, e.printed, e.certain = errPort.Error(), "", false
@@ -257,10 +260,11 @@ func (i *Instance) start(command *child.Command) (err error) {
 	if i.spec.Socketpair {
 		o.Stdout = o.Stdin
 	}
-	i.began, i.path, i.dir = time.Now(), command.Path(), command.Dir()
+	i.path, i.dir = command.Path(), command.Dir()
 	if i.child, err = i.spec.program.Start(o); err != nil {
 		return err
 	}
+	i.began = time.Now() // not before: when many start at once each waits for its turn
 	i.copies.files = ours
 	seen := i.lookout()
 	streams := []string{"stdout", "stderr"}
@@ -311,6 +315,7 @@ func (i *Instance) over(why string, cut bool) {
 			i.how = i.child.Exit().String()
 		default:
 		}
+		i.peak = i.child.Peak()
 		close(i.done)
 		i.kept.Lock()
 		i.closed = true

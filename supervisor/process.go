@@ -52,6 +52,7 @@ type Process struct {
 	restarts int
 	cut      int // calls that were cut at the end of stop.drain
 	last     *lastExit
+	lives    []Life // that are over: the last MostLives, the oldest first
 	pool     pool
 	rewatch  rewatch
 	changed  chan struct{} // closed at the next change of a state; nil while nothing waits
@@ -243,7 +244,7 @@ func spare(slots []*slot) int {
 // number; otherwise it is the lowest that is free.
 func (p *Process) open(after *slot) {
 	s := &slot{
-		p: p, spec: p.spec, state: lifecycle.Waiting, after: after,
+		p: p, spec: p.spec, state: lifecycle.Waiting, since: time.Now(), after: after,
 		leave: make(chan struct{}), cut: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
 	if after != nil {
@@ -301,7 +302,10 @@ func (p *Process) drop(s *slot) {
 
 // move is the only place where the state of an instance changes.
 func (p *Process) move(s *slot, to lifecycle.State, why string) {
-	s.state, s.why, s.givenUp = s.state.Next(to), why, false
+	s.state, s.why, s.givenUp, s.since = s.state.Next(to), why, false, time.Now()
+	if to != lifecycle.Unready && to != lifecycle.Backoff && to != lifecycle.CrashLoop && to != lifecycle.Exited {
+		s.printed, s.certain = "", false // those were said with the state, by its caller
+	}
 	p.ready = slices.DeleteFunc(p.ready, func(i *Instance) bool { return i.slot == s })
 	if to == lifecycle.Ready {
 		p.ready = append(p.ready, s.life)

@@ -22,6 +22,7 @@ type slot struct {
 	spec    *Spec
 	state   lifecycle.State
 	why     string            // it is in its state; empty when the state says all
+	since   time.Time         // it is in its state
 	printed string            // what the program of the last life said of why, which may be private
 	certain bool              // waiting does not change what why says
 	next    time.Time         // of Backoff and CrashLoop
@@ -59,6 +60,7 @@ func (s *slot) afterwards(e ending) bool {
 	p := s.p
 	p.mu.Lock()
 	now := time.Now()
+	p.lived(s.lifeOf(e, now))
 	if e.outcome == lifecycle.EndedItself {
 		p.last = &lastExit{why: e.why, printed: e.printed, exit: e.exit, at: now}
 	}
@@ -121,13 +123,24 @@ func (s *slot) rest(d lifecycle.Decision) bool {
 	return true
 }
 
-// reason is why the slot is in its state, for the log and ps.
-func (s *slot) reason() string {
-	if s.why == "" {
-		return ""
+// sentence is why the slot is in its state; empty when the state says all. p.mu is held.
+func (s *slot) sentence() why.Diagnosis {
+	d := why.Diagnosis{What: s.why, Printed: s.printed, Certain: s.certain}
+	switch {
+	case s.state == lifecycle.Waiting && d.What != "":
+		d.What = "waits for " + d.What
+	case s.state == lifecycle.Starting && s.life != nil && !d.Certain:
+		if since := time.Since(s.life.began); since > slowAfter {
+			d = why.Slow(since, s.life.spec.Start, d)
+		}
+	case d.What == "":
+		d.Printed = ""
 	}
-	return why.Diagnosis{What: s.why, Printed: s.printed}.String()
+	return d
 }
+
+// reason is sentence with what was printed, for the log and ps.
+func (s *slot) reason() string { return s.sentence().String() }
 
 // waitsFor says what a slot waits for, once; what is given up may never come.
 func (s *slot) waitsFor(what string, givenUp bool) {

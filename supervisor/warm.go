@@ -206,6 +206,7 @@ func (p *Process) lostWarm(why string, o lifecycle.Outcome, exit child.Exit, upt
 	p.pool.next = now.Add(d.Pause)
 	p.last = &lastExit{why: why, exit: exit, at: now}
 	p.restarts++
+	p.lived(Life{Started: now.Add(-uptime), Ended: &now, Reason: why, Peak: exit.Peak})
 	p.log.LogAttrs(context.Background(), slog.LevelWarn, "a process started ahead ended before its request", slog.String("pause", d.Pause.Round(time.Millisecond).String()), slog.String("why", why))
 	p.change()
 	p.nudge()

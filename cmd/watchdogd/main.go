@@ -88,6 +88,7 @@ func commands() *cobra.Command {
 		doctorCommand(&from),
 		validateCommand(&from),
 		psCommand(&from),
+		whyCommand(&from),
 		logsCommand(&from),
 		startCommand(&from),
 		stopCommand(&from),

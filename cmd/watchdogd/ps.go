@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -15,20 +17,26 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 func psCommand(from *source.Source) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "ps",
-		Short: "Show the routes and services of the running watchdogd",
-		Args:  cobra.NoArgs,
+		Use:   "ps [NAME]",
+		Short: "Show the routes and services of the running watchdogd, or all about one",
+		Example: `  watchdogd ps            a line for each
+  watchdogd ps api        its instances, its last lives and the last lines of its output`,
+		Args: cobra.MaximumNArgs(1),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as described in docs/cli.md")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		running, err := admin.Find(from, cmd.ErrOrStderr())
 		if err != nil {
 			return exit.Fail(err)
+		}
+		if len(names) == 1 {
+			return exit.Fail(psOne(cmd, running, names[0], asJSON))
 		}
 		var list []admin.Row
 		if err := running.Get(cmd.Context(), "/v1/ps", &list); err != nil {
@@ -40,6 +48,100 @@ func psCommand(from *source.Source) *cobra.Command {
 		return exit.Fail(writeTable(cmd.OutOrStdout(), list))
 	}
 	return cmd
+}
+
+// psOne prints all about one route or service.
+func psOne(cmd *cobra.Command, running admin.Client, name string, asJSON bool) error {
+	var of admin.Detail
+	if err := running.Get(cmd.Context(), "/v1/ps/"+url.PathEscape(name), &of); err != nil {
+		return err
+	}
+	w := cmd.OutOrStdout()
+	if asJSON {
+		return listing.JSON(w, of)
+	}
+	if err := writeTable(w, []admin.Row{of.Row}); err != nil {
+		return err
+	}
+	if of.Why != "" {
+		fmt.Fprintf(w, "\nWhy: %s\n", of.Why)
+	}
+	if err := writeLives(w, of.Lives); err != nil {
+		return err
+	}
+	return writeOutput(w, of.Output)
+}
+
+// writeLives is a line for each life of a process's instances, the latest first.
+func writeLives(w io.Writer, lives []supervisor.Life) error {
+	if len(lives) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "INSTANCE\tPID\tSTARTED\tENDED\tLASTED\tCALLS\tPEAK RSS\tREASON")
+	for _, l := range lives {
+		end, lasted, peak := "-", time.Since(l.Started), "-"
+		if l.Ended != nil {
+			end, lasted = moment(*l.Ended), l.Ended.Sub(l.Started)
+		}
+		if l.Peak > 0 {
+			peak = size(l.Peak)
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.Instance, or(number(l.PID), "-"), moment(l.Started), end, lasting(lasted), l.Calls, peak, or(l.Reason, "-"))
+	}
+	return t.Flush()
+}
+
+// writeOutput is the last lines that a process printed.
+func writeOutput(w io.Writer, lines []child.Line) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w, "\nLast output:")
+	for _, l := range lines {
+		if _, err := fmt.Fprintf(w, "  %s [%d] %s\n", l.Time.Local().Format(time.TimeOnly), l.PID, printable(l.Text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moment is a time of day, with the date when that is not today's.
+func moment(t time.Time) string {
+	t = t.Local()
+	if now := time.Now(); t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format(time.DateTime)
+}
+
+// lasting is a duration as a person wants it: 12ms, 3.2s, 7m3s.
+func lasting(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return span(d.Seconds())
+}
+
+// mostText is how much of a line of output is shown.
+const mostText = 400
+
+// printable is a line without what a terminal obeys, and not too long.
+func printable(line string) string {
+	line = strings.Map(func(r rune) rune {
+		if r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, line)
+	if n := []rune(line); len(n) > mostText {
+		return string(n[:mostText]) + "..."
+	}
+	return line
 }
 
 // writeTable is a line for each route and service, and one more for each instance

@@ -50,6 +50,8 @@ type Error struct {
 	Challenge  string        // Unauthorized: the value of WWW-Authenticate
 	State      string        // 503: the process's state
 	NextStart  time.Time     // 503: when the next start is tried
+	LastExit   string        // 503: how the process ended last, without what it printed; empty when it never did
+	LastExitAt time.Time     // 503: and when
 	RetryAfter time.Duration // 429 and 503; rounded up to whole seconds
 	Cause      error         // for the log
 

@@ -40,6 +40,8 @@ type Exit struct {
 	Signal syscall.Signal // the signal that ended it, or 0
 	Core   bool           // it left a core dump
 	At     time.Time
+	CPU    time.Duration // that it and those whose end it saw had used
+	Peak   int64         // bytes: the most memory that it, or one of those, had at once
 
 	OutOfMemory bool  // the kernel killed it, or one of whose end its status speaks, for want of memory
 	MemoryLimit int64 // of the cgroup that had no more, in bytes; 0 is that the machine had not

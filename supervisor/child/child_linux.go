@@ -78,14 +78,19 @@ func openPidfd(pid int) (*os.File, error) {
 // peek returns how child pid ended, and leaves it in the process table. It reports
 // false when the child runs on, which with options of 0 cannot be.
 func peek(pid, options int) (Exit, bool) {
-	info, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOWAIT|options)
+	var used syscall.Rusage
+	info, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOWAIT|options, &used)
 	if err != nil { // not our child any more: a stranger has waited for it
 		return Exit{Code: -1, At: time.Now()}, true
 	}
 	if info.pid == 0 {
 		return Exit{}, false
 	}
-	e := Exit{Code: int(info.status), At: time.Now()}
+	e := Exit{
+		Code: int(info.status), At: time.Now(),
+		CPU:  time.Duration(used.Utime.Nano() + used.Stime.Nano()),
+		Peak: used.Maxrss << 10,
+	}
 	if info.code != cldExited {
 		e.Code, e.Signal, e.Core = -1, syscall.Signal(info.status), info.code == cldDumped
 	}
@@ -107,9 +112,10 @@ const (
 	cldDumped = 3
 )
 
-func waitid(idType, id, options int) (info siginfo, err error) {
+// waitid is waitid(2). used may be nil.
+func waitid(idType, id, options int, used *syscall.Rusage) (info siginfo, err error) {
 	for {
-		_, _, e := syscall.Syscall6(syscall.SYS_WAITID, uintptr(idType), uintptr(id), uintptr(unsafe.Pointer(&info)), uintptr(options), 0, 0)
+		_, _, e := syscall.Syscall6(syscall.SYS_WAITID, uintptr(idType), uintptr(id), uintptr(unsafe.Pointer(&info)), uintptr(options), uintptr(unsafe.Pointer(used)), 0)
 		switch e {
 		case 0:
 			return info, nil

@@ -3,9 +3,11 @@ package child
 import (
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // ours is what a program has once because the kernel has it once: its children, and the
@@ -23,6 +25,7 @@ var ours = children{over: make(chan struct{}, 1), ledger: newLedger()}
 type children struct {
 	mu      sync.Mutex
 	running map[int]info
+	former  []formerOrigin // of children that ended lately: what they left may not be swept yet
 	feeds   []*guardFeed
 	thread  chan func() // nil while it has no child
 	under   int         // the thread's children and starts under way
@@ -40,8 +43,31 @@ type children struct {
 
 // info is what is known of a child by its number.
 type info struct {
-	mark string
-	long bool // it may live as long as this program, and so came from the thread
+	mark   string
+	long   bool    // it may live as long as this program, and so came from the thread
+	origin *origin // of an Owner's child
+}
+
+// formerOrigin is the origin of a child that has ended.
+type formerOrigin struct {
+	*origin
+	ended time.Time
+}
+
+// origins are those of the children of Owners that run or have ended lately.
+func (f *children) origins() []*origin {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []*origin
+	for _, c := range f.running {
+		if c.origin != nil {
+			all = append(all, c.origin)
+		}
+	}
+	for _, o := range f.former {
+		all = append(all, o.origin)
+	}
+	return all
 }
 
 // start starts a child, one that lives long on the thread of those. It is one of ours until
@@ -74,7 +100,7 @@ func (f *children) fork(c *Child, long bool, path string, argv []string, attr *s
 	if f.running == nil {
 		f.running = map[int]info{}
 	}
-	f.running[c.pid] = info{mark: c.mark, long: long}
+	f.running[c.pid] = info{mark: c.mark, long: long, origin: c.origin}
 	for _, g := range f.feeds {
 		g.started(c.pid, long)
 	}
@@ -127,6 +153,11 @@ func (f *children) forget(pid int) {
 		for _, g := range f.feeds {
 			g.ended(pid)
 		}
+	}
+	if o := f.running[pid].origin; o != nil {
+		now := time.Now()
+		f.former = slices.DeleteFunc(f.former, func(o formerOrigin) bool { return now.Sub(o.ended) > sweepBound })
+		f.former = append(f.former, formerOrigin{o, now})
 	}
 	delete(f.running, pid)
 	select {

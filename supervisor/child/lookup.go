@@ -1,11 +1,14 @@
 package child
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -112,6 +115,13 @@ func interpreter(path string) (string, bool) {
 	return words[0], true
 }
 
+// CorePattern is where the kernel puts the core dumps of programs (core(5)); empty when that
+// is not known.
+func CorePattern() string {
+	data, _ := os.ReadFile("/proc/sys/kernel/core_pattern") // empty says it
+	return strings.TrimSpace(string(data))
+}
+
 // CRLF returns what to do about file when it is a script whose first line ends with CRLF,
 // and otherwise an empty string. The kernel takes the CR for a part of the interpreter's
 // name.
@@ -128,6 +138,76 @@ func CRLF(file string) string {
 		return fmt.Sprintf(`the first line of %s ends with CRLF, as Windows writes lines: remove it (sed -i 's/\r$//' %s)`, file, file)
 	}
 	return ""
+}
+
+// foreign says why the kernel does not know the format of a file that is executable, and
+// what to do.
+func foreign(file string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return "not a program for this machine"
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, _ := f.Read(head) // what is there is enough
+	head = head[:n]
+	switch magic := string(head[:min(n, 4)]); {
+	case n == 0:
+		return "the file is empty: build or copy it again"
+	case magic == "\x7fELF":
+		if machine := elfMachine(head); machine != "" && machine != runtime.GOARCH {
+			return fmt.Sprintf("a program for %s, and this machine is %s: build it for this one", machine, runtime.GOARCH)
+		}
+		return "a program for another machine, or a damaged one: build or copy it again"
+	case strings.HasPrefix(magic, "MZ"):
+		return "a program for Windows: build it for " + runtime.GOOS
+	case magic == "\xcf\xfa\xed\xfe" || magic == "\xca\xfe\xba\xbe":
+		return "a program for macOS: build it for " + runtime.GOOS
+	case bytes.IndexByte(head, 0) < 0:
+		return "a script without a #! line: write #!/bin/sh, or its interpreter, as its first line"
+	}
+	return "not a program for this machine, and not a script: build it for this one"
+}
+
+// elfMachine is the architecture, by its name in Go, that the head of an ELF file names
+// (elf(5), e_machine); empty for others.
+func elfMachine(head []byte) string {
+	if len(head) < 20 {
+		return ""
+	}
+	order := binary.ByteOrder(binary.LittleEndian)
+	if head[5] == 2 {
+		order = binary.BigEndian
+	}
+	switch order.Uint16(head[18:]) {
+	case 3:
+		return "386"
+	case 40:
+		return "arm"
+	case 62:
+		return "amd64"
+	case 183:
+		return "arm64"
+	case 243:
+		return "riscv64"
+	case 21:
+		return "ppc64"
+	case 22:
+		return "s390x"
+	}
+	return ""
+}
+
+// denied says what may not be used to start file, and what to do.
+func denied(file string, attr *syscall.ProcAttr) string {
+	who := "watchdogd's user"
+	if attr.Sys != nil && attr.Sys.Credential != nil {
+		who = fmt.Sprintf("user %d", attr.Sys.Credential.Uid)
+	}
+	if line, ok := interpreter(file); ok && unix.Access(line, unix.X_OK) != nil {
+		return fmt.Sprintf("its interpreter %q may not be executed by %s: chmod +x it", line, who)
+	}
+	return fmt.Sprintf("%s may not execute it or enter a folder on the way, or its file system is mounted noexec: give access (chmod, chown), or move it", who)
 }
 
 // ProgramName is the name of a program without its folder and version: nginx of

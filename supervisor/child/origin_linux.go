@@ -3,6 +3,7 @@ package child
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,7 +51,7 @@ func (o *origin) ownsUnmarked(e entry) bool {
 		return true
 	case e.began < o.since || ownedElsewhere(e.top):
 		return false
-	case o.until != 0 && e.began <= o.until, o.sameProgram(e.pid):
+	case o.sameProgram(e.pid), o.until != 0 && e.began <= o.until && !ours.haveProgram(e.pid, o):
 		o.groups[e.pgrp] = true
 		return true
 	}
@@ -58,9 +59,26 @@ func (o *origin) ownsUnmarked(e entry) bool {
 }
 
 func (o *origin) sameProgram(pid int) bool {
+	its, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
+	return err == nil && its == o.program()
+}
+
+// program is the file of the life's program, without links; empty when that says nothing.
+func (o *origin) program() string {
 	file, err := filepath.EvalSymlinks(o.file)
-	its, theirErr := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
-	return o.file != "" && err == nil && theirErr == nil && file == its && !interpreters[ProgramName(file)]
+	if o.file == "" || err != nil || interpreters[ProgramName(file)] {
+		return ""
+	}
+	return file
+}
+
+// haveProgram reports whether process pid runs the program of another life than but.
+func (f *children) haveProgram(pid int, but *origin) bool {
+	its, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(f.origins(), func(o *origin) bool { return o != but && o.program() == its })
 }
 
 // interpreters run programs of all kinds: to run the same one says nothing.

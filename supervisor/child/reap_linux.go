@@ -75,7 +75,7 @@ func (f *children) reapStrangers() bool {
 	f.forkLock.Lock()
 	defer f.forkLock.Unlock()
 	for {
-		info, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
+		info, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 		if err != nil || info.pid == 0 {
 			return true
 		}

@@ -153,7 +153,9 @@ func startError(c *Command, attr *syscall.ProcAttr, err error) error {
 		}
 		return fmt.Errorf("start %s: it, or the loader that it needs, is not there: %w", c.path, err)
 	case err == syscall.ENOEXEC:
-		return fmt.Errorf("start %s: not a program for this machine, and it has no #! line: %w", c.path, err)
+		return fmt.Errorf("start %s: %s: %w", c.path, foreign(c.path), err)
+	case err == syscall.EACCES:
+		return fmt.Errorf("start %s: %s: %w", c.path, denied(c.path, attr), err)
 	case err == syscall.E2BIG:
 		return fmt.Errorf("start %s: its arguments and environment are larger than the system allows: %w", c.path, err)
 	case err == syscall.EAGAIN:

@@ -2,6 +2,7 @@ package child
 
 import (
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -59,4 +60,15 @@ func (t table) byLeader() map[int]Usage {
 		sum[leader] = sum[leader].plus(e.use())
 	}
 	return sum
+}
+
+// peak is VmHWM of process pid (proc_pid_status(5)), in bytes; 0 when it cannot be read.
+func peak(pid int) (bytes int64) {
+	eachLine("/proc/"+strconv.Itoa(pid)+"/status", func(w []string) {
+		if len(w) == 3 && w[0] == "VmHWM:" {
+			kib, _ := strconv.ParseInt(w[1], 10, 64) // 0 is unknown
+			bytes = kib << 10
+		}
+	})
+	return bytes
 }

@@ -32,6 +32,7 @@ type Target struct {
 	Said    <-chan struct{}                // closed when a line of its output matched Line
 	Environ func() (below, above []string) // what an exec probe's environment has besides, see child.Program.Command
 	Child   *child.Child                   // beside which an exec probe runs
+	Answer  func(error)                    // told each answer that is not yes, while UntilReady asks; may be nil
 }
 
 func (t *Target) listens() bool { return t.Address != nil }
@@ -94,10 +95,13 @@ func (p *Probe) UntilReady(ctx context.Context, t *Target) error {
 		if err == nil {
 			return nil
 		}
+		if end, bound := ctx.Deadline(); t.Answer != nil && ctx.Err() == nil && (!bound || time.Until(end) > slowPause) {
+			t.Answer(err)
+		}
 		if time.Since(began) > quickFor {
 			wait = min(wait*3/2, max(slowPause, firstPause))
 		}
-		if p.AsksOwn() {
+		if _, answered := errors.AsType[*refusal](err); p.AsksOwn() && !answered {
 			t.Address.Other()
 		}
 		if !sleep.For(ctx, wait) {
@@ -202,11 +206,29 @@ func (p *Probe) get(ctx context.Context, t *Target, target string) error {
 		return err
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // the status is the answer
+	head, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // what could be read says enough
+	_, _ = io.CopyN(io.Discard, resp.Body, 63<<10)          // the status is the answer
 	if resp.StatusCode < 200 || resp.StatusCode > 399 {
-		return fmt.Errorf("status %d", resp.StatusCode)
+		return &refusal{resp.StatusCode, string(head)}
 	}
 	return nil
+}
+
+// refusal is an answer of HTTP that is not yes.
+type refusal struct {
+	status int
+	body   string // its beginning
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("status %d", r.status) }
+
+// Said is what an answer that is not yes says: in one word or two, and for HTTP the
+// first line of its body, which may be private.
+func Said(err error) (answer, body string) {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		body, _, _ = strings.Cut(strings.TrimSpace(r.body), "\n")
+	}
+	return err.Error(), body
 }
 
 // run starts the probe's program with the instance's environment. Exit status 0 is yes.

@@ -46,9 +46,9 @@ func TestFactsAreASentence(t *testing.T) {
 			Facts{Worker: true, Exit: ended(0)},
 			"exit status 0: an afterburn worker answers one request after the other on its standard output; a program that answers one and ends is mode: streaming", false},
 		"it fails":                 {Facts{Server: true, Exit: ended(3)}, "exit status 3", false},
-		"it fails, and says why":   {Facts{Server: true, Exit: ended(1), Printed: "no such table"}, "exit status 1: no such table", false},
-		"it is killed":             {Facts{Exit: &child.Exit{Code: -1, Signal: syscall.SIGSEGV}}, "killed by SIGSEGV", false},
-		"the shell finds nothing":  {Facts{Shell: true, Exit: ended(127), Printed: "x: not found"}, "exit status 127 (the shell did not find the program): x: not found", false},
+		"it fails, and says why":   {Facts{Server: true, Exit: ended(1), Errors: []string{"no such table"}}, "exit status 1: no such table", false},
+		"it is killed":             {Facts{Exit: &child.Exit{Code: -1, Signal: syscall.SIGSEGV}}, "killed by SIGSEGV: it used memory that it does not have (segmentation fault): a bug in it or in a native library", false},
+		"the shell finds nothing":  {Facts{Shell: true, Exit: ended(127), Errors: []string{"x: not found"}}, "exit status 127 (the shell did not find the program): x: not found", false},
 		"a script has CRLF":        {Facts{Exit: ended(127), CRLF: "the first line of /a/run.sh ends with CRLF"}, "exit status 127: the first line of /a/run.sh ends with CRLF", true},
 		"a script has CRLF, or so": {Facts{Exit: ended(1), CRLF: "the first line of /a/run.sh ends with CRLF"}, "exit status 1", false},
 		"nginx goes to the background": {
@@ -85,7 +85,7 @@ func TestAmpersandOfTheShell(t *testing.T) {
 	for line, want := range map[string]bool{
 		"a &": true, "a & b": true, "a& wait": true, "a && b": false, "a 2>&1": false, "a &> log": false, "a": false, `a \&`: false,
 	} {
-		if got := ampersand.MatchString(line); got != want {
+		if got := ampersand().MatchString(line); got != want {
 			t.Errorf("%q: got %v, want %v", line, got, want)
 		}
 	}

@@ -61,6 +61,8 @@ func (d *Server) handler(cfg *schema.Config) http.Handler {
 		reply(w, Info{PID: os.Getpid(), Version: version.Text(), Name: cfg.Name, File: source.Origin(cfg)})
 	})
 	mux.HandleFunc("GET /v1/ps", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.List()) })
+	mux.HandleFunc("GET /v1/ps/{name}", d.serveDetail)
+	mux.HandleFunc("GET /v1/why/{name}", d.serveWhy)
 	mux.HandleFunc("GET /v1/logs", d.serveLogs)
 	mux.HandleFunc("POST /v1/start/{name}", d.steer(d.Supervisor.Start))
 	mux.HandleFunc("POST /v1/stop/{name}", d.steer(d.Supervisor.Stop))
