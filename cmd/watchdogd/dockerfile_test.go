@@ -24,7 +24,7 @@ func TestTheDockerfileBuildsBothNames(t *testing.T) {
 	}
 	lines := strings.ReplaceAll(string(text), "\\\n", "")
 	stages := strings.Split(lines, "\nFROM ")
-	if want := "scratch\nCOPY --from=build /image/ /\nENTRYPOINT [\"/watchdogd\"]\n"; stages[len(stages)-1] != want {
+	if want := "scratch\nCOPY --from=build /image/ /\nHEALTHCHECK --interval=5s --timeout=4s --start-period=30s CMD [\"/watchdogd\", \"healthcheck\"]\nENTRYPOINT [\"/watchdogd\"]\n"; stages[len(stages)-1] != want {
 		t.Errorf("got the last stage %q, want %q", stages[len(stages)-1], want)
 	}
 	image := filepath.Join(t.TempDir(), "image")
