@@ -328,3 +328,13 @@ func TestAnEmptyAuthIsAMistake(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAuthNoneOpensARouteAgain(t *testing.T) {
+	c, err := Parse("watchdog.yaml", []byte("defaults: {auth: {keys: {keys: {a: b}}}}\nroutes:\n  - {name: a, fprocess: x}\n  - {name: b, fprocess: x, auth: none}\n  - {name: c, fprocess: x, auth: {jwt: {issuer: 'http://x', audience: c}}}\n"), nothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b, c := c.Routes[0].Auth, c.Routes[1].Auth, c.Routes[2].Auth; a.Keys == nil || b != (Auth{}) || c.Keys != nil || c.JWT == nil {
+		t.Errorf("got %+v, %+v and %+v, want the default, none and another one", a, b, c)
+	}
+}
