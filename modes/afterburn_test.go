@@ -156,7 +156,7 @@ func TestWorkerThatDiesAtEachCallIsInACrashLoop(t *testing.T) {
 	wantProblem(t, resp, body, 503, "exit status 3")
 }
 
-func TestStaleBytesAreNoAnswer(t *testing.T) {
+func TestStaleBytesAreNotAResponse(t *testing.T) {
 	s := serveWorkers(t, "worker", "")
 	makeFIFO(t, s.dir, "taken")
 	if _, body := s.do(t, "GET", "/stale", nil); body != "hello" {

@@ -164,7 +164,7 @@ func TestHeaderBlockIsNeverTakenFromStderr(t *testing.T) {
 	}
 }
 
-func TestNoBodyWhereNoneMayBe(t *testing.T) {
+func TestNoBodyIsSentWhereNoneIsAllowed(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := sayCGI(t, mode, `Status: 204\nContent-Type: a/b\nContent-Length: 4\n\nbody`, "")
 		if resp, body := s.do(t, "GET", "/", nil); resp.StatusCode != 204 || body != "" {

@@ -93,7 +93,7 @@ func TestTheClientsPreferenceDecidesTheCoding(t *testing.T) {
 	}
 }
 
-func TestTextIsCompressedForWhoAcceptsIt(t *testing.T) {
+func TestTextIsCompressedForClientsThatAcceptIt(t *testing.T) {
 	for _, withLength := range []bool{true, false} {
 		front := serveCompressed(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")

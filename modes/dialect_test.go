@@ -19,7 +19,7 @@ func imageRoute(mode schema.Mode) *schema.Route {
 	return r
 }
 
-func TestFailuresAsTheOpenFaaSWatchdogsTellThem(t *testing.T) {
+func TestFailuresAreReportedAsByTheOpenFaaSWatchdogs(t *testing.T) {
 	const self, limiter = "of-watchdog", "faas-middleware"
 	exit := failure.Error{Kind: failure.ExitFailed, Detail: "a sentence", Plain: "exit status 3", Output: []byte("<html>out")}
 	start := failure.Error{Kind: failure.StartFailed, Detail: "a sentence", Plain: "fork/exec /x: no such file or directory"}
@@ -91,7 +91,7 @@ func TestFailuresAsTheOpenFaaSWatchdogsTellThem(t *testing.T) {
 	}
 }
 
-func TestEveryKindIsToldInEveryDialect(t *testing.T) {
+func TestEveryKindHasAResponseInEveryDialect(t *testing.T) {
 	for kind := failure.Internal; kind <= failure.Timeout; kind++ {
 		if _, ok := toldByAll[kind]; !ok && kind != failure.Gone {
 			t.Errorf("kind %d has no row", kind)

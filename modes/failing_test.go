@@ -31,7 +31,7 @@ var leavings = []leaving{
 	}},
 }
 
-func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsTold(t *testing.T) {
+func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		response string
 		body     string
@@ -123,7 +123,7 @@ func TestNonsenseIsNotWaitedForToEnd(t *testing.T) {
 	}
 }
 
-func TestAnIdleConnectionThatClosedFailsNobody(t *testing.T) {
+func TestAnIdleConnectionThatClosedFailsNoCall(t *testing.T) {
 	for name, request := range map[string]string{
 		"GET":  "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
 		"POST": "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",

@@ -68,7 +68,7 @@ func TestProgramOfAnImageMayBeMissingAtFirst(t *testing.T) {
 	}
 }
 
-func TestFailureOfAProgramIsToldInBareWordsToo(t *testing.T) {
+func TestTheFailureOfAProgramIsReportedInOpenFaaSWordsToo(t *testing.T) {
 	for _, c := range []struct{ program, plain, output string }{
 		{"shell: true\nfprocess: 'echo out; exit 3'", "exit status 3", "out\n"},
 		{"shell: true\nstderr: body\nfprocess: 'echo out; echo err >&2; echo again; exit 3'", "exit status 3", "out\nerr\nagain\n"},

@@ -122,7 +122,7 @@ func TestFormThatVariablesCannotCarryIs413(t *testing.T) {
 	wantProblem(t, resp, text, 413)
 }
 
-func TestWhatIsNoFormIsPassedAsItCame(t *testing.T) {
+func TestABodyThatIsNotAFormIsPassedUnchanged(t *testing.T) {
 	for _, form := range []string{"json", "files"} {
 		s := serveRoute(t, "mode: streaming\nform: "+form+"\nshell: true\nfprocess: 'echo $$Http_Content_Type $$FORM_DIR; cat'")
 		if _, got := s.do(t, "POST", "/", strings.NewReader("a=b"), "Content-Type", "text/plain"); got != "text/plain\na=b" {

@@ -146,7 +146,7 @@ func TestACallThatFindsItsProcessDeadIsHeldForTheNext(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-func TestCallsGoOnWhileTheProcessIsKilledAgainAndAgain(t *testing.T) {
+func TestCallsSucceedWhileTheProcessIsKilledRepeatedly(t *testing.T) {
 	front := supervisedServer(t, "env: {"+asProgram+": server}")
 	var stop atomic.Bool
 	var all sync.WaitGroup
@@ -224,7 +224,7 @@ func TestARequestThatKillsItsProcessIsSentOnce(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-func TestACallWhoseProcessIsKilledSaysSo(t *testing.T) {
+func TestTheErrorOfACallNamesTheSignalThatKilledItsProcess(t *testing.T) {
 	for _, text := range both {
 		dir := t.TempDir()
 		front := supervisedServer(t, text+"\ndir: "+dir)

@@ -42,7 +42,7 @@ func TestRequestIsOneJSONObjectOnStdin(t *testing.T) {
 	}
 }
 
-func TestVariablesTellTheObjectsLengthAndThoseOfClassicTheRequests(t *testing.T) {
+func TestVariablesHaveTheLengthOfTheObjectAndClassicOnesOfTheRequest(t *testing.T) {
 	for environ, want := range map[string]string{"openfaas": "N application/json", "cgi": "N application/json", "classic": "5 text/x"} {
 		s := serveRoute(t, "mode: serializing\nshell: true\nrequest: json\nenviron: "+environ+"\n"+
 			`fprocess: 'wc -c; echo "$Http_Content_Length$CONTENT_LENGTH $Http_Content_Type$CONTENT_TYPE"'`)

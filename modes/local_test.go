@@ -9,7 +9,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
-func TestOnlyAClientOnThisMachineIsToldWhatAProgramPrinted(t *testing.T) {
+func TestOnlyAClientOnThisMachineGetsTheOutputOfAProgram(t *testing.T) {
 	const secret = "cannot connect to postgres://app:secret@db"
 	for _, local := range []bool{true, false} {
 		w := httptest.NewRecorder()

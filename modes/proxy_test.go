@@ -135,7 +135,7 @@ func TestARequestReachesTheUpstreamByteForByte(t *testing.T) {
 	}
 }
 
-func TestAnAbsoluteTargetGoesOnAsItsPath(t *testing.T) {
+func TestAnAbsoluteTargetIsForwardedAsItsPath(t *testing.T) {
 	heads := make(chan string, 1)
 	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 		heads <- p.Head()

@@ -42,7 +42,7 @@ func TestAKindWithoutARowIsAnInternalError(t *testing.T) {
 	}
 }
 
-func TestAProblemSaysWhatHappenedAndNotWhy(t *testing.T) {
+func TestAProblemHasNoInternalCause(t *testing.T) {
 	next := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	w := httptest.NewRecorder()
 	w.Header().Set("Etag", `"of the answer that is not sent"`)
@@ -77,7 +77,7 @@ func TestAProblemSaysWhatHappenedAndNotWhy(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoFailureErrorIsAnInternalError(t *testing.T) {
+func TestAnyOtherErrorIsAnInternalError(t *testing.T) {
 	w := httptest.NewRecorder()
 	Respond(w, httptest.NewRequest("GET", "/", nil), errors.New("secret"))
 	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") {
@@ -85,7 +85,7 @@ func TestWhatIsNoFailureErrorIsAnInternalError(t *testing.T) {
 	}
 }
 
-func TestACallerWhoHasGoneGetsNothing(t *testing.T) {
+func TestAClientThatHasLeftGetsNoResponse(t *testing.T) {
 	w := httptest.NewRecorder()
 	w.Code = 0
 	Respond(w, httptest.NewRequest("GET", "/", nil), &failure.Error{Kind: failure.Gone})

@@ -62,7 +62,7 @@ func TestSerializingExitAfterOutputIs500(t *testing.T) {
 	wantProblem(t, resp, body, 500, "exit status 3")
 }
 
-func TestEmptyInputIsNoPipe(t *testing.T) {
+func TestEmptyInputIsNotAPipe(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'readlink /proc/self/fd/0'")
 		if _, got := s.do(t, "POST", "/", nil); got != "/dev/null\n" {
@@ -99,7 +99,7 @@ func TestUserOfARouteRunsItsProgramAndOwnsItsForm(t *testing.T) {
 
 // The rest of what the caller sends does not matter when it leaves, or what the program
 // has printed: a response of any size is given up at once.
-func TestCallerWhoDoesNotTakeASerializedResponse(t *testing.T) {
+func TestAClientThatDoesNotReadASerializedResponse(t *testing.T) {
 	s := serveRoute(t, "mode: serializing\nfprocess: head -c 30000000 /dev/zero")
 	s.cancels = make(chan context.CancelCauseFunc, 1)
 	resp := s.begin(t, "GET", "/", nil)

@@ -201,7 +201,7 @@ func TestStaticRangesAndConditions(t *testing.T) {
 	}
 }
 
-func TestStaticSendsTheWholeFileToThoseWhoAskForTooManyParts(t *testing.T) {
+func TestStaticSendsTheWholeFileForTooManyRanges(t *testing.T) {
 	big := strings.Repeat("0123456789", 10000)
 	f := newFolder(t, map[string]string{"a.txt": "0123456789", "big": big})
 	for name, whole := range map[string]string{"/a.txt": "0123456789", "/big": big} {

@@ -53,7 +53,7 @@ func TestStreamingHeadHasNoBody(t *testing.T) {
 	}
 }
 
-func TestStreamingPassesEachWriteOnWhileTheCallerStillSends(t *testing.T) {
+func TestStreamingForwardsEachWriteWhileTheClientStillSends(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nfprocess: ${SELF}\nenv: {"+asProgram+": lines}")
 	for _, proto := range []string{"known length", "chunked"} {
 		t.Run(proto, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestTimeoutAfterOutputCutsTheResponse(t *testing.T) {
 }
 
 // A response that its caller does not read holds us in a write.
-func TestTimeoutEndsACallWhoseCallerDoesNotRead(t *testing.T) {
+func TestATimeoutEndsACallWhoseClientDoesNotRead(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo $$$$ >leader; exec cat /dev/zero'")
 	s.cancels = make(chan context.CancelCauseFunc, 1)
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
@@ -246,7 +246,7 @@ func state(pid int) string {
 	return ""
 }
 
-func TestCallersLeavingEndsTheGroup(t *testing.T) {
+func TestAClientThatLeavesEndsTheGroup(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		for _, how := range []string{"without a body", "with a body", "while it sends"} {
 			t.Run(mode+" "+how, func(t *testing.T) {
@@ -289,7 +289,7 @@ func TestCallersLeavingEndsTheGroup(t *testing.T) {
 	}
 }
 
-func TestCallerWhoLeavesDuringTheResponseEndsTheGroup(t *testing.T) {
+func TestAClientThatLeavesDuringTheResponseEndsTheGroup(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'echo $$$$ >leader; while :; do echo again; done'")
 	resp := s.begin(t, "GET", "/", nil)
 	leader := s.pidIn(t, "leader")
@@ -340,7 +340,7 @@ func TestProgramThatDoesNotReadDoesNotDelayItsAnswer(t *testing.T) {
 }
 
 // What is left of a body must not become the next request of its connection.
-func TestRestOfAnUploadIsNoRequest(t *testing.T) {
+func TestTheRestOfAnUploadIsNotARequest(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'echo \"$Http_Path\"'")
 		if mode == "serializing" {
@@ -379,7 +379,7 @@ func TestConnectionsAreKeptAfterWholeBodies(t *testing.T) {
 	}
 }
 
-func TestThoseWhoHoldTheOutputAreWaitedForASecondAndSwept(t *testing.T) {
+func TestProcessesThatHoldTheOutputAreWaitedForASecondAndSwept(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		t.Run(mode, func(t *testing.T) {
 			s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: '(sleep 0.1; echo late; exec sleep 1000) & echo $! >child; echo hi'")
@@ -397,7 +397,7 @@ func TestThoseWhoHoldTheOutputAreWaitedForASecondAndSwept(t *testing.T) {
 }
 
 // One who has left the group is not waited for, and is swept when he holds the output.
-func TestThoseWhoLeftTheGroupDoNotHoldTheResponseAndAreSwept(t *testing.T) {
+func TestProcessesThatLeftTheGroupDoNotHoldTheResponseAndAreSwept(t *testing.T) {
 	for _, to := range []string{"", ">/dev/null", "2>/dev/null"} {
 		t.Run("to"+to, func(t *testing.T) {
 			t.Parallel()
@@ -424,7 +424,7 @@ func TestStderrIsMixedIntoTheBody(t *testing.T) {
 	}
 }
 
-func TestStderrOfAnySizeBlocksNobody(t *testing.T) {
+func TestStderrOfAnySizeDoesNotBlock(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: 'head -c 3000000 /dev/zero | tr \"\\0\" x >&2; echo hi'")
 	if _, body := s.do(t, "GET", "/", nil); body != "hi\n" {
 		t.Errorf("got %q, want %q", body, "hi\n")

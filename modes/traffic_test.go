@@ -393,7 +393,7 @@ func TestACallWithASlowReaderEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestACallerWhoLeavesFreesTheUpstream(t *testing.T) {
+func TestAClientThatLeavesFreesTheUpstream(t *testing.T) {
 	for name, request := range map[string]string{
 		"waiting":   "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
 		"uploading": "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhello",
@@ -414,7 +414,7 @@ func TestACallerWhoLeavesFreesTheUpstream(t *testing.T) {
 	}
 }
 
-func TestAFailureToReadTheBodyIsTheCallers(t *testing.T) {
+func TestAFailureToReadTheBodyIsTheClients(t *testing.T) {
 	tooLarge := &failure.Error{Kind: failure.BodyTooLarge, Detail: "too much"}
 	up := testkit.Upstream(t, func(_ int, p *testkit.Conn) {
 		p.Head()
@@ -457,7 +457,7 @@ func TestABrokenChunkIsMalformed(t *testing.T) {
 }
 
 // What splice(2) moves ends as well as what is copied.
-func TestALargeUploadThatBreaksOffIsTold(t *testing.T) {
+func TestALargeUploadThatBreaksOffIsAnError(t *testing.T) {
 	const most = 32 << 20 // more than the buffers on the way hold
 	begin := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + fmt.Sprint(most) + "\r\n\r\n"
 	t.Run("the upstream answers and closes", func(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// TestALateBodyIsNobodysAnswer has an upstream send a body that no response has, once
+// TestALateBodyIsNotTheNextResponse has an upstream send a body that no response has, once
 // the next call is on its way.
-func TestALateBodyIsNobodysAnswer(t *testing.T) {
+func TestALateBodyIsNotTheNextResponse(t *testing.T) {
 	const stray = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"
 	for _, c := range []struct{ name, method, head string }{
 		{"HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 52\r\n\r\n"},
@@ -86,9 +86,9 @@ func BenchmarkHead(b *testing.B) {
 	}
 }
 
-// TestATrailerThatComesTooLateEndsNobodyElsesCall sends trailers to a server that has
+// TestATrailerThatComesTooLateEndsNoOtherCall sends trailers to a server that has
 // answered already, which takes them for a breach of HTTP/2 and closes the connection.
-func TestATrailerThatComesTooLateEndsNobodyElsesCall(t *testing.T) {
+func TestATrailerThatComesTooLateEndsNoOtherCall(t *testing.T) {
 	waiting, leave := make(chan struct{}), make(chan struct{})
 	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
@@ -115,9 +115,9 @@ func TestATrailerThatComesTooLateEndsNobodyElsesCall(t *testing.T) {
 	}
 }
 
-// TestAWorkersLateBodyIsNobodysAnswer has a worker print a body behind a 204, once the
+// TestAWorkersLateBodyIsNotTheNextResponse has a worker print a body behind a 204, once the
 // next call may be on its way.
-func TestAWorkersLateBodyIsNobodysAnswer(t *testing.T) {
+func TestAWorkersLateBodyIsNotTheNextResponse(t *testing.T) {
 	s := serveWorkers(t, "worker", "")
 	s.handler.(*afterburn).settling = testkit.Patience // the body comes before it is over
 	makeFIFO(t, s.dir, "late")

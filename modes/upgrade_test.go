@@ -83,7 +83,7 @@ func TestAnUpgradeThatIsRefusedIsAnOrdinaryResponse(t *testing.T) {
 	}
 }
 
-func TestASwitchThatNobodyAskedForIsAFailure(t *testing.T) {
+func TestASwitchThatWasNotRequestedIsAFailure(t *testing.T) {
 	for request, answer := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: h\r\n\r\n":                                          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: foo\r\n\r\n":                          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n",
@@ -262,7 +262,7 @@ func readFrame(p *testkit.Conn) (op int, message []byte) {
 	return op, message
 }
 
-func TestWhoRequiresAnUpgradeSaysToWhat(t *testing.T) {
+func TestUpgradeRequiredNamesTheProtocol(t *testing.T) {
 	up := answering(t, "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n")
 	answer := ask(t, proxyTo(t, up), get)
 	if !strings.HasPrefix(answer, "HTTP/1.1 426") || !strings.Contains(answer, "\r\nUpgrade: websocket\r\n") || !strings.Contains(answer, "\r\nConnection: Upgrade\r\n") {

@@ -52,7 +52,7 @@ func TestACallWhoseWarmProcessEndedBeforeItReadAnythingIsForked(t *testing.T) {
 	}
 }
 
-func TestACallThatAWarmProcessBeganIsGivenToNobodyElse(t *testing.T) {
+func TestACallThatAWarmProcessBeganIsNotRepeated(t *testing.T) {
 	s := supervise(t, "mode: streaming\nshell: true\nwarm: 1\nfprocess: 'read line; echo $$line >>ran; kill -9 $$$$'")
 	s.awaitWarm(t, 1)
 	resp, body := s.do(t, "PUT", "/", strings.NewReader("one\n"))

@@ -133,7 +133,7 @@ func TestAHandlerThatReadsSlowlyIsNotTheSendersFault(t *testing.T) {
 	}
 }
 
-func TestABodyThatBreaksOffIsNoWholeOne(t *testing.T) {
+func TestABodyThatBreaksOffIsNotWhole(t *testing.T) {
 	failed := make(chan error, 1)
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
@@ -172,7 +172,7 @@ func TestTrailersOfARequestComeAfterItsBody(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsToBeAskedForABodyIsAskedWhenItIsRead(t *testing.T) {
+func TestA100ContinueIsSentWhenTheBodyIsRead(t *testing.T) {
 	f := serve(t, entry("a", count), entry("deaf", hello("deaf")))
 	const head = " HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
 	c := f.dial("POST /a" + head)

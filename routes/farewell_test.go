@@ -69,7 +69,7 @@ func TestLinesOfJSONAreNotEndedAsIfWhole(t *testing.T) {
 	}
 }
 
-func TestCallsOnTheirWayAndFormerRoutesAreCounted(t *testing.T) {
+func TestCallsInFlightAndRemovedRoutesAreCounted(t *testing.T) {
 	g := newGate()
 	e := entry("a", g.ServeHTTP)
 	f := serve(t, e)

@@ -133,7 +133,7 @@ func TestTheIdOfACall(t *testing.T) {
 	}
 }
 
-func TestWhoIsOnThisMachine(t *testing.T) {
+func TestClientsOnThisMachineAreRecognized(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	for _, c := range []struct {
 		peer, host, header string
@@ -175,7 +175,7 @@ func TestWhoIsOnThisMachine(t *testing.T) {
 	}
 }
 
-func TestATrailerHasNothingThatTellsWhoCalled(t *testing.T) {
+func TestATrailerCannotForgeTheClient(t *testing.T) {
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		announced := http.Header{}
 		for name := range r.Trailer {

@@ -152,7 +152,7 @@ func TestTheConnectionIsKeptAfterAChunkedUploadAndMixedRequests(t *testing.T) {
 	}
 }
 
-func TestABodyThatNobodyReadDoesNotBecomeARequest(t *testing.T) {
+func TestAnUnreadBodyDoesNotBecomeARequest(t *testing.T) {
 	deaf := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "served") }
 	for name, raw := range map[string]string{
 		"bad chunk":  "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcGET /a HTTP/1.1\r\nHost: x\r\n\r\n",

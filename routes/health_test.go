@@ -137,7 +137,7 @@ func TestProbesAreAsTheTableSays(t *testing.T) {
 	}
 }
 
-func TestBeforeTheFirstTableCallsAreToldToComeAgain(t *testing.T) {
+func TestBeforeTheFirstTableCallsGetRetryAfter(t *testing.T) {
 	live := &Live{Respond: respond}
 	w := &recorder{header: map[string][]string{}}
 	f := serve(t)

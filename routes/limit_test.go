@@ -137,7 +137,7 @@ func TestTheQueueIsServedInOrderAndRefusesWhenFull(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsTooLongForAPlaceGets503(t *testing.T) {
+func TestACallThatWaitsTooLongForAPlaceGets503(t *testing.T) {
 	g := newGate()
 	f := serve(t, entry("a", g.ServeHTTP, limits(schema.Limits{Inflight: 1, Queue: 1}, 30*time.Millisecond)))
 	first := f.startGet("/a")
@@ -157,7 +157,7 @@ func TestWhoWaitsTooLongForAPlaceGets503(t *testing.T) {
 	}
 }
 
-func TestACallerWhoLeavesTheQueueFreesHisPlaceInIt(t *testing.T) {
+func TestAClientThatLeavesTheQueueFreesItsPlace(t *testing.T) {
 	for name, body := range map[string]string{"without a body": "", "with an unread body": "some body"} {
 		t.Run(name, func(t *testing.T) {
 			g := newGate()
@@ -233,7 +233,7 @@ func TestAReloadThatRaisesTheLimitLetsTheQueueIn(t *testing.T) {
 	}
 }
 
-func TestOverTheRateACallIsToldWhenToComeAgain(t *testing.T) {
+func TestACallOverTheRateGetsRetryAfter(t *testing.T) {
 	f := serve(t, entry("a", hello("a"), func(r *schema.Route) { r.Limits.Rate = schema.Rate{PerSecond: 0.001, Burst: 2} }))
 	for i, want := range []int{200, 200, 429} {
 		resp, _ := f.get("/a")
@@ -261,7 +261,7 @@ func TestARateWithoutABurstAllowsOneSecondOfCallsAtOnce(t *testing.T) {
 	}
 }
 
-func TestNoPlaceIsLostWhenCallersLeaveInTheMomentTheyAreCalled(t *testing.T) {
+func TestNoPlaceIsLostWhenClientsLeaveAsTheyGetIt(t *testing.T) {
 	m := metrics.New(metrics.Options{})
 	rt := newRoute(&schema.Route{Name: "a", Limits: schema.Limits{Inflight: 2, Queue: 1000}}, nil, m)
 	done := make(chan error, 400)

@@ -204,7 +204,7 @@ func TestWhatIsLeftAtTheEndOfTheDrainIsCut(t *testing.T) {
 	}
 }
 
-func TestUpgradedConnectionsAreToldToCloseWhenTheDrainBegins(t *testing.T) {
+func TestUpgradedConnectionsAreAskedToCloseWhenTheDrainBegins(t *testing.T) {
 	k := newTakeover(true)
 	e := entry("a", k.ServeHTTP)
 	f := serve(t, e)
@@ -311,7 +311,7 @@ func TestNoCallIsLostWhileTablesAreSwapped(t *testing.T) {
 	}
 }
 
-func TestAPanicIsAnsweredOnceLoggedAndGivesItsPlaceBack(t *testing.T) {
+func TestAPanicIsAnsweredOnceLoggedAndFreesItsPlace(t *testing.T) {
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery == "begun" {
 			_, _ = io.WriteString(w, "begun")

@@ -48,7 +48,7 @@ func TestABrowserCannotRunAProgramForAPageOfAnotherSite(t *testing.T) {
 }
 
 // Behind a proxy that is trusted, the host is the one that the browser knows.
-func TestTheOriginIsComparedWithTheHostThatATrustedProxyTells(t *testing.T) {
+func TestTheOriginIsComparedWithTheHostFromATrustedProxy(t *testing.T) {
 	rt := &route{name: "a", sameOrigin: true}
 	r := &http.Request{Method: "POST", Host: "backend:8080", RemoteAddr: "10.0.0.1:1", Header: http.Header{
 		"Origin": {"https://shop.example"}, "X-Forwarded-Host": {"shop.example"}}}

@@ -18,7 +18,7 @@ import (
 )
 
 // What net/http refuses before any handler is answered by Respond, and counted.
-func TestWhatIsNoRequestIsRefusedInOurWords(t *testing.T) {
+func TestAMalformedRequestIsRefusedWithAProblem(t *testing.T) {
 	logged := &logbook{}
 	log := slog.New(slog.NewJSONHandler(logged, nil))
 	metrics := metrics.New(metrics.Options{RouteLabel: true})

@@ -219,7 +219,7 @@ func TestAHandlerGetsACallBesideItsResponse(t *testing.T) {
 
 func is[T any](w http.ResponseWriter) bool { _, ok := w.(T); return ok }
 
-func TestWhoDoesNotAnswerGivesAnEmpty200(t *testing.T) {
+func TestAHandlerThatDoesNotAnswerIsAnEmpty200(t *testing.T) {
 	f := serve(t, entry("a", func(http.ResponseWriter, *http.Request) {}))
 	if resp, body := f.get("/a"); resp.StatusCode != 200 || body != "" || resp.ContentLength != 0 {
 		t.Errorf("got %+v %v, want StatusCode 200, ContentLength 0 and nothing", resp, body)

@@ -203,7 +203,7 @@ func writePair(t *testing.T, cert, key, name string) {
 }
 
 // A caller who leaves while the response is under way, and reads nothing, frees the handler.
-func TestACallerWhoStopsReadingIsUnderIdle(t *testing.T) {
+func TestAClientThatStopsReadingMeetsTimeoutsIdle(t *testing.T) {
 	returned := make(chan struct{})
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		defer close(returned)

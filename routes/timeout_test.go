@@ -81,7 +81,7 @@ func TestAfterTheHeadATimeoutCutsTheResponse(t *testing.T) {
 	}
 }
 
-func TestAHandlerThatDoesNotNoticeIsCutAllTheSame(t *testing.T) {
+func TestAHandlerThatIgnoresTheEndIsCut(t *testing.T) {
 	returned := make(chan struct{})
 	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
 		defer close(returned)
@@ -232,7 +232,7 @@ func TestATimeoutEndsAReadOfTheBodyThatWaits(t *testing.T) {
 	}
 }
 
-func TestACallerWhoLeavesEndsTheCall(t *testing.T) {
+func TestAClientThatLeavesEndsTheCall(t *testing.T) {
 	for name, raw := range map[string]string{
 		"without a body":       "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
 		"with a read body":     "POST /a?read HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
@@ -277,7 +277,7 @@ func TestACallerWhoLeavesEndsTheCall(t *testing.T) {
 	}
 }
 
-func TestAHalfClosedCallerGetsNoMadeUpAnswer(t *testing.T) {
+func TestAHalfClosedClientGetsNoInventedResponse(t *testing.T) {
 	f := serve(t, entry("a", hang("")))
 	c := f.dial("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
 	_ = c.Conn.(interface{ CloseWrite() error }).CloseWrite()

@@ -49,7 +49,7 @@ func TestAServerThatListensElsewhereIsNamed(t *testing.T) {
 	}
 }
 
-func TestAProgramThatEndsIsNoServer(t *testing.T) {
+func TestAProgramThatEndsIsNotAServer(t *testing.T) {
 	sup := newStack(t, server(t, "web", "exit 0"))
 	_, err := sup.Process("web").AcquireFor(t.Context(), bound, localClient(true))
 	if f := failure.Of(err); !strings.Contains(f.Detail, "exited with 0 before it listened") {

@@ -94,7 +94,7 @@ func TestChildrenDieWithAKilledSupervisor(t *testing.T) {
 	}
 }
 
-func TestNobodyIsLeftOfAKilledSupervisor(t *testing.T) {
+func TestNoProcessIsLeftOfAKilledSupervisor(t *testing.T) {
 	c, out := host(t, "clan", nil)
 	pids := map[string]int{}
 	for range 4 {

@@ -63,7 +63,7 @@ func TestReadinessIsAskedByHTTPExecAndLog(t *testing.T) {
 	s.awaitState("exec", Ready)
 }
 
-func TestOneThatIsNotReadyInTimeIsStartedAgain(t *testing.T) {
+func TestAnInstanceThatIsNotReadyInTimeIsReplaced(t *testing.T) {
 	spec := server(t, "api", "sleep")
 	spec.Start = 50 * time.Millisecond
 	s := newStack(t, spec)
@@ -86,7 +86,7 @@ func TestTimeoutsStartEndsTheCallsThatWait(t *testing.T) {
 	}
 }
 
-func TestOneThatIsNotAliveIsStartedAgain(t *testing.T) {
+func TestAnInstanceThatFailsItsLivenessProbeIsReplaced(t *testing.T) {
 	spec := server(t, "api", "serve")
 	spec.Process.Live = schema.Probe{HTTP: "/healthz", Interval: 10 * ms, Timeout: schema.Duration(bound), Failures: 2}
 	s := newStack(t, spec)
@@ -153,7 +153,7 @@ func TestCallsWaitInOrder(t *testing.T) {
 	}
 }
 
-func TestOneWhoWaitsLeavesWithItsContext(t *testing.T) {
+func TestAWaitingCallLeavesWithItsContext(t *testing.T) {
 	s := newStack(t, server(t, "api", "serve 1h"))
 	ctx, cancel := context.WithCancelCause(context.Background())
 	because := &failure.Error{Kind: failure.Timeout, Timeout: "exec"}
@@ -171,7 +171,7 @@ func TestOneWhoWaitsLeavesWithItsContext(t *testing.T) {
 	}
 }
 
-func TestACallThatFindsAllBusyIsToldSo(t *testing.T) {
+func TestACallThatFindsAllInstancesBusyTimesOutInTheQueue(t *testing.T) {
 	spec := server(t, "api", "serve")
 	spec.Capacity = 1
 	s := newStack(t, spec)
@@ -318,7 +318,7 @@ func TestInstancesComeAtOnceWithCallsAndLeaveAfterIdle(t *testing.T) {
 	s.mustGet("api", "/") // and up again
 }
 
-func TestOneThatLostItsPortIsToldFromOneThatCrashed(t *testing.T) {
+func TestALostPortIsDistinguishedFromACrash(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "go")
 	spec := server(t, "api", "loser "+file)
 	s := newStack(t, spec)
@@ -358,7 +358,7 @@ func TestOneThatLostItsPortIsToldFromOneThatCrashed(t *testing.T) {
 	}
 }
 
-func TestAFixedPortInUseIsSaidWithItsHolder(t *testing.T) {
+func TestTheHolderOfAFixedPortInUseIsNamed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -522,7 +522,7 @@ func TestOneOffsEndAsExited(t *testing.T) {
 	}
 }
 
-func TestThenExitTellsTheOwnerHowItEnded(t *testing.T) {
+func TestThenExitReportsHowTheProcessEnded(t *testing.T) {
 	spec := service(t, "main", "exit 42")
 	spec.Process.Restart.Then = "exit"
 	s := newStack(t, spec)

@@ -308,7 +308,7 @@ func TestRestartReadsEnvFileAgain(t *testing.T) {
 	}
 }
 
-func TestADependencyThatNeverComesIsSaidAtOnce(t *testing.T) {
+func TestADependencyThatCannotBecomeReadyIsReportedAtOnce(t *testing.T) {
 	failed := service(t, "migrate", "exit 3")
 	failed.Process.Restart.Policy = "never"
 	between := service(t, "cache", "sleep")

@@ -187,7 +187,7 @@ func TestACrashLoopRefusesAtOnceAndIsTriedOn(t *testing.T) {
 	s.await("api", "tried on", func(st Status) bool { return st.Restarts > n+2 })
 }
 
-func TestStoppingLeavesNobody(t *testing.T) {
+func TestStoppingLeavesNoProcess(t *testing.T) {
 	s := newStack(t, service(t, "tree", "tree 4 stay"), server(t, "api", "serve"))
 	s.awaitState("api", Ready)
 	st := s.awaitState("tree", Ready)

@@ -88,7 +88,7 @@ func TestOpenFaaSVariablesAreThoseOfOfWatchdog(t *testing.T) {
 	expectNone(t, vars, "Http_Transfer_Encoding")
 }
 
-func TestClassicVariablesTellTheLengthTwice(t *testing.T) {
+func TestClassicVariablesHaveTheLengthTwice(t *testing.T) {
 	for head, want := range map[string]string{
 		"POST /a%20b?q=1 HTTP/1.1\r\nHost: h:1\r\nContent-Length: 3\r\nContentlength: 9\r\nContent_length: 9\r\n\r\nabc": "3",
 		"POST /a%20b?q=1 HTTP/1.1\r\nHost: h:1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n":                           "-1",
@@ -106,7 +106,7 @@ func TestClassicVariablesTellTheLengthTwice(t *testing.T) {
 	}
 }
 
-func TestChunkedRequestSaysSo(t *testing.T) {
+func TestAChunkedRequestHasItsTransferEncodingVariable(t *testing.T) {
 	vars := variablesOf(t, schema.Route{Environ: "openfaas"}, requestOf(t, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))
 	expect(t, vars, map[string]string{"Http_Transfer_Encoding": "chunked"})
 	expectNone(t, vars, "Http_Content_Length", "Http_Query")
@@ -119,7 +119,7 @@ func TestHeadersCannotPlayTheRequestLine(t *testing.T) {
 	expectNone(t, vars, "Http_Query", "Http_Transfer_Encoding", "Http_Transfer_encoding", "Http_Proxy", "HTTP_PROXY", "TRACEPARENT")
 }
 
-func TestNoneIsNothing(t *testing.T) {
+func TestEnvironNoneSetsNothing(t *testing.T) {
 	if vars := variablesOf(t, schema.Route{Environ: "none"}, requestOf(t, "GET /x?y HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n")); len(vars) > 0 {
 		t.Errorf("there are variables: got %v, want none", vars)
 	}
@@ -178,7 +178,7 @@ func TestCGIPathsAreRelativeToTheRoute(t *testing.T) {
 	}
 }
 
-func TestCGIServerIsWhatTheCallerNamed(t *testing.T) {
+func TestCGIServerIsWhatTheClientNamed(t *testing.T) {
 	for _, c := range []struct{ host, proto, name, port string }{
 		{"example.org", "", "example.org", "80"},
 		{"example.org", "https", "example.org", "443"},
@@ -202,7 +202,7 @@ func TestCGIServerIsWhatTheCallerNamed(t *testing.T) {
 	expect(t, variablesOf(t, schema.Route{Environ: "cgi", Path: "/"}, r), map[string]string{"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "99", "REMOTE_ADDR": "unix:"})
 }
 
-func TestCGIUserIsOnlyWhomOurAuthFound(t *testing.T) {
+func TestCGIUserIsTheOneThatAuthFound(t *testing.T) {
 	r := requestOf(t, "GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\nRemote-User: evil\r\n\r\n")
 	one, r := call.Enter(httptest.NewRecorder(), r)
 	defer one.Leave()
@@ -248,7 +248,7 @@ func TestNULNeverReachesTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestOnlyALargeHeadIsTheCallersFault(t *testing.T) {
+func TestOnlyALargeHeadIsTheClientsFault(t *testing.T) {
 	tooBig := fmt.Errorf("start /x: %w", syscall.E2BIG)
 	if e := startFailure(tooBig, []string{strings.Repeat("x", 100<<10)}); e.Kind != failure.HeaderTooLarge {
 		t.Errorf("kind %d, want %d", e.Kind, failure.HeaderTooLarge)

@@ -199,7 +199,7 @@ func TestWrongPasswordsWaitForATurnAndOthersDoNot(t *testing.T) {
 	})
 }
 
-func TestAClientWithoutATurnIsToldToComeAgain(t *testing.T) {
+func TestAClientWithoutATurnGetsRetryAfter(t *testing.T) {
 	a := newAsked(t, basicRoute("", map[string]schema.Secret{"ann": schema.Secret(bcryptOf(t, "right", 4))}))
 	a.shared.hashing.most = 0
 	for range cap(a.shared.hashing.slots) {

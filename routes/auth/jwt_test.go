@@ -240,7 +240,7 @@ func TestATokenWithoutAClaimIs403(t *testing.T) {
 	}
 }
 
-func TestASubjectThatIsNoHeaderValueIs403(t *testing.T) {
+func TestASubjectThatIsNotAHeaderValueIs403(t *testing.T) {
 	i := newIssuer(t)
 	s := i.newSigner(t, "a", jose.ES256)
 	a := i.jwtOf(t, nil)

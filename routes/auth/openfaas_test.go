@@ -215,7 +215,7 @@ func TestTokensOfTheIssuerAreAdmitted(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoValidTokenIs401(t *testing.T) {
+func TestAnInvalidTokenIs401(t *testing.T) {
 	i := newIssuer(t)
 	mine := i.newSigner(t, "a", jose.RS256)
 	encrypts := i.newSigner(t, "b", jose.RS256, "use", "enc")
@@ -306,7 +306,7 @@ func TestPermissionsNameTheWholeFunction(t *testing.T) {
 	}
 }
 
-func TestWhoHasNoPermissionIs403(t *testing.T) {
+func TestATokenWithoutPermissionIs403(t *testing.T) {
 	i := newIssuer(t)
 	s := i.newSigner(t, "a", jose.ES256)
 	f := i.guarded(t, nil)
@@ -408,7 +408,7 @@ func TestOldKeysAreFetchedAgainAndHoldWhileThatFails(t *testing.T) {
 	}
 }
 
-func TestAnIssuerWhoCannotBeAskedIsToldInASentence(t *testing.T) {
+func TestAnIssuerThatCannotBeReachedIsReported(t *testing.T) {
 	answering := func(config, keys string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			text := config

@@ -12,7 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-func TestWaitTellsHowTheLeaderEnded(t *testing.T) {
+func TestWaitReturnsHowTheLeaderEnded(t *testing.T) {
 	c, _ := start(t, "exit 3")
 	e, err := c.Wait(context.Background())
 	if err != nil || e.Code != 3 || e.OK() || e.String() != "exit status 3" || e.Status() != 3 {
@@ -43,7 +43,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestStopLeavesNobodyOfTheGroup(t *testing.T) {
+func TestStopLeavesNoProcessOfTheGroup(t *testing.T) {
 	c, out := start(t, "tree 5 stay")
 	var pids []int
 	for range 6 {
@@ -89,7 +89,7 @@ func TestStopReturnsWhenTheLastIsGone(t *testing.T) {
 	}
 }
 
-func TestOneBornAfterTheSignalGetsItToo(t *testing.T) {
+func TestAProcessStartedAfterTheSignalGetsItToo(t *testing.T) {
 	c, out := start(t, "heir")
 	readLine(t, out)
 	if e := c.Stop(syscall.SIGTERM, time.Hour); !e.OK() {

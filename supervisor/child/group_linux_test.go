@@ -24,7 +24,7 @@ func tend(t *testing.T) {
 	})
 }
 
-func TestWhoLeftTheGroupAndTheOutputOfACallIsSweptWhenItIsOver(t *testing.T) {
+func TestProcessesThatLeftGroupAndOutputAreSweptAfterTheCall(t *testing.T) {
 	tend(t)
 	p := program(t, "")
 	p.Shell = true

@@ -110,7 +110,7 @@ func TestAChildThatMovedIsLookedUpInItsOwnCgroup(t *testing.T) {
 	m.wantKilled(7, m.open(true), 1<<20, true)
 }
 
-func TestWithoutAnyCountNothingIsSaid(t *testing.T) {
+func TestWithoutACounterNoLackOfMemoryIsReported(t *testing.T) {
 	m := newMachine(t)
 	m.wantKilled(7, m.open(true), 0, false)
 }
@@ -143,7 +143,7 @@ func FuzzKillRecord(f *testing.F) {
 	})
 }
 
-func TestTheEndOfMemoryIsSaid(t *testing.T) {
+func TestAKillForLackOfMemoryIsReported(t *testing.T) {
 	for want, e := range map[string]Exit{
 		"killed by the kernel: out of memory (cgroup limit 64 MiB)":                                       {Code: -1, Signal: syscall.SIGKILL, OutOfMemory: true, MemoryLimit: 64 << 20},
 		"killed by the kernel: out of memory (cgroup limit 1.5 GiB)":                                      {Code: -1, Signal: syscall.SIGKILL, OutOfMemory: true, MemoryLimit: 3 << 29},

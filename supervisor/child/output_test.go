@@ -278,7 +278,7 @@ func TestTheRingIsBoundedInBytes(t *testing.T) {
 	}
 }
 
-func TestOneWhoFollowsAndDoesNotReadIsBoundedInBytes(t *testing.T) {
+func TestAFollowerThatDoesNotReadIsBoundedInBytes(t *testing.T) {
 	f := newFollower()
 	for range 100 {
 		f.Put(Line{Text: strings.Repeat("x", maxLine)})

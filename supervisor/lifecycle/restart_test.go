@@ -94,7 +94,7 @@ func TestTooManyEndsAreACrashLoopUntilALifeLasts(t *testing.T) {
 	}
 }
 
-func TestWhatWeAskedForIsNoEnd(t *testing.T) {
+func TestAnEndThatWasAskedForDoesNotCount(t *testing.T) {
 	r := defaults()
 	var h History
 	var d Decision
