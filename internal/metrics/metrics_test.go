@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 )
 
 // scrape reads the exposition of m.
@@ -291,29 +291,56 @@ func TestPrometheusReadsTheExposition(t *testing.T) {
 		r.End([]string{"GET", "POST", "PURGE"}[i%3], 200+i%5, time.Duration(i)*time.Millisecond)
 		m.Function("a").End(200+i%5, time.Second)
 	}
-	var out bytes.Buffer
-	m.WritePrometheus(&out)
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(&out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	total := 0.0
-	for _, metric := range families["http_requests_total"].GetMetric() {
-		total += metric.GetCounter().GetValue()
-	}
-	if total != 10_000 {
-		t.Errorf("http_requests_total: got %v in all, want 10000", total)
-	}
-	for name, family := range families {
-		if family.GetHelp() == "" || family.GetType().String() == "UNTYPED" {
-			t.Errorf("%s: got help %q and type %s, want both", name, family.GetHelp(), family.GetType())
+	kinds := map[string]string{"go_memstats_mallocs_total": "COUNTER", "go_gc_duration_seconds": "SUMMARY", "go_goroutines": "GAUGE", "process_cpu_seconds_total": "COUNTER",
+		"http_requests_total": "COUNTER", "http_request_duration_seconds": "HISTOGRAM", "gateway_functions_seconds": "HISTOGRAM"}
+	for _, accept := range []string{"text/plain", "application/openmetrics-text;version=1.0.0"} {
+		ask := httptest.NewRequest("GET", "/metrics", nil)
+		ask.Header.Set("Accept", accept)
+		answer := httptest.NewRecorder()
+		m.ServeHTTP(answer, ask)
+		format := expfmt.ResponseFormat(answer.Header())
+		if want := map[bool]expfmt.FormatType{true: expfmt.TypeOpenMetrics, false: expfmt.TypeTextPlain}[accept != "text/plain"]; format.FormatType() != want {
+			t.Errorf("%s: got the format %s, want %v", accept, format, want)
+		}
+		families := decode(t, answer.Body, format)
+		total := 0.0
+		for _, metric := range families["http_requests_total"].GetMetric() {
+			total += metric.GetCounter().GetValue()
+		}
+		if total != 10_000 {
+			t.Errorf("%s: http_requests_total: got %v in all, want 10000", accept, total)
+		}
+		for name, family := range families {
+			known := family.GetType().String() != "UNTYPED" || format.FormatType() == expfmt.TypeOpenMetrics && name == "go_memstats_alloc_bytes_total"
+			if family.GetHelp() == "" || !known {
+				t.Errorf("%s: %s: got help %q and type %s, want both", accept, name, family.GetHelp(), family.GetType())
+			}
+		}
+		for name, kind := range kinds {
+			if got := families[name].GetType().String(); got != kind {
+				t.Errorf("%s: %s: got %s, want %s", accept, name, got, kind)
+			}
 		}
 	}
-	for name, kind := range map[string]string{"go_memstats_mallocs_total": "COUNTER", "go_gc_duration_seconds": "SUMMARY", "go_goroutines": "GAUGE", "process_cpu_seconds_total": "COUNTER",
-		"http_request_duration_seconds": "HISTOGRAM", "gateway_functions_seconds": "HISTOGRAM"} {
-		if got := families[name].GetType().String(); got != kind {
-			t.Errorf("%s: got %s, want %s", name, got, kind)
+}
+
+// decode reads an exposition with Prometheus's own parser.
+func decode(t *testing.T, from io.Reader, format expfmt.Format) map[string]*dto.MetricFamily {
+	t.Helper()
+	families := map[string]*dto.MetricFamily{}
+	for decoder := expfmt.NewDecoder(from, format); ; {
+		family := &dto.MetricFamily{}
+		switch err := decoder.Decode(family); err {
+		case nil:
+			name := family.GetName()
+			if format.FormatType() == expfmt.TypeOpenMetrics && family.GetType() == dto.MetricType_COUNTER {
+				name = strings.TrimSuffix(name, "_total") + "_total"
+			}
+			families[name] = family
+		case io.EOF:
+			return families
+		default:
+			t.Fatalf("%s: %v", format, err)
 		}
 	}
 }

@@ -51,24 +51,31 @@ func floatBound(line string) string {
 }
 
 // writeOpen writes the text format of text as OpenMetrics: a counter's family has no _total,
-// bounds of buckets are floating-point numbers, and the end is marked.
+// bounds of buckets are floating-point numbers, and the end is marked. A counter whose
+// family would then have the name of another, as go_memstats_alloc_bytes_total has, is of
+// unknown type, which may have any name.
 func writeOpen(out io.Writer, text io.Reader) error {
 	w := bufio.NewWriter(out)
 	lines := bufio.NewScanner(text)
 	lines.Buffer(nil, 1<<20)
-	help := "" // of the family that begins: whether it is a counter's is in the next line
+	families := map[string]bool{}
+	help := "" // of the family that begins: its name depends on the next line
 	for lines.Scan() {
 		line := lines.Text()
 		switch {
 		case strings.HasPrefix(line, "# HELP "):
-			help = line
+			help = line[len("# HELP "):]
 			continue
 		case strings.HasPrefix(line, "# TYPE "):
-			if family, counter := strings.CutSuffix(line, "_total counter"); counter {
-				line = family + " counter"
-				help = strings.Replace(help, "_total ", " ", 1)
+			name, kind, _ := strings.Cut(line[len("# TYPE "):], " ")
+			_, help, _ = strings.Cut(help, " ")
+			if short, total := strings.CutSuffix(name, "_total"); kind == "counter" && total {
+				if kind = "unknown"; !families[short] {
+					name, kind = short, "counter"
+				}
 			}
-			line = help + "\n" + line
+			families[name] = true
+			line = "# HELP " + name + " " + help + "\n# TYPE " + name + " " + kind
 		case strings.Contains(line, `le="`):
 			line = floatBound(line)
 		}
