@@ -48,7 +48,7 @@ func (s *serving) joinTrace(h http.Header) {
 // endSpans ends the spans of a call.
 func (s *serving) endSpans(took time.Duration, status int, failed *failure.Error, cut bool) {
 	r, rt := s.request, s.route
-	c := trace.Call{Began: s.Began(), Ended: s.Began().Add(took), Method: r.Method, Path: s.SentPath, Scheme: "http", Host: r.Host, Protocol: r.Proto,
+	c := trace.Call{Began: s.Began(), Ended: s.Began().Add(took), Method: r.Method, Path: s.SentPath, Scheme: "http", Host: hostname(r.Host), Protocol: r.Proto,
 		Client: host(r.RemoteAddr), Route: rt.name, Mode: string(rt.mode), Instance: s.Instance(), ID: s.ID, Status: status, Upstream: rt.mode == schema.HTTP}
 	if r.TLS != nil {
 		c.Scheme = "https"
