@@ -107,8 +107,12 @@ func (f *folder) result(p *project) (*Result, error) {
 		p.file.Server = &draft.Item{}
 		p.file.Server.SetNoted("listen", ":${PORT:-8080}", "127.0.0.1:8080 would be reachable from this machine only")
 	}
-	if _, err := p.file.Settle(filepath.Join(f.dir, "watchdog.yaml"), lookup); err != nil {
+	said, err := p.file.Settle(filepath.Join(f.dir, "watchdog.yaml"), lookup)
+	if err != nil {
 		return nil, fmt.Errorf("the file for %s would not be valid: %w", p.found, err)
+	}
+	if p.file.Empty() {
+		return nil, fmt.Errorf("%s cannot be written as a file: %s", p.found, strings.Join(said, "; "))
 	}
 	return &Result{Text: p.file.Bytes(), Found: p.found}, nil
 }

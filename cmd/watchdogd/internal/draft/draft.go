@@ -108,6 +108,20 @@ func (i *Item) Get(name string) any {
 	return nil
 }
 
+// Replace replaces a text in the value of a key, which is a string or a list of them.
+func (i *Item) Replace(name, old, with string) {
+	switch value := i.Get(name).(type) {
+	case string:
+		i.Keys[i.index(name)].Value = strings.ReplaceAll(value, old, with)
+	case []string:
+		all := slices.Clone(value)
+		for n := range all {
+			all[n] = strings.ReplaceAll(all[n], old, with)
+		}
+		i.Keys[i.index(name)].Value = all
+	}
+}
+
 // Drop removes a key.
 func (i *Item) Drop(name string) {
 	if at := i.index(name); at >= 0 {

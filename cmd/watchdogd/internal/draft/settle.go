@@ -4,17 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// Settle makes f a file that schema.Parse accepts: a key that it refuses becomes a
-// comment with the reason, and an item that it refuses becomes a comment as a whole. It
-// returns a sentence for each. name is the file that f will be, and env its variables.
+// Settle makes f a file that schema.Parse accepts, unless it is Empty then: a key that is
+// refused becomes a comment with the reason, and an item that is refused becomes a comment as
+// a whole. It returns a sentence for each. name is the file that f will be, and env its variables.
 func (f *File) Settle(name string, env func(string) (string, bool)) ([]string, error) {
 	var said []string
 	for range mostRounds {
+		if f.Empty() {
+			return said, nil
+		}
 		_, err := schema.Parse(name, f.Bytes(), env)
 		problems, ok := errors.AsType[schema.Problems](err)
 		if err == nil {
@@ -34,6 +38,11 @@ func (f *File) Settle(name string, env func(string) (string, bool)) ([]string, e
 		}
 	}
 	return said, errors.New("the result is not a valid file")
+}
+
+// Empty reports whether all of f is comments.
+func (f *File) Empty() bool {
+	return !slices.ContainsFunc(slices.Concat(f.Routes, f.Services), func(i *Item) bool { return !i.Gone })
 }
 
 // mostRounds bounds how often a mistake that another one hid is dismissed.

@@ -99,7 +99,7 @@ func inner(words []string) []string {
 		case name == "php" && words[1] == "-S" && len(words) > 2:
 			return []string{"http-server", "-p", words[2]}
 		case strings.HasPrefix(name, "python") && filepath.Base(words[1]) == "manage.py" && len(words) > 2 && words[2] == "runserver":
-			return append([]string{"http.server", "8000"}, words[3:]...)
+			return append([]string{"http.server"}, words[3:]...)
 		default:
 			return words
 		}
@@ -127,7 +127,7 @@ func port(args []string) int {
 			}
 			continue
 		}
-		if bare == 0 && (n == 0 || !strings.HasPrefix(args[n-1], "-")) {
+		if bare == 0 && (n == 0 || strings.Contains(arg, ":") || !strings.HasPrefix(args[n-1], "-")) {
 			bare = number(arg)
 		}
 	}

@@ -30,6 +30,8 @@ type program struct {
 	elsewhere string               // an upstream instead of a command
 	dead      string               // why it is a comment only
 	unsaid    string               // the restart of a service for which the file names none
+	rootless  bool                 // without dir, it runs wherever the supervisor was started
+	replica   string               // what stands in the command for the number of the instance
 }
 
 func (p *program) set(key string, value any) {
@@ -119,7 +121,7 @@ func (b *builder) finish(f *format, sources []source) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("import %s: the result would not be valid: %w", b.from.path, err)
 	}
-	if !slices.ContainsFunc(slices.Concat(b.file.Routes, b.file.Services), func(i *draft.Item) bool { return !i.Gone }) {
+	if b.file.Empty() {
 		return nil, fmt.Errorf("import %s: nothing of it can be written: %s", b.from.path, strings.Join(said, "; "))
 	}
 	return &Result{b.file, append(b.lost, said...)}, nil
@@ -184,7 +186,11 @@ func (b *builder) judge(p *program) guess.Program {
 	for _, key := range p.env {
 		env[key.Name], _ = key.Value.(string)
 	}
-	return guess.Of(words, env, b.folder(p.dir))
+	g := guess.Of(words, env, b.folder(p.dir))
+	if p.replica != "" && strings.Contains(strings.Join(words, " "), p.replica) {
+		g.Port = 0 // each instance has another
+	}
+	return g
 }
 
 // root is the program that is served on /: the one that is called so, or the first.
@@ -271,8 +277,11 @@ func (b *builder) write(item *draft.Item, p *program) {
 	default:
 		item.Command(p.line)
 	}
-	if dir := b.place(p.dir); dir != "" && p.elsewhere == "" {
+	if dir := b.place(p.dir); dir != "" && p.elsewhere == "" && !(p.rootless && p.dir == "") {
 		item.Set("dir", draft.Literal(dir))
+	}
+	if p.replica != "" {
+		item.Replace("fprocess", p.replica, "${INSTANCE}")
 	}
 	if len(p.env) > 0 && p.elsewhere == "" {
 		env, _ := item.Get("env").(draft.Ordered)

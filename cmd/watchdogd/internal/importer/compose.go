@@ -428,6 +428,9 @@ func (c *composeFile) command(p *program, o object) error {
 		p.words = append(entry, command...)
 	case len(command) > 0 && image != nil && len(image.entry.words) > 0:
 		p.words = append(slices.Clone(image.entry.words), command...)
+	case len(command) > 0 && strings.HasPrefix(command[0], "-"):
+		p.dead = fmt.Sprintf("its command, %s, is only arguments for what the image %s starts; run it with docker compose up %s", strings.Join(command, " "), c.resolved(o.text("image"), c.env), p.name)
+		return nil
 	case len(command) > 0:
 		p.words = command
 	case image != nil && image.Line != "":

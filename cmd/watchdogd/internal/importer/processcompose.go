@@ -53,6 +53,11 @@ func readProcessCompose(b *builder, sources []source) error {
 
 func (b *builder) process(name string, o object) *program {
 	p := b.add(&program{name: name, line: strings.TrimSpace(strings.ReplaceAll(o.text("command"), "$$", "$"))})
+	const replica = "{{.PC_REPLICA_NUM}}"
+	p.replica = replica
+	if rest := strings.ReplaceAll(p.line, replica, ""); strings.Contains(rest, "{{") {
+		p.lose("the template in its command", "watchdogd has no templates; ${VAR} is a variable")
+	}
 	if entry := list(o["entrypoint"]); p.line == "" && len(entry) > 0 {
 		for _, w := range entry {
 			p.words = append(p.words, b.substituted(scalar(w), nil))

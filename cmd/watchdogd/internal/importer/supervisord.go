@@ -198,10 +198,10 @@ func expand(value, program, host, here string) string {
 
 // supervised makes a program of a [program:name].
 func supervised(b *builder, s source, name string, section section) error {
-	p := &program{name: name, unsaid: "on-failure"}
+	p := &program{name: name, unsaid: "on-failure", rootless: true}
 	host, _ := os.Hostname()
 	full := func(value string) string { return expand(value, name, host, s.dir) }
-	command := strings.ReplaceAll(section.get("command"), "\n", " ")
+	command := strings.NewReplacer("\\\n", " ", "\n", " ").Replace(section.get("command"))
 	if command == "" {
 		return fmt.Errorf("[%s] has no command", section.name)
 	}

@@ -103,6 +103,9 @@ func (b *builder) unit(name string, sections []*unit.UnitSection) (*program, err
 	if len(u.commands) > 1 {
 		u.lose("the further commands of ExecStart", "an item is one program; write a service for each, with depends_on")
 	}
+	if u.dir == "" {
+		u.dir = "/"
+	}
 	if len(u.stop) > 0 {
 		u.set("stop", u.stop)
 	}
