@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -48,11 +49,13 @@ func (f *File) Empty() bool {
 // mostRounds bounds how often a mistake that another one hid is dismissed.
 const mostRounds = 20
 
-var itemPath = regexp.MustCompile(`^(routes|services)\[(\d+)\](?:\.([a-z_]+))?(?:\.([^.]+))?`)
+var itemPath = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(routes|services)\[(\d+)\](?:\.([a-z_]+))?(?:\.([^.]+))?`)
+})
 
 // dismiss takes what p is about out of f; the sentence is empty if it is there no longer.
 func (f *File) dismiss(p schema.Problem) string {
-	m := itemPath.FindStringSubmatch(p.Path)
+	m := itemPath().FindStringSubmatch(p.Path)
 	if m == nil {
 		return ""
 	}

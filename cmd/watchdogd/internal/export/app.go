@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -92,7 +93,7 @@ func (a *App) read(cfg *schema.Config) error {
 }
 
 // reference is a ${NAME}, ${NAME:-default} or ${NAME:?message} of a file.
-var reference = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-|:\?)?`)
+var reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-|:\?)?`) })
 
 // requires reports whether the file, or one beside it that it may include, refers to the
 // variable without a default.
@@ -125,7 +126,7 @@ func (a *App) requires(file, name string) bool {
 // references lists what the files refer to, also in their comments.
 func references(files []Source) (all []Variable) {
 	for _, f := range files {
-		for _, m := range reference.FindAllStringSubmatch(f.Content, -1) {
+		for _, m := range reference().FindAllStringSubmatch(f.Content, -1) {
 			if m[1] != "" {
 				all = append(all, Variable{m[1], m[2] != ":-"})
 			}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Program is what a command was judged to be.
@@ -108,16 +109,18 @@ func inner(words []string) []string {
 }
 
 // portFlag are the flags of a port or of an address that ends with one.
-var portFlag = regexp.MustCompile(`^(?:-p|--port|-b|--bind|--listen|-l|--http-port|--server\.port|--addr|--address|-H:|--http|-P)(?:[= ](.*))?$`)
+var portFlag = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:-p|--port|-b|--bind|--listen|-l|--http-port|--server\.port|--addr|--address|-H:|--http|-P)(?:[= ](.*))?$`)
+})
 
-var digits = regexp.MustCompile(`^(?:.*:)?(\d{2,5})$`)
+var digits = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:.*:)?(\d{2,5})$`) })
 
 // port finds the port among the arguments of a server; 0 is none.
 func port(args []string) int {
 	bare := 0
 	for n, arg := range args {
 		value := ""
-		if m := portFlag.FindStringSubmatch(arg); m != nil {
+		if m := portFlag().FindStringSubmatch(arg); m != nil {
 			value = m[1]
 			if value == "" && n+1 < len(args) {
 				value = args[n+1]
@@ -135,7 +138,7 @@ func port(args []string) int {
 }
 
 func number(s string) int {
-	m := digits.FindStringSubmatch(s)
+	m := digits().FindStringSubmatch(s)
 	if m == nil {
 		return 0
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync"
 )
 
 // mostSource is how much of a source file is read.
@@ -20,11 +21,11 @@ func Source(file string) Program {
 	}
 	name := filepath.Base(file)
 	switch {
-	case fromEnv.Match(text):
+	case fromEnv().Match(text):
 		return Program{HTTP: true, UsesPort: true, Why: name + " reads PORT"}
-	case listens.Match(text):
+	case listens().Match(text):
 		p := Program{HTTP: true, Why: name + " listens"}
-		for _, form := range fixed {
+		for _, form := range fixed() {
 			if m := form.FindSubmatch(text); m != nil {
 				p.Port, _ = strconv.Atoi(string(m[1])) // digits
 				if p.Port > 65535 {
@@ -58,18 +59,24 @@ func Read(file string) []byte {
 
 var (
 	// How the languages read the variable PORT.
-	fromEnv = regexp.MustCompile(`process\.env\.PORT\b|process\.env\[['"]PORT['"]\]|Bun\.env\.PORT|Deno\.env\.get\(['"]PORT['"]\)|` +
-		`environ(?:\.get)?[\[(]['"]PORT['"]|getenv\(['"]PORT['"]|Getenv\("PORT"\)|LookupEnv\("PORT"\)|ENV(?:\.fetch)?[\[(]\s*['"]PORT['"]|\$_(?:ENV|SERVER)\[['"]PORT['"]\]`)
+	fromEnv = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`process\.env\.PORT\b|process\.env\[['"]PORT['"]\]|Bun\.env\.PORT|Deno\.env\.get\(['"]PORT['"]\)|` +
+			`environ(?:\.get)?[\[(]['"]PORT['"]|getenv\(['"]PORT['"]|Getenv\("PORT"\)|LookupEnv\("PORT"\)|ENV(?:\.fetch)?[\[(]\s*['"]PORT['"]|\$_(?:ENV|SERVER)\[['"]PORT['"]\]`)
+	})
 
 	// What begins to listen.
-	listens = regexp.MustCompile(`\.listen\s*\(|createServer|Bun\.serve|Deno\.serve|serve_forever|HTTPServer\(|make_server\(|uvicorn\.run|app\.run\(|web\.run_app|` +
-		`ListenAndServe|net\.Listen\(|\.Run\(":\d|http\.Serve\(|WEBrick|TCPServer\.new|Sinatra|require ['"]sinatra|stream_socket_server`)
+	listens = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\.listen\s*\(|createServer|Bun\.serve|Deno\.serve|serve_forever|HTTPServer\(|make_server\(|uvicorn\.run|app\.run\(|web\.run_app|` +
+			`ListenAndServe|net\.Listen\(|\.Run\(":\d|http\.Serve\(|WEBrick|TCPServer\.new|Sinatra|require ['"]sinatra|stream_socket_server`)
+	})
 
 	// Where the port is a number in the source.
-	fixed = []*regexp.Regexp{
-		regexp.MustCompile(`\.listen\s*\(\s*\{?\s*(?:port\s*:\s*)?(\d{2,5})\b`),
-		regexp.MustCompile(`(?i)\bport\s*[:=]+\s*(\d{2,5})\b`),
-		regexp.MustCompile(`\(\s*\(?\s*['"][^'"]*['"]\s*,\s*(\d{2,5})\s*\)`),
-		regexp.MustCompile(`"(?:[a-z0-9.]*):(\d{2,5})"`),
-	}
+	fixed = sync.OnceValue(func() []*regexp.Regexp {
+		return []*regexp.Regexp{
+			regexp.MustCompile(`\.listen\s*\(\s*\{?\s*(?:port\s*:\s*)?(\d{2,5})\b`),
+			regexp.MustCompile(`(?i)\bport\s*[:=]+\s*(\d{2,5})\b`),
+			regexp.MustCompile(`\(\s*\(?\s*['"][^'"]*['"]\s*,\s*(\d{2,5})\s*\)`),
+			regexp.MustCompile(`"(?:[a-z0-9.]*):(\d{2,5})"`),
+		}
+	})
 )

@@ -107,7 +107,7 @@ func secret(name string) bool {
 // default, unless it is a secret.
 func (c *composeFile) value(p *program, s string) string {
 	defaults := map[string]string{}
-	for _, at := range variable.FindAllStringSubmatchIndex(s, -1) {
+	for _, at := range variable().FindAllStringSubmatchIndex(s, -1) {
 		name := group(s, at, 1) + group(s, at, 4)
 		value, ok := c.env[name]
 		if ok && secret(name) {

@@ -160,8 +160,8 @@ func (i *Image) env(rest string, args map[string]string) {
 
 // replaced is s with the variables that ENV and ARG have set.
 func (i *Image) replaced(s string, args map[string]string) string {
-	return variable.ReplaceAllStringFunc(s, func(match string) string {
-		at := variable.FindStringSubmatchIndex(match)
+	return variable().ReplaceAllStringFunc(s, func(match string) string {
+		at := variable().FindStringSubmatchIndex(match)
 		name := group(match, at, 1) + group(match, at, 4)
 		for _, key := range i.Env {
 			if key.Name == name {

@@ -39,19 +39,19 @@ type Result struct {
 type format struct {
 	name   string // what --from takes
 	files  string // what the files are called, for messages
-	named  *regexp.Regexp
-	holds  *regexp.Regexp // what only such a file has
+	named  string // a regular expression of its name
+	holds  string // and of what only such a file has; "" is not known
 	read   func(*builder, []source) error
 	pieces bool // several files are one import
 }
 
 var formats = []format{
-	{"procfile", "Procfile", regexp.MustCompile(`^Procfile(\..+)?$|\.procfile$`), nil, readProcfile, false},
-	{"systemd", "*.service, *.socket", regexp.MustCompile(`\.(service|socket)$`), regexp.MustCompile(`(?m)^\[(Unit|Service|Socket)\]`), readUnits, true},
-	{"supervisord", "supervisord.conf", regexp.MustCompile(`^supervisor(d)?.*\.(conf|ini)$`), regexp.MustCompile(`(?m)^\[(program|supervisord|supervisorctl|group|eventlistener|fcgi-program)[:\]]`), readSupervisord, false},
-	{"process-compose", "process-compose.yaml", regexp.MustCompile(`^process-compose.*\.ya?ml$`), regexp.MustCompile(`(?m)^processes\s*:`), readProcessCompose, false},
-	{"compose", "docker-compose.yaml", regexp.MustCompile(`^(docker-)?compose.*\.ya?ml$`), regexp.MustCompile(`(?m)^services\s*:`), readCompose, false},
-	{"pm2", "ecosystem.config.js", regexp.MustCompile(`^ecosystem.*\.([cm]?js|json)$|^pm2.*\.([cm]?js|json)$|\.config\.[cm]?js$`), regexp.MustCompile(`["']?apps["']?\s*[:=]`), readEcosystem, false},
+	{"procfile", "Procfile", `^Procfile(\..+)?$|\.procfile$`, "", readProcfile, false},
+	{"systemd", "*.service, *.socket", `\.(service|socket)$`, `(?m)^\[(Unit|Service|Socket)\]`, readUnits, true},
+	{"supervisord", "supervisord.conf", `^supervisor(d)?.*\.(conf|ini)$`, `(?m)^\[(program|supervisord|supervisorctl|group|eventlistener|fcgi-program)[:\]]`, readSupervisord, false},
+	{"process-compose", "process-compose.yaml", `^process-compose.*\.ya?ml$`, `(?m)^processes\s*:`, readProcessCompose, false},
+	{"compose", "docker-compose.yaml", `^(docker-)?compose.*\.ya?ml$`, `(?m)^services\s*:`, readCompose, false},
+	{"pm2", "ecosystem.config.js", `^ecosystem.*\.([cm]?js|json)$|^pm2.*\.([cm]?js|json)$|\.config\.[cm]?js$`, `["']?apps["']?\s*[:=]`, readEcosystem, false},
 }
 
 // Formats lists what --from takes.
@@ -142,12 +142,12 @@ func formatOf(s source, from string) (*format, error) {
 		return nil, fmt.Errorf("import --from %s: there is no such format; use %s", from, strings.Join(Formats(), ", "))
 	}
 	for i := range formats {
-		if formats[i].named.MatchString(s.name) {
+		if regexp.MustCompile(formats[i].named).MatchString(s.name) {
 			return &formats[i], nil
 		}
 	}
 	for i := range formats {
-		if formats[i].holds != nil && formats[i].holds.Match(s.text) {
+		if formats[i].holds != "" && regexp.MustCompile(formats[i].holds).Match(s.text) {
 			return &formats[i], nil
 		}
 	}

@@ -5,13 +5,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/guess"
 )
 
 // procfileLine is a process type and its command, as foreman and Heroku read it.
-var procfileLine = regexp.MustCompile(`^([A-Za-z0-9_.-]+)\s*:\s*(.+)$`)
+var procfileLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z0-9_.-]+)\s*:\s*(.+)$`) })
 
 // readProcfile reads a Procfile. The process type web gets requests and $PORT; release is
 // a task that is completed before the others start.
@@ -26,7 +27,7 @@ func readProcfile(b *builder, sources []source) error {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		m := procfileLine.FindStringSubmatch(line)
+		m := procfileLine().FindStringSubmatch(line)
 		if m == nil {
 			return fmt.Errorf("line %d is not NAME: COMMAND: %s", number, cut(line))
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
 )
@@ -155,7 +156,7 @@ func included(s source, pattern string) ([]section, error) {
 }
 
 // expansion is %(ENV_X)s, %(program_name)s, %(process_num)02d and their like.
-var expansion = regexp.MustCompile(`%\(([A-Za-z0-9_]+)\)(0?\d*)([sd])|%%`)
+var expansion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`%\(([A-Za-z0-9_]+)\)(0?\d*)([sd])|%%`) })
 
 // expand replaces the expansions of a value. ${INSTANCE} stands for the process's number,
 // and a variable of the environment stays one.
@@ -163,7 +164,7 @@ func expand(value, program, host, here string) string {
 	var out strings.Builder
 	rest := value
 	for {
-		at := expansion.FindStringSubmatchIndex(rest)
+		at := expansion().FindStringSubmatchIndex(rest)
 		if at == nil {
 			break
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -140,7 +141,9 @@ func (o object) keys() []string {
 }
 
 // variable is $NAME, ${NAME}, ${NAME:-default} or another form of it, or $$.
-var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([^{}]*))?\}|\$([A-Za-z_][A-Za-z0-9_]*)`)
+var variable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([^{}]*))?\}|\$([A-Za-z_][A-Za-z0-9_]*)`)
+})
 
 // substituted is s, in which variables are written as compose files write them, as a
 // value of watchdog.yaml. A variable that is not set is nothing, as there; one that
@@ -148,7 +151,7 @@ var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])
 func (b *builder) substituted(s string, defaults map[string]string) string {
 	var out strings.Builder
 	for {
-		at := variable.FindStringSubmatchIndex(s)
+		at := variable().FindStringSubmatchIndex(s)
 		if at == nil {
 			return out.String() + draft.Literal(s)
 		}
@@ -194,8 +197,8 @@ func group(s string, at []int, n int) string {
 // resolved is s with its variables replaced by what they are now, for what decides how
 // something is imported.
 func (b *builder) resolved(s string, defaults map[string]string) string {
-	return variable.ReplaceAllStringFunc(s, func(match string) string {
-		at := variable.FindStringSubmatchIndex(match)
+	return variable().ReplaceAllStringFunc(s, func(match string) string {
+		at := variable().FindStringSubmatchIndex(match)
 		name := group(match, at, 1) + group(match, at, 4)
 		if match == "$$" {
 			return "$"
