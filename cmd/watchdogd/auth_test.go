@@ -144,6 +144,9 @@ func TestKeysAreReadAgainOnReload(t *testing.T) {
 	}
 	want("at the start", 200, 401)
 	reload("not a key\n", "keys:1:1: the line has no colon")
+	if out, errOut, status := d.command("reload", "--dry-run"); status != 1 || !strings.Contains(errOut, "keys:1:1: the line has no colon") {
+		t.Errorf("a dry run: got %d %q %q, want 1 and the mistake", status, out, errOut)
+	}
 	want("after a reload of a malformed file", 200, 401)
 	reload("ci:another-key\n", `"msg":"reloaded"`)
 	want("after a reload", 401, 200)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/plan"
@@ -77,7 +78,12 @@ func (d *daemon) reloadOnce(ending context.Context, dry bool) reloadReply {
 		changes, err = d.supervisor.Plan(specs(cfg))
 		changes = plan.Changes(was, cfg, changes)
 		notes := plan.NeedRestart(was, cfg)
-		if err == nil && !dry {
+		switch {
+		case err == nil && dry:
+			var closers []io.Closer
+			_, _, closers, err = d.prepare(cfg) // a missing program or a malformed file is found before the reload
+			closeAll(closers)
+		case err == nil:
 			err = d.apply(ending, cfg, d.front.Prepare)
 		}
 		if err == nil && !dry {
