@@ -257,8 +257,8 @@ func FuzzMatch(f *testing.F) {
 			}
 			r := schema.Route{Path: fields[1]}
 			if fields[0] != "-" {
-				if fields[0] != hostname(fields[0]) {
-					return // schema lets no ports and final dots through
+				if fields[0] != hostname(fields[0]) || strings.Contains("."+strings.TrimPrefix(fields[0], "*."), "..") {
+					return // schema lets no ports, final dots and empty labels through
 				}
 				r.Host = fields[0]
 			}
