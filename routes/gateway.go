@@ -9,6 +9,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -200,7 +201,7 @@ func (rt *route) headerNames() string {
 func (g *gateway) unknown(name string) *failure.Error {
 	const most = 64 // of a name that was sent, in the answer
 	detail := "no route is named " + strconv.Quote(name[:min(len(name), most)])
-	if near := schema.Nearest(name, g.names); near != "" {
+	if near := phrase.Nearest(name, g.names); near != "" {
 		detail += "; did you mean " + near + "?"
 	}
 	return &failure.Error{Kind: failure.NoRoute, Detail: detail}

@@ -3,8 +3,8 @@ package schema
 import (
 	"fmt"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // check compares values with each other, and with the system where a look is enough, as

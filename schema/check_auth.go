@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/internal/regular"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // checkAuth checks how clients authenticate. What the files hold is checked by routes/auth.

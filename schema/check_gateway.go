@@ -6,9 +6,9 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/address"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // checkGateway checks the gateway, and that each route can be reached by its path beside it.

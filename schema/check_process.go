@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/address"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 func (l *loader) checkService(s *Service, it decode.Item) {

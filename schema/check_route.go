@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/address"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 func (l *loader) checkRoute(r *Route, it decode.Item, missing bool) {

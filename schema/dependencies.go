@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/cycles"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 	"gopkg.in/yaml.v3"
 )
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // maxName is the length of a DNS label, which names become here and there.

@@ -8,10 +8,10 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/address"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"github.com/watchdogd/watchdogd/schema/internal/expand"
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 )
 
 // Upstream is where the server of a route listens: http://host:port/base, host:port,

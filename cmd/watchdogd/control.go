@@ -33,9 +33,10 @@ func restartCommand(from *source.Source) *cobra.Command {
 // steerCommand asks the running watchdogd to do one thing to each named process.
 func steerCommand(from *source.Source, verb, short, done string) *cobra.Command {
 	return &cobra.Command{
-		Use:   verb + " NAME...",
-		Short: short,
-		Args:  cobra.MinimumNArgs(1),
+		Use:     verb + " NAME...",
+		Short:   short,
+		Example: fmt.Sprintf("  watchdogd %[1]s api\n  watchdogd -c shop.yaml %[1]s api redis", verb),
+		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			running, err := admin.Find(from, cmd.ErrOrStderr())
 			if err != nil {
@@ -65,7 +66,7 @@ func scaleCommand(from *source.Source) *cobra.Command {
 	return &cobra.Command{
 		Use:     "scale NAME=N...",
 		Short:   "Change how many instances of a process run, until the next reload",
-		Example: "  watchdogd scale api=4",
+		Example: "  watchdogd scale api=4\n  watchdogd scale api=0 worker=2",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
@@ -102,7 +103,8 @@ func reloadCommand(from *source.Source) *cobra.Command {
 		Long: `Reload reads the file again and applies it: processes whose keys did not change keep
 running, the others are replaced, and no request is lost. With a mistake in the file
 nothing changes. HUP does the same and logs the result.`,
-		Args: cobra.NoArgs,
+		Example: "  watchdogd reload --dry-run\n  watchdogd reload",
+		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only print what would be started, replaced and stopped, and why")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as described in docs/cli.md")

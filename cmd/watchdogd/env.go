@@ -15,8 +15,9 @@ func envCommand() *cobra.Command {
 request arrive on the descriptor $WATCHDOG_ENV_FD. Env waits for them, sets them in the
 environment and executes the program. Use it for programs that can only read their
 environment, such as shell scripts.`,
-		Example: `  fprocess: watchdogd env -- ./function.sh`,
-		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return exit.Fail(forking.EnvExec(args)) },
+		Example: `  fprocess: watchdogd env -- ./function.sh
+  fprocess: watchdogd env -- python3 handler.py`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return exit.Fail(forking.EnvExec(args)) },
 	}
 }

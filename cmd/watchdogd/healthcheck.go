@@ -22,7 +22,8 @@ func healthcheckCommand(from *source.Source) *cobra.Command {
 		Long: `Healthcheck requests /_/health from the watchdogd that serves the same file, at its first
 address. It is meant for a container's HEALTHCHECK. With --ready it requests /_/ready, and
 with a NAME /_/ready/NAME. The exit status is 0 if the check succeeds, and 1 otherwise.`,
-		Args: cobra.MaximumNArgs(1),
+		Example: "  watchdogd healthcheck\n  watchdogd healthcheck --ready --timeout 2s",
+		Args:    cobra.MaximumNArgs(1),
 	}
 	cmd.Flags().BoolVar(&ready, "ready", false, "check readiness instead of health")
 	cmd.Flags().Var(option.Duration(&timeout), "timeout", "how long to wait for the response")

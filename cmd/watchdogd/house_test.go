@@ -83,6 +83,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"owner":     nil,
 		"plan":      nil,
 		"private":   nil,
+		"reference": nil,
 		"requests":  nil,
 		"signals":   nil,
 		"source":    nil,

@@ -17,11 +17,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/fwatchdog"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
@@ -50,7 +52,12 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		root.SetIn(stdin)
 		root.SetOut(stdout)
 		root.SetErr(stderr)
-		err = root.Execute()
+		var cmd *cobra.Command
+		if cmd, err = root.ExecuteC(); err != nil {
+			if _, ours := errors.AsType[exit.Error](err); !ours {
+				err = exit.Misuse(misused(cmd, err))
+			}
+		}
 	}
 	if status, ok := errors.AsType[exit.Error](err); ok {
 		if status.Err != nil {
@@ -58,11 +65,37 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		return status.Status
 	}
-	if err != nil { // cobra's own: an unknown command or flag, a missing argument
-		fmt.Fprintf(stderr, "watchdogd: %v\nTry \"watchdogd --help\".\n", err)
-		return exit.Usage
+	if err != nil {
+		fmt.Fprintf(stderr, "watchdogd: %v\n", err)
+		return exit.Failed
 	}
 	return exit.OK
+}
+
+// misused adds to an error of cobra (an unknown command or flag, a missing argument) what is
+// right, in the same line.
+func misused(cmd *cobra.Command, err error) error {
+	if flag, unknown := strings.CutPrefix(err.Error(), "unknown flag: --"); unknown {
+		var flags []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
+		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
+		if near := phrase.Nearest(flag, flags); near != "" {
+			err = fmt.Errorf("%w; did you mean --%s?", err, near)
+		}
+	}
+	if !cmd.HasParent() {
+		return fmt.Errorf("%w (\"watchdogd help\" lists the commands)", err)
+	}
+	switch text := err.Error(); {
+	case strings.HasPrefix(text, "unknown command "): // where no arguments are taken
+		extra, _, _ := strings.Cut(strings.TrimPrefix(text, "unknown command "), " for ")
+		err = fmt.Errorf("%s takes no argument %s", cmd.Name(), extra)
+	case strings.HasPrefix(text, "requires at least"), strings.HasPrefix(text, "accepts ") && strings.HasSuffix(text, "received 0"):
+		err = fmt.Errorf("%s needs an argument", cmd.Name())
+	case strings.HasPrefix(text, "accepts "):
+		err = fmt.Errorf("%s takes fewer arguments", cmd.Name())
+	}
+	return fmt.Errorf("%w (usage: %s)", err, cmd.UseLine())
 }
 
 // noSuchCommand refuses an unknown command, and suggests a known one.
@@ -70,8 +103,14 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
-		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(meant, " or "))
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			names = append(names, c.Name())
+		}
+	}
+	if meant := phrase.Nearest(args[0], names); meant != "" {
+		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], meant)
 	}
 	return fmt.Errorf("unknown command %q", args[0])
 }
@@ -81,7 +120,7 @@ func commands() *cobra.Command {
 	var from source.Source
 	root := runCommand(&from)
 	root.Args = noSuchCommand
-	root.SuggestionsMinimumDistance = 2
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		tryCommand(&from),
 		initCommand(),
@@ -110,5 +149,6 @@ func commands() *cobra.Command {
 	root.PersistentFlags().StringVarP(&from.File, "config", "c", "", "the configuration `file` (default $WATCHDOG_CONFIG, otherwise ./watchdog.yaml, otherwise the environment of an OpenFaaS image)")
 	root.PersistentFlags().BoolVar(&from.Env, "env", false, "read the configuration from the environment and ignore any file")
 	root.MarkFlagsMutuallyExclusive("config", "env")
+	addCompletion(root)
 	return root
 }

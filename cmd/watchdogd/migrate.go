@@ -18,8 +18,9 @@ func migrateCommand() *cobra.Command {
 of-watchdog or the classic watchdog would read (fprocess, mode, exec_timeout, ...) as
 keys, and those that have no effect as comments. An image that sets no mode may be one of
 either watchdog: with --as fwatchdog it is read as the classic watchdog's.`,
-		Example: `  docker run --rm --entrypoint watchdogd IMAGE migrate --as fwatchdog > watchdog.yaml`,
-		Args:    cobra.NoArgs,
+		Example: `  docker run --rm --entrypoint watchdogd IMAGE migrate --as fwatchdog > watchdog.yaml
+  fprocess=cat mode=streaming watchdogd migrate`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := openfaas.Migrate(os.Environ(), as)
 			if err != nil {

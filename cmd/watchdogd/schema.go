@@ -19,7 +19,7 @@ write this as the first line of the file, which the YAML language server reads:
 
   # yaml-language-server: $schema=watchdog.schema.json`,
 		Example: `  watchdogd schema > watchdog.schema.json
-  check-jsonschema --schemafile watchdog.schema.json watchdog.yaml`,
+  watchdogd schema > schema.json && check-jsonschema --schemafile schema.json watchdog.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := io.WriteString(cmd.OutOrStdout(), schema.JSONSchema())

@@ -25,7 +25,8 @@ func validateCommand(from *source.Source) *cobra.Command {
 		Long: `Validate reads the file as "run" would, starts nothing, and lists every mistake with its
 line and column, then missing programs, users and folders. The exit status is 0 if there is
 nothing to list, and 1 otherwise.`,
-		Args: cobra.NoArgs,
+		Example: "  watchdogd validate\n  watchdogd -c shop.yaml validate --json",
+		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a list of {file, line, column, path, message, hint}")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -3,7 +3,7 @@ package openfaas
 import (
 	"fmt"
 
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // The dialects.

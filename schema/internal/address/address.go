@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // Check checks what can be listened on: host:port, :port or unix:/path.

@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // CheckPath checks the prefix of a route, or the base path of an upstream.

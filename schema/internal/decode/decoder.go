@@ -17,8 +17,8 @@ import (
 	"github.com/go-playground/validator/v10"
 	"gopkg.in/yaml.v3"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/expand"
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/source"
 )
 

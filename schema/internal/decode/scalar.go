@@ -8,7 +8,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // Plain returns the text of a scalar as it is written; what describes what it must be.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
-	"github.com/watchdogd/watchdogd/schema/internal/phrase"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // newValidate knows the words of the validate tags: the validator's own, and others.

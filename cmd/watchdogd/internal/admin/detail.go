@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -118,7 +119,7 @@ func (d *Server) noName(name string) error {
 	for _, row := range d.List() {
 		names = append(names, row.Name)
 	}
-	if near := schema.Nearest(name, names); near != "" {
+	if near := phrase.Nearest(name, names); near != "" {
 		return fmt.Errorf("no route or service is named %s; did you mean %s?", name, near)
 	}
 	return fmt.Errorf("no route or service is named %s; there are %s", name, strings.Join(names, ", "))
