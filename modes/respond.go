@@ -3,6 +3,7 @@ package modes
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 // Respond answers a call that failed before the head of its response was sent: the
 // table below turns the kind of the *failure.Error in err's chain into a status, and
 // the body is an RFC 9457 problem. A caller who has gone gets nothing. Causes are
-// for the log and are never written. A call of gRPC gets a status of gRPC instead.
+// for the log and are never written. A browser gets the same as a page. A call of gRPC gets a
+// status of gRPC instead.
 func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	f := failure.Of(err)
 	c := call.From(r.Context())
@@ -30,7 +32,7 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	if f.Local != "" && c.Local() {
 		detail += ": " + f.Local
 	}
-	body, _ := json.Marshal(problem{ // strings and numbers: it cannot fail
+	p := problem{
 		Type:       problemTypes + answer.name,
 		Title:      answer.title,
 		Status:     answer.status,
@@ -41,14 +43,29 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 		LastExitAt: f.LastExitAt,
 		NextStart:  f.NextStart,
 		Timeout:    f.Timeout,
-	})
-	body = append(body, '\n')
-
+	}
 	h := w.Header()
 	for _, name := range ofAnotherBody {
 		delete(h, name)
 	}
-	h.Set("Content-Type", "application/problem+json")
+	if !slices.Contains(h["Vary"], "Accept") {
+		h.Add("Vary", "Accept")
+	}
+	var body []byte
+	if wantsPage(r.Header) {
+		wait := ""
+		if comesSoon(r, f) {
+			wait = retryAfter(f, time.Now())
+		}
+		body = pageOf(&p, wait)
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Security-Policy", pagePolicy)
+		h.Set("Cache-Control", "no-store")
+	} else {
+		body, _ = json.Marshal(p) // strings and numbers: it cannot fail
+		body = append(body, '\n')
+		h.Set("Content-Type", "application/problem+json")
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if f.Allow != "" {
 		h.Set("Allow", f.Allow)

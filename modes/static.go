@@ -131,7 +131,14 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f, err := open(root, name, key.accepts)
+	if err != nil && failure.Of(err).Kind == failure.NotFound && s.fallsBack(r, name) {
+		s.serveFallback(w, r, key.accepts)
+		return
+	}
 	if err != nil {
+		if s.route.Fallback != "" {
+			w.Header().Add("Vary", "Accept")
+		}
 		if !s.compat.ListFolders || failure.Of(err).Kind != failure.NotFound || !listed(root, w, r) {
 			s.fail(w, r, err)
 		}
@@ -142,6 +149,11 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		moved(w, to)
 		return
 	}
+	s.send(w, r, key, f)
+}
+
+// send answers with an open file, and keeps a small one for key.
+func (s *static) send(w http.ResponseWriter, r *http.Request, key fileKey, f *file) {
 	if f.size <= cacheFile {
 		if kept, err := f.load(s.now()); err == nil {
 			s.keep(key, kept)
@@ -307,7 +319,16 @@ func (f *file) head(h http.Header) {
 		h["Content-Encoding"] = []string{f.encoding}
 	}
 	if f.varies {
+		varyByEncoding(h)
+	}
+}
+
+// varyByEncoding adds to Vary what decides which neighbour is sent.
+func varyByEncoding(h http.Header) {
+	if h["Vary"] == nil {
 		h["Vary"] = acceptEncoding
+	} else {
+		h.Add("Vary", "Accept-Encoding")
 	}
 }
 

@@ -68,7 +68,7 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 		h["Content-Encoding"] = []string{f.encoding}
 	}
 	if f.varies {
-		h["Vary"] = acceptEncoding
+		varyByEncoding(h)
 	}
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {

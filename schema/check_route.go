@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -125,6 +127,26 @@ func (l *loader) checkRoot(r *Route, it decode.Item, missing bool) {
 		l.Wrong(at, fmt.Sprintf("cannot serve %s: %v", shown(at.Item.From, r.Root), cause(err)), "")
 	} else if !info.IsDir() {
 		l.Wrong(at, fmt.Sprintf("cannot serve %s: it is not a folder", shown(at.Item.From, r.Root)), "")
+	} else {
+		l.checkFallback(r, it)
+	}
+}
+
+// checkFallback checks that the fallback is a file in the root.
+func (l *loader) checkFallback(r *Route, it decode.Item) {
+	at := l.At(it, "fallback")
+	if !at.Written || !l.Fine(at) {
+		return
+	}
+	hidden := strings.HasPrefix(r.Fallback, ".") || strings.Contains(r.Fallback, "/.")
+	if !filepath.IsLocal(r.Fallback) || hidden || path.Clean(r.Fallback) != r.Fallback {
+		l.Wrong(at, "must be the path of a file in root, without a leading slash, .. or a dot-file", "as in fallback: index.html")
+		return
+	}
+	if info, err := os.Stat(filepath.Join(r.Root, filepath.FromSlash(r.Fallback))); err != nil {
+		l.Wrong(at, fmt.Sprintf("cannot serve %s in root: %v", r.Fallback, cause(err)), "")
+	} else if !info.Mode().IsRegular() {
+		l.Wrong(at, fmt.Sprintf("cannot serve %s in root: it is not a file", r.Fallback), "")
 	}
 }
 

@@ -40,6 +40,10 @@ type Config struct {
 	// Compat follows from server.errors.
 	Compat Compat `yaml:"-"`
 
+	// AnyPort has a server be served where it listens, which need not be the port that it was
+	// given: without a file, no upstream could say it.
+	AnyPort bool `yaml:"-"`
+
 	// File is the file that the configuration came from, absolute; empty when it
 	// came from the environment. Files is File and every included file.
 	File  string   `yaml:"-"`
@@ -66,6 +70,8 @@ type Route struct {
 	Upstream Upstream `yaml:"upstream,omitempty" in:"http"`
 	// The folder that is served. Files whose names begin with a dot are not, except .well-known.
 	Root string `yaml:"root,omitempty" in:"static" path:"file"`
+	// The file in root that answers a page whose path names no file, as a single-page application needs: index.html. Missing scripts, styles, images and data stay 404.
+	Fallback string `yaml:"fallback,omitempty" in:"static"`
 	// Whether a page of another site may call the route from a browser by an unsafe method or to upgrade: refuse answers 403.
 	CrossOrigin string `yaml:"cross_origin" validate:"oneof=refuse allow"`
 	// How long the parts of a request may take.

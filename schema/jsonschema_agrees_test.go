@@ -225,6 +225,11 @@ func covers(at, path string) bool {
 
 // needContext are mistakes that the schema cannot flag, and what it would have to know.
 var needContext = map[string]string{
+	`values/fallback routes[0].fallback`:             "the folder",
+	`values/fallback routes[1].fallback`:             "the folder",
+	`values/fallback routes[2].fallback`:             "the folder",
+	`values/fallback routes[3].fallback`:             "the folder",
+	`values/fallback routes[4].fallback`:             "the folder",
 	`commands/strings routes[27].fprocess`:           "words in quotes in words",
 	`commands/lists routes[4].fprocess[1]`:           "the environment",
 	`include/missing include[0]`:                     "the file",

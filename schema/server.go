@@ -122,7 +122,6 @@ type Health struct {
 type Compat struct {
 	BareProbes     bool // /_/health and /_/ready take GET only, and a refusal has no body
 	OpenStdin      bool // servers of http mode get a stdin that stays open: some exit when it ends
-	AnyPort        bool // a server may listen on a port of its own instead of the one it is given
 	SharedPort     bool // another program may listen on a server's fixed port already, as in another container of the pod
 	MissingAllowed bool // a program or a root that is missing fails requests, not the start
 	ListFolders    bool // static mode lists folders that have no index.html

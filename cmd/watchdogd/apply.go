@@ -168,7 +168,7 @@ func specs(cfg *schema.Config) []supervisor.Spec {
 		}
 		if t := r.Mode.Traits(); t.Listens {
 			spec.Listens, spec.Upstream = true, r.Upstream
-			spec.OpenStdin, spec.SharedPort, spec.AnyPort = cfg.Compat.OpenStdin, cfg.Compat.SharedPort, cfg.Compat.AnyPort
+			spec.OpenStdin, spec.SharedPort, spec.AnyPort = cfg.Compat.OpenStdin, cfg.Compat.SharedPort, cfg.AnyPort
 		} else if t.Socketpair {
 			spec.Socketpair, spec.Capacity = true, 1
 		}

@@ -46,7 +46,7 @@ func (s *Source) Load() (*schema.Config, openfaas.Notes, error) {
 	switch {
 	case s.Draft != nil:
 		if cfg, err = schema.Parse(file, s.Draft, os.LookupEnv); err == nil {
-			cfg.Compat.AnyPort = s.AnyPort
+			cfg.AnyPort = s.AnyPort
 		}
 	case file == "":
 		cfg, notes, err = openfaas.FromEnv(os.Environ(), s.Program)
