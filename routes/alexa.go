@@ -38,7 +38,7 @@ type ahead struct {
 	passed  int    // of it
 	err     error  // of from, and what follows read; nil is the rest of from
 	held    *atomic.Int64
-	counted int64 // in held
+	counted atomic.Int64 // in held
 }
 
 // readAhead reads the body of r as far as it takes to know whether it is an Alexa request:
@@ -70,7 +70,12 @@ func readAhead(w http.ResponseWriter, r *http.Request, held *atomic.Int64) (*ahe
 func (a *ahead) Read(p []byte) (int, error) {
 	if a.passed < len(a.read) {
 		n := copy(p, a.read[a.passed:])
-		if a.passed += n; a.passed == len(a.read) && a.err == io.EOF {
+		if a.passed += n; a.passed < len(a.read) {
+			return n, nil
+		}
+		a.read, a.passed = nil, 0
+		a.release() // a long call holds nothing of it
+		if a.err == io.EOF {
 			return n, io.EOF
 		}
 		return n, nil
@@ -93,11 +98,10 @@ func (a *ahead) Buffered() int64 {
 	return n
 }
 
-// release gives back what the body holds of the memory for all of them. The call is over.
+// release gives back what the body holds of the memory for all of them.
 func (a *ahead) release() {
 	if a != nil {
-		a.held.Add(-a.counted)
-		a.counted = 0
+		a.held.Add(-a.counted.Swap(0))
 	}
 }
 
@@ -121,8 +125,8 @@ func (f *filling) Read(p []byte) (int, error) {
 	n, err := f.from.Read(p[:min(len(p), room)])
 	f.read = append(f.read, p[:n]...)
 	f.err = err
-	if more := int64(len(f.read)) - alexaFree - f.counted; more > 0 {
-		f.counted += more
+	if more := int64(len(f.read)) - alexaFree - f.counted.Load(); more > 0 {
+		f.counted.Add(more)
 		if f.held.Add(more) > alexaHeld {
 			f.err = errHeld
 			return n, errHeld

@@ -214,8 +214,13 @@ func TestBodiesThatAreReadForAnIntentAreBoundedTogether(t *testing.T) {
 		t.Errorf("a large body: got %v, %d bytes held, want %d", err, held.Load(), len(large)-alexaFree)
 	}
 	a.release()
+	a.release()
 	if n := held.Load(); n != 0 {
 		t.Errorf("held after the call: got %d, want 0", n)
+	}
+	a, _ = readAhead(nil, post(large), &held)
+	if got, err := io.ReadAll(a); string(got) != large || err != nil || held.Load() != 0 {
+		t.Errorf("held after the body was read: got %d, %v, want 0", held.Load(), err)
 	}
 }
 
