@@ -30,7 +30,7 @@ func TestProgramSetsStatusAndHeadersAfterItRan(t *testing.T) {
 				t.Errorf("%s: got %d %v %q, want 418, Content-Type text/x, Set-Cookie 2 and %q", mode, resp.StatusCode, resp.Header, body, "body\n\nof it")
 			}
 			if _, there := resp.Header["X-None"]; !there || resp.Header["X-Hop"] != nil || resp.Header["Status"] != nil {
-				t.Errorf("%s: %v", mode, resp.Header)
+				t.Errorf("%s: got %v, want no X-Hop, no Status and there true", mode, resp.Header)
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func TestGRPCWorks(t *testing.T) {
 
 	res = call("/pkg.Service/Refuse", strings.NewReader(""))
 	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 || res.Header.Get("Grpc-Status") != "7" || res.ContentLength > 0 {
-		t.Errorf("%q %v %v", rest, err, res.Header)
+		t.Errorf("got %q %v %v, want nothing, no error, Grpc-Status 7 and res.ContentLength 0", rest, err, res.Header)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestHTTP2UpstreamsGetTheRequestAsItWasSent(t *testing.T) {
 			t.Errorf("got %+v, want uri %v, host example.org, method POST, length 5 and body hello", got, "/base"+path)
 		}
 		if fmt.Sprint(got.header) != "map[Content-Length:[5] X-A:[b]]" {
-			t.Errorf("%v", got.header)
+			t.Errorf("got %v, want fmt.Sprint(got.header) %q", got.header, "map[Content-Length:[5] X-A:[b]]")
 		}
 	}
 	if answer := ask(t, front, "GET /../x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 400") {
@@ -257,7 +257,7 @@ func TestAnHTTP2CallThatEndsIsAnsweredOrCut(t *testing.T) {
 		testkit.Await(t, "the end of the call", left)
 		if res != nil {
 			if b, err := io.ReadAll(res.Body); err == nil {
-				t.Errorf("%s: a whole response: %q", request, b)
+				t.Errorf("%s: a whole response: got %q, want an error", request, b)
 			}
 		} else if res, err = http.ReadResponse(client.Reader, nil); err != nil || res.StatusCode != 504 {
 			t.Errorf("%s: got %v %v, want StatusCode 504 and no error", request, res, err)

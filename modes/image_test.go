@@ -95,7 +95,7 @@ esac`
 			t.Errorf("%s: got %q, want %q", mode, got, "[] [] [] [chunked]\n")
 		}
 		if resp, got := s.do(t, "GET", "/fail", nil); resp.StatusCode != 500 || strings.TrimSpace(got) != "exit status 3" {
-			t.Errorf("%s: %d %q", mode, resp.StatusCode, got)
+			t.Errorf("%s: got %d %q, want 500 and strings.TrimSpace(got) exit status 3", mode, resp.StatusCode, got)
 		}
 		resp = s.begin(t, "GET", "/late", nil)
 		_, err := io.ReadAll(resp.Body)

@@ -32,7 +32,7 @@ func TestRequestIsOneJSONObjectOnStdin(t *testing.T) {
 				_, got := s.do(t, "POST", "/x?y", body, "x-many", "one", "X-Many", "two", "x_under", "<u>")
 				var read told
 				if err := json.Unmarshal([]byte(got), &read); err != nil || read.Body == nil || read.Body.Raw == nil {
-					t.Fatalf("%s, %d bytes: %v: %.200q", mode, size, err, got)
+					t.Fatalf("%s, %d bytes: got %v: %.200q, want no error, read.Body other than nil and read.Body.Raw other than nil", mode, size, err, got)
 				}
 				if !bytes.Equal(*read.Body.Raw, want) || strings.Join(read.Header["X-Many"], " ") != "one two" || read.Header.Get("X_under") != "<u>" || read.Header["Host"] != nil {
 					t.Errorf("%s, %d bytes: %d bytes, %v", mode, size, len(*read.Body.Raw), read.Header)

@@ -61,7 +61,7 @@ func startLogged(t *testing.T, log *testkit.Log, name string, args ...string) st
 	if port == 0 {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		t.Fatalf("%s does not listen: %s", name, &complaints)
+		t.Fatalf("%s does not listen: got %s, want port other than 0", name, &complaints)
 	}
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }

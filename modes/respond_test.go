@@ -90,7 +90,7 @@ func TestAClientThatHasLeftGetsNoResponse(t *testing.T) {
 	w.Code = 0
 	Respond(w, httptest.NewRequest("GET", "/", nil), &failure.Error{Kind: failure.Gone})
 	if w.Code != 0 || w.Body.Len() > 0 || len(w.Header()) > 0 {
-		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+		t.Errorf("got %d %v %s, want 0, none and w.Body.Len() 0", w.Code, w.Header(), w.Body)
 	}
 }
 

@@ -149,7 +149,7 @@ func TestProgramMissingAtFirstIsAMistake(t *testing.T) {
 	for _, mode := range []string{"streaming", "serializing"} {
 		route := routeOf(t, t.TempDir(), "mode: "+mode+"\nfprocess: ./nothing-here")
 		if _, err := New(route, Deps{}); err == nil || !strings.Contains(err.Error(), "nothing-here") {
-			t.Errorf("%s: %v", mode, err)
+			t.Errorf("%s: got %v, want an error and %q in it", mode, err, "nothing-here")
 		}
 	}
 }

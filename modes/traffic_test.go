@@ -178,7 +178,7 @@ func TestTrailersPassBothWays(t *testing.T) {
 	}
 	body, err := io.ReadAll(res.Body)
 	if err != nil || string(body) != "ok" || fmt.Sprint(res.Trailer) != "map[X-Sum:[1] X-Unannounced:[2]]" {
-		t.Errorf("%q %v %v", body, err, res.Trailer)
+		t.Errorf(`got %q %v %v, want "ok", no error and fmt.Sprint(res.Trailer) %q`, body, err, res.Trailer, "map[X-Sum:[1] X-Unannounced:[2]]")
 	}
 }
 

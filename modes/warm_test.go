@@ -112,11 +112,11 @@ func TestEnvExecPutsTheVariablesWhereAShellFindsThem(t *testing.T) {
 func TestEnvExecSaysWhatIsWrong(t *testing.T) {
 	t.Setenv(supervisor.WarmEnv, "x")
 	if err := forking.EnvExec([]string{"true"}); err == nil || !strings.Contains(err.Error(), "not the number of a descriptor") {
-		t.Error(err)
+		t.Errorf("got %v, want an error and %q in it", err, "not the number of a descriptor")
 	}
 	os.Unsetenv(supervisor.WarmEnv)
 	if err := forking.EnvExec([]string{"no-such-program"}); err == nil || !strings.Contains(err.Error(), "no-such-program") {
-		t.Error(err)
+		t.Errorf("got %v, want an error and %q in it", err, "no-such-program")
 	}
 	if err := forking.EnvExec(nil); err == nil {
 		t.Error("nothing is run without a word")

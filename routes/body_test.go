@@ -211,7 +211,7 @@ func TestAReadOfABodyThatWaitsEndsWithItsCall(t *testing.T) {
 		close(in)
 		_, err := io.Copy(io.Discard, r.Body)
 		if f, ok := errors.AsType[*failure.Error](err); !ok || f.Kind != failure.Draining {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want ok true and f.Kind %v", err, failure.Draining)
 		}
 		respond(w, r, err)
 	}))

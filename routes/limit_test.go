@@ -276,7 +276,7 @@ func TestNoPlaceIsLostWhenClientsLeaveAsTheyGetIt(t *testing.T) {
 				rt.limiter.leave(c)
 			} else if failure.Of(err).Kind == failure.Full {
 				err = fmt.Errorf("unexpected: %w", err)
-				t.Error(err)
+				t.Errorf("got %v, want failure.Of(err).Kind other than %v", err, failure.Full)
 			}
 			done <- err
 		}()

@@ -33,7 +33,7 @@ func TestXDurationSecondsIsOnEveryResponseOfARouteWithAProcess(t *testing.T) {
 		resp, _ := f.get(path)
 		whole, part, ok := strings.Cut(resp.Header.Get("X-Duration-Seconds"), ".")
 		if !ok || whole != "0" || len(part) != 6 {
-			t.Errorf("%s: %v", path, resp.Header)
+			t.Errorf("%s: got %v, want ok true, whole 0 and len(part) 6", path, resp.Header)
 		}
 	}
 	if resp, _ := f.do(f.request("POST", "/a", strings.NewReader("too large"))); resp.StatusCode != 413 || resp.Header.Get("X-Duration-Seconds") == "" {

@@ -162,7 +162,7 @@ func TestTheCertificateIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Load(); err == nil || !strings.Contains(err.Error(), cert) {
-		t.Errorf("nonsense was read: %v", err)
+		t.Errorf("nonsense was read: got %v, want an error and %q in it", err, cert)
 	}
 	if name, _ := ask("http/1.1"); name != "one.test" {
 		t.Errorf("after a reload that failed: got %s, want one.test", name)

@@ -308,7 +308,7 @@ func BenchmarkLookup(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if rt, err := table.match("GET", "localhost:8080", path, nil); err != nil || rt.handler == nil {
-					b.Fatal(err)
+					b.Fatalf("got %v, want no error and rt.handler other than nil", err)
 				}
 			}
 		})

@@ -206,7 +206,7 @@ func TestMissingKeysHaveDefaults(t *testing.T) {
 
 func TestTheListenerDefaultsToPORT(t *testing.T) {
 	if c := parseGood(t, "routes: [{name: a, fprocess: x}]"); !slices.Equal(c.Server.Listen, Strings{":8081"}) {
-		t.Errorf("it is %v", c.Server.Listen)
+		t.Errorf("it is %v, want %v", c.Server.Listen, Strings{":8081"})
 	}
 	_, err := Parse("watchdog.yaml", []byte("routes: [{name: a, fprocess: x}]"), func(name string) (string, bool) { return "http", name == "PORT" })
 	if err == nil || !strings.Contains(err.Error(), `server.listen: its default comes from the environment variable PORT, which is not a valid port: "http"`) {
@@ -271,13 +271,13 @@ func TestNumbersAndWordsAreTextWhereTextIsNeeded(t *testing.T) {
 	c := parseGood(t, "routes:\n  - name: 123\n    fprocess: [1, 2.50, true, 0x10, ~, 1e3]\n    env: {A: 3000, B: true, C: , D: 1.10, E: 2001-01-01, 5: x}\n    user: 1000:1000\n")
 	r := c.Routes[0]
 	if r.Name != "123" || r.Path != "/123" || r.User != "1000:1000" {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v, want Name 123, Path %q and User 1000:1000", r, "/123")
 	}
 	if want := []Text{"1", "2.50", "true", "0x10", "", "1e3"}; !slices.Equal(r.FProcess.Words, want) {
-		t.Errorf("the words are %q", r.FProcess.Words)
+		t.Errorf("the words are %q, want %q", r.FProcess.Words, want)
 	}
 	if want := map[string]Text{"A": "3000", "B": "true", "C": "", "D": "1.10", "E": "2001-01-01", "5": "x"}; !maps.Equal(r.Env, want) {
-		t.Errorf("the variables are %q", r.Env)
+		t.Errorf("the variables are %q, want %q", r.Env, want)
 	}
 }
 
@@ -325,7 +325,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 func TestAnEmptyAuthIsAMistake(t *testing.T) {
 	_, err := Parse("watchdog.yaml", []byte("routes:\n  - {name: a, mode: static, root: ., auth: {openfaas: }}\n"), nil)
 	if err == nil || !strings.Contains(err.Error(), "open to everyone") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want an error and %q in it", err, "open to everyone")
 	}
 }
 

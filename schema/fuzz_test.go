@@ -27,11 +27,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			problems, ok := err.(Problems)
 			if !ok || len(problems) == 0 {
-				t.Fatalf("the error is no Problems: %v", err)
+				t.Fatalf("the error is no Problems: got %v, want ok true and len(problems) other than 0", err)
 			}
 			for _, p := range problems {
 				if p.Line < 1 || p.Column < 1 || p.Message == "" {
-					t.Fatalf("a problem without a place or message: %+v", p)
+					t.Fatalf("a problem without a place or message: got %+v, want Line at least 1, Column at least 1 and Message set", p)
 				}
 			}
 			_ = err.Error()

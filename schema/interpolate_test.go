@@ -52,7 +52,7 @@ routes:
 		}
 	}
 	if c.Routes[0].Host != "a.b" {
-		t.Errorf("the host is %q", c.Routes[0].Host)
+		t.Errorf(`the host is %q, want "a.b"`, c.Routes[0].Host)
 	}
 }
 
@@ -83,7 +83,7 @@ routes:
     replicas: ${UNSET:-3}
 `)
 	if r := c.Routes[0]; !c.Log.Access || !r.Compress || r.Limits.Inflight != 5 || r.Limits.Body != 5e6 || r.Timeouts.Exec.String() != "5s" || r.Replicas.Max != 3 {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v, want Compress true, c.Log.Access true, r.Limits.Inflight 5, r.Limits.Body 5e6, r.Timeouts.Exec.String() 5s and r.Replicas.Max 3", r)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestExpandReplacesOnlyInstanceVariables(t *testing.T) {
 		}
 	}
 	if got := Text("${PORT}|${INSTANCE}|${NAME}").Expand(Vars{}); got != "|0|" {
-		t.Errorf("of nothing it makes %q", got)
+		t.Errorf("of nothing it makes %q, want %q", got, "|0|")
 	}
 }
 

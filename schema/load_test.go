@@ -248,7 +248,7 @@ services:
 		t.Errorf("c is %+v", s)
 	}
 	if other := c.Services[1]; len(other.DependsOn) != 0 || other.Env != nil {
-		t.Errorf("an empty value does not clear: %+v", other)
+		t.Errorf("an empty value does not clear: got %+v, want Env nil and len(other.DependsOn) 0", other)
 	}
 	if redis := c.Services[0]; redis.FProcess.Words[0] != "default" || redis.Env["A"] != "a" || redis.Timeouts.Start.String() != "3s" || redis.Replicas.Min != 2 || redis.Replicas.Max != 2 || len(redis.DependsOn) != 0 {
 		t.Errorf("redis is %+v", redis)
@@ -288,7 +288,7 @@ routes:
 `)
 	for i, want := range []string{"a | b", "c | d", "e", "", "a | b", "g"} {
 		if line := string(c.Routes[i].FProcess.Line); line != want {
-			t.Errorf("the line of %s is %q", c.Routes[i].Name, line)
+			t.Errorf("the line of %s is %q, want %q", c.Routes[i].Name, line, want)
 		}
 	}
 	if f := c.Routes[5]; f.Ready.Exec.Line != "a; b" || !slices.Equal(f.Live.Exec.Words, []Text{"a", "b"}) {
@@ -331,7 +331,7 @@ func TestPathsInIncludedFilesAreRelativeToThem(t *testing.T) {
 		files = append(files, rel)
 	}
 	if want := []string{"watchdog.yaml", "functions/b.yaml", "functions/c.yaml", "deep/er/d.yml", "extra.yaml"}; !slices.Equal(files, want) {
-		t.Errorf("the files are %v", files)
+		t.Errorf("the files are %v, want %v", files, want)
 	}
 }
 
@@ -352,7 +352,7 @@ func TestFoldersMayHaveAnyName(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := c.Routes[0].Dir.Expand(Vars{}); got != dir+"/sub" {
-		t.Errorf("dir is %s", got)
+		t.Errorf("dir is %s, want %s", got, dir+"/sub")
 	}
 	if len(c.Services) != 1 || c.Services[0].Dir.Expand(Vars{}) != dir {
 		t.Errorf("%+v", c.Services)
@@ -367,7 +367,7 @@ func TestTheStackIsNamedAfterItsFolder(t *testing.T) {
 	for folder, want := range map[string]string{"shop": "shop", "My Shop": "my-shop", "_x_": "x", "ä": "watchdogd", strings.Repeat("a", 80): strings.Repeat("a", 63)} {
 		c, err := Parse(filepath.Join("/tmp", folder, "watchdog.yaml"), []byte("routes: [{name: a, fprocess: x}]"), nothing)
 		if err != nil || c.Name != want {
-			t.Errorf("in %s it is %q, %v", folder, c.Name, err)
+			t.Errorf("in %s it is %q, %v, want %q and no error", folder, c.Name, err, want)
 		}
 	}
 }
@@ -387,12 +387,12 @@ func TestTenThousandRoutesAreReadQuickly(t *testing.T) {
 	begun := time.Now()
 	c, err := Parse("watchdog.yaml", data, environment)
 	if err != nil || len(c.Routes) != 10_000 {
-		t.Fatal(err)
+		t.Fatalf("got %v, want no error and len(c.Routes) 10_000", err)
 	}
 	took := time.Since(begun)
 	t.Log("took", took)
 	if took > 30*time.Second { // a second at most where nothing else runs: BenchmarkTenThousandRoutes
-		t.Errorf("it took %s", took)
+		t.Errorf("it took %s, want at most %v", took, 30*time.Second)
 	}
 }
 
@@ -489,7 +489,7 @@ func TestFilesThatExpandTooFarAreRefused(t *testing.T) {
 				t.Fatalf("it is taken, or told as %v", err)
 			}
 			if len(problems) > 1001 {
-				t.Errorf("there are %d problems", len(problems))
+				t.Errorf("there are %d problems, want at most 1001", len(problems))
 			}
 			if told := len(err.Error()); told > 1<<20 {
 				t.Errorf("%d bytes tell of it", told)

@@ -382,11 +382,11 @@ func TestAPanicLosesNothingOfTheLog(t *testing.T) {
 	c.Env = append(os.Environ(), "BE=host panic")
 	said, err := c.CombinedOutput()
 	if c.ProcessState == nil {
-		t.Fatal(err)
+		t.Fatalf("got %v, want c.ProcessState other than nil", err)
 	}
 	lines, panicked, ok := strings.Cut(string(said), "panic: of the test")
 	if !ok || !strings.Contains(lines, "state=crash-loop") || !strings.Contains(lines, "the last line before it") || !strings.Contains(panicked, "panics.func") {
-		t.Errorf("%s", said)
+		t.Errorf("got %s, want ok true, lines %q in it, lines %q in it and panicked %q in it", said, "state=crash-loop", "the last line before it", "panics.func")
 	}
 	if got := c.ProcessState.ExitCode(); got != 2 {
 		t.Errorf("got exit status %d, want 2", got)

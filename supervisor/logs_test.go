@@ -28,7 +28,7 @@ func TestOutputAfterTheLeadersDeathIsRead(t *testing.T) {
 	lines, err := s.Logs(0, "api")
 	lines = slices.DeleteFunc(lines, func(l child.Line) bool { return l.Stream == "stderr" }) // the shell's own
 	if err != nil || len(lines) != 2 || lines[0].Text != "first" || lines[1].Text != "last" {
-		t.Errorf("%+v %v", lines, err)
+		t.Errorf("got %+v %v, want 2 of them, no error, lines[0].Text first and lines[1].Text last", lines, err)
 	}
 }
 
@@ -43,7 +43,7 @@ func TestLogsKeepTheLastLinesAndFollow(t *testing.T) {
 	s := New(Options{Log: slog.New(slog.DiscardHandler)})
 	s.Attach(o)
 	if all, err := s.Logs(0, "fn"); err != nil || len(all) != child.MostLines || all[child.MostLines-1].Text != "the last" {
-		t.Errorf("%d lines %v", len(all), err)
+		t.Errorf("got %d lines %v, want %d, no error and all[child.MostLines-1].Text the last", len(all), err, child.MostLines)
 	}
 	if _, err := s.Logs(0, "other"); err == nil {
 		t.Error("the lines of nobody")

@@ -82,7 +82,7 @@ func TestTimeoutsStartEndsTheCallsThatWait(t *testing.T) {
 	_, err := s.Process("api").Acquire(context.Background(), bound)
 	f, ok := errors.AsType[*failure.Error](err)
 	if !ok || f.Kind != failure.Timeout || f.Timeout != "start" || !strings.Contains(f.Detail, "within 50ms (timeouts.start)") {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v, want ok true, f.Kind %v, f.Timeout start and f.Detail %q in it", err, failure.Timeout, "within 50ms (timeouts.start)")
 	}
 }
 
@@ -110,7 +110,7 @@ func TestOneThatIsUnreadyGetsNoCallsUntilItIsReadyAgain(t *testing.T) {
 	s.mustGet("api", "/sick")
 	s.awaitState("api", Unready)
 	if _, err := s.Process("api").Acquire(context.Background(), time.Millisecond); failure.Of(err).State != "unready" {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v, want failure.Of(err).State unready", err)
 	}
 	if err := fetch(url + "/well"); err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestAWaitingCallLeavesWithItsContext(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	if _, err := s.Process("api").Acquire(ctx, bound); failure.Of(err).Kind != failure.Gone {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v, want failure.Of(err).Kind %v", err, failure.Gone)
 	}
 	if st := s.Process("api").Status(); st.Queued != 0 {
 		t.Errorf("got %+v, want Queued 0", st)
@@ -178,7 +178,7 @@ func TestACallThatFindsAllInstancesBusyTimesOutInTheQueue(t *testing.T) {
 	i := s.acquire("api")
 	defer i.Release()
 	if _, err := s.Process("api").Acquire(context.Background(), time.Millisecond); failure.Of(err).Kind != failure.QueueTimeout {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v, want failure.Of(err).Kind %v", err, failure.QueueTimeout)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestTheLeastLoadedInstanceIsTaken(t *testing.T) {
 		held = append(held, i)
 	}
 	if calls[0] != 3 || calls[1] != 3 || calls[2] != 3 {
-		t.Error(calls)
+		t.Errorf("got %v, want calls[0] 3, calls[1] 3 and calls[2] 3", calls)
 	}
 	for _, i := range held {
 		if i.Number() == 1 {
@@ -297,7 +297,7 @@ func TestInstancesComeAtOnceWithCallsAndLeaveAfterIdle(t *testing.T) {
 	spec.Process.Replicas = schema.Replicas{Min: 0, Max: 3, Target: 2, Idle: 50 * ms}
 	s := newStack(t, spec)
 	if st := s.awaitState("api", Idle); len(st.Instances) != 0 {
-		t.Fatalf("%+v", st)
+		t.Fatalf("got %+v, want len(st.Instances) 0", st)
 	}
 	var held []*Instance
 	for range 5 {
@@ -546,10 +546,10 @@ func TestStopStartRestartAndScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	if st := s.Process("api").Status(); st.State != Stopped || len(st.Instances) != 0 {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want State %v and len(st.Instances) 0", st, Stopped)
 	}
 	if _, err := s.Process("api").Acquire(ctx, bound); failure.Of(err).State != "stopped" {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v, want failure.Of(err).State stopped", err)
 	}
 	if err := s.Start(ctx, "api"); err != nil {
 		t.Fatal(err)
@@ -577,7 +577,7 @@ func TestStopStartRestartAndScale(t *testing.T) {
 	}
 	s.awaitState("api", Stopped)
 	if _, err := s.Process("api").Acquire(ctx, bound); failure.Of(err).State != "stopped" {
-		t.Errorf("%+v", err)
+		t.Errorf("got %+v, want failure.Of(err).State stopped", err)
 	}
 	if err := s.Start(ctx, "api"); err != nil {
 		t.Fatal(err)
@@ -588,7 +588,7 @@ func TestStopStartRestartAndScale(t *testing.T) {
 	}
 	for _, err := range []error{s.Start(ctx, "no"), s.Restart(ctx, "no"), s.Supervisor.Stop(ctx, "no"), s.Scale("no", 1)} {
 		if err == nil || err.Error() != `no process is called "no"` {
-			t.Error(err)
+			t.Errorf("got %v, want an error and %q", err, `no process is called "no"`)
 		}
 	}
 }
@@ -606,7 +606,7 @@ func TestStartAndRestartSayWhatStandsInTheWay(t *testing.T) {
 	defer cancel()
 	for _, do := range []func(context.Context, string) error{s.Start, s.Restart} {
 		if err := do(ctx, "task"); err == nil || !strings.Contains(err.Error(), "exit status 6") {
-			t.Error(err)
+			t.Errorf("got %v, want an error and %q in it", err, "exit status 6")
 		}
 	}
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -717,7 +717,7 @@ func TestACircleOfDependenciesIsRefused(t *testing.T) {
 	b.Process.DependsOn = map[string]string{"a": "started"}
 	_, err := New(Options{}).Reconcile([]Spec{a, b})
 	if err == nil || !strings.Contains(err.Error(), "depends_on goes in a circle: ") {
-		t.Error(err)
+		t.Errorf("got %v, want an error and %q in it", err, "depends_on goes in a circle: ")
 	}
 }
 

@@ -145,7 +145,7 @@ func TestAcquireWithoutWaitIsRefusedWhileNothingIsReady(t *testing.T) {
 	_, err := s.Process("api").Acquire(context.Background(), 0)
 	f, ok := errors.AsType[*failure.Error](err)
 	if !ok || f.Kind != failure.NotReady || f.State != "starting" || f.RetryAfter <= 0 {
-		t.Fatalf("%+v", err)
+		t.Fatalf("got %+v, want ok true, f.Kind %v, f.State starting and f.RetryAfter more than 0", err, failure.NotReady)
 	}
 }
 
@@ -257,7 +257,7 @@ func TestReconcileKeepsWhatIsEqualAndReplacesWhatChanged(t *testing.T) {
 		t.Errorf("gone is %s after retire, want %s", old.State(), Stopped)
 	}
 	if _, err := old.Acquire(context.Background(), bound); failure.Of(err).Kind != failure.Draining {
-		t.Errorf("a call to what has left: %v", err)
+		t.Errorf("a call to what has left: got %v, want failure.Of(err).Kind %v", err, failure.Draining)
 	}
 }
 
@@ -273,7 +273,7 @@ func TestReconcileRefusesWhatCannotWorkAndChangesNothing(t *testing.T) {
 	worse.Process.EnvFile = schema.Strings{"/no/such.env"}
 	_, err = s.Reconcile([]Spec{bad, worse})
 	if err == nil || !strings.Contains(err.Error(), "route bad: program /no/such/program is not there") || !strings.Contains(err.Error(), "route worse: env_file /no/such.env is not there") {
-		t.Fatal(err)
+		t.Fatalf("got %v, want an error, %q in it and %q in it", err, "route bad: program /no/such/program is not there", "route worse: env_file /no/such.env is not there")
 	}
 	if got, err := s.get("api", "/"); err != nil || got != before {
 		t.Errorf("%q %v, before %q", got, err, before)

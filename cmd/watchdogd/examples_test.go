@@ -20,7 +20,7 @@ var needs = map[string][]string{
 func TestExamplesAnswerAsTheirRequestsSay(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*/requests.txt")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no examples found: %v", err)
+		t.Fatalf("no examples found: got %v, want no error and len(files) other than 0", err)
 	}
 	for _, file := range files {
 		dir := filepath.Dir(file)

@@ -57,7 +57,7 @@ func TestASocketThatNobodyServesIsReplacedAndOneThatIsServedIsNot(t *testing.T) 
 	}
 	_, err = Open("unix:" + path)
 	if err == nil || !strings.Contains(err.Error(), "another program serves this socket") {
-		t.Errorf("taken twice: %v", err)
+		t.Errorf("taken twice: got %v, want an error and %q in it", err, "another program serves this socket")
 	}
 	if runtime.GOOS == "linux" && !strings.Contains(err.Error(), fmt.Sprintf("(process %d)", os.Getpid())) {
 		t.Errorf("the holder is not named: %v", err)
@@ -78,7 +78,7 @@ func TestAFileThatIsNoSocketIsNotReplaced(t *testing.T) {
 		"OpenPrivate": OpenPrivate,
 	} {
 		if _, err := listen(path); err == nil || !strings.Contains(err.Error(), "not a socket stands there") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want an error and %q in it", name, err, "not a socket stands there")
 		}
 	}
 	if content, _ := os.ReadFile(path); string(content) != "precious" {
@@ -94,10 +94,10 @@ func TestAPrivateSocketIsOfMode0600(t *testing.T) {
 	}
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", info.Mode(), err)
+		t.Errorf("got %v %v, want no error and info.Mode().Perm() 0o600", info.Mode(), err)
 	}
 	l.Close()
 	if _, err := OpenPrivate("@abstract"); err == nil || !strings.Contains(err.Error(), "choose a path") {
-		t.Errorf("a socket without a mode: %v", err)
+		t.Errorf("a socket without a mode: got %v, want an error and %q in it", err, "choose a path")
 	}
 }

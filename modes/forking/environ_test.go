@@ -219,7 +219,7 @@ func TestHeadTooLargeForTheEnvironmentIsRefused(t *testing.T) {
 		r := requestOf(t, "GET / HTTP/1.1\r\nHost: h\r\nX-Long: "+strings.Repeat("x", 200<<10)+"\r\n\r\n")
 		_, err := e.of(r, sent(r))
 		if f, ok := errors.AsType[*failure.Error](err); !ok || f.Kind != failure.HeaderTooLarge {
-			t.Errorf("%s: %v", kind, err)
+			t.Errorf("%s: got %v, want ok true and f.Kind %v", kind, err, failure.HeaderTooLarge)
 		}
 		// One byte less than the limit can be given to a program.
 		name := map[string]string{"openfaas": "Http_X=", "cgi": "HTTP_X="}[kind]
@@ -243,7 +243,7 @@ func TestNULNeverReachesTheEnvironment(t *testing.T) {
 		r := requestOf(t, "GET /a%00b HTTP/1.1\r\nHost: h\r\n\r\n")
 		_, err := e.of(r, sent(r))
 		if f, ok := errors.AsType[*failure.Error](err); !ok || f.Kind != failure.Malformed {
-			t.Errorf("%s: %v", kind, err)
+			t.Errorf("%s: got %v, want ok true and f.Kind %v", kind, err, failure.Malformed)
 		}
 	}
 }

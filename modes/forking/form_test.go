@@ -107,7 +107,7 @@ func FuzzForm(f *testing.F) {
 		dir := strings.TrimPrefix(vars[0], "FORM_DIR=")
 		for _, v := range vars {
 			if strings.IndexByte(v, 0) >= 0 || !strings.HasPrefix(v, "FORM_") {
-				t.Errorf("%q", v)
+				t.Errorf("got %q, want %q at its start and strings.IndexByte(v, 0) less than 0", v, "FORM_")
 			}
 		}
 		files, _ := os.ReadDir(dir)

@@ -211,7 +211,7 @@ func TestTokensOfTheIssuerAreAdmitted(t *testing.T) {
 		}
 	}
 	if i.agent != "openfaas-watchdog" {
-		t.Errorf("asked as %q", i.agent)
+		t.Errorf(`asked as %q, want "openfaas-watchdog"`, i.agent)
 	}
 }
 
@@ -293,7 +293,7 @@ func TestPermissionsNameTheWholeFunction(t *testing.T) {
 		{"DEV:ENV", false}, {"dev:env*x", false}, {"*x", false}, {"dev:env:*", false}, {"dev:*env*env", false}, {"", false},
 	} {
 		if got := anyMatches(strings.Fields(c.patterns), "dev:env"); got != c.want {
-			t.Errorf("%q: %v", c.patterns, got)
+			t.Errorf("%q: got %v, want %v", c.patterns, got, c.want)
 		}
 	}
 	for _, name := range []string{"dev:env2", "xdev:env", "dev:env:dev:env"} {
@@ -336,7 +336,7 @@ func TestATokenWithoutPermissionIs403(t *testing.T) {
 		t.Errorf("without the claim: got %+v, want 403", got)
 	}
 	if !strings.Contains(f.log.String(), "token refused") || !strings.Contains(f.log.String(), "it does not name this function") {
-		t.Errorf("debug logs no reason: %s", f.log)
+		t.Errorf("debug logs no reason: got %s, want %q in it and %q in it", f.log, "token refused", "it does not name this function")
 	}
 }
 
@@ -375,7 +375,7 @@ func TestKeysAreNotFetchedAgainTooSoon(t *testing.T) {
 	}
 	i.set(func() {
 		if i.asked != 2 { // at the start, and for the first of the strangers
-			t.Errorf("asked %d times", i.asked)
+			t.Errorf("asked %d times, want 2", i.asked)
 		}
 	})
 }

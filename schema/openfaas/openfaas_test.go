@@ -428,7 +428,7 @@ func TestRandomEnvironmentsSurviveMarshalAndParse(t *testing.T) {
 		fromEnvAgain(t, c)
 	}
 	if read < 500 {
-		t.Errorf("only %d of the environments are right", read)
+		t.Errorf("only %d of the environments are right, want at least 500", read)
 	}
 }
 

@@ -30,7 +30,7 @@ func TestWaitReturnsHowTheLeaderEnded(t *testing.T) {
 	_ = c.Signal(syscall.SIGKILL)
 	e, _ = c.Wait(context.Background())
 	if e.Signal != syscall.SIGKILL || e.String() != "killed by SIGKILL" || e.Status() != 137 {
-		t.Fatalf("%+v", e)
+		t.Fatalf("got %+v, want Signal %v, killed by SIGKILL and e.Status() 137", e, syscall.SIGKILL)
 	}
 }
 

@@ -49,7 +49,7 @@ func copied(t *testing.T, r io.Reader) []record {
 func TestOutputIsLoggedByLineWithRouteStreamAndPID(t *testing.T) {
 	got := copied(t, strings.NewReader("one\r\n\ntwo"))
 	if len(got) != 3 || got[0].Line != "one" || got[1].Line != "" || got[2].Line != "two" {
-		t.Fatalf("%+v", got)
+		t.Fatalf("got %+v, want 3 of them, got[0].Line one, got[1].Line nothing and got[2].Line two", got)
 	}
 	if r := got[0]; r.Msg != "output" || r.Route != "fn" || r.Stream != "stdout" || r.PID != 7 || r.Partial {
 		t.Errorf("got %+v, want Msg output, Route fn, Stream stdout, PID 7 and Partial false", r)
@@ -62,7 +62,7 @@ func TestALineThatIsAJSONObjectStaysOne(t *testing.T) {
 		t.Errorf("got %+v, want JSON %q and Line nothing", got[0], `{"level":"warn","n":1}`)
 	}
 	if got[1].JSON != nil || got[1].Line != `{"broken"` || got[2].Line != "[1]" {
-		t.Errorf("%+v", got[1:])
+		t.Errorf("got %+v, want got[1].JSON nil, got[1].Line %q and got[2].Line %q", got[1:], `{"broken"`, "[1]")
 	}
 }
 

@@ -80,7 +80,7 @@ func FuzzHead(f *testing.F) {
 		c.take()
 		if err := c.parse(head); err != nil {
 			if why, ok := err.(*Refusal); !ok || why.Detail == "" || why.TooLarge {
-				t.Errorf("%v", err)
+				t.Errorf("got %v, want ok true, why.Detail something and why.TooLarge false", err)
 			}
 			return
 		}
@@ -155,7 +155,7 @@ func FuzzChunked(f *testing.F) {
 		c := newConn(&Server{Log: slog.New(slog.DiscardHandler)}, nc)
 		head, headErr := c.readHead()
 		if headErr != nil || c.parse(head) != nil {
-			t.Fatal(headErr)
+			t.Fatalf("got %v, want no error and c.parse(head) nil", headErr)
 		}
 		ours, trailer, err = read(&c.request)
 		if err != nil {

@@ -179,7 +179,7 @@ func TestAResponseIsFramedByWhatItsHandlerDid(t *testing.T) {
 			next := strings.LastIndex(raw, "HTTP/1.1 200 OK")
 			if test.kept {
 				if !strings.HasSuffix(raw[next:], "the next") || n != 2 {
-					t.Fatalf("%q", raw)
+					t.Fatalf("got %q, want raw[next:] %q at its end and n 2", raw, "the next")
 				}
 				raw = raw[:next]
 			}

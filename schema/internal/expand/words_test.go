@@ -19,7 +19,7 @@ func words(t testing.TB, command string) []string {
 	t.Helper()
 	list, mistakes := New(environment).Words(command)
 	if len(mistakes) > 0 {
-		t.Fatalf("%q: %v", command, mistakes)
+		t.Fatalf("%q: got %v, want none", command, mistakes)
 	}
 	var out []string
 	for _, w := range list {
@@ -132,7 +132,7 @@ func FuzzCommand(f *testing.F) {
 		// Another value changes no other word, where it cannot make more of them.
 		other, mistakes := New(func(name string) (string, bool) { return "plain", name == "V" }).Words(command)
 		if len(mistakes) > 0 {
-			t.Fatalf("%q is a command or not, by the value of a variable: %v", command, mistakes)
+			t.Fatalf("%q is a command or not, by the value of a variable: got %v, want none", command, mistakes)
 		}
 		if value != "" && !strings.ContainsAny(value, " \t\n") && len(other) != len(list) {
 			t.Errorf("%q with %q is %q, and with another %q", command, value, list, other)

@@ -110,7 +110,7 @@ func TestOurOwnMessagesAreSentencesInTheClassicLog(t *testing.T) {
 	var out bytes.Buffer
 	slog.New(&Handler{Out: &out, Level: slog.LevelDebug}).Info("reloaded", "file", "x")
 	if !strings.HasSuffix(out.String(), "reloaded (file=x)\n") {
-		t.Errorf("at level debug: %q", &out)
+		t.Errorf("at level debug: got %q, want %q at its end", &out, "reloaded (file=x)\n")
 	}
 }
 
@@ -126,7 +126,7 @@ func TestLinesOfProcessesGoToOurOwnStreams(t *testing.T) {
 			wantOut, wantErr = "2026/01/02 03:04:05 stdout: "+wantOut, "2026/01/02 03:04:05 stderr: "+wantErr
 		}
 		if stdout.String() != wantOut || stderr.String() != wantErr {
-			t.Errorf("prefix %v: %q and %q", prefix, &stdout, &stderr)
+			t.Errorf("prefix %v: got %q and %q, want %q %q", prefix, &stdout, &stderr, wantOut, wantErr)
 		}
 	}
 }
