@@ -73,14 +73,6 @@ func (i *Instance) watchReady(ctx context.Context) error {
 	return nil
 }
 
-// late is why a life ended that was not ready in time, as far as it was seen.
-type late struct{ why.Diagnosis }
-
-func (l *late) Error() string { return l.What }
-
-// Is reports that it is errLate.
-func (l *late) Is(target error) bool { return target == errLate }
-
 // becomes changes the instance's state if it is from, and reports whether it was.
 func (i *Instance) becomes(from, to lifecycle.State, d why.Diagnosis) bool {
 	i.p.mu.Lock()

@@ -29,7 +29,6 @@ const (
 	maxLookPause = 2 * time.Second
 	idleShare    = 0.25            // of one CPU; a process that uses less waits for something
 	busyFor      = 5 * time.Second // a program that is busy for longer is not waited for
-	slowAfter    = 3 * time.Second // a start that takes longer is explained
 )
 
 // facts are those known of any life.
@@ -88,7 +87,7 @@ func (i *Instance) lookAround(ctx context.Context) {
 			listens = i.listens(f.Upstream)
 		}
 		var spent time.Duration
-		if len(listens) > 0 || f.Uptime > slowAfter-wait { // otherwise nothing is said yet
+		if len(listens) > 0 || f.Uptime > why.SlowAfter-wait { // otherwise nothing is said yet
 			spent = i.child.Usage().CPU
 		}
 		f.Busy = spent-cpu > time.Duration(float64(wait)*idleShare)
@@ -105,7 +104,7 @@ func (i *Instance) lookAround(ctx context.Context) {
 			f.Answer, f.Body = probe.Said(*err)
 		}
 		i.printed(&f)
-		if d := f.Diagnose(); d.Certain || f.Uptime > slowAfter && d.What != "" {
+		if d := f.Diagnose(); d.Certain || f.Uptime > why.SlowAfter && d.What != "" {
 			i.sayStuck(d)
 		}
 		before, cpu = listens, spent

@@ -9,6 +9,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
 // farewell is how long calls have to return after they were ended: a WebSocket waits as
@@ -100,16 +101,9 @@ func (i *Instance) waitsFor(calls int, until time.Time) string {
 		return ""
 	}
 	left := max(time.Until(until), 0).Round(time.Second)
-	text := fmt.Sprintf("waits for %s, at most %v more (stop.drain)", plural(calls, "call"), left)
+	text := fmt.Sprintf("waits for %s, at most %v more (stop.drain)", why.Plural(calls, "call"), left)
 	if who := i.seats.String(); who != "" {
 		text += ": " + who
 	}
 	return text
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 	"github.com/watchdogd/watchdogd/supervisor/ports"
+	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
 // live is one life: it starts a child, watches over it, and returns when no process of
@@ -128,6 +129,14 @@ var (
 	errPort   = errors.New("another process took its port before it did")
 	errHeld   = errors.New("it is still running after SIGKILL")
 )
+
+// late is why a life ended that was not ready in time, as far as it was seen.
+type late struct{ why.Diagnosis }
+
+func (l *late) Error() string { return l.What }
+
+// Is reports that it is errLate.
+func (l *late) Is(target error) bool { return target == errLate }
 
 // replaced is why a caller had a life replaced.
 type replaced string

@@ -12,6 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/lives"
 	"github.com/watchdogd/watchdogd/supervisor/watch"
 	"github.com/watchdogd/watchdogd/supervisor/why"
 )
@@ -52,7 +53,7 @@ type Process struct {
 	restarts int
 	cut      int // calls that were cut at the end of stop.drain
 	last     *lastExit
-	lives    []Life // that are over: the last MostLives, the oldest first
+	lives    lives.Record // of lives that are over
 	pool     pool
 	rewatch  rewatch
 	changed  chan struct{} // closed at the next change of a state; nil while nothing waits

@@ -7,6 +7,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/lives"
 	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
@@ -60,7 +61,7 @@ func (s *slot) afterwards(e ending) bool {
 	p := s.p
 	p.mu.Lock()
 	now := time.Now()
-	p.lived(s.lifeOf(e, now))
+	p.lives.Add(s.lifeOf(e, now))
 	if e.outcome == lifecycle.EndedItself {
 		p.last = &lastExit{why: e.why, printed: e.printed, exit: e.exit, at: now}
 	}
@@ -130,7 +131,7 @@ func (s *slot) sentence() why.Diagnosis {
 	case s.state == lifecycle.Waiting && d.What != "":
 		d.What = "waits for " + d.What
 	case s.state == lifecycle.Starting && s.life != nil && !d.Certain:
-		if since := time.Since(s.life.began); since > slowAfter {
+		if since := time.Since(s.life.began); since > why.SlowAfter {
 			d = why.Slow(since, s.life.spec.Start, d)
 		}
 	case d.What == "":
@@ -141,6 +142,21 @@ func (s *slot) sentence() why.Diagnosis {
 
 // reason is sentence with what was printed, for the log and ps.
 func (s *slot) reason() string { return s.sentence().String() }
+
+// lifeOf is the life of s that ended as e says, at now at the latest. p.mu is held.
+func (s *slot) lifeOf(e ending, now time.Time) lives.Life {
+	l := lives.Life{Instance: s.number, Started: now, Ended: &now, Reason: why.Diagnosis{What: e.why, Printed: e.printed}.String(), Peak: e.exit.Peak}
+	if i := s.life; i != nil {
+		l.PID, l.Started, l.Calls, l.Peak = i.child.PID(), i.began, i.served, i.peak
+	}
+	if e.outcome == lifecycle.AskedFor {
+		l.Reason = "stopped by watchdogd"
+		if s.why != "" {
+			l.Reason += ": " + s.why
+		}
+	}
+	return l
+}
 
 // waitsFor says what a slot waits for, once; what is given up may never come.
 func (s *slot) waitsFor(what string, givenUp bool) {

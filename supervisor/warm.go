@@ -12,6 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
+	"github.com/watchdogd/watchdogd/supervisor/lives"
 )
 
 // WarmEnv is the variable that tells a program that was started ahead on which
@@ -206,7 +207,7 @@ func (p *Process) lostWarm(why string, o lifecycle.Outcome, exit child.Exit, upt
 	p.pool.next = now.Add(d.Pause)
 	p.last = &lastExit{why: why, exit: exit, at: now}
 	p.restarts++
-	p.lived(Life{Started: now.Add(-uptime), Ended: &now, Reason: why, Peak: exit.Peak})
+	p.lives.Add(lives.Life{Started: now.Add(-uptime), Ended: &now, Reason: why, Peak: exit.Peak})
 	p.log.LogAttrs(context.Background(), slog.LevelWarn, "a process started ahead ended before its request", slog.String("pause", d.Pause.Round(time.Millisecond).String()), slog.String("why", why))
 	p.change()
 	p.nudge()

@@ -15,13 +15,14 @@ import (
 // packages import none of the five.
 func TestHouseImportsGoOneWay(t *testing.T) {
 	const module = "github.com/watchdogd/watchdogd/"
-	processes := []string{"supervisor", "supervisor/child", "supervisor/lifecycle", "supervisor/ports", "supervisor/probe", "supervisor/watch", "supervisor/why", "schema"}
+	processes := []string{"supervisor", "supervisor/child", "supervisor/lifecycle", "supervisor/lives", "supervisor/ports", "supervisor/probe", "supervisor/watch", "supervisor/why", "schema"}
 	may := map[string][]string{
 		"schema":               {},
 		"schema/openfaas":      {"schema"},
 		"supervisor":           processes,
 		"supervisor/child":     {"schema"},
 		"supervisor/lifecycle": {"supervisor/child", "schema"},
+		"supervisor/lives":     {},
 		"supervisor/ports":     {"supervisor/child", "schema"},
 		"supervisor/probe":     {"supervisor/child", "schema"},
 		"supervisor/watch":     {},

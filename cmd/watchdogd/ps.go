@@ -18,6 +18,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/supervisor"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/lives"
 )
 
 func psCommand(from *source.Source) *cobra.Command {
@@ -73,14 +74,14 @@ func psOne(cmd *cobra.Command, running admin.Client, name string, asJSON bool) e
 }
 
 // writeLives is a line for each life of a process's instances, the latest first.
-func writeLives(w io.Writer, lives []supervisor.Life) error {
-	if len(lives) == 0 {
+func writeLives(w io.Writer, all []lives.Life) error {
+	if len(all) == 0 {
 		return nil
 	}
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "INSTANCE\tPID\tSTARTED\tENDED\tLASTED\tCALLS\tPEAK RSS\tREASON")
-	for _, l := range lives {
+	for _, l := range all {
 		end, lasted, peak := "-", time.Since(l.Started), "-"
 		if l.Ended != nil {
 			end, lasted = moment(*l.Ended), l.Ended.Sub(l.Started)

@@ -11,6 +11,9 @@ import (
 // census reads the process table, once for all that ask at the same time.
 var census counting
 
+// ticksPerSecond is USER_HZ, which is 100 on all architectures of Linux that Go knows.
+const ticksPerSecond = 100
+
 // counting shares readings of the process table: each call of read returns a reading that
 // began after the call, and a thousand calls at once cost two readings.
 type counting struct {

@@ -74,6 +74,9 @@ func (f *children) origins() []*origin {
 // forget.
 func (f *children) start(id identity, path string, argv []string, attr *syscall.ProcAttr) (*Child, error) {
 	c := &Child{mark: id.mark(), origin: id.origin, done: make(chan struct{}), account: ours.ledger.open(id.long)}
+	if c.origin != nil {
+		c.origin.all = f.origins
+	}
 	adoptOrphans()
 	var err error
 	if id.long {

@@ -16,9 +16,10 @@ import (
 // goes to the background; or else by its program.
 type origin struct {
 	mark  string
-	since uint64 // when the life began, in ticks after boot
-	until uint64 // when its child had gone to the background; 0 is that it has not
-	file  string // its program
+	since uint64           // when the life began, in ticks after boot
+	until uint64           // when its child had gone to the background; 0 is that it has not
+	file  string           // its program
+	all   func() []*origin // of the lives that run or have ended lately
 
 	mu     sync.Mutex
 	groups map[int]bool // of processes without a mark that were seen to come from it
@@ -51,7 +52,7 @@ func (o *origin) ownsUnmarked(e entry) bool {
 		return true
 	case e.began < o.since || ownedElsewhere(e.top):
 		return false
-	case o.sameProgram(e.pid), o.until != 0 && e.began <= o.until && !ours.haveProgram(e.pid, o):
+	case o.sameProgram(e.pid), o.until != 0 && e.began <= o.until && !o.ofAnother(e.pid):
 		o.groups[e.pgrp] = true
 		return true
 	}
@@ -72,13 +73,13 @@ func (o *origin) program() string {
 	return file
 }
 
-// haveProgram reports whether process pid runs the program of another life than but.
-func (f *children) haveProgram(pid int, but *origin) bool {
+// ofAnother reports whether process pid runs the program of another life.
+func (o *origin) ofAnother(pid int) bool {
 	its, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
-	if err != nil {
+	if err != nil || o.all == nil {
 		return false
 	}
-	return slices.ContainsFunc(f.origins(), func(o *origin) bool { return o != but && o.program() == its })
+	return slices.ContainsFunc(o.all(), func(other *origin) bool { return other != o && other.program() == its })
 }
 
 // interpreters run programs of all kinds: to run the same one says nothing.

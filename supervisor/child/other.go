@@ -102,7 +102,7 @@ func (*Child) Sweep(context.Context, syscall.Signal) int { return 0 }
 // SweepAll does nothing, as Sweep.
 func (*Owner) SweepAll() {}
 
-type origin struct{}
+type origin struct{ all func() []*origin }
 
 func newOrigin(string, string) *origin { return &origin{} }
 

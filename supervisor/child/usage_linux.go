@@ -3,11 +3,9 @@ package child
 import (
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
-
-// ticksPerSecond is USER_HZ, which is 100 on all architectures of Linux that Go knows.
-const ticksPerSecond = 100
 
 // Usages returns a function that reports what a child, its group and its descendants use
 // together, those that left it included. The process table is read once, at its first call.
@@ -63,12 +61,13 @@ func (t table) byLeader() map[int]Usage {
 }
 
 // peak is VmHWM of process pid (proc_pid_status(5)), in bytes; 0 when it cannot be read.
-func peak(pid int) (bytes int64) {
-	eachLine("/proc/"+strconv.Itoa(pid)+"/status", func(w []string) {
-		if len(w) == 3 && w[0] == "VmHWM:" {
-			kib, _ := strconv.ParseInt(w[1], 10, 64) // 0 is unknown
-			bytes = kib << 10
+func peak(pid int) int64 {
+	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status") // empty says it
+	for line := range strings.Lines(string(data)) {
+		if size, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(size), "kB")), 10, 64) // 0 is unknown
+			return kib << 10
 		}
-	})
-	return bytes
+	}
+	return 0
 }

@@ -86,6 +86,9 @@ func (f *Facts) heldBack() string {
 	return why + "have it flush each line, or start it by stdbuf -oL"
 }
 
+// SlowAfter is how long a start may take before it is explained.
+const SlowAfter = 3 * time.Second
+
 // Slow is the sentence for an instance that has been starting for so long, of at most
 // limit (timeouts.start; 0 is no bound); d is why it is not ready.
 func Slow(since, limit time.Duration, d Diagnosis) Diagnosis {

@@ -11,14 +11,15 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 	"github.com/watchdogd/watchdogd/supervisor/child"
+	"github.com/watchdogd/watchdogd/supervisor/lives"
 )
 
 // Detail is all about one route or service: what ps NAME --json prints.
 type Detail struct {
 	Row
-	Why    string            `json:"why"`    // one sentence, as why has it
-	Lives  []supervisor.Life `json:"lives"`  // the latest first: those that run, and the last ten that are over
-	Output []child.Line      `json:"output"` // the last lines that it printed, oldest first
+	Why    string       `json:"why"`    // one sentence, as why has it
+	Lives  []lives.Life `json:"lives"`  // the latest first: those that run, and the last ten that are over
+	Output []child.Line `json:"output"` // the last lines that it printed, oldest first
 }
 
 // mostOutput is how many lines of output a Detail and an Explanation have by default.
@@ -31,7 +32,7 @@ func (d *Server) serveDetail(w http.ResponseWriter, r *http.Request) {
 		if row.Name != name {
 			continue
 		}
-		of := Detail{Row: row, Why: d.explain(name, row).Why, Lives: []supervisor.Life{}, Output: d.output(name)}
+		of := Detail{Row: row, Why: d.explain(name, row).Why, Lives: []lives.Life{}, Output: d.output(name)}
 		if p := d.Supervisor.Process(name); p != nil {
 			of.Lives = p.Lives()
 		}
