@@ -29,6 +29,7 @@ var benchmarks = []struct {
 	run        func(*lab) error
 }{
 	{"hop", "http mode: small requests, c=64, pinned, against nginx and no proxy at all", benchHop},
+	{"idle", "http mode: the memory of connections that wait, against nginx", benchIdle},
 	{"bulk", "http mode: 1 GiB each way, against nginx", benchBulk},
 	{"static", "static mode: 1 KiB file, c=64, pinned, against nginx", benchStatic},
 	{"fork", "streaming /bin/cat, c=8, against a C posix_spawn loop", benchFork},
@@ -110,13 +111,20 @@ func (l *lab) start(words ...string) (*exec.Cmd, error) {
 
 // stopAll ends what start started.
 func (l *lab) stopAll() {
-	for _, cmd := range slices.Backward(l.running) {
-		_ = cmd.Process.Signal(os.Interrupt) // it may have ended
-		timer := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait() // ended by our own signal
-		timer.Stop()
+	for len(l.running) > 0 {
+		l.stopLast()
 	}
-	l.running = nil
+}
+
+// stopLast ends what start started last.
+func (l *lab) stopLast() {
+	last := len(l.running) - 1
+	cmd := l.running[last]
+	l.running = l.running[:last]
+	_ = cmd.Process.Signal(os.Interrupt) // it may have ended
+	timer := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+	_ = cmd.Wait() // ended by our own signal
+	timer.Stop()
 }
 
 // compile compiles a C program of this folder.

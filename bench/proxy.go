@@ -34,6 +34,10 @@ func benchHop(l *lab) error {
 	if err != nil {
 		return err
 	}
+	haproxy, hpid, err := l.proxyByHaproxy(upstream)
+	if err != nil {
+		return err
+	}
 	post := l.file("post.lua", "wrk.method = 'POST'\nwrk.body = string.rep('x', 1024)\n")
 	for _, load := range []struct{ title, path, script string }{
 		{"GET 0 B", "/bytes/0", ""},
@@ -44,6 +48,7 @@ func benchHop(l *lab) error {
 		err := compare(load.title, units,
 			candidate{"direct", func() (figures, error) { return wrk("http://"+upstream+load.path, load.script, 64, 0) }},
 			candidate{"watchdogd", func() (figures, error) { return wrk("http://"+watchdogd+load.path, load.script, 64, wpid) }},
+			candidate{"haproxy", func() (figures, error) { return wrk("http://"+haproxy+load.path, load.script, 64, hpid) }},
 			candidate{"nginx", func() (figures, error) { return wrk("http://"+nginx+load.path, load.script, 64, npid) }},
 		)
 		if err != nil {
@@ -178,6 +183,77 @@ func (l *lab) proxyByNginx(upstream string) (string, int, error) {
 		}`, l.dir), fmt.Sprintf("upstream up { server %s; keepalive 128; }", upstream))
 }
 
+// proxyByHaproxy starts one thread that keeps connections to the upstream, and logs nothing:
+// it writes logs to a syslog only.
+func (l *lab) proxyByHaproxy(upstream string) (string, int, error) {
+	address, err := free()
+	if err != nil {
+		return "", 0, err
+	}
+	conf := l.file("haproxy.cfg", fmt.Sprintf(`
+global
+	nbthread 1
+	maxconn 8000
+defaults
+	mode http
+	timeout connect 5s
+	timeout client 60s
+	timeout server 60s
+	option forwardfor
+	http-reuse always
+frontend front
+	bind %s
+	default_backend up
+backend up
+	server up %s
+`, address, upstream))
+	cmd, err := l.start("taskset", "-c", underTest, "haproxy", "-q", "-db", "-f", conf)
+	if err != nil {
+		return "", 0, err
+	}
+	return address, cmd.Process.Pid, await(address)
+}
+
+// idleConnections is how many connections benchIdle opens.
+const idleConnections = 9000
+
+// benchIdle measures the memory of connections that have had one response and wait.
+func benchIdle(l *lab) error {
+	upstream, err := l.upstream()
+	if err != nil {
+		return err
+	}
+	idle := func(name string, proxy func(string) (string, int, error)) candidate {
+		return candidate{name, func() (figures, error) {
+			address, pid, err := proxy(upstream) // a new one: memory that was used once is not given back
+			if err != nil {
+				return nil, err
+			}
+			defer l.stopLast()
+			before := residentKiB(pid)
+			for range idleConnections {
+				c, err := net.Dial("tcp", address)
+				if err != nil {
+					return nil, err
+				}
+				defer c.Close()
+				if _, err := fmt.Fprintf(c, "GET /bytes/16 HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+					return nil, err
+				}
+				if _, err := c.Read(make([]byte, 4096)); err != nil {
+					return nil, err
+				}
+			}
+			time.Sleep(2 * time.Second) // for what is done about idle connections
+			return figures{"each": (residentKiB(pid) - before) / idleConnections}, nil
+		}}
+	}
+	return compare(strconv.Itoa(idleConnections)+" idle connections", map[string]string{"each": "KiB"},
+		idle("watchdogd", l.proxyByWatchdogd),
+		idle("nginx", l.proxyByNginx),
+	)
+}
+
 // nginx starts one worker with the given server block.
 func (l *lab) nginx(server, outside string) (string, int, error) {
 	address, err := free()
@@ -190,7 +266,7 @@ master_process off;
 worker_processes 1;
 pid %[1]s/nginx.pid;
 error_log %[1]s/error.log;
-events { worker_connections 4096; }
+events { worker_connections 20000; }
 http {
 	sendfile on;
 	keepalive_requests 1000000000;

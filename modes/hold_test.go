@@ -335,6 +335,7 @@ func (i *life) SuspectRefusal(ctx context.Context) bool { return i.Suspect(ctx) 
 func (i *life) Release()                                { i.held.Add(-1) }
 func (i *life) Enter(*supervisor.Seat)                  {}
 func (i *life) Leave(*supervisor.Seat)                  {}
+func (i *life) Kept() io.Closer                         { return i.kept }
 func (i *life) Keep(make func() io.Closer) io.Closer {
 	if i.kept == nil {
 		i.kept = make()

@@ -126,6 +126,16 @@ func (i *Instance) Keep(make func() io.Closer) io.Closer {
 	return i.keep
 }
 
+// Kept returns what Keep does, and nil while that has made nothing.
+func (i *Instance) Kept() io.Closer {
+	i.kept.Lock()
+	defer i.kept.Unlock()
+	if i.closed {
+		return nil
+	}
+	return i.keep
+}
+
 // Replace kills this life and has another begin at once, because it cannot be used any
 // more. It does not count as an end of the process, and may be called by several.
 func (i *Instance) Replace(reason string) {

@@ -60,6 +60,7 @@ type (
 		SuspectRefusal(ctx context.Context) bool
 		Ending() string
 		Keep(make func() io.Closer) io.Closer
+		Kept() io.Closer
 		Host
 		Release()
 	}
@@ -122,9 +123,6 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	one, r := call.Enter(w, r)
 	defer one.Leave()
 	c := attempts{proxy: p, call: one, w: w, r: r, upload: one.Body()}
-	if p.Process != nil {
-		c.patience = one.Patience(p.route.Timeouts.Queue.D())
-	}
 	defer c.end()
 	if err := c.run(); err != nil {
 		c.fail(err)
@@ -189,10 +187,18 @@ func (c *attempts) attempt() error {
 	}
 	defer i.Release()
 	c.life = i
-	p := c.proxy // or c would be on the heap
-	return c.over(i.Keep(func() io.Closer {
+	up, ok := i.Kept().(*upstream)
+	if !ok {
+		up = c.keepUpstream(i)
+	}
+	return c.over(up)
+}
+
+// keepUpstream makes the upstream of an instance, and has that keep it.
+func (p *proxy) keepUpstream(i Instance) *upstream {
+	return i.Keep(func() io.Closer {
 		return newUpstream(p.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), p.log)
-	}).(*upstream))
+	}).(*upstream)
 }
 
 func (c *attempts) over(up *upstream) error {
@@ -207,10 +213,13 @@ func (c *attempts) over(up *upstream) error {
 // that has just died is none, though the supervisor may not have been told yet.
 func (c *attempts) acquire() (Instance, error) {
 	began := time.Now()
-	for {
+	if queue := c.route.Timeouts.Queue.D(); queue > 0 && c.patience.IsZero() {
+		c.patience = began.Add(queue - c.call.Waited())
+	}
+	for now := began; ; now = time.Now() {
 		wait := time.Duration(math.MaxInt64)
 		if !c.patience.IsZero() {
-			wait = max(time.Until(c.patience), 0)
+			wait = max(c.patience.Sub(now), 0)
 		}
 		i, err := c.Process.AcquireFor(c.r.Context(), wait, c.call)
 		if err == nil {
