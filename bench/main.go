@@ -1,6 +1,6 @@
 // Bench holds watchdogd against its peers: each benchmark runs its candidates in
 // turn, round after round on the same machine, and quotes the medians of the ratios
-// of a round. It needs Linux, cc, wrk, nginx and curl; bench/README.md says more.
+// of a round. It needs Linux, cc, wrk, nginx, haproxy and curl; bench/README.md says more.
 //
 //	go run ./bench [-rounds 5] [-d 2s] [NAME...]
 package main
