@@ -91,7 +91,11 @@ func (x *exchange) attempt(c *client.Conn) error {
 	if !x.request.complete(x.upload) {
 		return x.converse(c)
 	}
-	n, err := c.Write(x.request.out)
+	write := c.Write
+	if c.Reused {
+		write = c.Send
+	}
+	n, err := write(x.request.out)
 	if x.reached = n > 0; err != nil && n == 0 {
 		return err
 	}

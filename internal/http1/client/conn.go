@@ -37,6 +37,14 @@ type Conn struct {
 		n    int
 		err  error
 	}
+	send struct { // of Send, as well
+		step func(fd uintptr) bool
+		p    []byte // nil once it was written
+		n    int
+		err  error
+	}
+	early error // what ended Send's wait, for the next read
+
 	look struct { // of quiet, as well
 		at         func(fd uintptr)
 		good, sent bool
@@ -58,7 +66,7 @@ func NewConn(nc net.Conn) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{Conn: nc, raw: raw}
-	c.try.read, c.look.at = c.tryRead, c.lookAt
+	c.try.read, c.look.at, c.send.step = c.tryRead, c.lookAt, c.sendStep
 	c.Borrow()
 	return c, nil
 }
@@ -69,19 +77,77 @@ func (c *Conn) fill(wait bool) error { return c.fillTo(len(c.buf), wait) }
 
 // fillTo is fill that reads up to most bytes into the buffer.
 func (c *Conn) fillTo(most int, wait bool) error {
+	if err := c.early; err != nil {
+		c.early = nil
+		return err
+	}
 	read := c.ReadNow
 	if wait {
 		read = c.Conn.Read
 	}
 	n, err := read(c.buf[c.w:min(max(most, c.w+1), len(c.buf))])
-	c.w += n
 	if n > 0 {
-		if !c.answered.Load() {
-			c.answered.Store(true)
-		}
+		c.came(n)
 		return nil
 	}
 	return err
+}
+
+// came notes that n bytes were read into the buffer.
+func (c *Conn) came(n int) {
+	c.w += n
+	if !c.answered.Load() {
+		c.answered.Store(true)
+	}
+}
+
+// Send writes p, a whole request, on a connection that Idle returned, and waits for the first
+// bytes of the response, which it leaves for ReadHead. It returns how much was written, and
+// why not all of it. A read that comes right after a write finds nothing most of the time, so
+// that it is left to the poller to say when to read. The poller tells of what comes from the
+// beginning of raw.Read on, and therefore the write is inside of it. Nothing had come before,
+// as Idle has seen.
+func (c *Conn) Send(p []byte) (int, error) {
+	c.send.p, c.send.n, c.send.err = p, 0, nil
+	waited := c.raw.Read(c.send.step)
+	n, err := c.send.n, c.send.err
+	switch {
+	case c.send.p != nil:
+		c.send.p = nil
+		return 0, waited // the deadline had passed, or the connection was closed
+	case err != nil:
+		return n, err
+	case n < len(p):
+		more, err := c.Conn.Write(p[n:])
+		return n + more, err
+	}
+	if waited != nil {
+		c.early = waited
+	}
+	return n, nil
+}
+
+// sendStep is the part of Send that has the descriptor. It reports false to be called again
+// when something has come.
+func (c *Conn) sendStep(fd uintptr) bool {
+	if p := c.send.p; p != nil {
+		c.send.p = nil
+		n, err := syscall.Write(int(fd), p)
+		if c.send.n = max(n, 0); err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
+			c.send.err = os.NewSyscallError("write", err)
+		}
+		return c.send.n < len(p)
+	}
+	n, err := ReadFD(fd, c.buf[c.w:min(c.w+headRead, len(c.buf))])
+	switch {
+	case err == ErrNotYet:
+		return false
+	case err != nil:
+		c.early = err
+	default:
+		c.came(n)
+	}
+	return true
 }
 
 // headRead is how much is read where a head is expected: what comes with it of the
