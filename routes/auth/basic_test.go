@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,13 +66,21 @@ func TestUsersOfAnHtpasswdFileAreAdmitted(t *testing.T) {
 		t.Skip("htpasswd (apache2-utils) is not installed")
 	}
 	name := file(t, "")
-	for user, form := range map[string]string{"bcrypt": "-B", "md5": "-m", "sha": "-s", "sha256": "-2", "sha512": "-5"} {
+	forms := map[string]string{"bcrypt": "-B", "md5": "-m", "sha": "-s"}
+	if runtime.GOOS == "linux" { // others have an older one
+		forms["sha256"], forms["sha512"] = "-2", "-5"
+	}
+	for user, form := range forms {
 		if out, err := exec.Command(htpasswd, "-b", form, name, user, "open sésame:"+user).CombinedOutput(); err != nil {
 			t.Fatalf("htpasswd %s: %v: %s", form, err, out)
 		}
 	}
+	users := []string{"env"}
 	a := newAsked(t, basicRoute(name, map[string]schema.Secret{"env": schema.Secret(bcryptOf(t, "open sésame:env", 4))}))
-	for _, user := range []string{"bcrypt", "md5", "sha", "sha256", "sha512", "env"} {
+	for user := range maps.Keys(forms) {
+		users = append(users, user)
+	}
+	for _, user := range users {
 		for range 2 { // verified, and remembered
 			got := a.call(t, basicOf(user, "open sésame:"+user))
 			if got.status != 200 || got.user != user || got.header.Get("X-Auth-User") != user || got.header.Get("Authorization") != "" {
