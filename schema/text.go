@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/watchdogd/watchdogd/schema/internal/expand"
@@ -77,3 +78,21 @@ func (t Text) Uses(name string) bool {
 
 // Literal returns the Text that expands to s.
 func Literal(s string) Text { return Text(expand.Escape(s)) }
+
+// Secret is a value that is never shown: not by fmt, a log, JSON or Marshal, which leaves its key
+// out. Convert it to a string to use it.
+type Secret string
+
+const hidden = "(hidden)"
+
+// String implements fmt.Stringer.
+func (Secret) String() string { return hidden }
+
+// GoString implements fmt.GoStringer.
+func (Secret) GoString() string { return hidden }
+
+// LogValue implements slog.LogValuer.
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
