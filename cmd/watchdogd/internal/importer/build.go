@@ -182,6 +182,12 @@ func (b *builder) judge(p *program) guess.Program {
 			words = strings.Fields(p.line)
 		}
 	}
+	words = slices.Clone(words)
+	for n, w := range words {
+		if !strings.Contains(w, "${PORT}") {
+			words[n] = b.resolved(w, nil)
+		}
+	}
 	env := map[string]string{}
 	for _, key := range p.env {
 		env[key.Name], _ = key.Value.(string)
