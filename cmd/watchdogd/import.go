@@ -43,7 +43,7 @@ is a comment with the reason, and a line on stderr.`,
 		}
 		var err error
 		if o.Into, err = filepath.Abs(into); err != nil {
-			return exit.Fail(fmt.Errorf("import: %w", err))
+			return exit.Fail(fmt.Errorf("import: this folder cannot be read; change to another: %w", err))
 		}
 		result, err := importer.Import(args, o)
 		if err != nil {

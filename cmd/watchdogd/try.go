@@ -94,7 +94,7 @@ func (t *try) run(ctx context.Context, from *source.Source, args []string, onPor
 	}
 	file, err := filepath.Abs(source.DefaultFile)
 	if err != nil {
-		return exit.Fail(fmt.Errorf("try: %w", err))
+		return exit.Fail(fmt.Errorf("try: this folder cannot be read; change to another: %w", err))
 	}
 	if _, err := os.Lstat(file); err == nil && t.write {
 		return exit.Fail(fmt.Errorf("try --write: %s exists already and is not overwritten; move it, or leave out --write", source.DefaultFile))

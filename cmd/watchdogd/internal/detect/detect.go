@@ -56,7 +56,7 @@ type Result struct {
 func Folder(dir string, env []string) (*Result, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("look at the folder: %w", err)
+		return nil, fmt.Errorf("this folder cannot be read; change to another, or ask its owner: %w", err)
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("look at the folder: %w", err)
