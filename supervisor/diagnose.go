@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/holder"
 	"github.com/watchdogd/watchdogd/internal/sleep"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
@@ -209,7 +210,7 @@ func (i *Instance) why(e child.Exit) why.Diagnosis {
 	if !e.OK() && !e.OutOfMemory && !why.FromOutside(e.Signal) {
 		i.printed(&f)
 		if port := f.AskedPort(); port != 0 {
-			f.Taken = child.Holder(port)
+			f.Taken = holder.Name(holder.OfPort(port))
 		}
 	}
 	if e.Core {

@@ -369,7 +369,7 @@ func TestTheHolderOfAFixedPortInUseIsNamed(t *testing.T) {
 	fixed.Upstream = upstream(t, "http://127.0.0.1:"+strconv.Itoa(port))
 	s := newStack(t, fixed, server(t, "other", "serve"))
 	// A child that is just being started has the socket for a moment too.
-	want := fmt.Sprintf("port %d is taken by process %d", port, os.Getpid())
+	want := fmt.Sprintf("port %d is taken by supervisor.test (process %d)", port, os.Getpid())
 	s.await("fixed", want, func(st Status) bool { return strings.Contains(st.LastExit, want) })
 	s.mustGet("other", "/") // serves on
 	l.Close()

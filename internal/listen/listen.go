@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/holder"
 )
 
 // Open opens a listener for host:port, or for unix:/path, where a socket that
@@ -30,7 +32,7 @@ func Open(address string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("listen on %s: the port is in use%s; stop that program or choose another port", address, by(portHolder(address)))
+		return nil, fmt.Errorf("listen on %s: the port is in use%s; stop that program or choose another port", address, by(holderOf(address)))
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("listen on %s: this user may not listen there; choose a port above 1023 or grant the right: %w", address, err)
 	}
@@ -50,7 +52,7 @@ func listenOpen(path string) (net.Listener, error) { return net.Listen("unix", p
 
 // listenUnix listens by listen, in the place of a socket that is left over.
 func listenUnix(path string, listen func(path string) (net.Listener, error)) (net.Listener, error) {
-	if err := removeStale(path); err != nil {
+	if err := RemoveStale(path); err != nil {
 		return nil, fmt.Errorf("listen on unix:%s: %w", path, err)
 	}
 	l, err := listen(path)
@@ -60,9 +62,9 @@ func listenUnix(path string, listen func(path string) (net.Listener, error)) (ne
 	return l, nil
 }
 
-// removeStale removes a socket whose server is gone, and refuses everything else
+// RemoveStale removes a socket whose server is gone, and refuses everything else
 // that may stand at path.
-func removeStale(path string) error {
+func RemoveStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || strings.HasPrefix(path, "@") {
 		return nil
@@ -80,7 +82,7 @@ func removeStale(path string) error {
 	switch {
 	case err == nil:
 		defer c.Close()
-		return fmt.Errorf("another program serves this socket%s; stop it or choose another path", by(socketHolder(c)))
+		return fmt.Errorf("another program serves this socket%s; stop it or choose another path", by(holder.OfSocket(c)))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return os.Remove(path)
 	}
@@ -92,9 +94,18 @@ func by(pid int) string {
 	if pid == 0 {
 		return ""
 	}
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return " by " + holder.Name(pid)
+}
+
+// holderOf returns the process that listens on the port of address, 0 if it cannot be seen.
+func holderOf(address string) int {
+	_, text, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Sprintf(" by process %d", pid)
+		return 0
 	}
-	return fmt.Sprintf(" by %s (process %d)", strings.TrimSpace(string(name)), pid)
+	port, err := net.LookupPort("tcp", text)
+	if err != nil {
+		return 0
+	}
+	return holder.OfPort(port)
 }

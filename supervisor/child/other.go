@@ -112,9 +112,6 @@ func (*Child) LostPort(int) bool { return false }
 // Listeners returns none, as LostPort.
 func (*Child) Listeners() []string { return nil }
 
-// Holder returns an empty string, as LostPort.
-func Holder(int) string { return "" }
-
 // Leftovers returns none: descendants are not found on this system.
 func (*Child) Leftovers() []string { return nil }
 

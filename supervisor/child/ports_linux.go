@@ -4,84 +4,30 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-)
 
-// Holder names the process that listens on port, if /proc shows it to us.
-func Holder(port int) string {
-	pid := holders(listener(port), "[0-9]*")
-	if pid == 0 {
-		return ""
-	}
-	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // without a name the number says it
-	return strings.TrimSpace(fmt.Sprintf("process %d %s", pid, name))
-}
+	"github.com/watchdogd/watchdogd/internal/holder"
+)
 
 // LostPort reports whether a process listens on port that does not descend from the child,
 // which has an Owner. A listener
 // whose owner cannot be read, or that started after the child (such as a container's port
 // proxy), is accepted.
 func (c *Child) LostPort(port int) bool {
-	inode := listener(port)
+	inode := holder.Listener(port)
 	if inode == "" {
 		return false
 	}
 	for _, pid := range c.processes() {
-		if holders(inode, strconv.Itoa(pid)) != 0 {
+		if holder.Has(pid, inode) {
 			return false
 		}
 	}
-	pid := holders(inode, "[0-9]*")
+	pid := holder.Process(inode)
 	return pid != 0 && c.predates(pid)
-}
-
-// holders returns a process among those that pattern names that has the socket open, or 0.
-func holders(inode, pattern string) int {
-	if inode == "" {
-		return 0
-	}
-	links, _ := filepath.Glob("/proc/" + pattern + "/fd/*") // the pattern is good
-	for _, l := range links {
-		if to, err := os.Readlink(l); err == nil && to == "socket:["+inode+"]" {
-			pid, _ := strconv.Atoi(strings.Split(l, "/")[2]) // it is one, by the pattern
-			return pid
-		}
-	}
-	return 0
-}
-
-// listener returns the inode of the TCP socket that listens on port; empty when there is
-// none in our network namespace.
-func listener(port int) string {
-	if inode := listenerIn("/proc/net/tcp", port); inode != "" {
-		return inode
-	}
-	return listenerIn("/proc/net/tcp6", port)
-}
-
-// listenerIn reads a table as proc_pid_net(5) has it.
-func listenerIn(file string, port int) string {
-	f, err := os.Open(file)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for in := bufio.NewScanner(f); in.Scan(); {
-		w := strings.Fields(in.Text())
-		if len(w) > 9 && w[3] == "0A" {
-			if _, hex, ok := strings.Cut(w[1], ":"); ok {
-				if n, err := strconv.ParseInt(hex, 16, 32); err == nil && int(n) == port {
-					return w[9]
-				}
-			}
-		}
-	}
-	return ""
 }
 
 // Listeners is where the child, which has an Owner, its group and its descendants listen,

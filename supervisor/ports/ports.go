@@ -6,17 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
+	"github.com/watchdogd/watchdogd/internal/holder"
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/schema"
-	"github.com/watchdogd/watchdogd/supervisor/child"
 )
 
 // Set gives each instance a port that no other instance of this supervisor has.
@@ -94,7 +93,7 @@ func Taken(host string, port int) error {
 		return l.Close()
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if who := child.Holder(port); who != "" {
+		if who := holder.Name(holder.OfPort(port)); who != "" {
 			return fmt.Errorf("port %d is taken by %s: end it, or choose another port", port, who)
 		}
 		return fmt.Errorf("port %d is taken by another process: end it, or choose another port", port)
@@ -124,20 +123,8 @@ func quietPorts() [2]int {
 // killed life has left: most servers cannot listen where a file stands. A socket that
 // is served and a file of another kind stay; the child will say.
 func RemoveStale(u schema.Endpoint) {
-	if u.Network != "unix" {
-		return
-	}
-	info, err := os.Lstat(u.Address)
-	if err != nil || info.Mode().Type() != fs.ModeSocket {
-		return
-	}
-	c, err := net.DialTimeout("unix", u.Address, time.Second)
-	if err == nil {
-		_ = c.Close() // it is not ours
-		return
-	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		_ = os.Remove(u.Address) // or the child says why it cannot listen
+	if u.Network == "unix" {
+		_ = listen.RemoveStale(u.Address) // as above
 	}
 }
 
