@@ -248,6 +248,8 @@ type Process struct {
 	Shell bool `yaml:"shell" in:"process"`
 	// The folder in which the program runs. The default is the folder of the file.
 	Dir Text `yaml:"dir" in:"process" path:"file"` // absolute
+	// Give the program a terminal of its own as stdout and stderr, so that it prints colours, and each line at once. Both are then one stream.
+	TTY bool `yaml:"tty" in:"supervised"`
 	// Environment variables, added to those of watchdogd.
 	Env map[string]Text `yaml:"env,omitempty" in:"process"`
 	// Files of NAME=value lines. env overrides them.

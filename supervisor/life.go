@@ -15,6 +15,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/fd"
+	"github.com/watchdogd/watchdogd/internal/pty"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
@@ -254,20 +255,26 @@ func (i *Instance) start(command *child.Command) (err error) {
 			return err
 		}
 	} else {
-		r, w, err := fd.ReadPipe()
+		r, w, err := i.outlet()
 		if err != nil {
 			return err
 		}
 		files[1], ours = w, append(ours, r)
 	}
-	r, w, err := fd.ReadPipe()
-	if err != nil {
-		return err
+	oneTerminal := i.spec.Process.TTY && !i.spec.Socketpair
+	if !oneTerminal {
+		r, w, err := i.outlet()
+		if err != nil {
+			return err
+		}
+		files[2], ours = w, append(ours, r)
 	}
-	files[2], ours = w, append(ours, r)
 	o := child.StartOptions{Command: command, Owner: i.p.sup.owner, Stdin: files[0], Stdout: files[1], Stderr: files[2]}
 	if i.spec.Socketpair {
 		o.Stdout = o.Stdin
+	}
+	if oneTerminal {
+		o.Stderr = o.Stdout
 	}
 	i.path, i.dir = command.Path(), command.Dir()
 	if i.child, err = i.spec.program.Start(o); err != nil {
@@ -277,12 +284,28 @@ func (i *Instance) start(command *child.Command) (err error) {
 	i.copies.files = ours
 	seen := i.lookout()
 	streams := []string{"stdout", "stderr"}
+	if i.spec.Socketpair {
+		streams = streams[1:]
+	}
 	for n, f := range ours {
-		stream := streams[len(streams)-len(ours)+n]
+		stream := streams[n]
 		i.copies.wg.Go(func() { i.p.output.CopyInstance(i.number, i.child.PID(), stream, f, seen) })
 	}
 	return nil
 }
+
+// printed returns where the child prints, and the end of it that is read: a pipe, or with
+// "tty: true" a terminal.
+func (i *Instance) outlet() (r, w *os.File, err error) {
+	if !i.spec.Process.TTY {
+		return fd.ReadPipe()
+	}
+	return pty.Open(ttyColumns, ttyRows)
+}
+
+// The size of the terminals that programs get. What they print is shown on screens of any
+// width, or is in a log.
+const ttyColumns, ttyRows = 100, 30
 
 // lookout returns what looks at each line of output for the one that says that the
 // instance is ready; nil without a log probe.

@@ -65,3 +65,20 @@ func TestLogsKeepTheLastLinesAndFollow(t *testing.T) {
 		t.Errorf("%v %v", got, err)
 	}
 }
+
+func TestAProgramWithATerminalIsOnOneAndItsLinesAreRead(t *testing.T) {
+	spec := service(t, "api", "")
+	spec.Process.Shell, spec.Process.TTY = true, true
+	spec.Process.Restart.Policy = "never"
+	spec.Process.FProcess = schema.Command{Line: `test -t 1 && test -t 2 && stty size <&1; echo err >&2; echo again >/dev/stdout; printf 'no newline'`}
+	s := newStack(t, spec)
+	s.awaitState("api", Exited)
+	lines, err := s.Logs(0, "api")
+	var got []string
+	for _, l := range lines {
+		got = append(got, l.Stream+" "+l.Text)
+	}
+	if want := []string{"stdout 30 100", "stdout err", "stdout again", "stdout no newline"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}

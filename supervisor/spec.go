@@ -201,6 +201,7 @@ func (r *Spec) difference(o *Spec) string {
 		{"env", reflect.DeepEqual(a.Env, b.Env)},
 		{"env_file", slices.Equal(a.EnvFile, b.EnvFile)},
 		{"the contents of env_file", r.program.SameFiles(o.program)},
+		{"tty", a.TTY == b.TTY},
 		{"user", a.User == b.User},
 		{"umask", a.Umask == b.Umask},
 		{"rlimits", reflect.DeepEqual(a.RLimits, b.RLimits)},

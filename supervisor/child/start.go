@@ -6,6 +6,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // StartOptions is what differs from one start of a Program to the next. The zero value
@@ -120,7 +122,7 @@ func (o *StartOptions) files() ([]uintptr, error) {
 	return fds, nil
 }
 
-// own returns the pipes among files to the user that a program runs as. It has them open
+// own gives the pipes and terminals among files to the user that a program runs as. It has them open
 // already; but to open them again, as /dev/stdout or /dev/stderr, it must be allowed to.
 func own(cred *syscall.Credential, files ...*os.File) {
 	for _, f := range files {
@@ -133,11 +135,18 @@ func own(cred *syscall.Credential, files ...*os.File) {
 		}
 		_ = raw.Control(func(fd uintptr) { // what cannot be given is of use as it is
 			var st syscall.Stat_t
-			if syscall.Fstat(int(fd), &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFIFO {
+			if syscall.Fstat(int(fd), &st) == nil && (st.Mode&syscall.S_IFMT == syscall.S_IFIFO || isTerminal(int(fd))) {
 				_ = syscall.Fchown(int(fd), int(cred.Uid), int(cred.Gid))
 			}
 		})
 	}
+}
+
+// isTerminal reports whether a descriptor is a terminal, and not another device such as
+// /dev/null.
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+	return err == nil
 }
 
 // startError makes a sentence of what the kernel says of a start.
