@@ -42,7 +42,8 @@ func body(t *testing.T, url string) (int, http.Header, string) {
 func families(t *testing.T) map[string]string {
 	t.Helper()
 	metrics := freeAddress(t)
-	d := serveFile(t, "gateway: {}\nmetrics: {listen: \""+metrics+"\"}\n"+oneServer+"  - {name: elsewhere, upstream: 127.0.0.1:9}\n").waitListening()
+	d := serveFile(t, "gateway: {}\nmetrics: {listen: \""+metrics+"\"}\n"+oneServer+"  - {name: elsewhere, upstream: 127.0.0.1:9}\n")
+	d.waitLog(`"msg":"listening"`)
 	d.get("/function/app/x")
 	_, _, text := body(t, "http://"+metrics+"/metrics")
 	parser := expfmt.NewTextParser(model.LegacyValidation)
@@ -202,7 +203,8 @@ func valueAt(t *testing.T, text, location string) any {
 func TestStatsHaveTheNumbersThatAnAutoscalerReads(t *testing.T) {
 	metrics := freeAddress(t)
 	d := serveFile(t, "server: {listen: \"LISTEN\"}\nmetrics: {listen: \""+metrics+"\"}\n"+
-		"routes:\n  - {name: slow-one, mode: streaming, fprocess: cat, limits: {inflight: 1, queue: 5}}\n").waitListening()
+		"routes:\n  - {name: slow-one, mode: streaming, fprocess: cat, limits: {inflight: 1, queue: 5}}\n")
+	d.waitLog(`"msg":"listening"`)
 	stats := func() string {
 		_, header, text := body(t, "http://"+metrics+"/_/stats")
 		if got := header.Get("Content-Type"); got != "application/json" {
@@ -242,7 +244,8 @@ func TestStatsHaveTheNumbersThatAnAutoscalerReads(t *testing.T) {
 
 func TestProfilesAreOnTheAdminSocketOnly(t *testing.T) {
 	metrics, admin := freeAddress(t), freeAddress(t)
-	d := serveFile(t, "metrics: {listen: \""+metrics+"\"}\nadmin: {listen: \""+admin+"\"}\n"+oneServer).waitListening()
+	d := serveFile(t, "metrics: {listen: \""+metrics+"\"}\nadmin: {listen: \""+admin+"\"}\n"+oneServer)
+	d.waitLog(`"msg":"listening"`)
 	for base, want := range map[string]int{"http://" + admin: 200, "http://" + metrics: 404} {
 		for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/goroutine?debug=1", "/debug/pprof/profile?seconds=1"} {
 			if status, _, text := body(t, base+path); status != want {

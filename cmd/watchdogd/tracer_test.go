@@ -102,7 +102,7 @@ routes:
   - {name: fork, mode: streaming, shell: true, fprocess: 'printf "$$TRACEPARENT $$Http_Tracestate"'}
 `)
 	d.start([]string{"-c", d.file}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=20"})
-	d.waitListening()
+	d.waitLog(`"msg":"listening"`)
 	const trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	joined := func(id string) http.Header {
 		return http.Header{"Traceparent": {"00-" + id + "-" + parent + "-01"}, "Tracestate": {"vendor=x"}}
@@ -161,7 +161,8 @@ func TestWithoutACollectorCallsStillHaveTheirPlaceInATrace(t *testing.T) {
 	told := make(chan http.Header, 10)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { told <- r.Header.Clone() }))
 	defer upstream.Close()
-	d := serveFile(t, "server: {listen: \"LISTEN\"}\nroutes: [{name: up, upstream: "+upstream.URL+"}]\n").waitListening()
+	d := serveFile(t, "server: {listen: \"LISTEN\"}\nroutes: [{name: up, upstream: "+upstream.URL+"}]\n")
+	d.waitLog(`"msg":"listening"`)
 	ask := func(header http.Header) (parent []string, id string) {
 		d.request("GET", "/up", header, "")
 		got := testkit.Await(t, "the upstream's request", told)
@@ -192,7 +193,7 @@ func TestAVariableOfTracingThatCannotBeUsedIsLoggedAndNoMore(t *testing.T) {
 	d := &daemonUnderTest{t: t, file: filepath.Join(t.TempDir(), "watchdog.yaml"), base: "http://" + address}
 	d.write(oneServer)
 	d.start([]string{"-c", d.file}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317"})
-	d.waitListening()
+	d.waitLog(`"msg":"listening"`)
 	d.waitLog("OTEL_EXPORTER_OTLP_ENDPOINT must be a URL such as http://collector:4318")
 	if status, _ := d.get("/app/x"); status != 200 {
 		t.Errorf("got %d, want 200", status)
