@@ -104,7 +104,9 @@ func (i *Instance) lookAround(ctx context.Context) {
 		if err := i.answer.Load(); err != nil {
 			f.Answer, f.Body = probe.Said(*err)
 		}
-		i.printed(&f)
+		if f.Uptime > why.SlowAfter {
+			i.printed(&f)
+		}
 		if d := f.Diagnose(); d.Certain || f.Uptime > why.SlowAfter && d.What != "" {
 			i.sayStuck(d)
 		}
