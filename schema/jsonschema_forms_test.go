@@ -30,6 +30,8 @@ const (
 	reSyntax  = `^\s*((if|while|until|for|case|function|!|\{)(\s|$)|` + reName + `=|~(/|\s|$))`
 )
 
+const anAddress = "host:port, :port or unix:/path"
+
 // variable allows a value that is not known before ${...} is replaced.
 var variable = ref("variable")
 
@@ -71,15 +73,15 @@ var (
 	filled    = node{"type": []string{"string", "number"}, "minLength": 1, "not": noText(reBroken)["not"]}
 	command   = anyOf(node{"type": "string", "pattern": `\S`, "not": noText(reBroken)["not"]}, node{"type": "null"},
 		node{"type": "array", "minItems": 1, "items": anyText, "prefixItems": []any{filled}})
-	listened = matching("^(" + reAddress + ")$")
+	listened = told(anAddress, matching("^("+reAddress+")$"))
 	more     = node{"not": node{"enum": []any{0, "0", "0s"}}} // longer than 0
 )
 
 // refined are the values of keys whose type allows more than the loader does.
 var refined = map[string]func(node) node{
 	"server.listen":          func(node) node { return one(listened) },
-	"metrics.listen":         func(node) node { return matching("^(" + reAddress + ")?$") },
-	"admin.listen":           func(node) node { return matching("^(" + reAddress + ")?$") },
+	"metrics.listen":         func(node) node { return told(anAddress, matching("^("+reAddress+")?$")) },
+	"admin.listen":           func(node) node { return told(anAddress, matching("^("+reAddress+")?$")) },
 	"server.trusted_proxies": func(node) node { return one(matching(`^[0-9a-fA-F:.]+(/[0-9]{1,3})?$`)) },
 	"gateway.functions":      func(node) node { return urlPath(`^$|^` + rePath + `[^/]/?$`) },
 	"gateway.header": func(node) node {
@@ -88,7 +90,9 @@ var refined = map[string]func(node) node{
 	"health.ready_path": func(node) node { return matching("^(/|$)") },
 	"routes.path":       func(node) node { return urlPath(`^$|^` + rePath + `$`) },
 	"routes.host":       func(node) node { return matching(`^(\*\.)?` + reHost + `?$|^` + reIPv6 + `$`) },
-	"routes.methods":    func(node) node { return unique(one(matching("^[A-Z0-9!#$%&'*+.^_`|~-]+$"))) },
+	"routes.methods": func(node) node {
+		return unique(one(told("a method in capitals, as in GET", matching("^[A-Z0-9!#$%&'*+.^_`|~-]+$"))))
+	},
 	"routes.headers": func(s node) node {
 		return with(s, "propertyNames", node{"pattern": "^" + reToken + "$"}, "additionalProperties", matching(`^[^\x00-\x08\x0a-\x1f\x7f]*$`, "number", "boolean"))
 	},
@@ -113,7 +117,7 @@ var refined = map[string]func(node) node{
 var probed = anyOf(node{"type": "integer", "minimum": 0, "maximum": 65535}, matching("^("+reAddress+"|"+rePort+")?$"))
 
 func urlPath(pattern string) node {
-	s := matching(pattern)
+	s := told("a path that starts with /, as it is sent: a space is %20", matching(pattern))
 	s["not"] = noText(reBroken, `^/_(/|$)|//|/\.\.?(/|$)|\*`)["not"]
 	return s
 }
@@ -128,6 +132,9 @@ func unique(s node) node {
 	}
 	return s
 }
+
+// told is a pattern with what the YAML language server says of it instead of the pattern itself.
+func told(message string, s node) node { return with(s, "patternErrorMessage", "must be "+message) }
 
 func with(s node, more ...any) node {
 	for i := 0; i < len(more); i += 2 {
@@ -179,7 +186,7 @@ var shellLine = node{
 
 // noShell are the commands of an item for which nothing says shell: true.
 var noShell = func() node {
-	words := node{"if": node{"type": "string"}, "then": node{"pattern": reCommand, "not": node{"pattern": reSyntax + "|" + reBroken + "|" + reKept}}}
+	words := node{"if": node{"type": "string"}, "then": node{"pattern": reCommand, "patternErrorMessage": "this works only in a shell: set shell: true, or quote it to pass it as plain text", "not": node{"pattern": reSyntax + "|" + reBroken + "|" + reKept}}}
 	probe := node{"properties": node{"exec": words}}
 	return node{"if": node{"not": node{"required": []string{"shell"}}}, "then": node{"properties": node{"fprocess": words, "ready": probe, "live": probe}}}
 }()
@@ -189,22 +196,26 @@ var forms = map[reflect.Type]func() node{
 	reflect.TypeFor[Duration](): func() node {
 		s := matching(`^(\+?0|[0-9]+|\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`, "integer")
 		s["minimum"], s["maximum"] = 0, 9223372036 // seconds in 292 years
-		return s
+		return told(aDuration, s)
 	},
 	reflect.TypeFor[Size](): func() node {
 		s := matching(`^([0-9]+|([0-9]+(\.[0-9]*)?|\.[0-9]+) *([kKmMgGtT][iI]?)?[bB])$`, "integer")
 		s["minimum"] = 0
-		return s
+		return told(aSize, s)
 	},
-	reflect.TypeFor[Rate]():  func() node { return matching(`^(\s*[0-9.e+-]*[1-9][0-9.e+-]*/[smh](\s+burst\s+[1-9][0-9]*)?\s*)?$`) },
-	reflect.TypeFor[Umask](): func() node { return matching(`^((0o)?0*[0-7]{1,3})?$`, "integer") },
+	reflect.TypeFor[Rate](): func() node {
+		return told(aRate, matching(`^(\s*[0-9.e+-]*[1-9][0-9.e+-]*/[smh](\s+burst\s+[1-9][0-9]*)?\s*)?$`))
+	},
+	reflect.TypeFor[Umask](): func() node { return told(aUmask, matching(`^((0o)?0*[0-7]{1,3})?$`, "integer")) },
 	reflect.TypeFor[Text](): func() node {
 		return with(written("string", "number", "null"), "not", noText(reBroken, reKept)["not"])
 	},
-	reflect.TypeFor[Mode]():     func() node { return oneOf(Modes()...) },
-	reflect.TypeFor[Strings]():  func() node { return one(filled) },
-	reflect.TypeFor[Command]():  func() node { return command },
-	reflect.TypeFor[Upstream](): func() node { return with(matching(reUpstream), "not", noText(reBroken, reKept)["not"]) },
+	reflect.TypeFor[Mode]():    func() node { return oneOf(Modes()...) },
+	reflect.TypeFor[Strings](): func() node { return one(filled) },
+	reflect.TypeFor[Command](): func() node { return command },
+	reflect.TypeFor[Upstream](): func() node {
+		return with(told("host:port, http://host:port/base, h2c://host:port or unix:/path", matching(reUpstream)), "not", noText(reBroken, reKept)["not"])
+	},
 	reflect.TypeFor[Signal](): func() node {
 		return anyOf(node{"enum": append(anys(SignalNames()), nil)}, node{"type": "string", "pattern": "^([sS][iI][gG])?(" + anyCase(SignalNames()) + `)$|\$\{`})
 	},

@@ -163,7 +163,7 @@ func (g *schemaMaker) value(f decode.Field, base reflect.Value, path string) nod
 		}
 		return s
 	case f.Validate == "name":
-		return matching(`^[a-z0-9][a-z0-9-]{0,`+strconv.Itoa(maxName-1)+`}$`, "number")
+		return told("a name of a-z, 0-9 and -, at most 63 characters, not starting with -", matching(`^[a-z0-9][a-z0-9-]{0,`+strconv.Itoa(maxName-1)+`}$`, "number"))
 	}
 	switch f.Type.Kind() {
 	case reflect.String:
