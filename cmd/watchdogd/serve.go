@@ -74,8 +74,7 @@ func serveWith(parent context.Context, from *source.Source, greet greeting) erro
 	ending, end := context.WithCancel(context.Background())
 	defer end()
 
-	d := newDaemon(from, cfg, book)
-	d.greet = greet
+	d := newDaemon(from, cfg, book, greet)
 	d.supervisor = supervisor.New(supervisor.Options{Log: d.log, Printing: book.Printing(cfg), Ended: func(name string, how child.Exit) {
 		d.health.Drain()
 		askStop(culprit(cfg, name, how))
@@ -88,12 +87,7 @@ func serveWith(parent context.Context, from *source.Source, greet greeting) erro
 		askHurry()
 		d.supervisor.Hurry()
 	}}
-	d.down = func(now bool) {
-		askStop(errors.New("asked to by watchdogd down"))
-		if now {
-			caught.Hurry()
-		}
-	}
+	d.down = downBy(caught)
 	caught.Catch()
 	side, err := d.open(ending, cfg)
 	if err != nil {
@@ -118,6 +112,16 @@ func serveWith(parent context.Context, from *source.Source, greet greeting) erro
 	d.leaving.Wait()
 	d.log.Info(event.Stopped, "cut", d.front.Cut)
 	return d.status(err, stop)
+}
+
+// downBy returns what watchdogd down asks for: what the first signal does, or the second too.
+func downBy(caught *signals.Signals) func(now bool) {
+	return func(now bool) {
+		caught.Stop(errors.New("asked to by watchdogd down"))
+		if now {
+			caught.Hurry()
+		}
+	}
 }
 
 // actor makes run an actor of a run.Group, whose interrupt returns when run has.
@@ -164,8 +168,8 @@ type daemon struct {
 
 // newDaemon returns the daemon of a first configuration. It has no supervisor yet, and
 // nothing is open.
-func newDaemon(from *source.Source, cfg *schema.Config, book *logbook.Book) *daemon {
-	d := &daemon{source: from, log: book.Logger, book: book, auth: auth.NewShared(book.Logger), reloads: make(chan reloadRequest, 1)}
+func newDaemon(from *source.Source, cfg *schema.Config, book *logbook.Book, greet greeting) *daemon {
+	d := &daemon{source: from, greet: greet, log: book.Logger, book: book, auth: auth.NewShared(book.Logger), reloads: make(chan reloadRequest, 1)}
 	d.metrics = metrics.New(metrics.Options{Version: version.Text(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
 	d.tracer = tracer(cfg, d.log)
