@@ -109,9 +109,7 @@ func serveWith(parent context.Context, from *source.Source, greet greeting) erro
 
 	err = group.Run()
 	end()
-	d.leaving.Wait()
-	d.log.Info(event.Stopped, "cut", d.front.Cut)
-	return d.status(err, stop)
+	return d.stopped(err, stop)
 }
 
 // downBy returns what watchdogd down asks for: what the first signal does, or the second too.
@@ -286,6 +284,13 @@ func (d *daemon) untilClosed(ctx, hurry context.Context) error {
 	case <-hurry.Done(): // and the supervisor ends what is left
 	}
 	return nil
+}
+
+// stopped logs the end when nothing is left, and returns the status of the process.
+func (d *daemon) stopped(err error, stop context.Context) error {
+	d.leaving.Wait()
+	d.log.Info(event.Stopped, "cut", d.front.Cut)
+	return d.status(err, stop)
 }
 
 // status is the end of the process: the culprit's own, then what failed, then
