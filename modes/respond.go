@@ -51,21 +51,7 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	if !slices.Contains(h["Vary"], "Accept") {
 		h.Add("Vary", "Accept")
 	}
-	var body []byte
-	if wantsPage(r.Header) {
-		wait := ""
-		if comesSoon(r, f) {
-			wait = retryAfter(f, time.Now())
-		}
-		body = pageOf(&p, wait)
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", pagePolicy)
-		h.Set("Cache-Control", "no-store")
-	} else {
-		body, _ = json.Marshal(p) // strings and numbers: it cannot fail
-		body = append(body, '\n')
-		h.Set("Content-Type", "application/problem+json")
-	}
+	body := writeBody(h, r, f, &p)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if f.Allow != "" {
 		h.Set("Allow", f.Allow)
@@ -81,6 +67,24 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.WriteHeader(answer.status)
 	_, _ = w.Write(body) // a caller who does not take it has gone
+}
+
+// writeBody returns the body of a problem in the form that r asks for, whose fields it sets in h: a
+// page for a browser, else JSON.
+func writeBody(h http.Header, r *http.Request, f *failure.Error, p *problem) []byte {
+	if wantsPage(r.Header) {
+		wait := ""
+		if comesSoon(r, f) {
+			wait = retryAfter(f, time.Now())
+		}
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Security-Policy", pagePolicy)
+		h.Set("Cache-Control", "no-store")
+		return pageOf(p, wait)
+	}
+	body, _ := json.Marshal(p) // strings and numbers: it cannot fail
+	h.Set("Content-Type", "application/problem+json")
+	return append(body, '\n')
 }
 
 // answer is what one kind of failure looks like on the wire.

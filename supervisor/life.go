@@ -254,20 +254,17 @@ func (i *Instance) start(command *child.Command) (err error) {
 		if i.conn, files[0], err = fd.Socketpair(); err != nil {
 			return err
 		}
-	} else {
-		r, w, err := i.outlet()
-		if err != nil {
-			return err
-		}
-		files[1], ours = w, append(ours, r)
 	}
 	oneTerminal := i.spec.Process.TTY && !i.spec.Socketpair
-	if !oneTerminal {
+	for n, has := range []bool{1: !i.spec.Socketpair, 2: !oneTerminal} {
+		if !has {
+			continue
+		}
 		r, w, err := i.outlet()
 		if err != nil {
 			return err
 		}
-		files[2], ours = w, append(ours, r)
+		files[n], ours = w, append(ours, r)
 	}
 	o := child.StartOptions{Command: command, Owner: i.p.sup.owner, Stdin: files[0], Stdout: files[1], Stderr: files[2]}
 	if i.spec.Socketpair {

@@ -86,23 +86,9 @@ func (c *conn) serve() {
 	keep, parked := false, false // it is closed elsewhere, and so is what is parked
 	defer func() {
 		p := recover()
-		if parked {
-			return // another goroutine may have it by now
+		if !parked { // another goroutine may have it by now
+			c.over(p, keep)
 		}
-		if p != nil && p != http.ErrAbortHandler {
-			c.server.Log.Error("a handler panicked", "peer", c.remote, "panic", p, "stack", string(debug.Stack()))
-		}
-		if c.hijacked {
-			keep = true
-		} else if p != nil && c.response.framed == byClose {
-			c.reset()
-		}
-		c.state.Store(ended)
-		if !keep {
-			_ = c.nc.Close() // it is over either way
-		}
-		c.release()
-		c.server.leave(c)
 	}()
 	if t, ok := c.nc.(*tls.Conn); ok {
 		if keep = c.handshake(t); keep || c.tls == nil {
@@ -147,6 +133,23 @@ func (c *conn) serve() {
 			return
 		}
 	}
+}
+
+// over ends what the server does for the connection. p is what a handler panicked with, or
+// nil; with keep the connection is another's.
+func (c *conn) over(p any, keep bool) {
+	if p != nil && p != http.ErrAbortHandler {
+		c.server.Log.Error("a handler panicked", "peer", c.remote, "panic", p, "stack", string(debug.Stack()))
+	}
+	if !c.hijacked && p != nil && c.response.framed == byClose {
+		c.reset()
+	}
+	c.state.Store(ended)
+	if !keep && !c.hijacked {
+		_ = c.nc.Close() // it is over either way
+	}
+	c.release()
+	c.server.leave(c)
 }
 
 // handshake reports whether the connection was given to HTTP/2; c.tls is nil when the
