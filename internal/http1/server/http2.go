@@ -26,6 +26,31 @@ type http2 struct {
 	done   chan struct{} // its Serve has returned
 }
 
+// handshake reports whether the connection was given to HTTP/2; c.tls is nil when the
+// connection has ended.
+func (c *conn) handshake(t *tls.Conn) (handedOver bool) {
+	_ = t.SetDeadline(c.deadline(c.server.Header))
+	if err := t.Handshake(); err != nil {
+		if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok && plain.Conn != nil && http1.ValidName(string(plain.RecordHeader[:3])) {
+			c.server.mu.Lock()
+			c.nc = plain.Conn
+			c.server.mu.Unlock()
+			c.refuse(&Refusal{Detail: "the client does not speak TLS, and this address does"})
+			return false
+		}
+		c.server.debug(c, "the TLS handshake failed", err)
+		return false
+	}
+	_ = t.SetDeadline(time.Time{})
+	state := t.ConnectionState()
+	c.tls = &state
+	if state.NegotiatedProtocol == "h2" {
+		c.server.handOver(t, nil)
+		return true
+	}
+	return false
+}
+
 // preface begins every HTTP/2 connection (RFC 9113, 3.4); read as HTTP/1 it is a whole head.
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

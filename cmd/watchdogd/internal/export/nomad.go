@@ -130,6 +130,19 @@ func (p *plan) nomadTask(w *writer, u *unit) {
 	for _, f := range u.Files {
 		p.nomadTemplate(w, u, f)
 	}
+	p.nomadSecrets(w, u)
+	if u.Memory != 0 {
+		w.line(3, "resources {")
+		w.line(4, "memory = %d # %s", mebibytes(int64(u.Memory)), u.MemoryIs)
+		w.line(3, "}")
+	} else {
+		w.line(3, "# %s", u.MemoryIs)
+	}
+	w.line(2, "}")
+}
+
+// nomadSecrets writes the variables without a default, which Nomad keeps.
+func (p *plan) nomadSecrets(w *writer, u *unit) {
 	if names := p.secrets(); len(names) > 0 && !u.Gateway {
 		w.line(3, "template {")
 		w.line(4, "destination = \"secrets/env\"")
@@ -141,14 +154,6 @@ func (p *plan) nomadTask(w *writer, u *unit) {
 		w.line(0, "EOT")
 		w.line(3, "}")
 	}
-	if u.Memory != 0 {
-		w.line(3, "resources {")
-		w.line(4, "memory = %d # %s", mebibytes(int64(u.Memory)), u.MemoryIs)
-		w.line(3, "}")
-	} else {
-		w.line(3, "# %s", u.MemoryIs)
-	}
-	w.line(2, "}")
 }
 
 // nomadTemplate writes a file of the configuration into the task. Nomad renders it, with

@@ -76,26 +76,11 @@ func Watch(ctx context.Context, p *schema.Process, say func()) (Finding, error) 
 	defer output.Close()
 	var copying sync.WaitGroup
 	defer copying.Wait()
-	pipe := func(stream string) (*os.File, func(pid int), error) {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return nil, nil, fmt.Errorf("make a pipe: %w", err)
-		}
-		return w, func(pid int) {
-			_ = w.Close() // the child has it
-			copying.Go(func() {
-				defer r.Close()
-				if pid != 0 {
-					output.Copy(pid, stream, r)
-				}
-			})
-		}, nil
-	}
-	stdout, copyOut, err := pipe("stdout")
+	stdout, copyOut, err := pipe(output, &copying, "stdout")
 	if err != nil {
 		return Finding{}, err
 	}
-	stderr, copyErr, err := pipe("stderr")
+	stderr, copyErr, err := pipe(output, &copying, "stderr")
 	if err != nil {
 		copyOut(0)
 		return Finding{}, err
@@ -117,6 +102,24 @@ func Watch(ctx context.Context, p *schema.Process, say func()) (Finding, error) 
 		return judge(finding, c.PID(), exit, output.Lines())
 	}
 	return finding, err
+}
+
+// pipe returns where a program prints, and the function that copies it to output until its end;
+// a pid of 0 is a program that was not started.
+func pipe(output *child.Output, copying *sync.WaitGroup, stream string) (*os.File, func(pid int), error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a pipe: %w", err)
+	}
+	return w, func(pid int) {
+		_ = w.Close() // the child has it
+		copying.Go(func() {
+			defer r.Close()
+			if pid != 0 {
+				output.Copy(pid, stream, r)
+			}
+		})
+	}, nil
 }
 
 // look is the watch over a program.
