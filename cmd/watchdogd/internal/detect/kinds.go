@@ -93,7 +93,9 @@ func node(f *folder) *project {
 	if tool < 0 {
 		listening(item, ofCommand(f, command))
 	}
-	item.SetNoted("timeouts", draft.Ordered{{Name: "start", Value: "2m"}}, "build tools may need a while")
+	if item.Get("mode") == nil { // a program for each request has no start to wait for
+		item.SetNoted("timeouts", draft.Ordered{{Name: "start", Value: "2m"}}, "build tools may need a while")
+	}
 	modules(f, p, manager, item)
 	return project
 }
