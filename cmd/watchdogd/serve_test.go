@@ -311,7 +311,7 @@ func TestBadFilesAreStatusOneAndSayWhy(t *testing.T) {
 		{write("typo.yaml", "routes:\n  - name: a\n    mode: htp\n    fprocess: cat\n"), "typo.yaml:3:11: routes[0].mode"},
 		{write("program.yaml", "routes:\n  - name: a\n    mode: streaming\n    fprocess: no-such-program\n"), "no-such-program"},
 		{write("root.yaml", "routes:\n  - name: a\n    mode: static\n    root: nowhere\n"), "nowhere"},
-		{write("issuer.yaml", "server: {listen: 127.0.0.1:0}\nroutes:\n  - name: a\n    mode: streaming\n    fprocess: cat\n    auth: {openfaas: {gateway: http://127.0.0.1:1, function: dev:a}}\n"), "route a: auth: ask the gateway who issues its tokens"},
+		{write("issuer.yaml", "server: {listen: 127.0.0.1:0}\nroutes:\n  - name: a\n    mode: streaming\n    fprocess: cat\n    auth: {openfaas: {gateway: http://127.0.0.1:1, function: dev:a}}\n"), "route a: auth: ask the issuer at http://127.0.0.1:1 where its keys are"},
 	} {
 		_, errOut, status := command(t, nil, "-c", test.file)
 		if status != 1 || !strings.Contains(errOut, test.want) {
