@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 
@@ -126,18 +127,18 @@ func commands() *cobra.Command {
 		initCommand(),
 		doctorCommand(&from),
 		validateCommand(&from),
-		psCommand(&from),
-		whyCommand(&from),
-		logsCommand(&from),
-		startCommand(&from),
-		stopCommand(&from),
-		restartCommand(&from),
-		scaleCommand(&from),
-		reloadCommand(&from),
-		downCommand(&from),
+		interruptible(psCommand(&from)),
+		interruptible(whyCommand(&from)),
+		interruptible(logsCommand(&from)),
+		interruptible(startCommand(&from)),
+		interruptible(stopCommand(&from)),
+		interruptible(restartCommand(&from)),
+		interruptible(scaleCommand(&from)),
+		interruptible(reloadCommand(&from)),
+		interruptible(downCommand(&from)),
 		callCommand(&from),
 		testCommand(&from),
-		healthcheckCommand(&from),
+		interruptible(healthcheckCommand(&from)),
 		importCommand(),
 		migrateCommand(),
 		schemaCommand(),
@@ -151,4 +152,21 @@ func commands() *cobra.Command {
 	root.MarkFlagsMutuallyExclusive("config", "env")
 	addCompletion(root)
 	return root
+}
+
+// interruptible ends a command at Ctrl-C with a sentence: the default of the signal says
+// nothing.
+func interruptible(cmd *cobra.Command) *cobra.Command {
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+		defer stop()
+		cmd.SetContext(ctx)
+		err := run(cmd, args)
+		if ctx.Err() == nil {
+			return err
+		}
+		return exit.Error{Status: interrupted, Err: fmt.Errorf("%s was interrupted; what the running watchdogd has begun goes on", cmd.Name())}
+	}
+	return cmd
 }
