@@ -77,7 +77,7 @@ func TestProcessesAreSteered(t *testing.T) {
 		t.Fatalf("scale: got %d %s%s, want 0", status, out, errOut)
 	}
 	if _, errOut, status := d.command("stop", "nobody"); status != 1 || !strings.Contains(errOut, "app") {
-		t.Errorf("stop nobody: got %d %q, want 1 with app", status, errOut)
+		t.Errorf("stop of an unknown name: got %d %q, want 1 and the name app", status, errOut)
 	}
 	if _, errOut, status := d.command("restart", "up"); status != 1 || !strings.Contains(errOut, "streaming") {
 		t.Errorf("restart up: got %d %q, want 1 with streaming", status, errOut)
@@ -214,6 +214,6 @@ services:
 		t.Errorf("ps:, want no other with migrate\n%s", out)
 	}
 	if _, errOut, status := command(t, nil, "run", "--only", "nobody", "-c", d.file); status != 1 || !strings.Contains(errOut, "nobody") {
-		t.Errorf("got %d %q, want 1 with nobody", status, errOut)
+		t.Errorf("got %d %q, want 1 and the unknown name", status, errOut)
 	}
 }

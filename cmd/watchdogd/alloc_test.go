@@ -15,7 +15,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// answering is an upstream that answers each request, which has so many bytes, by the same
+// answering is an upstream that sends each request, which has so many bytes, the same
 // response, and allocates nothing.
 func answering(size int, response []byte) func(int, *testkit.Conn) {
 	return func(_ int, c *testkit.Conn) {

@@ -162,7 +162,7 @@ func (c *chaos) call(client *http.Client, method, path, body, want string) {
 		return
 	}
 	if status == http.StatusBadGateway && strings.Contains(got, "the process ended during this call: killed by SIGKILL") && c.kills > 0 {
-		c.lost++ // nobody but us kills here
+		c.lost++ // only this test kills here
 		return
 	}
 	c.d.t.Errorf("%s %s after %s: status %d, error %v, %.300q", method, path, ended.Sub(began), status, err, got)

@@ -13,7 +13,7 @@ func compose(p *plan) ([]File, error) {
 	}
 	p.note("compose replaces a container by stopping it first: requests wait or fail meanwhile; Swarm starts the new one first")
 	if p.scales() {
-		p.note("--max: compose does not scale by load; --min is the number of containers")
+		p.note("--replicas: compose does not scale by load; MIN is the number of containers")
 	}
 	return p.composeFiles("compose.yaml", "Compose file", p.composeService)
 }
@@ -27,7 +27,7 @@ func swarm(p *plan) ([]File, error) {
 		return nil, fmt.Errorf("--publish host with --update start-first: a port of the host is held by one task, so that the new task could never start before the old one stops; write --update stop-first, or --publish ingress")
 	}
 	if p.scales() {
-		p.note("--max: Swarm does not scale by load; --min is the number of replicas, and a watchdogd with gateway.swarm scales services by their labels")
+		p.note("--replicas: Swarm does not scale by load; MIN is the number of replicas")
 	}
 	return p.composeFiles("stack.yaml", "Stack of Docker Swarm", p.swarmService)
 }

@@ -9,7 +9,7 @@ func knative(p *plan) ([]File, error) {
 		p.note("metrics.listen: Knative reaches one port of a container; scrape the pods themselves, or read Knative's own metrics")
 	}
 	p.note("the time to stop is Knative's own: it gives a pod timeoutSeconds, which is set to the budget where that is longer")
-	p.note("maxUnavailable, disruption budgets and autoscalers are Knative's own too: --min and --max are its min-scale and max-scale")
+	p.note("maxUnavailable, disruption budgets and autoscalers are Knative's own too: --replicas MIN:MAX are its min-scale and max-scale")
 	if len(p.secrets()) > 0 {
 		p.note("the secret %s-env with the keys %s must exist", p.name, quoteList(p.secrets()))
 	}

@@ -14,7 +14,7 @@ func nomad(p *plan) ([]File, error) {
 	p.note("kill_timeout is bounded by max_kill_timeout of the client, 30s unless its configuration says more")
 	p.note("%s holds a fixed port of its node, so that an update stops the old task of a node before the new one starts: with count 2 on two nodes the other serves meanwhile", p.front0().Name)
 	if p.scales() {
-		p.note("--max: a scaling block needs an autoscaler of Nomad with a policy of its own; --min is the count")
+		p.note("--replicas: a scaling block needs an autoscaler of Nomad with a policy of its own; MIN is the count")
 	}
 	if len(p.secrets()) > 0 {
 		p.note("the variables %s are read from the Nomad variable nomad/jobs/%s: nomad var put nomad/jobs/%s %s=...", strings.Join(p.secrets(), ", "), p.name, p.name, p.secrets()[0])

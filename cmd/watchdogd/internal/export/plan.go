@@ -255,7 +255,7 @@ func (p *plan) general() {
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
 		if r.Replicas.Max > r.Replicas.Min {
-			p.note("route %s: replicas {min: %d, max: %d} are processes inside each container, which watchdogd goes on scaling; --min and --max are containers", r.Name, r.Replicas.Min, r.Replicas.Max)
+			p.note("route %s: replicas {min: %d, max: %d} are processes inside each container, which watchdogd goes on scaling; --replicas are containers", r.Name, r.Replicas.Min, r.Replicas.Max)
 		}
 		if len(r.Watch) > 0 {
 			p.note("route %s: watch has no use in a container, whose files do not change", r.Name)

@@ -26,7 +26,7 @@ func systemd(p *plan) ([]File, error) {
 		}
 	}
 	if p.o.Max > 1 {
-		p.note("--min and --max: systemd runs one of each unit; replicas are processes inside it")
+		p.note("--replicas: systemd runs one of each unit; the replicas of the file are processes inside it")
 	}
 	p.note("readiness is READY=1, and there is no probe of liveness but the process itself and WatchdogSec")
 	var files []File
