@@ -73,10 +73,15 @@ func (o *origin) program() string {
 	return file
 }
 
-// ofAnother reports whether process pid runs the program of another life.
+// ofAnother reports whether process pid runs the program of another life, or may do so: the
+// program of one that is just ending, such as a daemon that its own life sweeps, cannot be
+// read.
 func (o *origin) ofAnother(pid int) bool {
 	its, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
-	if err != nil || o.all == nil {
+	if err != nil {
+		return true
+	}
+	if o.all == nil {
 		return false
 	}
 	return slices.ContainsFunc(o.all(), func(other *origin) bool { return other != o && other.program() == its })

@@ -1,0 +1,31 @@
+package child
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// A life that ended with 0 owns what was born meanwhile and bears no mark. When many go to
+// the background at once, each sweeps its own daemon, which then is of no other life.
+func TestAProcessThatIsEndingIsOfNoOtherLife(t *testing.T) {
+	o := newOrigin("mark", "/bin/sh")
+	running := exec.Command("sleep", "1000")
+	running.Env = []string{}
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	o.wentAway()
+	daemon := entry{pid: running.Process.Pid, pgrp: running.Process.Pid, state: 'S', began: now(), top: os.Getpid()}
+	if !o.owns(daemon) {
+		t.Error("got a process of another life, want the life's own: it was born before its child ended, and has no mark")
+	}
+	_ = running.Process.Kill()
+	_ = running.Wait()
+	other := newOrigin("other", "/bin/sh")
+	other.since = o.since
+	other.wentAway()
+	if other.owns(daemon) {
+		t.Error("got a process that is gone as the life's own, want it left to its own life")
+	}
+}
