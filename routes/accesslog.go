@@ -11,6 +11,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
+	"github.com/watchdogd/watchdogd/routes/origin"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -229,7 +230,7 @@ func (s *serving) log(took time.Duration, status int, failed *failure.Error, cut
 		Exec:     s.route.timeouts.Exec.D(),
 		Instance: s.Instance(),
 		Reason:   s.Reason(),
-		Peer:     host(s.request.RemoteAddr),
+		Peer:     origin.Peer(s.request.RemoteAddr),
 		ID:       s.ID,
 		Trace:    s.TraceID,
 		User:     s.User,

@@ -10,6 +10,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/internal/phrase"
+	"github.com/watchdogd/watchdogd/routes/alexa"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -84,12 +85,12 @@ func (g *gateway) find(t *Table, w http.ResponseWriter, r *http.Request, path st
 	if refusal != nil {
 		return aim{route: t.none, inner: path}, refusal, true
 	}
-	var read *ahead
-	if name == "" && g.alexa && mayBeAlexa(r) {
-		if read, refusal = readAhead(w, r, g.held); refusal != nil {
+	var read *alexa.Body
+	if name == "" && g.alexa && alexa.Possible(r) {
+		if read, refusal = alexa.Read(w, r, g.held); refusal != nil {
 			return aim{route: t.none, inner: path}, refusal, true
 		}
-		name = strings.ToLower(read.intent)
+		name = strings.ToLower(read.Intent)
 	}
 	if name == "" {
 		return aim{ahead: read}, nil, false

@@ -7,7 +7,8 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
-	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/routes/alexa"
+	"github.com/watchdogd/watchdogd/routes/origin"
 )
 
 // serve takes a request all the way to the route that matches it, or to named if that
@@ -31,16 +32,21 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 
 	switch {
 	case refusal != nil:
-		s.response.proxied = relayed(s.request.Header)
+		s.response.proxied = origin.Relayed(s.request.Header)
 		s.refuse(refusal)
 	case rt == t.none: // OPTIONS *: of the server, not of a route (RFC 9110 section 9.3.7)
 		w.Header().Set("Content-Length", "0")
 		s.response.WriteHeader(http.StatusOK)
 	default:
-		s.response.proxied = forward(s.request, &to, t.opt.Trusted, s.values)
+		stripped := ""
+		if to.stripped {
+			stripped = to.prefix
+		}
+		s.response.proxied = origin.Forward(s.request, stripped, t.opt.Trusted, &s.values.origin)
 		readdress(s.request, path, to.inner, query)
-		if err := checkOrigin(rt, s.request); err != nil {
-			s.refuse(err)
+		if rt.sameOrigin && origin.CrossSite(s.request) {
+			s.refuse(&failure.Error{Kind: failure.Forbidden, Route: rt.name,
+				Detail: "a browser sent this request for a page of another site; if such pages may call this route, write cross_origin: allow"})
 			return
 		}
 		if rt.auth != nil {
@@ -67,28 +73,9 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 // until the handler has returned. So far c has waited for its place only.
 type Observer interface{ Admitted(c *call.Call) }
 
-// aim is the route of a request, and what its process sees of the request's path.
-type aim struct {
-	route    *route
-	prefix   string            // in front of inner: the route's, or what names it at the gateway
-	stripped bool              // inner does not have the prefix
-	inner    string            // the path that the process sees; empty is "/"
-	function *metrics.Function // counts it as a call through the gateway; nil is none
-	ahead    *ahead            // what the gateway has read of the body; nil is nothing
-}
-
-// at is the aim of a request for a path that begins with the route's prefix.
-func (rt *route) at(path string) aim {
-	to := aim{route: rt, prefix: rt.prefix, stripped: rt.strip, inner: path}
-	if rt.strip {
-		to.inner = path[len(rt.prefix):]
-	}
-	return to
-}
-
 // choose finds where a request goes: by the gateway, or by its path.
 func (t *Table) choose(w http.ResponseWriter, r *http.Request, path string) (aim, *failure.Error) {
-	var read *ahead
+	var read *alexa.Body
 	if t.gateway != nil {
 		to, refusal, found := t.gateway.find(t, w, r, path)
 		if found {
@@ -125,14 +112,5 @@ func readdress(r *http.Request, path, inner, query string) {
 		r.RequestURI = tail
 	} else {
 		r.RequestURI = inner + query // a "/" that was not sent
-	}
-}
-
-// dropUnsound removes the fields that a trailer must not have.
-func dropUnsound(trailer http.Header) {
-	for key := range trailer {
-		if !inTrailer(key) {
-			delete(trailer, key)
-		}
 	}
 }

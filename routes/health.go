@@ -9,6 +9,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/routes/origin"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -101,7 +102,7 @@ func (l *Live) no(w http.ResponseWriter, r *http.Request, how Probes, err error)
 	if f.Kind == failure.Internal {
 		f = &failure.Error{Kind: failure.NotReady, Detail: err.Error()}
 	}
-	if f.Local != "" && onThisMachine(r, relayed(r.Header)) {
+	if f.Local != "" && origin.OnThisMachine(r, origin.Relayed(r.Header)) {
 		local := *f
 		local.Detail += ": " + f.Local
 		f = &local

@@ -154,9 +154,6 @@ func (l *Live) Drain(ctx context.Context) (cut int) {
 	return cut
 }
 
-// farewell is how long streams and upgraded connections have to end after they were told.
-const farewell = 2 * time.Second
-
 // cutGrace is how long handlers have to return after their calls were ended.
 const cutGrace = 2 * time.Second
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/routes/alexa"
 	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -70,6 +71,33 @@ func newRoute(s *schema.Route, h http.Handler, m *metrics.Registry) *route {
 		rt.headers = append(rt.headers, header{textproto.CanonicalMIMEHeaderKey(key), value})
 	}
 	return rt
+}
+
+// aim is the route of a request, and what its process sees of the request's path.
+type aim struct {
+	route    *route
+	prefix   string            // in front of inner: the route's, or what names it at the gateway
+	stripped bool              // inner does not have the prefix
+	inner    string            // the path that the process sees; empty is "/"
+	function *metrics.Function // counts it as a call through the gateway; nil is none
+	ahead    *alexa.Body       // what the gateway has read of the body; nil is nothing
+}
+
+// at is the aim of a request for a path that begins with the route's prefix.
+func (rt *route) at(path string) aim {
+	to := aim{route: rt, prefix: rt.prefix, stripped: rt.strip, inner: path}
+	if rt.strip {
+		to.inner = path[len(rt.prefix):]
+	}
+	return to
+}
+
+// query is what a route is found by.
+type query struct {
+	method, host, path string
+	header             http.Header
+
+	refused []*route // matched all but the method, at the longest prefix so far
 }
 
 // takes reports whether the route answers a method.

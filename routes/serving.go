@@ -14,6 +14,8 @@ import (
 	"github.com/watchdogd/watchdogd/internal/fifo"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/routes/alexa"
+	"github.com/watchdogd/watchdogd/routes/origin"
 )
 
 // serving is how a call is served, from its head to its end: begin, accept, arm, admit, the
@@ -34,7 +36,7 @@ type serving struct {
 	request  *http.Request     // as the handler gets it
 	client   client            // nil where the server reports by itself that the client has left
 	function *metrics.Function // of a call through the gateway; else nil
-	ahead    *ahead            // what the gateway has read of the body; nil is nothing
+	ahead    *alexa.Body       // what the gateway has read of the body; nil is nothing
 
 	ids     http1.Text  // new ones
 	isLocal func() bool // local, made once
@@ -47,9 +49,10 @@ type serving struct {
 // context, the request, and the values of headers. They are used again if nobody can have
 // kept them: see call.Context.Kept.
 type values struct {
-	context                                                call.Context
-	bare, request                                          http.Request // in that context; bare has nothing else
-	forwardedFor, proto, host, prefix, id, duration, trace [1]string
+	context         call.Context
+	bare, request   http.Request // in that context; bare has nothing else
+	origin          origin.Values
+	duration, trace [1]string
 }
 
 func newValues() *values {
@@ -105,14 +108,14 @@ func (s *serving) begin(t *Table, to *aim, w http.ResponseWriter, r *http.Reques
 
 // accept makes the response and the request that the handler will see.
 func (s *serving) accept(w http.ResponseWriter, r *http.Request, path string) {
-	s.ID = identify(r.Header, &s.values.id, &s.ids)
+	s.ID = origin.Identify(r.Header, &s.values.origin, &s.ids)
 	s.joinTrace(r.Header)
 	s.SentPath = path
 	s.SetLocal(s.isLocal)
 	s.request = s.values.requestIn(r)
-	dropUnsound(r.Trailer) // of what is announced
+	origin.CleanTrailer(r.Trailer) // of what is announced
 	s.response = response{w: w, serving: s, noBody: r.Method == http.MethodHead}
-	s.Receive(r, s.request, call.Limits{Size: s.route.body, Read: s.route.timeouts.Read.D(), Trailer: inTrailer})
+	s.Receive(r, s.request, call.Limits{Size: s.route.body, Read: s.route.timeouts.Read.D(), Trailer: origin.InTrailer})
 }
 
 // admit gives s a place in its route, or returns an error: a *failure.Error, or the cause
@@ -146,6 +149,9 @@ func (s *serving) endIfClosing() {
 		s.EndStream()
 	}
 }
+
+// farewell is how long streams and upgraded connections have to end after they were told.
+const farewell = 2 * time.Second
 
 // finish is what follows every handler, however it ended.
 func (s *serving) finish() {
@@ -230,7 +236,7 @@ func (s *serving) over(cut bool) {
 	if s.function != nil {
 		s.function.End(status, took)
 	}
-	s.ahead.release()
+	s.ahead.Release()
 	s.log(took, status, failed, cut || state.Cut)
 	if s.Spans != nil {
 		s.endSpans(took, status, failed, cut || state.Cut)
@@ -309,7 +315,7 @@ func (s *serving) watched() bool { return s.client != nil }
 
 // local reports whether the client is on this machine, as far as can be seen.
 func (s *serving) local() bool {
-	return s.request != nil && onThisMachine(s.request, s.response.proxied)
+	return s.request != nil && origin.OnThisMachine(s.request, s.response.proxied)
 }
 
 // String is the call as an operator knows it. It has no query, which may hold secrets.

@@ -215,14 +215,6 @@ func (t *Table) find(q *query) (*route, bool) {
 	return t.any.find(q)
 }
 
-// query is what a route is found by.
-type query struct {
-	method, host, path string
-	header             http.Header
-
-	refused []*route // matched all but the method, at the longest prefix so far
-}
-
 // node is a segment of a prefix, and the root of a tree the empty prefix.
 type node struct {
 	children map[string]*node

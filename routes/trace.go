@@ -8,6 +8,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/trace"
+	"github.com/watchdogd/watchdogd/routes/origin"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -49,7 +50,7 @@ func (s *serving) joinTrace(h http.Header) {
 func (s *serving) endSpans(took time.Duration, status int, failed *failure.Error, cut bool) {
 	r, rt := s.request, s.route
 	c := trace.Call{Began: s.Began(), Ended: s.Began().Add(took), Method: r.Method, Path: s.SentPath, Scheme: "http", Host: hostname(r.Host), Protocol: r.Proto,
-		Client: host(r.RemoteAddr), Route: rt.name, Mode: string(rt.mode), Instance: s.Instance(), ID: s.ID, Status: status, Upstream: rt.mode == schema.HTTP}
+		Client: origin.Peer(r.RemoteAddr), Route: rt.name, Mode: string(rt.mode), Instance: s.Instance(), ID: s.ID, Status: status, Upstream: rt.mode == schema.HTTP}
 	if r.TLS != nil {
 		c.Scheme = "https"
 	}

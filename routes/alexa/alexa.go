@@ -1,4 +1,6 @@
-package routes
+// Package alexa finds the name of a function in an Alexa request: the gateway of OpenFaaS
+// calls the function that is named like the intent.
+package alexa
 
 import (
 	"bufio"
@@ -14,24 +16,24 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 )
 
-// mayBeAlexa reports whether a request has to be read to learn whether it is Alexa's.
-func mayBeAlexa(r *http.Request) bool {
-	return r.Method == http.MethodPost && r.ContentLength != 0 && r.ContentLength <= alexaBody &&
+// Possible reports whether a request has to be read to learn whether it is Alexa's.
+func Possible(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.ContentLength != 0 && r.ContentLength <= largest &&
 		r.Body != nil && r.Header["Content-Encoding"] == nil && r.Header["Upgrade"] == nil
 }
 
 const (
-	alexaBody     = 1 << 20          // the largest body that is read for an intent
-	alexaDepth    = 100              // of its JSON
-	alexaPatience = 30 * time.Second // how long it may take to come
-	alexaHeld     = 16 << 20         // bytes that all calls together may hold
-	alexaFree     = 8 << 10          // of each call, which are not counted
+	largest  = 1 << 20          // the largest body that is read for an intent
+	deepest  = 100              // of its JSON
+	patience = 30 * time.Second // how long it may take to come
+	mostHeld = 16 << 20         // bytes that all calls together may hold
+	free     = 8 << 10          // of each call, which are not counted
 )
 
-// ahead is the body of a request of which the beginning was read to find an Alexa intent.
+// Body is the body of a request of which the beginning was read to find an Alexa intent.
 // It reads as the whole body, byte for byte.
-type ahead struct {
-	intent string // empty: it is not an Alexa request
+type Body struct {
+	Intent string // empty: it is not an Alexa request
 
 	from    io.ReadCloser
 	read    []byte // what was read
@@ -41,40 +43,40 @@ type ahead struct {
 	counted atomic.Int64 // in held
 }
 
-// readAhead reads the body of r as far as it takes to know whether it is an Alexa request:
+// Read reads the body of r as far as it takes to know whether it is an Alexa request:
 // all of it if it is one, and otherwise to the first byte that says no. r.Body reads as
 // before. The failure is that of a server that holds too much of other bodies.
-func readAhead(w http.ResponseWriter, r *http.Request, held *atomic.Int64) (*ahead, *failure.Error) {
-	a := &ahead{from: r.Body, held: held}
+func Read(w http.ResponseWriter, r *http.Request, held *atomic.Int64) (*Body, *failure.Error) {
+	a := &Body{from: r.Body, held: held}
 	r.Body = a
 	control, over := http.NewResponseController(w), make(chan struct{})
-	late := time.AfterFunc(alexaPatience, func() {
+	late := time.AfterFunc(patience, func() {
 		defer close(over)
 		_ = control.SetReadDeadline(time.Unix(1, 0)) // a server without deadlines has its own bounds
 	})
-	a.intent = alexaIntent((*filling)(a))
+	a.Intent = intentIn((*filling)(a))
 	if !late.Stop() {
 		if <-over; !errors.Is(a.err, os.ErrDeadlineExceeded) {
 			_ = control.SetReadDeadline(time.Time{}) // as above: all came in the last moment
 		}
 	}
 	if errors.Is(a.err, errHeld) {
-		a.release()
-		return nil, &failure.Error{Kind: failure.Full, RetryAfter: retryFull,
+		a.Release()
+		return nil, &failure.Error{Kind: failure.Full, RetryAfter: time.Second,
 			Detail: "too many requests wait for the gateway to read their bodies"}
 	}
 	return a, nil
 }
 
 // Read reads the body from its beginning.
-func (a *ahead) Read(p []byte) (int, error) {
+func (a *Body) Read(p []byte) (int, error) {
 	if a.passed < len(a.read) {
 		n := copy(p, a.read[a.passed:])
 		if a.passed += n; a.passed < len(a.read) {
 			return n, nil
 		}
 		a.read, a.passed = nil, 0
-		a.release() // a long call holds nothing of it
+		a.Release() // a long call holds nothing of it
 		if a.err == io.EOF {
 			return n, io.EOF
 		}
@@ -87,10 +89,10 @@ func (a *ahead) Read(p []byte) (int, error) {
 }
 
 // Close closes the body.
-func (a *ahead) Close() error { return a.from.Close() }
+func (a *Body) Close() error { return a.from.Close() }
 
 // Buffered is how many bytes can be read without waiting.
-func (a *ahead) Buffered() int64 {
+func (a *Body) Buffered() int64 {
 	n := int64(len(a.read) - a.passed)
 	if from, ok := a.from.(interface{ Buffered() int64 }); ok && a.err == nil {
 		n += from.Buffered()
@@ -98,15 +100,15 @@ func (a *ahead) Buffered() int64 {
 	return n
 }
 
-// release gives back what the body holds of the memory for all of them.
-func (a *ahead) release() {
+// Release gives back what the body holds of the memory for all of them.
+func (a *Body) Release() {
 	if a != nil {
 		a.held.Add(-a.counted.Swap(0))
 	}
 }
 
-// filling is an ahead while it is read ahead: what is read is kept.
-type filling ahead
+// filling is a Body while it is read ahead: what is read is kept.
+type filling Body
 
 var (
 	errLarge = errors.New("larger than an Alexa request")
@@ -118,16 +120,16 @@ func (f *filling) Read(p []byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
 	}
-	room := alexaBody - len(f.read)
+	room := largest - len(f.read)
 	if room == 0 {
 		return 0, errLarge
 	}
 	n, err := f.from.Read(p[:min(len(p), room)])
 	f.read = append(f.read, p[:n]...)
 	f.err = err
-	if more := int64(len(f.read)) - alexaFree - f.counted.Load(); more > 0 {
+	if more := int64(len(f.read)) - free - f.counted.Load(); more > 0 {
 		f.counted.Add(more)
-		if f.held.Add(more) > alexaHeld {
+		if f.held.Add(more) > mostHeld {
 			f.err = errHeld
 			return n, errHeld
 		}
@@ -135,10 +137,10 @@ func (f *filling) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// alexaIntent reads one JSON text from r, and returns the name of the intent if it is
+// intentIn reads one JSON text from r, and returns the name of the intent if it is
 // an Alexa request: an object with a session of an application, and a request of an intent.
 // It stops at the first byte that says no.
-func alexaIntent(r io.Reader) string {
+func intentIn(r io.Reader) string {
 	all := bufio.NewReader(r)
 	if first, err := firstByte(all); err != nil || first != '{' {
 		return ""
@@ -171,21 +173,21 @@ func firstByte(r *bufio.Reader) (byte, error) {
 	}
 }
 
-// alexaPaths are the values that make a request one of Alexa, with what leads to them.
-var alexaPaths = map[string]bool{
+// paths are the values that make a request one of Alexa, with what leads to them.
+var paths = map[string]bool{
 	".session": true, ".session.sessionId": true, ".session.application": true, ".session.application.applicationId": true,
 	".request": true, ".request.intent": true, ".request.intent.name": true,
 }
 
-// walk reads the next value of in, which is at path, and notes the strings of alexaPaths in
+// walk reads the next value of in, which is at path, and notes the strings of paths in
 // found: of a key that comes twice the last value, as JSON readers do. It reports whether the
 // value is sound and not too deep.
 func walk(in *json.Decoder, path string, depth int, found map[string]string) bool {
 	token, err := in.Token()
-	if err != nil || depth > alexaDepth {
+	if err != nil || depth > deepest {
 		return false
 	}
-	known := path == "" && depth == 0 || alexaPaths[path]
+	known := path == "" && depth == 0 || paths[path]
 	if known {
 		forget(found, path)
 	}

@@ -1,4 +1,8 @@
-package routes
+// Package origin is what a request says of where it comes from, and how much of that is
+// believed: the proxies that it came through (X-Forwarded-*, Forwarded), its id, and whether
+// a browser sent it for a page of another site. It changes the request's header into what the
+// process that answers may rely on.
+package origin
 
 import (
 	"net"
@@ -9,14 +13,17 @@ import (
 	"strings"
 )
 
-// forward sets the headers that tell a process behind us how the request came:
-// X-Forwarded-For, -Proto and -Host, and -Prefix where a prefix is stripped. What
-// the peer says of those before him is believed and kept if he is trusted; otherwise every
-// X-Forwarded-* and Forwarded (RFC 7239) that he sent is removed. A peer on a unix
-// socket counts as 127.0.0.1. The values go into v.
+// Values are the headers' values that are set here, in one piece of memory for each call.
+type Values struct{ For, Proto, Host, Prefix, ID [1]string }
+
+// Forward sets the headers that tell a process behind us how the request came:
+// X-Forwarded-For, -Proto and -Host, and -Prefix where a prefix is stripped,
+// which then is not empty. What a trusted peer says of the proxies before it is believed and
+// kept; otherwise every X-Forwarded-* and Forwarded (RFC 7239) that the peer sent is removed.
+// A peer on a unix socket counts as 127.0.0.1. The values go into v.
 //
 // It reports whether the request came by way of another proxy.
-func forward(r *http.Request, to *aim, trusted []netip.Prefix, v *values) (proxied bool) {
+func Forward(r *http.Request, stripped string, trusted []netip.Prefix, v *Values) (proxied bool) {
 	peer, believed := peerOf(r.RemoteAddr, trusted)
 	h := r.Header
 	for key := range h {
@@ -34,38 +41,38 @@ func forward(r *http.Request, to *aim, trusted []netip.Prefix, v *values) (proxi
 		proxied = true
 		peer = strings.Join(before, ", ") + ", " + peer
 	}
-	v.forwardedFor[0] = peer
-	h["X-Forwarded-For"] = v.forwardedFor[:]
+	v.For[0] = peer
+	h["X-Forwarded-For"] = v.For[:]
 	if len(h["X-Forwarded-Proto"]) == 0 {
-		v.proto[0] = "http"
+		v.Proto[0] = "http"
 		if r.TLS != nil {
-			v.proto[0] = "https"
+			v.Proto[0] = "https"
 		}
-		h["X-Forwarded-Proto"] = v.proto[:]
+		h["X-Forwarded-Proto"] = v.Proto[:]
 	}
 	if len(h["X-Forwarded-Host"]) == 0 && r.Host != "" {
-		v.host[0] = r.Host
-		h["X-Forwarded-Host"] = v.host[:]
+		v.Host[0] = r.Host
+		h["X-Forwarded-Host"] = v.Host[:]
 	}
 	if before := h["X-Forwarded-Prefix"]; len(before) > 0 {
 		if h["X-Forwarded-Prefix"] = before[:1]; !soundPrefix(before[0]) {
 			delete(h, "X-Forwarded-Prefix")
 		}
 	}
-	if to.stripped && to.prefix != "" {
-		v.prefix[0] = to.prefix
+	if stripped != "" {
+		v.Prefix[0] = stripped
 		if before := h["X-Forwarded-Prefix"]; len(before) > 0 {
-			v.prefix[0] = strings.TrimSuffix(before[0], "/") + to.prefix
+			v.Prefix[0] = strings.TrimSuffix(before[0], "/") + stripped
 		}
-		h["X-Forwarded-Prefix"] = v.prefix[:]
+		h["X-Forwarded-Prefix"] = v.Prefix[:]
 	}
 	return proxied
 }
 
-// onThisMachine reports whether a request comes from a program on this machine, most
+// OnThisMachine reports whether a request comes from a program on this machine, most
 // likely a developer's: the peer is on loopback or a unix socket, asks for a name of this
 // machine, and speaks for nobody else. A proxy in front of us mostly shows in one of these.
-func onThisMachine(r *http.Request, proxied bool) bool {
+func OnThisMachine(r *http.Request, proxied bool) bool {
 	if proxied || !r.ProtoAtLeast(1, 1) || len(r.Header["Via"]) > 0 {
 		return false
 	}
@@ -84,13 +91,13 @@ func onThisMachine(r *http.Request, proxied bool) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// peerOf gives the address of a connection's other end, and whether it is trusted.
+// peerOf returns the address of a connection's other end, and whether it is trusted.
 func peerOf(remote string, trusted []netip.Prefix) (peer string, believed bool) {
 	addr, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		peer, addr = "127.0.0.1", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 	} else {
-		peer = host(remote)
+		peer = Peer(remote)
 	}
 	if len(trusted) == 0 {
 		return peer, false
@@ -99,8 +106,8 @@ func peerOf(remote string, trusted []netip.Prefix) (peer string, believed bool) 
 	return peer, slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// host is the address of "address:port", without the brackets of IPv6; empty for a unix socket's peer.
-func host(remote string) string {
+// Peer is the address of "address:port", without the brackets of IPv6; empty for a unix socket's peer.
+func Peer(remote string) string {
 	return strings.Trim(remote[:max(0, strings.LastIndexByte(remote, ':'))], "[]")
 }
 
@@ -116,8 +123,8 @@ func soundPrefix(p string) bool {
 		strings.Trim(strings.ToLower(p), "abcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+=:@/") == ""
 }
 
-// relayed reports whether a header has what proxies add.
-func relayed(h http.Header) bool {
+// Relayed reports whether a header has what proxies add.
+func Relayed(h http.Header) bool {
 	for key := range h {
 		if forwardedKey(key) {
 			return true
@@ -147,15 +154,24 @@ func identifying(key string) bool {
 	return name == "X-Request-Id" || name == "X-Call-Id" || strings.HasPrefix(name, "X-Auth-")
 }
 
-// inTrailer reports whether a field of a request's trailer is passed on. None of those is by
+// InTrailer reports whether a field of a request's trailer is passed on. None of those is by
 // which a process learns who called, and none that proves it (RFC 9110, 6.5.1): some
 // programs add a trailer to the header.
-func inTrailer(key string) bool {
+func InTrailer(key string) bool {
 	switch key {
 	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Traceparent", "Tracestate":
 		return false
 	}
 	return !identifying(key)
+}
+
+// CleanTrailer removes the fields that a request's trailer must not have.
+func CleanTrailer(trailer http.Header) {
+	for key := range trailer {
+		if !InTrailer(key) {
+			delete(trailer, key)
+		}
+	}
 }
 
 // forwardedKey reports whether a header speaks of the way of the request. One with

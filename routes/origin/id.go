@@ -1,4 +1,4 @@
-package routes
+package origin
 
 import (
 	"encoding/binary"
@@ -9,11 +9,11 @@ import (
 	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
-// identify returns the call's id: the client's X-Request-Id, else its X-Call-Id, else
+// Identify returns the call's id: the client's X-Request-Id, else its X-Call-Id, else
 // a new one. The request then bears it as X-Request-Id. An id that could do
-// harm in a log or a header further on is replaced, under both names. room is where
-// the header's value goes, and memory holds a new id.
-func identify(h http.Header, room *[1]string, memory *http1.Text) string {
+// harm in a log or a header further on is replaced, under both names. The
+// header's value goes into v, and memory holds a new id.
+func Identify(h http.Header, v *Values, memory *http1.Text) string {
 	id, own := sound(h["X-Request-Id"])
 	callID, other := sound(h["X-Call-Id"])
 	if !own {
@@ -22,8 +22,8 @@ func identify(h http.Header, room *[1]string, memory *http1.Text) string {
 		}
 	}
 	if !own || len(h["X-Request-Id"]) > 1 {
-		room[0] = id
-		h["X-Request-Id"] = room[:]
+		v.ID[0] = id
+		h["X-Request-Id"] = v.ID[:]
 	}
 	if !other && h["X-Call-Id"] != nil {
 		h["X-Call-Id"] = []string{id}
@@ -34,7 +34,7 @@ func identify(h http.Header, room *[1]string, memory *http1.Text) string {
 // longestID is as long as an id may be.
 const longestID = 128
 
-// sound gives the first of values if it is fit for an id: visible ASCII, without
+// sound returns the first of values if it is fit for an id: visible ASCII, without
 // what opens or closes a quotation.
 func sound(values []string) (string, bool) {
 	if len(values) == 0 {
