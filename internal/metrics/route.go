@@ -69,9 +69,30 @@ func (r *Route) of(m, code int) *calls {
 // Counts returns the calls under way, those of them that wait for a place, and all calls
 // so far.
 func (r *Route) Counts() (inflight, queued int, total uint64) {
-	r.each(func(_ int, c *calls) { total += c.duration.count() })
-	n := max(r.inflight.Load(), 0)
-	return int(n), int(max(r.queued.Load(), 0)), total + uint64(n)
+	t := r.Totals()
+	return t.Inflight, t.Queued, t.Calls
+}
+
+// Totals is what a Route has counted so far.
+type Totals struct {
+	Inflight, Queued int       // now
+	Calls            uint64    // all so far, those under way too
+	Errors           uint64    // those that ended with a status of 500 or more
+	Took             Durations // of those that are over
+}
+
+// Totals returns what was counted so far.
+func (r *Route) Totals() Totals {
+	t := Totals{Inflight: int(max(r.inflight.Load(), 0)), Queued: int(max(r.queued.Load(), 0))}
+	r.each(func(_ int, c *calls) {
+		n := c.duration.addTo(&t.Took)
+		t.Calls += n
+		if c.code >= 500 {
+			t.Errors += n
+		}
+	})
+	t.Calls += uint64(t.Inflight)
+	return t
 }
 
 // sumOf returns the sum of routes, for series that bear no route.
@@ -195,66 +216,6 @@ func join(a, b string) string {
 		return a + b
 	}
 	return a + "," + b
-}
-
-// bounds are the upper ends of the buckets, those of of-watchdog.
-var bounds = [...]struct {
-	most time.Duration
-	le   string
-}{
-	{5 * time.Millisecond, "0.005"}, {10 * time.Millisecond, "0.01"}, {25 * time.Millisecond, "0.025"},
-	{50 * time.Millisecond, "0.05"}, {100 * time.Millisecond, "0.1"}, {250 * time.Millisecond, "0.25"},
-	{500 * time.Millisecond, "0.5"}, {time.Second, "1"}, {2500 * time.Millisecond, "2.5"},
-	{5 * time.Second, "5"}, {10 * time.Second, "10"},
-}
-
-// histogram counts durations in buckets; the last one has no bound.
-type histogram struct {
-	buckets [len(bounds) + 1]atomic.Uint64
-	sum     atomic.Int64 // nanoseconds
-}
-
-func (h *histogram) add(d time.Duration) {
-	i := 0
-	for i < len(bounds) && d > bounds[i].most {
-		i++
-	}
-	h.buckets[i].Add(1)
-	h.sum.Add(int64(d))
-}
-
-// merge adds what other has counted.
-func (h *histogram) merge(other *histogram) {
-	for i := range h.buckets {
-		h.buckets[i].Add(other.buckets[i].Load())
-	}
-	h.sum.Add(other.sum.Load())
-}
-
-func (h *histogram) count() (n uint64) {
-	for i := range h.buckets {
-		n += h.buckets[i].Load()
-	}
-	return n
-}
-
-// write writes the series of h, if it has counted anything.
-func (h *histogram) write(w io.Writer, name, labels string) {
-	if h.count() == 0 {
-		return
-	}
-	var n uint64
-	for i := range bounds {
-		n += h.buckets[i].Load()
-		fmt.Fprintf(w, "%s_bucket{%s} %d\n", name, join(labels, `le="`+bounds[i].le+`"`), n)
-	}
-	n += h.buckets[len(bounds)].Load()
-	fmt.Fprintf(w, "%s_bucket{%s} %d\n", name, join(labels, `le="+Inf"`), n)
-	if labels != "" {
-		labels = "{" + labels + "}"
-	}
-	fmt.Fprintf(w, "%s_sum%s %v\n", name, labels, time.Duration(h.sum.Load()).Seconds())
-	fmt.Fprintf(w, "%s_count%s %d\n", name, labels, n)
 }
 
 // methodNames are the methods that have a name; all others are unknown, so that

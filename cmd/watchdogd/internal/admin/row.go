@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -11,7 +12,9 @@ import (
 // Row is a route or service in the list of ps.
 type Row struct {
 	supervisor.Status
-	Total uint64 `json:"total"` // calls of a route since watchdogd was started
+	Total  uint64            `json:"total"`         // calls of a route since watchdogd was started
+	Errors uint64            `json:"errors"`        // those of them that ended with a status of 500 or more
+	Took   metrics.Durations `json:"took,omitzero"` // how long those took that are over
 
 	// Endpoints are the servers of a route that are run elsewhere.
 	Endpoints []modes.Endpoint `json:"endpoints,omitempty"`

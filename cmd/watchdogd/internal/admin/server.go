@@ -196,12 +196,12 @@ func (d *Server) row(r *schema.Route, running map[string]supervisor.Status) Row 
 	if !ok {
 		s = supervisor.Status{Name: r.Name, Kind: supervisor.Route, Mode: r.Mode, State: supervisor.Ready, Instances: []supervisor.InstanceStatus{}}
 	}
-	inflight, queued, total := d.Metrics.Route(r.Name).Counts()
+	n := d.Metrics.Route(r.Name).Totals()
 	if !r.Supervised() {
-		s.Inflight = max(inflight-queued-s.Queued, 0)
+		s.Inflight = max(n.Inflight-n.Queued-s.Queued, 0)
 	}
-	s.Queued += queued
-	return Row{Status: s, Total: total}
+	s.Queued += n.Queued
+	return Row{Status: s, Total: n.Calls, Errors: n.Errors, Took: n.Took}
 }
 
 func reply(w http.ResponseWriter, value any) {
