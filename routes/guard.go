@@ -3,7 +3,9 @@ package routes
 import (
 	"net/url"
 	"path"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/schema"
@@ -12,26 +14,54 @@ import (
 // watch marks the routes that look at how a path is spelled: those beside which another
 // route is guarded more, and those of files where there are other routes at all.
 func (t *Table) watch(entries []Entry) {
+	specs := make([]*schema.Route, len(entries))
 	for i, e := range entries {
-		rt := t.routes[i]
-		rt.static = e.Route.Mode == schema.Static
-		rt.wary = rt.static && len(entries) > 1
-		for j, other := range entries {
-			if i == j {
-				continue
-			}
-			if guard := other.Route.Guard(e.Route); guard != "" {
-				if rt.yields == nil {
-					rt.yields = map[*route]string{}
-				}
-				rt.yields[t.routes[j]] = guard
-				rt.wary = true
-				if guard == "auth" {
-					rt.locked = append(rt.locked, t.routes[j].prefix)
-				}
-			}
+		specs[i] = e.Route
+	}
+	yielding := schema.Yielding(specs)
+	for i, rt := range t.routes {
+		rt.static = rt.spec.Mode == schema.Static
+		rt.wary = yielding[i] || rt.static && len(entries) > 1
+		if rt.spec.Auth != (schema.Auth{}) {
+			t.locked.add(rt)
 		}
 	}
+}
+
+// locked is the routes with auth, by their prefixes without regard to case.
+type locked struct {
+	routes map[string][]*route // by fold of the prefix
+	depths []int               // how long the prefixes are, each length once
+}
+
+func (l *locked) add(rt *route) {
+	if l.routes == nil {
+		l.routes = map[string][]*route{}
+	}
+	key := fold(rt.prefix)
+	l.routes[key] = append(l.routes[key], rt)
+	if n := len(rt.prefix); !slices.Contains(l.depths, n) {
+		l.depths = append(l.depths, n)
+	}
+}
+
+// fold returns the same for two strings if and only if they are equal without regard to case
+// (strings.EqualFold): of the runes that are one without regard to case, it takes the
+// greatest, or that of ASCII.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			return r
+		}
+		greatest := r
+		for n := unicode.SimpleFold(r); n != r; n = unicode.SimpleFold(n) {
+			if 'a' <= n && n <= 'z' {
+				return n
+			}
+			greatest = max(greatest, n)
+		}
+		return greatest
+	}, s)
 }
 
 // around reports a path that rt must not answer: one that in the eyes of a program or of a
@@ -60,10 +90,10 @@ func (t *Table) otherwise(rt *route, q query, hosted bool) *failure.Error {
 	var all []string
 	if plainly(sent) {
 		one := [1]string{sent}
-		all = rt.recased(one[:])
+		all = t.recased(rt, one[:])
 	} else {
 		all = meanings(sent, rt.prefix, !rt.static)
-		all = append(all, rt.recased(all)...)
+		all = append(all, t.recased(rt, all)...)
 	}
 	for _, meant := range all {
 		if meant == sent {
@@ -93,7 +123,7 @@ func (t *Table) beside(rt *route, q query, hosted bool) *failure.Error {
 	if rt.static {
 		return &failure.Error{Kind: failure.NotFound, Route: rt.name, Detail: "file not found"}
 	}
-	if guard := rt.yields[other]; guard != "" {
+	if guard := other.spec.Guard(rt.spec); guard != "" {
 		return &failure.Error{Kind: failure.Malformed, Route: rt.name,
 			Detail: "the path can also be read as one of route " + other.name + ", which has " + guard + " of its own; write it without empty segments, dot segments and escapes, and in the case in which it is configured"}
 	}
@@ -101,13 +131,17 @@ func (t *Table) beside(rt *route, q query, hosted bool) *failure.Error {
 }
 
 // recased returns paths as they are for programs and file systems that do not distinguish upper
-// and lower case: with the prefix of a route with auth as that is written.
-func (rt *route) recased(paths []string) (all []string) {
-	for _, prefix := range rt.locked {
-		n := len(prefix)
+// and lower case: with the prefix of a route with auth that rt does not have as that is written.
+func (t *Table) recased(rt *route, paths []string) (all []string) {
+	for _, n := range t.locked.depths {
 		for _, p := range paths {
-			if len(p) >= n && (len(p) == n || p[n] == '/') && p[:n] != prefix && strings.EqualFold(p[:n], prefix) {
-				all = append(all, prefix+p[n:])
+			if len(p) < n || len(p) > n && p[n] != '/' {
+				continue
+			}
+			for _, other := range t.locked.routes[fold(p[:n])] {
+				if other != rt && other.prefix != p[:n] && len(other.prefix) == n && other.spec.Guard(rt.spec) == "auth" {
+					all = append(all, other.prefix+p[n:])
+				}
 			}
 		}
 	}

@@ -98,3 +98,14 @@ func TestAPathAroundAGuardIsAnsweredInWords(t *testing.T) {
 		t.Errorf("got %d %q, want 400 %q", resp.StatusCode, body, want)
 	}
 }
+
+func TestFoldAgreesWithEqualFold(t *testing.T) {
+	all := []string{"", "/", "/a", "/A", "/ADMIN", "/admin", "/aDmIn", "/ſ", "/s", "/S", "/K", "/k", "/K", "/å", "/Å", "/Å", "/ς", "/σ", "/Σ", "/µ", "/μ", "/Μ", "/ı", "/I", "/i", "/\xff", "/\xfe"}
+	for _, a := range all {
+		for _, b := range all {
+			if got, want := fold(a) == fold(b), strings.EqualFold(a, b); got != want {
+				t.Errorf("got %t, want %t: %q (%q) and %q (%q)", got, want, a, fold(a), b, fold(b))
+			}
+		}
+	}
+}

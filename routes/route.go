@@ -31,10 +31,9 @@ type route struct {
 
 	function function // the route as one of the gateway
 
-	locked []string          // the prefixes of those among yields that have auth
-	wary   bool              // around is asked
-	static bool              // it answers with files
-	yields map[*route]string // routes that are guarded more, and by which key
+	spec   *schema.Route // as the file has it
+	wary   bool          // around is asked
+	static bool          // it answers with files
 
 	sameOrigin bool // cross_origin: refuse
 
@@ -48,6 +47,7 @@ type header struct{ key, value string }
 
 func newRoute(s *schema.Route, h http.Handler, m *metrics.Registry) *route {
 	rt := &route{
+		spec:     s,
 		name:     s.Name,
 		host:     strings.ToLower(s.Host),
 		prefix:   strings.TrimSuffix(s.Path, "/"),

@@ -67,6 +67,7 @@ type Table struct {
 	wild    domain // the names beneath which a wildcard takes all
 	any     *node
 	gateway *gateway // nil is none
+	locked  locked
 
 	inflight atomic.Int64  // calls, and Live's look at the table
 	draining atomic.Bool   // Drain waits

@@ -30,3 +30,34 @@ func TestARouteThatRefusesPathsAroundAGuardIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// Yielding compares ways to be guarded; it must agree with a look at all pairs.
+func TestARouteYieldsWhereAnyOtherIsGuardedMore(t *testing.T) {
+	kinds := []Route{
+		{},
+		{Auth: Auth{JWT: &JWTAuth{Issuer: "x"}}},
+		{Auth: Auth{JWT: &JWTAuth{Issuer: "x"}}, Methods: Strings{"GET"}},
+		{Auth: Auth{JWT: &JWTAuth{Issuer: "y"}}},
+		{CrossOrigin: "refuse"},
+		{CrossOrigin: "allow"},
+		{Methods: Strings{"GET"}},
+		{Methods: Strings{"GET", "POST"}},
+		{Limits: Limits{Body: 10}},
+		{Limits: Limits{Body: 20, Inflight: 1}},
+		{Limits: Limits{Rate: Rate{PerSecond: 1}}},
+	}
+	for set := range 1 << len(kinds) {
+		var routes []*Route
+		for i := range kinds {
+			if set&(1<<i) != 0 {
+				routes = append(routes, &kinds[i])
+			}
+		}
+		for i, got := range Yielding(routes) {
+			want := slices.ContainsFunc(routes, func(r *Route) bool { return r != routes[i] && r.Guard(routes[i]) != "" })
+			if got != want {
+				t.Fatalf("got %t, want %t for %+v among the set %b", got, want, *routes[i], set)
+			}
+		}
+	}
+}

@@ -142,13 +142,10 @@ func (d *doctor) processes() func(func(string, *schema.Process) bool) {
 func (d *doctor) routes() {
 	inside := 0
 	var example string
-	for i := range d.cfg.Routes {
-		for j := range d.cfg.Routes {
-			r, wide := &d.cfg.Routes[i], &d.cfg.Routes[j]
-			if i != j && wide.Path != "/" && r.Beneath(wide) {
-				inside++
-				example = cmp.Or(example, fmt.Sprintf("%s of %s lies within %s of %s", r.Path, r.Name, wide.Path, wide.Name))
-			}
+	for wide, r := range d.cfg.Nested() {
+		if wide.Path != "/" {
+			inside++
+			example = cmp.Or(example, fmt.Sprintf("%s of %s lies within %s of %s", r.Path, r.Name, wide.Path, wide.Name))
 		}
 	}
 	if inside > 0 {
