@@ -1,0 +1,3 @@
+module github.com/watchdogd/watchdogd/swarmtest
+
+go 1.26.0
