@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/socket"
 )
 
 // Conn is one connection to an upstream and what was read from it ahead.
@@ -132,11 +133,11 @@ func (c *Conn) Send(p []byte) (int, error) {
 func (c *Conn) sendStep(fd uintptr) bool {
 	if p := c.send.p; p != nil {
 		c.send.p = nil
-		n, err := syscall.Write(int(fd), p)
-		if c.send.n = max(n, 0); err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
+		n, err := socket.Write(fd, p[:min(len(p), socket.Most)])
+		if c.send.n = n; err != nil && err != syscall.EAGAIN {
 			c.send.err = os.NewSyscallError("write", err)
 		}
-		return c.send.n < len(p)
+		return n < len(p)
 	}
 	n, err := ReadFD(fd, c.buf[c.w:min(c.w+headRead, len(c.buf))])
 	switch {
@@ -231,23 +232,19 @@ func (c *Conn) tryRead(fd uintptr) bool {
 	return true
 }
 
-// ReadFD is one read(2) that does not wait: ErrNotYet when there is nothing, io.EOF at
-// the end.
+// ReadFD is one read of a socket that does not wait: ErrNotYet when there is nothing, io.EOF
+// at the end.
 func ReadFD(fd uintptr, p []byte) (int, error) {
-	for {
-		n, err := syscall.Read(int(fd), p)
-		switch {
-		case n > 0:
-			return n, nil
-		case err == syscall.EINTR:
-		case err == syscall.EAGAIN:
-			return 0, ErrNotYet
-		case err != nil:
-			return 0, os.NewSyscallError("read", err)
-		default:
-			return 0, io.EOF
-		}
+	n, err := socket.Read(fd, p)
+	switch {
+	case n > 0:
+		return n, nil
+	case err == syscall.EAGAIN:
+		return 0, ErrNotYet
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
 	}
+	return 0, io.EOF
 }
 
 // quiet reports whether an idle connection is as it should be: open, with nothing to
@@ -263,7 +260,7 @@ func (c *Conn) quiet() (good, sent bool) {
 // none that could be sent again: an upstream that once answers twice would give each call the
 // response of the one before.
 func (c *Conn) lookAt(fd uintptr) {
-	n, err := readAtOnce(fd, c.look.one[:])
+	n, err := socket.Read(fd, c.look.one[:])
 	c.look.good, c.look.sent = err == syscall.EAGAIN, n > 0
 }
 

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -51,6 +50,12 @@ type conn struct {
 		n    int
 		err  error
 	}
+	put struct { // of write, as well
+		write func(fd uintptr) bool
+		p     []byte
+		n     int
+		err   error
+	}
 }
 
 // The states of a connection. To close one that is not active, its state is changed to
@@ -71,7 +76,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	}
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw, c.try.read = raw, c.tryRead
+			c.raw, c.try.read, c.put.write = raw, c.tryRead, c.tryWrite
 		}
 	}
 	c.body.c = c
@@ -395,82 +400,4 @@ func (c *conn) socket() syscall.RawConn {
 		}
 	}
 	return nil
-}
-
-// wait waits for the first bytes of a head; nothing is in the buffer.
-func (c *conn) wait() error {
-	if c.raw == nil {
-		c.release()
-		return c.more()
-	}
-	err := c.raw.Read(c.try.read)
-	if c.waits {
-		c.waits = false
-		c.server.waiting.Add(-1)
-	}
-	if err != nil {
-		return err
-	}
-	c.r, c.w = 0, c.try.n
-	return c.try.err
-}
-
-// tryRead is what wait does when there may be something to read. While it looks, the
-// connection is not idle, so that it is not closed with a request in its hands.
-func (c *conn) tryRead(fd uintptr) bool {
-	before := c.state.Load()
-	if before == ended || !c.state.CompareAndSwap(before, inHead) {
-		c.try.n, c.try.err = 0, net.ErrClosed
-		return true
-	}
-	c.take()
-	for {
-		n, err := syscall.Read(int(fd), c.buf)
-		switch {
-		case n > 0:
-			c.try.n, c.try.err = n, nil
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			c.release()
-			c.state.CompareAndSwap(inHead, before)
-			if before != idle || !c.server.leaving.Load() || hasInput(c.raw) {
-				if c.waits || c.unparkable || c.server.mayWait() {
-					c.waits = !c.unparkable
-					return false
-				}
-				c.fd, c.try.n, c.try.err = int(fd), 0, errPark
-				return true
-			}
-			c.try.n, c.try.err = 0, net.ErrClosed // it was not idle when the idle ones were closed
-		case err != nil:
-			c.try.n, c.try.err = 0, os.NewSyscallError("read", err)
-		default:
-			c.try.n, c.try.err = 0, io.EOF
-		}
-		return true
-	}
-}
-
-// more reads behind what is in the buffer, and makes room for it.
-func (c *conn) more() error {
-	c.take()
-	switch {
-	case c.r == c.w:
-		c.r, c.w = 0, 0
-	case c.w < len(c.buf):
-	case c.r > 0:
-		c.w = copy(c.buf, c.buf[c.r:c.w])
-		c.r = 0
-	default:
-		bigger := make([]byte, 2*len(c.buf))
-		c.w = copy(bigger, c.buf)
-		c.buf = bigger
-	}
-	n, err := c.nc.Read(c.buf[c.w:])
-	c.w += n
-	if n > 0 {
-		return nil
-	}
-	return err
 }

@@ -353,7 +353,7 @@ func (w *response) send() error {
 	if w.failed != nil || len(w.out) == 0 {
 		return w.failed
 	}
-	_, w.failed = w.c.nc.Write(w.out)
+	w.failed = w.c.write(w.out)
 	w.out = w.out[:0]
 	return w.failed
 }
