@@ -68,7 +68,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 	const beneath = "github.com/watchdogd/watchdogd/cmd/watchdogd/internal/"
 	may := map[string][]string{
-		"admin":     {"local", "owner", "source", "version"},
+		"admin":     {"history", "local", "owner", "source", "version"},
 		"detect":    {"draft", "guess", "importer"},
 		"doctor":    nil,
 		"draft":     nil,
@@ -78,6 +78,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"fwatchdog": {"exit", "local", "source", "version"},
 		"guess":     nil,
 		"health":    {"owner", "source"},
+		"history":   nil,
 		"importer":  {"draft", "guess"},
 		"listing":   {"terminal"},
 		"local":     nil,

@@ -32,7 +32,8 @@ type Server struct {
 	Reload     func(ctx context.Context, dry bool) (Reloaded, error)
 	Down       func(now bool) // asks for the end; if it is now, without waiting for calls
 
-	rates rates
+	rates    rates
+	recorder lazyRecorder
 }
 
 // Requests keeps the last requests.
@@ -64,6 +65,8 @@ func (d *Server) handler(cfg *schema.Config) http.Handler {
 	mux.HandleFunc("GET /v1/ps/{name}", d.serveDetail)
 	mux.HandleFunc("GET /v1/why/{name}", d.serveWhy)
 	mux.HandleFunc("GET /v1/logs", d.serveLogs)
+	mux.HandleFunc("GET /v1/events", d.observing().ServeEvents)
+	mux.HandleFunc("GET /v1/history", d.observing().ServeHistory)
 	mux.HandleFunc("POST /v1/start/{name}", d.steer(d.Supervisor.Start))
 	mux.HandleFunc("POST /v1/stop/{name}", d.steer(d.Supervisor.Stop))
 	mux.HandleFunc("POST /v1/restart/{name}", d.steer(d.Supervisor.Restart))
@@ -155,11 +158,13 @@ func (d *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 // List is every route and service of the file, those without a process too: the routes in
 // the order of the file, then the services, and then those that a reload removed and that
 // are not over yet.
-func (d *Server) List() []Row {
+func (d *Server) List() []Row { return d.list(d.Supervisor.Status()) }
+
+func (d *Server) list(processes []supervisor.Status) []Row {
 	cfg := d.Config()
 	running := map[string]supervisor.Status{}
 	var former []Row
-	for _, s := range d.Supervisor.Status() {
+	for _, s := range processes {
 		if s.Removed {
 			former = append(former, Row{Status: s})
 		} else {

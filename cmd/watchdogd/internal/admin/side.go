@@ -13,6 +13,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/internal/event"
 	"github.com/watchdogd/watchdogd/internal/listen"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -20,6 +21,7 @@ import (
 type Side struct {
 	log     *slog.Logger
 	note    func(time.Time)
+	observe func(context.Context) error
 	servers []sideServer // that are open
 	later   []sideServer // that Run opens, so that no call waits for it
 }
@@ -37,7 +39,7 @@ type sideServer struct {
 // opened, that is logged and watchdogd runs without it; the same holds for a default
 // socket that cannot be made (a read-only file system).
 func Open(cfg *schema.Config, of *Server) (*Side, error) {
-	s := &Side{log: of.Log, note: of.note}
+	s := &Side{log: of.Log, note: of.note, observe: of.observing().Run}
 	of.rates.add(counted{at: time.Now()}) // no calls yet
 	metrics := sideServer{
 		what:    "metrics",
@@ -110,7 +112,15 @@ func (s *Side) Run(ctx context.Context) error {
 	}
 	var serving sync.WaitGroup
 	defer serving.Wait()
-	ended := make(chan error, len(s.servers))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, len(s.servers)+1)
+	serving.Go(func() {
+		defer logwriter.LastWords(s.log)
+		if err := s.observe(ctx); err != nil {
+			ended <- fmt.Errorf("history: %w", err)
+		}
+	})
 	for _, one := range s.servers {
 		server := &http.Server{Handler: one.handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: sideHeader}
 		serving.Go(func() {

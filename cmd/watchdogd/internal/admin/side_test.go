@@ -16,7 +16,7 @@ func TestTheMetricsTakeNoLargeHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Side{note: func(time.Time) {}, log: slog.New(slog.DiscardHandler), servers: []sideServer{{what: "metrics", listener: l, handler: http.NotFoundHandler()}}}
+	s := &Side{note: func(time.Time) {}, observe: func(context.Context) error { return nil }, log: slog.New(slog.DiscardHandler), servers: []sideServer{{what: "metrics", listener: l, handler: http.NotFoundHandler()}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
