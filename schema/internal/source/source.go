@@ -52,14 +52,14 @@ func (s *Source) Parse() (root *yaml.Node, problem *Problem) {
 	if err := decoder.Decode(document); errors.Is(err, io.EOF) {
 		return nil, s.Problem(1, 1, "the file is empty", "a configuration needs routes: or services:")
 	} else if err != nil {
-		return nil, s.broken(decoder, err)
+		return nil, s.broken(err)
 	}
 	second := new(yaml.Node)
 	if err := decoder.Decode(second); err == nil {
 		p := s.Problem(second.Line, second.Column, "a second YAML document starts here", "keep one document per file, and list the other files under include:")
 		return nil, p
 	} else if !errors.Is(err, io.EOF) {
-		return nil, s.broken(decoder, err)
+		return nil, s.broken(err)
 	}
 	root = document.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {

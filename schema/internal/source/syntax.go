@@ -1,203 +1,383 @@
 package source
 
 import (
+	"bytes"
 	"fmt"
-	"reflect"
+	"io"
 	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
 
-// mark is a place as the YAML parser counts: from 0.
-type mark struct{ line, column int }
-
-// broken says what is wrong with the grammar, and where. The error of yaml.v3 has
-// only a line, which for some errors is the line of the surrounding block or the
-// line before; the parser itself knows both places exactly, and is asked.
-func (s *Source) broken(decoder *yaml.Decoder, err error) *Problem {
+// broken says what is wrong with the grammar, and where. An error of yaml.v3 has at most a
+// line, which is that of the mistake or of the block around it; the column is found in the
+// text, by what such a mistake looks like.
+func (s *Source) broken(err error) *Problem {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	var line int
+	line := 0
 	if _, e := fmt.Sscanf(message, "line %d: ", &line); e == nil {
 		message = message[strings.Index(message, ": ")+2:]
 	}
-	at, context := mark{line: max(line-1, 0)}, mark{line: max(line-1, 0)}
-	outer := reflect.ValueOf(decoder).Elem().FieldByName("parser").Elem()
-	if parser := outer.FieldByName("parser"); parser.IsValid() {
-		at, context = markOf(parser, "problem_mark"), markOf(parser, "context_mark")
-		if anchor, found := strings.CutPrefix(message, "unknown anchor '"); found {
-			name, _, _ := strings.Cut(anchor, "'")
-			at = markOf(outer.FieldByName("event"), "start_mark")
-			return s.Problem(at.line+1, at.column+1, fmt.Sprintf("*%s refers to an unknown anchor", name), fmt.Sprintf("define it above with &%s before a value", name))
-		}
+	read := s.read()
+	if name, ok := strings.CutPrefix(message, "unknown anchor '"); ok {
+		name, _, _ = strings.Cut(name, "'")
+		return s.within(read, 1, func(text string) int { return strings.LastIndex(text, "*"+name) },
+			fmt.Sprintf("*%s refers to an unknown anchor", name), fmt.Sprintf("define it above with &%s before a value", name))
 	}
-	if p := s.tab(context, at); p != nil {
+	if p := s.tab(max(line, 1), read); p != nil {
 		return p
 	}
-	if opened, ok := s.quoteAbove(message, at); ok {
-		return s.Problem(opened.line+1, opened.column+1, fmt.Sprintf("this quote is closed only by another one on line %d", at.line+1), "is a quote missing at the end of this line?")
-	}
-	if opened, ok := s.bracketAbove(message, at); ok {
-		_, after := s.around(opened)
-		return s.Problem(opened.line+1, opened.column+1, fmt.Sprintf("this %q is never closed", after[:1]), "")
+	if strings.HasPrefix(message, "did not find expected") {
+		if p := s.quoted(message, read); p != nil {
+			return p
+		}
+		if p := s.bracket(message, read); p != nil {
+			return p
+		}
 	}
 	for _, g := range grammar {
-		if !strings.Contains(message, g.says) || g.when != nil && !g.when(s.around(at)) {
+		if !strings.Contains(message, g.says) {
 			continue
 		}
-		if g.atContext || g.spans && context.line != at.line {
-			at = context
-		} else if g.spans {
-			g.hint = ""
-			if _, after := s.around(at); after != "" && strings.ContainsAny(after[:1], "[]{}") {
-				g.hint = "inside [ ] and { }, quote a value that contains , [ ] { or }"
+		from, to := max(line, 1), max(line, 1)
+		switch g.where {
+		case counted: // the parser counts from 0 here, the scanner does not
+			from, to = line+1, line+1
+		case lastRead:
+			from, to = max(read-1, 1), read
+		case indented:
+			if to = read; s.misaligned(read - 1) {
+				to = read - 1
 			}
+			from = to
 		}
-		if g.atText {
-			line := s.line(at.line + 1)
-			at.column = len(line) - len(strings.TrimLeft(line, " "))
+		p := s.within(to, from, g.find, g.means, g.hint)
+		if p.Column == 0 && g.where == named { // the parser names no first line
+			p = s.within(1, 1, g.find, g.means, g.hint)
 		}
-		means := g.means
+		if p.Column > 0 {
+			return p
+		}
+	}
+	line = min(max(line, 1), len(s.lines))
+	return s.Problem(line, textAt(s.line(line))+1, "invalid YAML: "+message, "")
+}
+
+// within is the problem at the place that find finds in the last possible line of those from
+// to down to from. Its Column is 0 if there is none. A %s of means is the character there.
+func (s *Source) within(to, from int, find func(text string) int, means, hint string) *Problem {
+	for line := to; line >= from; line-- {
+		text := s.line(line)
+		at := find(text)
+		if at < 0 || at >= len(text) {
+			continue
+		}
 		if strings.Contains(means, "%s") {
-			_, after := s.around(at)
-			r, _ := utf8.DecodeRuneInString(after)
+			r, _ := utf8.DecodeRuneInString(text[at:])
 			means = fmt.Sprintf(means, string(r))
 		}
-		return s.Problem(at.line+1, at.column+1, means, g.hint)
+		return s.Problem(line, utf8.RuneCountInString(text[:at])+1, means, hint)
 	}
-	return s.Problem(at.line+1, at.column+1, "invalid YAML: "+message, "")
+	return &Problem{}
 }
 
-// around returns the line before and after a place.
-func (s *Source) around(m mark) (before, after string) {
-	return splitColumn(s.line(m.line+1), m.column+1)
+// read is how many lines the parser reads before it fails: the mistake is in the last of
+// them, or in the one before if only the next line shows it.
+func (s *Source) read() int {
+	s.line(1) // makes the lines
+	from := &lineReader{rest: []byte(strings.Join(s.lines, "\n"))}
+	decoder := yaml.NewDecoder(from)
+	for decoder.Decode(new(yaml.Node)) == nil {
+		continue
+	}
+	return max(from.lines, 1)
 }
 
-// quoteAbove finds the quote that was still open at the end of the line before a
-// place where text stands behind a quote: that it was not closed is the mistake.
-func (s *Source) quoteAbove(message string, at mark) (mark, bool) {
-	if before, after := s.around(at); !strings.Contains(message, "did not find expected") || at.line == 0 || !afterQuote(before, after) {
-		return mark{}, false
-	}
-	above := strings.Join(s.lines[:at.line], "\n") + "\n"
-	decoder := yaml.NewDecoder(strings.NewReader(above))
-	err := decoder.Decode(new(yaml.Node))
-	parser := reflect.ValueOf(decoder).Elem().FieldByName("parser").Elem().FieldByName("parser")
-	if err == nil || !strings.Contains(err.Error(), "found unexpected end of stream") || !parser.IsValid() {
-		return mark{}, false
-	}
-	return markOf(parser, "context_mark"), true
+// lineReader reads one line at a time.
+type lineReader struct {
+	rest  []byte
+	lines int
 }
 
-// bracketAbove finds the bracket that is open when the file ends.
-func (s *Source) bracketAbove(message string, at mark) (mark, bool) {
-	if !strings.HasPrefix(message, "did not find") || !s.ended(at) {
-		return mark{}, false
+func (r *lineReader) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
 	}
-	closed := 0
-	for line := min(at.line, len(s.lines)-1); line >= 0; line-- {
-		column := utf8.RuneCountInString(s.lines[line])
-		for text := s.lines[line]; text != ""; column-- {
-			r, size := utf8.DecodeLastRuneInString(text)
-			text = text[:len(text)-size]
-			switch {
-			case r == ']' || r == '}':
-				closed++
-			case (r == '[' || r == '{') && closed > 0:
-				closed--
-			case r == '[' || r == '{':
-				return mark{line, column - 1}, true
+	end := bytes.IndexByte(r.rest, '\n') + 1
+	if end == 0 {
+		end = len(r.rest)
+	}
+	n := copy(p, r.rest[:end])
+	if r.rest = r.rest[n:]; n == end {
+		r.lines++
+	}
+	return n, nil
+}
+
+// misaligned reports whether a line begins in a column in which it continues nothing above it.
+func (s *Source) misaligned(line int) bool {
+	type block struct {
+		at   int
+		list bool
+	}
+	open := []block{{at: -1}}
+	for i := 1; i <= line; i++ {
+		text := s.line(i)
+		at := textAt(text)
+		if text = text[at:]; text == "" || text[0] == '#' {
+			continue
+		}
+		inside := len(open)
+		for open[len(open)-1].at > at {
+			open = open[:len(open)-1]
+		}
+		last := open[len(open)-1]
+		if i == line {
+			return len(open) < inside && (last.at < at || last.list && !strings.HasPrefix(text, "-"))
+		}
+		for {
+			item := strings.HasPrefix(text, "- ")
+			if open[len(open)-1].at < at {
+				open = append(open, block{at, item})
 			}
+			if !item {
+				break
+			}
+			skip := itemAt(text)
+			at, text = at+skip, text[skip:]
 		}
 	}
-	return mark{}, false
+	return false
 }
-
-// ended reports whether only blank lines follow a place.
-func (s *Source) ended(m mark) bool {
-	_, after := s.around(m)
-	if strings.TrimSpace(after) != "" {
-		return false
-	}
-	for i := m.line + 2; i <= len(s.lines); i++ {
-		if strings.TrimSpace(s.line(i)) != "" {
-			return false
-		}
-	}
-	return true
-}
-
-func markOf(parser reflect.Value, name string) mark {
-	m := parser.FieldByName(name)
-	return mark{line: int(m.FieldByName("line").Int()), column: int(m.FieldByName("column").Int())}
-}
-
-// grammar has what the parser reports, and what that means to the author of the file.
-var grammar = []struct {
-	says      string
-	when      func(before, after string) bool // of the line around the place
-	means     string                          // %s is the character at the place
-	hint      string
-	atContext bool // the mistake is where the construct began,
-	spans     bool // the same, if that is on another line,
-	atText    bool // or it is the whole line
-}{
-	{says: "mapping values are not allowed", when: secondColon, means: `a value without quotes cannot contain ": "`, hint: "quote the value"},
-	{says: "mapping values are not allowed", means: "this line is indented more than the keys above it", hint: "align keys of the same mapping in one column", atText: true},
-	{says: "could not find expected ':'", means: `this line is not "key: value"`, hint: `is the ":" missing, or the space after it?`, atContext: true},
-	{says: "did not find expected '-' indicator", means: "this line is indented like a list item but is not one", hint: `indent it like the keys of its item, or start it with "- "`},
-	{says: "did not find expected key", when: afterQuote, means: "there is text after the closing quote of a value", hint: "is a quote missing here or above? Inside single quotes, write a single quote twice"},
-	{says: "did not find expected key", when: bracket, means: `this "%s" has no opening bracket`},
-	{says: "did not find expected key", means: "the indentation of this line matches no line above it", hint: "align keys of the same mapping in one column"},
-	{says: "did not find expected ',' or", when: variableBefore, means: "inside [ ] and { }, quote a value with ${...}"},
-	{says: "did not find expected ',' or ']'", means: `this list is not closed: a "," or "]" is missing`, spans: true},
-	{says: "did not find expected ',' or '}'", means: `this mapping is not closed: a "," or "}" is missing`, hint: "quote a value that starts with {", spans: true},
-	{says: "found unexpected end of stream", means: "this quote is never closed", atContext: true},
-	{says: "found unexpected document indicator", means: "this quote is not closed before the document ends", atContext: true},
-	{says: "found unknown escape character", means: "this is not a valid escape in double quotes", hint: `write \\ for a backslash, or use single quotes`},
-	{says: "did not find expected hexdecimal number", means: "this escape needs hexadecimal digits"},
-	{says: "found character that cannot start any token", means: "a value without quotes cannot start with %s", hint: "quote the value"},
-	{says: "block sequence entries are not allowed", means: `a list item ("- ") is not allowed here`, hint: "start the list on its own line, or quote the value"},
-	{says: "did not find expected alphabetic or numeric character", means: "YAML reads a value that starts with %s as an alias or anchor, and this one has no name", hint: "quote the value", atContext: true},
-	{says: "did not find expected comment or line break", means: "text is not allowed on the same line as %s, which starts a text block", hint: "start the text on the next line, or quote a value that starts with | or >", atContext: true},
-	{says: "did not find expected node content", means: `a value is missing before this "%s"`, hint: "quote a value that starts with it"},
-	{says: "did not find expected <document start>", means: "this line is indented less than the first one", hint: "align keys of the same mapping in one column"},
-	{says: "exceeded max depth", means: "values are nested too deeply"},
-	{says: "found a tab character", means: "tab in the indentation", hint: "indent YAML with spaces"},
-	{says: "found undefined tag handle", means: "YAML reads a value that starts with ! as a tag, and this tag is unknown", hint: "quote the value", atContext: true},
-}
-
-// secondColon reports whether the line has a key before the place already.
-func secondColon(before, after string) bool {
-	return strings.Contains(before, ": ")
-}
-
-func afterQuote(before, after string) bool {
-	before = strings.TrimRight(before, " ")
-	return strings.HasSuffix(before, `"`) || strings.HasSuffix(before, "'")
-}
-
-// variableBefore reports whether the place is the { of ${...}.
-func variableBefore(before, after string) bool {
-	return strings.HasSuffix(before, "$") && strings.HasPrefix(after, "{")
-}
-
-func bracket(before, after string) bool { return after != "" && strings.ContainsAny(after[:1], "}])") }
 
 // tab finds a tab in the indentation of the lines that an error spans: YAML
 // forbids it, and complains of something else most of the time.
-func (s *Source) tab(from, to mark) *Problem {
-	for i := from.line; i <= to.line; i++ {
-		line := s.line(i + 1)
-		text := strings.TrimLeft(line, " \t")
-		indent := line[:len(line)-len(text)]
+func (s *Source) tab(from, to int) *Problem {
+	for i := from; i <= to; i++ {
+		line := s.line(i)
+		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+		text := line[len(indent):]
 		if k := strings.IndexByte(indent, '\t'); k >= 0 && text != "" && text[0] != '#' {
-			return s.Problem(i+1, k+1, "tab in the indentation", "indent YAML with spaces")
+			return s.Problem(i, k+1, "tab in the indentation", "indent YAML with spaces")
+		}
+		if strings.HasPrefix(text, "-\t") {
+			return s.Problem(i, len(indent)+2, "tab where YAML needs a space", "replace it with a space")
 		}
 	}
-	// A tab elsewhere, as between the dash of an item and its text.
-	if line := s.line(to.line + 1); to.column < len(line) && line[to.column] == '\t' {
-		return s.Problem(to.line+1, to.column+1, "tab where YAML needs a space", "replace it with a space")
+	return nil
+}
+
+// quoted finds text behind a quote that closes. If the lines above are broken because a quote
+// is open at their end, that quote is the mistake.
+func (s *Source) quoted(message string, read int) *Problem {
+	for line := read; line >= max(read-1, 1) && !strings.Contains(message, "',' or"); line-- {
+		err := yaml.Unmarshal([]byte(strings.Join(s.lines[:line-1], "\n")+"\n"), new(yaml.Node))
+		if opened := 1; err != nil && strings.Contains(err.Error(), "found unexpected end of stream") {
+			_, _ = fmt.Sscanf(err.Error(), "yaml: line %d:", &opened)
+			for _, at := range []int{opened, 1} { // the parser names no first line
+				p := s.within(at, at, openQuote, fmt.Sprintf("this quote is closed only by another one on line %d", line), "is a quote missing at the end of this line?")
+				if p.Column > 0 {
+					return p
+				}
+			}
+		}
+		if p := s.within(line, line, behindQuote, "there is text after the closing quote of a value", "is a quote missing here or above? Inside single quotes, write a single quote twice"); p.Column > 0 {
+			return p
+		}
 	}
 	return nil
+}
+
+// bracket finds the bracket that is open where the parser stopped.
+func (s *Source) bracket(message string, read int) *Problem {
+	read = min(read, len(s.lines))
+	if !strings.Contains(message, "',' or") && strings.TrimSpace(strings.Join(s.lines[read:], "")) != "" {
+		return nil
+	}
+	closed := 0
+	for line := read; line >= 1; line-- {
+		text := s.line(line)
+		for i := len(text) - 1; i >= 0; i-- {
+			switch b := text[i]; {
+			case b == ']' || b == '}':
+				closed++
+			case (b == '[' || b == '{') && closed > 0:
+				closed--
+			case b == '[' || b == '{':
+				means, hint := fmt.Sprintf("this %q is never closed", string(b)), ""
+				if last := strings.TrimSpace(strings.Join(s.lines[line:], "")) == ""; !last && b == '[' {
+					means = `this list is not closed: a "," or "]" is missing`
+				} else if !last {
+					means, hint = `this mapping is not closed: a "," or "}" is missing`, "quote a value that starts with {"
+				}
+				return s.Problem(line, utf8.RuneCountInString(text[:i])+1, means, hint)
+			}
+		}
+	}
+	return nil
+}
+
+// where is the line of a mistake.
+type where int
+
+const (
+	named    where = iota // the one that the error names
+	counted               // the one behind it
+	lastRead              // the last that was read, or the one before
+	indented              // of these the one whose indentation is wrong
+)
+
+const (
+	quoteValue = "quote the value"
+	alignKeys  = "align keys of the same mapping in one column"
+	inFlow     = "inside [ ] and { }, quote a value that contains , [ ] { or }"
+)
+
+// grammar has what the parser reports, and what that means to the author of the file. The
+// first row whose mistake is found in the text counts.
+var grammar = []struct {
+	says  string
+	where where
+	find  func(text string) int // the place in a line; -1 is none
+	means string                // %s is the character at the place
+	hint  string
+}{
+	{"mapping values are not allowed", named, secondColon, `a value without quotes cannot contain ": "`, quoteValue},
+	{"mapping values are not allowed", named, textAt, "this line is indented more than the keys above it", alignKeys},
+	{"could not find expected ':'", named, itemAt, `this line is not "key: value"`, `is the ":" missing, or the space after it?`},
+	{"did not find expected '-' indicator", indented, textAt, "this line is indented like a list item but is not one", `indent it like the keys of its item, or start it with "- "`},
+	{"did not find expected key", lastRead, startsWith("]}"), `this "%s" has no opening bracket`, ""},
+	{"did not find expected key", lastRead, behindBracket, "there is text after the closing bracket of a value", "quote the value, or the part of it that starts with a bracket"},
+	{"did not find expected key", indented, textAt, "the indentation of this line matches no line above it", alignKeys},
+	{"did not find expected ',' or", counted, variable, "inside [ ] and { }, quote a value with ${...}", ""},
+	{"did not find expected ',' or", counted, behindQuote, `a "," is missing before this, or a quote`, ""},
+	{"did not find expected ',' or ']'", counted, startsValue("["), `in this list a "," is missing, or a value needs quotes`, inFlow},
+	{"did not find expected ',' or '}'", counted, startsValue("{"), `in this mapping a "," is missing, or a value needs quotes`, inFlow},
+	{"found unexpected end of stream", named, openQuote, "this quote is never closed", ""},
+	{"found unexpected document indicator", named, openQuote, "this quote is not closed before the document ends", ""},
+	{"found character that cannot start any token", named, startsValue("@`%|>"), "a value without quotes cannot start with %s", quoteValue},
+	{"block sequence entries are not allowed", named, secondDash, `a list item ("- ") is not allowed here`, "start the list on its own line, or quote the value"},
+	{"did not find expected alphabetic or numeric character", named, startsValue("*&"), "YAML reads a value that starts with %s as an alias or anchor, and this one has no name", quoteValue},
+	{"did not find expected comment or line break", named, startsValue("|>"), "text is not allowed on the same line as %s, which starts a text block", "start the text on the next line, or quote a value that starts with | or >"},
+	{"did not find expected <document start>", counted, textAt, "this line is indented less than the first one", alignKeys},
+	{"found undefined tag handle", counted, startsValue("!"), "YAML reads a value that starts with ! as a tag, and this tag is unknown", quoteValue},
+	{"found unknown escape character", named, escape, "this is not a valid escape in double quotes", `write \\ for a backslash, or use single quotes`},
+	{"did not find expected hexdecimal number", named, escape, "this escape needs hexadecimal digits", ""},
+	{"did not find expected node content", counted, startsValue(",]}:"), `a value is missing before this "%s"`, "quote a value that starts with it"},
+}
+
+// textAt is where the text of a line begins, and itemAt the text of an item in it.
+func textAt(text string) int { return len(text) - len(strings.TrimLeft(text, " ")) }
+
+func itemAt(text string) int {
+	return len(text) - len(strings.TrimLeft(text, " -"))
+}
+
+// secondColon finds the ": " of a line that has one before it.
+func secondColon(text string) int {
+	first := strings.Index(text, ": ")
+	if first < 0 {
+		return -1
+	}
+	if second := strings.Index(text[first+2:]+" ", ": "); second >= 0 {
+		return first + 2 + second
+	}
+	return -1
+}
+
+// secondDash finds the "- " that is a value.
+func secondDash(text string) int {
+	if i := strings.Index(text, ": - "); i >= 0 {
+		return i + 2
+	}
+	return -1
+}
+
+// variable finds the { of a ${...}.
+func variable(text string) int {
+	if i := strings.Index(text, "${"); i >= 0 {
+		return i + 1
+	}
+	return -1
+}
+
+// startsWith finds one of chars at the beginning of the text of a line.
+func startsWith(chars string) func(string) int {
+	return func(text string) int {
+		if i := textAt(text); i < len(text) && strings.IndexByte(chars, text[i]) >= 0 {
+			return i
+		}
+		return -1
+	}
+}
+
+// startsValue finds one of chars where a value may begin.
+func startsValue(chars string) func(string) int {
+	return func(text string) int {
+		for i := range len(text) {
+			if strings.IndexByte(chars, text[i]) >= 0 && valueAt(text, i) {
+				return i
+			}
+		}
+		return -1
+	}
+}
+
+// valueAt reports whether a value may begin at text[i].
+func valueAt(text string, i int) bool {
+	before := strings.TrimRight(text[:i], " ")
+	return before == "" || strings.IndexByte(":-,[{?", before[len(before)-1]) >= 0
+}
+
+// openQuote finds the quote that is open at the end of a line, and behindQuote what follows
+// one that is closed and cannot.
+func openQuote(text string) int   { open, _ := quotes(text); return open }
+func behindQuote(text string) int { _, behind := quotes(text); return behind }
+
+func quotes(text string) (open, behind int) {
+	open, behind = -1, -1
+	for i := 0; i < len(text); i++ {
+		b := text[i]
+		switch {
+		case open < 0 && (b == '"' || b == '\'') && valueAt(text, i):
+			open = i
+		case open < 0:
+		case b == '\\' && text[open] == '"', b == '\'' && text[open] == b && strings.HasPrefix(text[i+1:], "'"):
+			i++ // an escape
+		case b == text[open]:
+			open = -1
+			if rest := strings.TrimLeft(text[i+1:], " "); behind < 0 && rest != "" && strings.IndexByte(",:]}#", rest[0]) < 0 {
+				behind = len(text) - len(rest)
+			}
+		}
+	}
+	return open, behind
+}
+
+// behindBracket finds text behind the last bracket of a value that starts with one.
+func behindBracket(text string) int {
+	rest := strings.TrimLeft(text[strings.LastIndexAny(text, "]}")+1:], " ")
+	if startsValue("[{")(text) < 0 || rest == "" || strings.IndexByte(",:#", rest[0]) >= 0 {
+		return -1
+	}
+	return len(text) - len(rest)
+}
+
+// escape finds a backslash that does not begin an escape of double quotes.
+func escape(text string) int {
+	for i := 0; i+1 < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[text[i+1]]
+		if digits == 0 && strings.IndexByte("0abt\tnvfre \"'/\\N_LP", text[i+1]) < 0 {
+			return i
+		}
+		if number := text[i+2 : min(i+2+digits, len(text))]; len(number) < digits || strings.Trim(number, "0123456789abcdefABCDEF") != "" {
+			return i
+		}
+		i++
+	}
+	return -1
 }
