@@ -36,6 +36,72 @@ type Variable struct {
 	Required bool
 }
 
+// File is one file of manifests.
+type File struct {
+	Name    string
+	Content []byte
+}
+
+// Options are what the configuration does not say. The zero Options are not complete; see
+// Complete.
+type Options struct {
+	Layout    string // Bundle or Split
+	Image     string // of the container; it holds watchdogd and the programs
+	Program   string // watchdogd in the image
+	Folder    string // of the file in the image
+	Namespace string // of Kubernetes
+	Min, Max  int    // replicas of each container
+	Scaler    string // of Kubernetes, where Max is above Min: HPA or KEDA
+	Publish   string // of Swarm: Ingress or Host
+	Update    string // of Swarm: StartFirst or StopFirst
+}
+
+// The values of Options.
+const (
+	Bundle     = "bundle" // one container with everything
+	Split      = "split"  // a container for each route, and a gateway in front
+	HPA        = "hpa"
+	KEDA       = "keda"
+	Ingress    = "ingress"
+	Host       = "host"
+	StartFirst = "start-first"
+	StopFirst  = "stop-first"
+)
+
+// Complete fills in the defaults and refuses values that are not known.
+func (o Options) Complete(name string) (Options, error) {
+	for _, v := range []struct {
+		flag    string
+		value   *string
+		allowed []string // the first is the default
+	}{
+		{"layout", &o.Layout, []string{Bundle, Split}},
+		{"scaler", &o.Scaler, []string{HPA, KEDA}},
+		{"publish", &o.Publish, []string{Ingress, Host}},
+		{"update", &o.Update, []string{StartFirst, StopFirst}},
+	} {
+		if *v.value == "" {
+			*v.value = v.allowed[0]
+		}
+		if !slices.Contains(v.allowed, *v.value) {
+			return o, fmt.Errorf("--%s %q is not known: write %s", v.flag, *v.value, strings.Join(v.allowed, " or "))
+		}
+	}
+	for _, v := range []struct{ value, otherwise *string }{
+		{&o.Image, new(name + ":latest")},
+		{&o.Program, new("watchdogd")},
+		{&o.Folder, new("/app")},
+		{&o.Namespace, new("default")},
+	} {
+		if *v.value == "" {
+			*v.value = *v.otherwise
+		}
+	}
+	o.Min = max(o.Min, 1)
+	o.Max = max(o.Max, o.Min)
+	return o, nil
+}
+
 // placeholder stands for a variable that is not set where the manifests are written: its
 // value is not needed here, only where the program runs.
 const placeholder = "not-set-here"

@@ -2,6 +2,8 @@ package export
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,7 +119,7 @@ func longestChain(routes []schema.Route, services []schema.Service, cost func(*s
 			return p
 		}
 		var longest path
-		for _, dependency := range sortedKeys(n.process.DependsOn) {
+		for _, dependency := range slices.Sorted(maps.Keys(n.process.DependsOn)) {
 			if p := walk(dependency); p.time > longest.time {
 				longest = p
 			}

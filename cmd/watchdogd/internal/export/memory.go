@@ -2,8 +2,6 @@ package export
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -60,5 +58,3 @@ func memoryOf(routes []schema.Route, services []schema.Service) (schema.Size, st
 func recycles(p *schema.Process) bool {
 	return p.Recycle.Memory != 0 || p.Recycle.Age != 0 || p.Recycle.Requests != 0
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

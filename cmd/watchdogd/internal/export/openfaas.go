@@ -58,7 +58,3 @@ func (p *plan) function(w *writer, u *unit) {
 		w.line(2, "limits: {memory: %dMi} # %s", mebibytes(int64(u.Memory)), u.MemoryIs)
 	}
 }
-
-func errTLS(engine string) error {
-	return fmt.Errorf("server.tls: %s ends TLS itself and speaks HTTP to a container: leave server.tls out", engine)
-}

@@ -3,6 +3,7 @@ package export
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"path"
 	"slices"
@@ -328,7 +329,7 @@ func (w *writer) gatewayRoute(name, path, host string, headers map[string]string
 	}
 	if len(headers) > 0 {
 		w.line(2, "headers:")
-		for _, key := range sortedKeys(headers) {
+		for _, key := range slices.Sorted(maps.Keys(headers)) {
 			w.line(3, "%s: %s", quote(key), quote(headers[key]))
 		}
 	}
@@ -345,4 +346,8 @@ func free(taken map[string]bool, name string) string {
 	}
 	taken[name] = true
 	return name
+}
+
+func errTLS(engine string) error {
+	return fmt.Errorf("server.tls: %s ends TLS itself and speaks HTTP to a container: leave server.tls out", engine)
 }

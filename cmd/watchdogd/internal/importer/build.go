@@ -1,7 +1,9 @@
 package importer
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -9,7 +11,47 @@ import (
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/guess"
+	"github.com/watchdogd/watchdogd/internal/regular"
 )
+
+// source is one file that is read.
+type source struct {
+	path string // as it was named
+	name string // its last element
+	dir  string // its folder, absolute
+	text []byte
+}
+
+// mostBytes bounds a file that is imported.
+const mostBytes = 8 << 20
+
+// open reads a file that is imported.
+func open(path string) (source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return source{}, fmt.Errorf("import: %w", err)
+	}
+	if info.IsDir() {
+		return source{}, fmt.Errorf("import %s: it is a folder; name a file in it, or run watchdogd init there", path)
+	}
+	if info.Size() > mostBytes {
+		return source{}, fmt.Errorf("import %s: it is larger than %d MiB", path, mostBytes>>20)
+	}
+	text, err := regular.ReadFile(path)
+	if err != nil {
+		return source{}, fmt.Errorf("import %s: %w", path, err)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return source{}, fmt.Errorf("import %s: %w", path, err)
+	}
+	if bytes.IndexByte(text, 0) >= 0 {
+		return source{}, fmt.Errorf("import %s: it is not a text file", path)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	return source{path, filepath.Base(path), filepath.Dir(absolute), text}, nil
+}
 
 // program is one program of a file that is imported.
 type program struct {

@@ -7,17 +7,14 @@
 package importer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
-	"github.com/watchdogd/watchdogd/internal/regular"
 )
 
 // Options are what an import needs besides the files.
@@ -63,17 +60,6 @@ func Formats() []string {
 	return names
 }
 
-// source is one file that is read.
-type source struct {
-	path string // as it was named
-	name string // its last element
-	dir  string // its folder, absolute
-	text []byte
-}
-
-// mostBytes bounds a file that is imported.
-const mostBytes = 8 << 20
-
 // Import reads files, which are of one format and for all but systemd just one.
 func Import(files []string, o Options) (*Result, error) {
 	if o.Env == nil {
@@ -103,33 +89,6 @@ func Import(files []string, o Options) (*Result, error) {
 		return nil, fmt.Errorf("import %s: %w", sources[0].path, err)
 	}
 	return b.finish(chosen, sources)
-}
-
-func open(path string) (source, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return source{}, fmt.Errorf("import: %w", err)
-	}
-	if info.IsDir() {
-		return source{}, fmt.Errorf("import %s: it is a folder; name a file in it, or run watchdogd init there", path)
-	}
-	if info.Size() > mostBytes {
-		return source{}, fmt.Errorf("import %s: it is larger than %d MiB", path, mostBytes>>20)
-	}
-	text, err := regular.ReadFile(path)
-	if err != nil {
-		return source{}, fmt.Errorf("import %s: %w", path, err)
-	}
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return source{}, fmt.Errorf("import %s: %w", path, err)
-	}
-	if bytes.IndexByte(text, 0) >= 0 {
-		return source{}, fmt.Errorf("import %s: it is not a text file", path)
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
-	return source{path, filepath.Base(path), filepath.Dir(absolute), text}, nil
 }
 
 // formatOf is the format of s: the one that is asked for, that its name says, or that its

@@ -74,11 +74,3 @@ func (b *builder) placeFile(path string) string {
 	}
 	return draft.Literal(placed)
 }
-
-// cut is the beginning of a line, for a message.
-func cut(line string) string {
-	if len(line) > 60 {
-		return line[:60] + "..."
-	}
-	return line
-}

@@ -291,61 +291,6 @@ func supervised(b *builder, s source, name string, section section) error {
 	return nil
 }
 
-func no(value string) bool {
-	return slices.Contains([]string{"false", "no", "off", "0"}, strings.ToLower(value))
-}
-
-// shlex splits a command as Python's shlex does: quotes and backslashes, and nothing else
-// of a shell.
-func shlex(command string) (words []string, err error) {
-	var word strings.Builder
-	begun := false
-	var quote rune
-	escaped := false
-	for _, r := range command {
-		switch {
-		case escaped:
-			if quote == '"' && r != '"' && r != '\\' {
-				word.WriteByte('\\')
-			}
-			word.WriteRune(r)
-			escaped = false
-		case r == '\\' && quote != '\'':
-			escaped, begun = true, true
-		case quote != 0:
-			if r == quote {
-				quote = 0
-			} else {
-				word.WriteRune(r)
-			}
-		case r == '"' || r == '\'':
-			quote, begun = r, true
-		case r == ' ' || r == '\t' || r == '\n' || r == '\r':
-			if begun {
-				words = append(words, word.String())
-			}
-			word.Reset()
-			begun = false
-		default:
-			word.WriteRune(r)
-			begun = true
-		}
-	}
-	if quote != 0 {
-		return nil, fmt.Errorf("a quote (%c) is never closed: %s", quote, cut(command))
-	}
-	if escaped {
-		word.WriteByte('\\')
-	}
-	if begun {
-		words = append(words, word.String())
-	}
-	if len(words) == 0 || words[0] == "" {
-		return nil, errors.New("it is empty")
-	}
-	return words, nil
-}
-
 // environment reads KEY="value",KEY2=value2.
 func environment(value string) (env draft.Ordered, err error) {
 	rest := strings.TrimSpace(value)

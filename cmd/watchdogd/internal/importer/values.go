@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -226,4 +227,67 @@ func goDuration(s string) (string, bool) {
 		return "", false
 	}
 	return d.String(), true
+}
+
+func no(value string) bool {
+	return slices.Contains([]string{"false", "no", "off", "0"}, strings.ToLower(value))
+}
+
+// shlex splits a command as Python's shlex does: quotes and backslashes, and nothing else
+// of a shell.
+func shlex(command string) (words []string, err error) {
+	var word strings.Builder
+	begun := false
+	var quote rune
+	escaped := false
+	for _, r := range command {
+		switch {
+		case escaped:
+			if quote == '"' && r != '"' && r != '\\' {
+				word.WriteByte('\\')
+			}
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped, begun = true, true
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			} else {
+				word.WriteRune(r)
+			}
+		case r == '"' || r == '\'':
+			quote, begun = r, true
+		case r == ' ' || r == '\t' || r == '\n' || r == '\r':
+			if begun {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			begun = false
+		default:
+			word.WriteRune(r)
+			begun = true
+		}
+	}
+	if quote != 0 {
+		return nil, fmt.Errorf("a quote (%c) is never closed: %s", quote, cut(command))
+	}
+	if escaped {
+		word.WriteByte('\\')
+	}
+	if begun {
+		words = append(words, word.String())
+	}
+	if len(words) == 0 || words[0] == "" {
+		return nil, errors.New("it is empty")
+	}
+	return words, nil
+}
+
+// cut is the beginning of a line, for a message.
+func cut(line string) string {
+	if len(line) > 60 {
+		return line[:60] + "..."
+	}
+	return line
 }
