@@ -10,6 +10,7 @@ entries = []
 
 class Guestbook(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body leave together
 
     def do_GET(self):
         lines = "".join(f"<li>{html.escape(e)}</li>\n" for e in entries)

@@ -1,7 +1,10 @@
 #!/bin/sh
 # Makes an empty repository when there is none yet, and becomes git http-backend.
 set -e
-export GIT_PROJECT_ROOT="${TMPDIR:-/tmp}/watchdogd-example-git-$(id -u)"
+case $PATH_INFO/ in
+*/../*) printf 'Status: 404 Not Found\r\n\r\n'; exit ;;
+esac
+export GIT_PROJECT_ROOT="${STATE:-$PWD/state}"
 repository=$GIT_PROJECT_ROOT/hello.git
 if [ ! -d "$repository" ]; then
 	mkdir -p "$GIT_PROJECT_ROOT"

@@ -1,0 +1,49 @@
+"""Notes in PostgreSQL, and a counter of visits in Redis."""
+
+import json
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import psycopg2
+import redis
+
+state = os.path.abspath(os.environ["STATE"])
+visits = redis.Redis(unix_socket_path=f"{state}/redis.sock")
+
+
+def query(sql, *values):
+    """Runs one statement on a connection of its own; a larger application keeps a pool."""
+    connection = psycopg2.connect(host=f"{state}/postgres", user="app", dbname="postgres")
+    try:
+        with connection, connection.cursor() as cursor:  # commits, or rolls back
+            cursor.execute(sql, values)
+            return cursor.fetchall()
+    finally:
+        connection.close()
+
+
+class App(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body leave together
+
+    def do_GET(self):
+        if self.path != "/":
+            return self.answer(404, {"error": "there is only /"})
+        notes = [text for (text,) in query("SELECT text FROM notes ORDER BY id")]
+        self.answer(200, {"visits": visits.incr("visits"), "notes": notes})
+
+    def do_POST(self):
+        text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode(errors="replace").replace("\0", "")
+        [(number,)] = query("INSERT INTO notes (text) VALUES (%s) RETURNING id", text)
+        self.answer(201, {"id": number})
+
+    def answer(self, status, value):
+        body = json.dumps(value).encode() + b"\n"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), App).serve_forever()
