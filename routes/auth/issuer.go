@@ -16,8 +16,9 @@ import (
 )
 
 // issuer is who signs tokens, and the keys that it signs with. They are fetched when a token
-// comes and there are none; again when a token names a key that is not among them, at most once
-// in pause; and when they are older than age. While that fails the present ones stay in use.
+// comes and there are none, at most once in a time that doubles from keysFirst to retry; again when
+// a token names a key that is not among them, at most once in pause; and when they are older than
+// age. While that fails the present ones stay in use.
 //
 // Routes with the same issuer share one, and so do the configurations before and after a reload.
 type issuer struct {
@@ -25,7 +26,7 @@ type issuer struct {
 	log     *slog.Logger
 	client  http.Client
 	age     time.Duration
-	retry   time.Duration // between two attempts while there are no keys
+	retry   time.Duration // the most between two attempts while there are no keys
 	set     atomic.Pointer[keySet]
 	waiting atomic.Int32
 
@@ -33,6 +34,7 @@ type issuer struct {
 	users   int                // checks that use it
 	fetched time.Time          // when keys were last fetched
 	tried   time.Time          // when that was last tried
+	failed  int                // attempts in a row
 	asked   time.Time          // when it was last tried for a key that is unknown
 	said    time.Time          // when a failure was last logged
 	last    error              // of the last attempt
@@ -56,7 +58,9 @@ const (
 	fetchTimeout = 10 * time.Second // of discovery and keys together
 	fetchSize    = 1 << 20          // of each of the two documents
 	keysAge      = time.Hour
+	keysFirst    = 250 * time.Millisecond // an issuer that starts with this stack is there soon
 	keysRetry    = 5 * time.Second
+	keysSoon     = time.Second     // how long a call waits for the next attempt to begin
 	keysWait     = 5 * time.Second // how long a call waits for keys
 	mostKeyWaits = 256             // calls that wait for keys
 	sayEvery     = time.Minute
@@ -121,10 +125,11 @@ func (i *issuer) current() *keySet {
 }
 
 // after returns other keys than set, for a token that none of set has signed, or set when there
-// are none. It waits for them, until ctx ends or keysWait is over.
+// are none. It waits for them, until ctx ends or keysWait is over, but not for an attempt that is
+// not due within keysSoon.
 func (i *issuer) after(ctx context.Context, set *keySet) *keySet {
-	done := i.refresh(set)
-	if done == nil {
+	done, due := i.refresh(set)
+	if done == nil && due == 0 {
 		return i.set.Load()
 	}
 	defer i.waiting.Add(-1)
@@ -133,33 +138,55 @@ func (i *issuer) after(ctx context.Context, set *keySet) *keySet {
 	}
 	timer := time.NewTimer(keysWait)
 	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	case <-ctx.Done():
+	for done != nil || due > 0 {
+		var again <-chan time.Time
+		if done == nil {
+			again = time.After(due)
+		}
+		select {
+		case <-done:
+			return i.set.Load()
+		case <-again:
+			done, due = i.refresh(set)
+		case <-timer.C:
+			return i.set.Load()
+		case <-ctx.Done():
+			return i.set.Load()
+		}
 	}
 	return i.set.Load()
 }
 
 // refresh begins to fetch the keys that follow set, unless that is under way already, or it is
-// too soon. The channel is closed when the attempt has ended; nil is nothing to wait for.
-func (i *issuer) refresh(set *keySet) <-chan struct{} {
+// too soon. The channel is closed when the attempt has ended; it is nil if there is nothing to wait
+// for, but when it is only too soon for the first keys, due is when it will not be.
+func (i *issuer) refresh(set *keySet) (done <-chan struct{}, due time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	switch {
-	case i.done != nil:
-		return i.done
-	case i.set.Load() != set:
-		return nil
-	case set == nil && time.Since(i.tried) < i.retry:
-		return nil
-	case set != nil && time.Since(i.asked) < i.pause:
-		return nil
+	if i.done != nil {
+		return i.done, 0
+	}
+	if i.closed || i.set.Load() != set {
+		return nil, 0
 	}
 	if set != nil {
+		if time.Since(i.asked) < i.pause {
+			return nil, 0
+		}
 		i.asked = time.Now()
+		return i.begin(), 0
 	}
-	return i.begin()
+	if due := i.untilRetry() - time.Since(i.tried); due > keysSoon {
+		return nil, 0
+	} else if due > 0 {
+		return nil, due
+	}
+	return i.begin(), 0
+}
+
+// untilRetry is the time between an attempt that failed and the next one. i.mu is held.
+func (i *issuer) untilRetry() time.Duration {
+	return min(keysFirst<<min(max(i.failed-1, 0), 10), i.retry)
 }
 
 // begin has the keys fetched, unless that is under way. i.mu is held.
@@ -187,6 +214,9 @@ func (i *issuer) took(ctx context.Context, next *keySet, err error) {
 	had := i.set.Load()
 	failed := i.last
 	i.last = err
+	if i.failed++; err == nil {
+		i.failed = 0
+	}
 	switch {
 	case ctx.Err() != nil: // closed
 	case err == nil:

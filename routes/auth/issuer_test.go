@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,15 +75,19 @@ func TestAnIssuerThatIsDownIsAStateWithAReason(t *testing.T) {
 		t.Errorf("got the log %q, want one line with the reason", log)
 	}
 	i.set(func() { i.broken = false })
+	issuer := a.issuer()
+	triedAt := func(when time.Time) {
+		issuer.mu.Lock()
+		defer issuer.mu.Unlock()
+		issuer.tried = when
+	}
+	triedAt(time.Now().Add(testkit.Patience)) // however slow this machine is
 	if got := a.call(t, token); got.status != 503 {
 		t.Errorf("too soon after the last attempt: got %+v, want 503", got)
 	}
-	issuer := a.issuer()
-	issuer.mu.Lock()
-	issuer.tried = issuer.tried.Add(-keysRetry)
-	issuer.mu.Unlock()
+	triedAt(time.Now())
 	if got := a.call(t, token); got.status != 200 {
-		t.Errorf("after it came back: got %+v, want 200", got)
+		t.Errorf("just before the next attempt: got %+v, want it to wait for that and 200", got)
 	}
 	if log := a.log.String(); !strings.Contains(log, "the keys of the issuer were fetched") {
 		t.Errorf("got the log %q, want it to report the keys", log)
@@ -101,6 +106,24 @@ func TestAnIssuerThatIsDownIsAStateWithAReason(t *testing.T) {
 	t.Cleanup(func() { _ = next.Close() })
 	if got := reloaded.call(t, token); got.status != 200 {
 		t.Errorf("after a reload while the issuer is down: got %+v, want 200", got)
+	}
+}
+
+// An issuer that starts beside watchdogd is there after a moment; one that stays away is not asked
+// more often than it was meant to be.
+func TestAnIssuerThatIsDownIsAskedLessAndLessOften(t *testing.T) {
+	i := &issuer{retry: keysRetry}
+	var got []time.Duration
+	for i.failed = range 8 {
+		got = append(got, i.untilRetry())
+	}
+	const ms = time.Millisecond
+	if want := []time.Duration{250 * ms, 250 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, keysRetry, keysRetry}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	i.failed = 1_000_000
+	if got := i.untilRetry(); got != keysRetry {
+		t.Errorf("after very many attempts: got %v, want %v", got, keysRetry)
 	}
 }
 

@@ -454,7 +454,7 @@ func TestCloseEndsAFetch(t *testing.T) {
 	if all.use(issuerConfig{url: s.URL}, nil) != i {
 		t.Error("got two issuers for one URL, want one")
 	}
-	done := i.refresh(nil)
+	done, _ := i.refresh(nil)
 	testkit.Await(t, "the request for the keys", asked)
 	all.leave(i)
 	select {
@@ -468,7 +468,7 @@ func TestCloseEndsAFetch(t *testing.T) {
 	default:
 		t.Error("the fetch goes on after close")
 	}
-	if i.refresh(nil) != nil {
+	if again, due := i.refresh(nil); again != nil || due != 0 {
 		t.Error("another fetch began after close")
 	}
 }
