@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,6 +181,7 @@ func (x example) follow(t *testing.T, dir string, env []string) {
 	d := &daemonUnderTest{t: t, base: "http://" + address, dir: dir, sh: "exec " + start}
 	d.start(nil, append(env, "PORT="+port, "port="+port))
 	d.waitListening()
+	poll(t, "the example to be ready", func() bool { status, _ := d.get("/_/ready"); return status == http.StatusOK })
 	sessions := consoles(readme)
 	if len(sessions) == 0 {
 		t.Error("the README has no console block that shows what to try")
