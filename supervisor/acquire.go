@@ -23,15 +23,7 @@ import (
 //
 // When an instance is ready, Acquire and Release cost no allocation.
 func (p *Process) Acquire(ctx context.Context, wait time.Duration) (*Instance, error) {
-	p.mu.Lock()
-	if p.line.Len() == 0 {
-		if i := p.least(); i != nil {
-			p.take(i)
-			p.mu.Unlock()
-			return i, nil
-		}
-	}
-	return p.acquireSlow(ctx, wait, nil)
+	return p.AcquireFor(ctx, wait, nil)
 }
 
 // Client is whom an instance is acquired for.
@@ -44,15 +36,35 @@ type Client interface {
 // waiting when it is certain that the wait is in vain, since the program listens elsewhere
 // or is not a server: the error is returned after localPatience, and not after wait.
 func (p *Process) AcquireFor(ctx context.Context, wait time.Duration, c Client) (*Instance, error) {
+	i, w, err := p.takeOrQueue(wait > 0)
+	if w == nil {
+		return i, err
+	}
+	return p.await(ctx, w, wait, c)
+}
+
+// takeOrQueue takes an instance that is free at once. Without one it returns what waits in
+// line for one or, if there is no use to wait or the call does not want to, why it gets none.
+func (p *Process) takeOrQueue(waits bool) (*Instance, *waiter, error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.line.Len() == 0 {
 		if i := p.least(); i != nil {
 			p.take(i)
-			p.mu.Unlock()
-			return i, nil
+			return i, nil, nil
 		}
 	}
-	return p.acquireSlow(ctx, wait, c)
+	if err := p.hopeless(); err != nil {
+		return nil, nil, err
+	}
+	w := &waiter{Value: make(chan answer, 1)}
+	p.line.Push(w)
+	p.count() // also for a call that does not wait: it shows that one more is needed
+	if !waits {
+		p.line.Remove(w)
+		return nil, nil, p.late()
+	}
+	return nil, w, nil
 }
 
 // localPatience is how long a client on this machine waits before it is told why a wait
@@ -62,23 +74,8 @@ const (
 	localPause    = 50 * time.Millisecond
 )
 
-// acquireSlow is Acquire when no instance is free at once. It unlocks p.mu.
-func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client) (*Instance, error) {
-	if err := p.hopeless(); err != nil {
-		p.mu.Unlock()
-		return nil, err
-	}
-	w := &waiter{Value: make(chan answer, 1)}
-	p.line.Push(w)
-	p.count()
-	if wait <= 0 {
-		p.line.Remove(w)
-		err := p.late()
-		p.mu.Unlock()
-		return nil, err
-	}
-	p.mu.Unlock()
-
+// await waits until w is answered or its wait is over.
+func (p *Process) await(ctx context.Context, w *waiter, wait time.Duration, c Client) (*Instance, error) {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	var look <-chan time.Time // for a certain failure; never, for most
@@ -108,6 +105,11 @@ func (p *Process) acquireSlow(ctx context.Context, wait time.Duration, c Client)
 		}
 		waiting = false
 	}
+	return p.giveUp(w, err)
+}
+
+// giveUp takes w out of the line because of err, which is nil when its time is over.
+func (p *Process) giveUp(w *waiter, err error) (*Instance, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.line.Remove(w) { // answered meanwhile
@@ -162,13 +164,17 @@ func (p *Process) count() {
 // Release returns the instance back: the call is over. It is called exactly once for each
 // Acquire.
 func (i *Instance) Release() {
-	i.p.mu.Lock()
-	i.p.giveBack(i)
-	hangUp := i.ended && i.calls == 0 && i.conn != nil
-	i.p.mu.Unlock()
-	if hangUp {
+	if i.returned() {
 		_ = i.conn.Close() // its last call is over
 	}
+}
+
+// returned ends a call, and reports whether it was the last of an instance that is over.
+func (i *Instance) returned() (hangUp bool) {
+	i.p.mu.Lock()
+	defer i.p.mu.Unlock()
+	i.p.giveBack(i)
+	return i.ended && i.calls == 0 && i.conn != nil
 }
 
 func (p *Process) giveBack(i *Instance) {

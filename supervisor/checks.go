@@ -143,9 +143,7 @@ func (i *Instance) watchAge(ctx context.Context) error {
 			}
 		}
 		if why != "" {
-			i.p.mu.Lock()
-			i.p.due(i, why)
-			i.p.mu.Unlock()
+			i.p.locked(func() { i.p.due(i, why) })
 		}
 	}
 }

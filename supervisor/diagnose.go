@@ -40,9 +40,7 @@ func (i *Instance) facts() why.Facts {
 		Again: p.Restart.Policy == "always", Served: i.wasUp(), CPU: uint64(p.RLimits["cpu"]), Upstream: i.address.Stated.Address,
 	}
 	if f.Worker {
-		i.p.mu.Lock()
-		f.Served = i.calls+i.served > 0
-		i.p.mu.Unlock()
+		i.p.locked(func() { f.Served = i.calls+i.served > 0 })
 	}
 	if p.Shell {
 		f.Words = []string{p.FProcess.Line.Expand(i.vars())}

@@ -50,10 +50,8 @@ func (i *Instance) drain(bound time.Duration) {
 	if hurried {
 		why = "the stop does not wait any longer"
 	}
-	p.mu.Lock()
-	n := i.calls
-	p.mu.Unlock()
-	if n == 0 {
+	n := 0
+	if p.locked(func() { n = i.calls }); n == 0 {
 		return
 	}
 	i.countCut(n, "calls cut", why)
@@ -74,9 +72,7 @@ func (i *Instance) drain(bound time.Duration) {
 
 // countCut counts n calls that are ended before their time, and logs which and why.
 func (i *Instance) countCut(n int, event, why string) {
-	i.p.mu.Lock()
-	i.p.cut += n
-	i.p.mu.Unlock()
+	i.p.locked(func() { i.p.cut += n })
 	i.p.log.LogAttrs(context.Background(), slog.LevelWarn, event, slog.Int("instance", i.number), slog.Int("pid", i.child.PID()),
 		slog.Int("calls", n), slog.String("which", i.seats.String()), slog.String("why", why))
 }

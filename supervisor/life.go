@@ -245,33 +245,15 @@ func (i *Instance) start(command *child.Command) (err error) {
 			_ = i.stdin.Close() // which may not be there
 		}
 	}()
-	if i.spec.OpenStdin {
-		if files[0], i.stdin, err = fd.WritePipe(); err != nil {
-			return err
-		}
-	}
-	if i.spec.Socketpair {
-		if i.conn, files[0], err = fd.Socketpair(); err != nil {
-			return err
-		}
-	}
-	oneTerminal := i.spec.Process.TTY && !i.spec.Socketpair
-	for n, has := range []bool{1: !i.spec.Socketpair, 2: !oneTerminal} {
-		if !has {
-			continue
-		}
-		r, w, err := i.outlet()
-		if err != nil {
-			return err
-		}
-		files[n], ours = w, append(ours, r)
+	if ours, err = i.openStreams(&files); err != nil {
+		return err
 	}
 	o := child.StartOptions{Command: command, Owner: i.p.sup.owner, Stdin: files[0], Stdout: files[1], Stderr: files[2]}
-	if i.spec.Socketpair {
-		o.Stdout = o.Stdin
+	if o.Stdout == nil {
+		o.Stdout = o.Stdin // the socket is both
 	}
-	if oneTerminal {
-		o.Stderr = o.Stdout
+	if o.Stderr == nil {
+		o.Stderr = o.Stdout // one terminal
 	}
 	i.path, i.dir = command.Path(), command.Dir()
 	if i.child, err = i.spec.program.Start(o); err != nil {
@@ -289,6 +271,34 @@ func (i *Instance) start(command *child.Command) (err error) {
 		i.copies.wg.Go(func() { i.p.output.CopyInstance(i.number, i.child.PID(), stream, f, seen) })
 	}
 	return nil
+}
+
+// openStreams makes the child's ends of its streams, and returns ours of those that it prints
+// to; also those that were made before an error. A socket is stdin and stdout, a terminal
+// stdout and stderr: the other one is nil.
+func (i *Instance) openStreams(files *[3]*os.File) (ours []*os.File, err error) {
+	if i.spec.OpenStdin {
+		if files[0], i.stdin, err = fd.WritePipe(); err != nil {
+			return nil, err
+		}
+	}
+	if i.spec.Socketpair {
+		if i.conn, files[0], err = fd.Socketpair(); err != nil {
+			return nil, err
+		}
+	}
+	oneTerminal := i.spec.Process.TTY && !i.spec.Socketpair
+	for n, has := range []bool{1: !i.spec.Socketpair, 2: !oneTerminal} {
+		if !has {
+			continue
+		}
+		r, w, err := i.outlet()
+		if err != nil {
+			return ours, err
+		}
+		files[n], ours = w, append(ours, r)
+	}
+	return ours, nil
 }
 
 // printed returns where the child prints, and the end of it that is read: a pipe, or with
@@ -330,14 +340,12 @@ func (i *Instance) lookout() func([]byte) {
 // are told. Unless they are cut, they may still read what its child sent.
 func (i *Instance) over(why string, cut bool) {
 	i.end.Do(func() {
-		i.p.mu.Lock()
-		if s := i.slot; s.state != lifecycle.Stopping {
-			i.p.move(s, lifecycle.Stopping, why)
-		}
-		i.retiring.Store(true)
-		i.ended = true
-		hangUp := i.conn != nil && (cut || i.calls == 0)
-		i.p.mu.Unlock()
+		hangUp := false
+		i.p.locked(func() {
+			i.retire(why)
+			i.ended = true
+			hangUp = i.conn != nil && (cut || i.calls == 0)
+		})
 		i.how = "stopped by watchdogd (" + why + ")"
 		select {
 		case <-i.child.Done():
@@ -359,6 +367,14 @@ func (i *Instance) over(why string, cut bool) {
 	})
 }
 
+// retire has no call given to the instance any more. p.mu is held.
+func (i *Instance) retire(why string) {
+	if s := i.slot; s.state != lifecycle.Stopping {
+		i.p.move(s, lifecycle.Stopping, why)
+	}
+	i.retiring.Store(true)
+}
+
 // stop ends the child, for the reason why: first its calls, then the signal, then KILL.
 // It returns when no process of it is left, or reports false when the kernel holds its child.
 func (i *Instance) stop(why error) bool {
@@ -374,12 +390,7 @@ func (i *Instance) stop(why error) bool {
 		i.sweep(context.Background(), syscall.SIGKILL)
 		return i.gone()
 	case errors.Is(why, errAsked):
-		i.p.mu.Lock()
-		if i.slot.state != lifecycle.Stopping {
-			i.p.move(i.slot, lifecycle.Stopping, i.slot.stale)
-		}
-		i.retiring.Store(true)
-		i.p.mu.Unlock()
+		i.p.locked(func() { i.retire(i.slot.stale) })
 		i.drain(stop.Drain.D())
 	}
 	i.over(why.Error(), true)

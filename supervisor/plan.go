@@ -40,17 +40,7 @@ func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 		case !p.canBecome(r):
 			changes = append(changes, Change{r.Name, Replace, "it is of another kind"})
 		default:
-			p.mu.Lock()
-			c := Change{Name: r.Name, Action: Keep}
-			if key := r.difference(p.spec); key != "" {
-				c.Action, c.Why = Replace, key+" has changed"
-			} else if p.scaled != nil {
-				c.Why = fmt.Sprintf("scaled to %d by hand; the configuration's replicas apply again", p.scaled.Max)
-			} else if p.kind == Service && !r.Equal(*p.spec) {
-				c.Why = "what has changed applies to the running instances"
-			}
-			p.mu.Unlock()
-			changes = append(changes, c)
+			changes = append(changes, p.changeTo(r))
 		}
 	}
 	for _, p := range s.order {
@@ -59,6 +49,21 @@ func (s *Supervisor) Plan(specs []Spec) ([]Change, error) {
 		}
 	}
 	return changes, nil
+}
+
+// changeTo is what a reload to r would do with p.
+func (p *Process) changeTo(r *Spec) Change {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := Change{Name: r.Name, Action: Keep}
+	if key := r.difference(p.spec); key != "" {
+		c.Action, c.Why = Replace, key+" has changed"
+	} else if p.scaled != nil {
+		c.Why = fmt.Sprintf("scaled to %d by hand; the configuration's replicas apply again", p.scaled.Max)
+	} else if p.kind == Service && !r.Equal(*p.spec) {
+		c.Why = "what has changed applies to the running instances"
+	}
+	return c
 }
 
 // canBecome reports whether what holds p can go on with instances of r.

@@ -103,14 +103,7 @@ func (p *Process) run() {
 	defer timer.Stop()
 	for {
 		p.watchFiles()
-		p.mu.Lock()
-		again := p.adjust(time.Now())
-		over := p.wish == toLeave && len(p.slots) == 0
-		if over {
-			p.refuse(p.hopeless())
-			p.change()
-		}
-		p.mu.Unlock()
+		again, over := p.step(time.Now())
 		if over {
 			return
 		}
@@ -123,6 +116,26 @@ func (p *Process) run() {
 		case <-timer.C:
 		}
 	}
+}
+
+// step adjusts the number of instances. It reports when to look again, unless the process is
+// over.
+func (p *Process) step(now time.Time) (again time.Duration, over bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	again = p.adjust(now)
+	if over = p.wish == toLeave && len(p.slots) == 0; over {
+		p.refuse(p.hopeless())
+		p.change()
+	}
+	return again, over
+}
+
+// locked calls f, which must not wait, while p.mu is held.
+func (p *Process) locked(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
 }
 
 // current is what new instances are made of.

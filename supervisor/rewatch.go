@@ -20,16 +20,21 @@ type rewatch struct {
 	until time.Time   // when the next restart is due
 }
 
+// toWatch is which files are to be watched now, and where.
+func (p *Process) toWatch() (patterns []string, dir string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wish == toLeave {
+		p.forgetChanges()
+		return nil, p.spec.program.Dir()
+	}
+	return p.spec.Process.Watch, p.spec.program.Dir()
+}
+
 // watchFiles has the files watched that the spec names, and no others. It is called by
 // run only.
 func (p *Process) watchFiles() {
-	p.mu.Lock()
-	patterns, dir := p.spec.Process.Watch, p.spec.program.Dir()
-	if p.wish == toLeave {
-		patterns = nil
-		p.forgetChanges()
-	}
-	p.mu.Unlock()
+	patterns, dir := p.toWatch()
 	if slices.Equal(patterns, p.watched) {
 		return
 	}

@@ -59,20 +59,36 @@ func (s *slot) run() {
 // afterwards decides what follows a life, waits for it, and reports whether another follows.
 func (s *slot) afterwards(e ending) bool {
 	p := s.p
+	d, gaveUp := s.decide(e, time.Now())
+	if d == nil {
+		return false
+	}
+	if gaveUp && p.sup.opt.Ended != nil {
+		if e.outcome != lifecycle.EndedItself && e.exit.OK() {
+			e.exit.Code = 1 // it ended well only because we asked
+		}
+		p.sup.opt.Ended(p.name, e.exit)
+	}
+	return d.State == lifecycle.Waiting || s.rest(*d)
+}
+
+// decide notes the end of a life, and decides what follows; nil when nothing does. It also
+// reports whether the process was given up and watchdogd is to end with it.
+func (s *slot) decide(e ending, now time.Time) (_ *lifecycle.Decision, gaveUp bool) {
+	p := s.p
 	p.mu.Lock()
-	now := time.Now()
+	defer p.mu.Unlock()
 	p.lives.Add(s.lifeOf(e, now))
 	if e.outcome == lifecycle.EndedItself {
 		p.last = &lastExit{why: e.why, printed: e.printed, exit: e.exit, at: now}
 	}
 	if s.leaving {
-		p.mu.Unlock()
-		return false
+		return nil, false
 	}
 	h := s.history
 	h.Ends = p.ends
 	d, h := lifecycle.Next(s.spec.Process.Restart, h, e.outcome, e.exit, e.uptime, now, lifecycle.Jitter)
-	gaveUp := d.State == lifecycle.Exited || d.State == lifecycle.CrashLoop && !s.history.Loop
+	gaveUp = d.State == lifecycle.Exited || d.State == lifecycle.CrashLoop && !s.history.Loop
 	p.ends, h.Ends, s.history = h.Ends, nil, h
 	s.next = time.Time{}
 	if d.State == lifecycle.Backoff || d.State == lifecycle.CrashLoop {
@@ -89,16 +105,7 @@ func (s *slot) afterwards(e ending) bool {
 		p.notStarted(e.why)
 	}
 	p.move(s, d.State, e.why)
-	then := s.spec.Process.Restart.Then
-	p.mu.Unlock()
-
-	if gaveUp && then == "exit" && p.sup.opt.Ended != nil {
-		if e.outcome != lifecycle.EndedItself && e.exit.OK() {
-			e.exit.Code = 1 // it ended well only because we asked
-		}
-		p.sup.opt.Ended(p.name, e.exit)
-	}
-	return d.State == lifecycle.Waiting || s.rest(d)
+	return &d, gaveUp && s.spec.Process.Restart.Then == "exit"
 }
 
 // rest waits for the next start, and reports whether there is one.

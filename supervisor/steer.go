@@ -28,10 +28,8 @@ func (s *Supervisor) Start(ctx context.Context, name string) error {
 // begin has the process run, and returns how it ended last. One that was stopped reads its
 // env_file again.
 func (p *Process) begin() (was *lastExit, err error) {
-	p.mu.Lock()
-	stopped := p.wish == toStop
-	p.mu.Unlock()
-	if stopped {
+	stopped := false
+	if p.locked(func() { stopped = p.wish == toStop }); stopped {
 		if err := p.refresh(); err != nil {
 			return nil, err
 		}
@@ -127,17 +125,23 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 	if err := p.refresh(); err != nil {
 		return fmt.Errorf("restart %s: %w; what runs was left as it is", name, err)
 	}
+	was, old := p.beginAnew()
+	return p.settled(ctx, "restart", was, old)
+}
+
+// beginAnew has the process run with new instances. It returns how it ended last, and the
+// old ones.
+func (p *Process) beginAnew() (was *lastExit, old []*slot) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.wish == toStop {
 		p.wish = toRun
 	}
-	old := p.renew("a restart was asked for")
+	old = p.renew("a restart was asked for")
 	p.ends = nil
 	p.forgetChanges()
-	was := p.last
 	p.change() // as in begin
-	p.mu.Unlock()
-	return p.settled(ctx, "restart", was, old)
+	return p.last, old
 }
 
 // refresh looks up again what instances are made of besides the configuration: the

@@ -299,15 +299,15 @@ func (p *Process) held() int {
 }
 
 func (p *Process) halt(ctx context.Context) {
-	p.mu.Lock()
-	p.wish = toLeave
-	if !p.launched {
-		p.launched = true
-		close(p.gone)
-		p.refuse(p.hopeless())
-	}
-	p.nudge()
-	p.mu.Unlock()
+	p.locked(func() {
+		p.wish = toLeave
+		if !p.launched {
+			p.launched = true
+			close(p.gone)
+			p.refuse(p.hopeless())
+		}
+		p.nudge()
+	})
 	p.awaitGone(ctx)
 }
 
@@ -319,19 +319,24 @@ func (p *Process) awaitGone(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	for {
-		p.mu.Lock()
-		for _, s := range p.slots {
-			p.ask(s, event.BeingStopped)
-			p.cutCalls(s)
-		}
-		changed := p.nextChange()
-		p.mu.Unlock()
+		changed := p.askAll()
 		select {
 		case <-p.gone:
 			return
 		case <-changed:
 		}
 	}
+}
+
+// askAll asks all instances to end without their calls, and returns what nextChange does.
+func (p *Process) askAll() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.slots {
+		p.ask(s, event.BeingStopped)
+		p.cutCalls(s)
+	}
+	return p.nextChange()
 }
 
 // Process returns the process of that name in the last Reconcile, or nil.

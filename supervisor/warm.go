@@ -108,55 +108,66 @@ func (p *Process) runWarm() {
 	defer timer.Stop()
 	for {
 		p.watchFiles()
-		p.mu.Lock()
-		want := 0
-		if p.wish == toRun {
-			want = p.spec.Warm
-		}
-		keep := want
-		if p.pool.stale || p.pool.from != p.spec {
-			p.pool.stale, p.pool.from, keep = false, p.spec, 0
-		}
-		var surplus []*WarmChild
-		if n := len(p.pool.waiting); n > keep {
-			surplus = slices.Clone(p.pool.waiting[keep:])
-			p.pool.waiting = p.pool.waiting[:keep]
-			for _, w := range surplus {
-				close(w.taken)
-			}
-		}
-		p.pool.ending = len(surplus)
-		need := want > len(p.pool.waiting)
-		wait := time.Until(p.pool.next)
-		r := p.spec
-		leave := p.wish == toLeave
-		p.change()
-		p.mu.Unlock()
-
-		for _, w := range surplus {
+		next := p.stepWarm()
+		for _, w := range next.surplus {
 			w.Close()
 			w.Kill()
 		}
-		if len(surplus) > 0 {
-			p.mu.Lock()
-			p.pool.ending = 0
-			p.change()
-			p.mu.Unlock()
+		if len(next.surplus) > 0 {
+			p.locked(func() {
+				p.pool.ending = 0
+				p.change()
+			})
 		}
 		switch {
-		case leave:
+		case next.leave:
 			return
-		case need && wait <= 0:
-			p.startWarm(r)
+		case next.need && next.wait <= 0:
+			p.startWarm(next.spec)
 			continue
-		case need:
-			timer.Reset(wait)
+		case next.need:
+			timer.Reset(next.wait)
 		}
 		select {
 		case <-p.wake:
 		case <-timer.C:
 		}
 	}
+}
+
+// warmStep is what runWarm does next.
+type warmStep struct {
+	surplus []*WarmChild  // to be ended
+	spec    *Spec         // of one more, which is
+	need    bool          // wanted,
+	wait    time.Duration // not before this
+	leave   bool          // there will be no more
+}
+
+// stepWarm decides what runWarm does next, and takes what is to be ended out of the pool.
+func (p *Process) stepWarm() warmStep {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	want := 0
+	if p.wish == toRun {
+		want = p.spec.Warm
+	}
+	keep := want
+	if p.pool.stale || p.pool.from != p.spec {
+		p.pool.stale, p.pool.from, keep = false, p.spec, 0
+	}
+	next := warmStep{spec: p.spec, wait: time.Until(p.pool.next), leave: p.wish == toLeave}
+	if n := len(p.pool.waiting); n > keep {
+		next.surplus = slices.Clone(p.pool.waiting[keep:])
+		p.pool.waiting = p.pool.waiting[:keep]
+		for _, w := range next.surplus {
+			close(w.taken)
+		}
+	}
+	p.pool.ending = len(next.surplus)
+	next.need = want > len(p.pool.waiting)
+	p.change()
+	return next
 }
 
 // startWarm starts one process, or sees to it that the next start is later.
@@ -166,10 +177,10 @@ func (p *Process) startWarm(r *Spec) {
 		p.lostWarm(err.Error(), lifecycle.StartFailed, child.Exit{Code: 127, At: time.Now()}, 0)
 		return
 	}
-	p.mu.Lock()
-	p.pool.waiting = append(p.pool.waiting, w)
-	p.change()
-	p.mu.Unlock()
+	p.locked(func() {
+		p.pool.waiting = append(p.pool.waiting, w)
+		p.change()
+	})
 	p.slotwg.Go(func() {
 		defer logwriter.LastWords(p.log)
 		select {
@@ -177,11 +188,12 @@ func (p *Process) startWarm(r *Spec) {
 			return
 		case <-w.Done():
 		}
-		p.mu.Lock()
-		n := len(p.pool.waiting)
-		p.pool.waiting = slices.DeleteFunc(p.pool.waiting, func(o *WarmChild) bool { return o == w })
-		ours := len(p.pool.waiting) < n
-		p.mu.Unlock()
+		ours := false
+		p.locked(func() {
+			n := len(p.pool.waiting)
+			p.pool.waiting = slices.DeleteFunc(p.pool.waiting, func(o *WarmChild) bool { return o == w })
+			ours = len(p.pool.waiting) < n
+		})
 		if !ours {
 			select {
 			case <-w.taken: // and so its taker's
