@@ -17,8 +17,9 @@ import (
 )
 
 // nearby is how long an endpoint may take to accept a connection, and to acknowledge what
-// was sent to it, where another one could have the call instead: its host is gone.
-const nearby = 2 * time.Second
+// was sent to it, where another one could have the call instead: its host is gone. A lost
+// SYN is sent again after 1 s.
+const nearby = 1500 * time.Millisecond
 
 // mostTries is how many endpoints a call tries.
 const mostTries = 10
@@ -38,11 +39,11 @@ func newElsewhere(route *schema.Route, d Deps, log *slog.Logger) *endpoint.Set {
 		if len(all) == 1 && address == written { // as an operator wrote it
 			name = route.Upstream.String()
 		}
-		up := newUpstream(name, at, log)
-		if up.http1 != nil && (len(all) > 1 || address != written) {
-			up.http1.Patience = nearby
+		var patience time.Duration
+		if len(all) > 1 || address != written {
+			patience = nearby
 		}
-		return up
+		return newUpstream(name, at, patience, log)
 	}
 	p := &route.Live
 	if p.Empty() {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/watchdogd/watchdogd/internal/buffers"
 	"github.com/watchdogd/watchdogd/internal/call"
@@ -30,11 +31,10 @@ const mostAhead = 256 << 10
 
 // newH2C makes what speaks to an upstream that takes HTTP/2 without TLS. It is
 // net/http's: many calls share a connection there.
-func newH2C(u schema.Endpoint) *http.Transport {
+func newH2C(u schema.Endpoint, patience time.Duration) *http.Transport {
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := net.Dialer{Timeout: client.DialTimeout}
-			return d.DialContext(ctx, u.Network, u.Address)
+			return client.NewDialer(patience).DialContext(ctx, u.Network, u.Address)
 		},
 		Protocols:              new(http.Protocols),
 		DisableCompression:     true,
@@ -69,7 +69,7 @@ func (c *attempts) overHTTP2(up *upstream) error {
 	if out.Trailer != nil {
 		// A server of Go ends the connection on which a trailer comes for a stream that
 		// it has answered and forgotten: no other call may share it.
-		transport = newH2C(up.Endpoint)
+		transport = newH2C(up.Endpoint, up.patience)
 		transport.DisableKeepAlives = true
 		defer transport.CloseIdleConnections()
 	}

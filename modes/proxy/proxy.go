@@ -197,7 +197,7 @@ func (c *attempts) attempt() error {
 // keepUpstream makes the upstream of an instance, and has that keep it.
 func (p *proxy) keepUpstream(i Instance) *upstream {
 	return i.Keep(func() io.Closer {
-		return newUpstream(p.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), p.log)
+		return newUpstream(p.route.Name+"/"+strconv.Itoa(i.Number()), i.Upstream(), 0, p.log)
 	}).(*upstream)
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1/client"
 	"github.com/watchdogd/watchdogd/schema"
@@ -11,17 +12,20 @@ import (
 // upstream is one server: how it is reached, and the connections to it.
 type upstream struct {
 	schema.Endpoint
-	name  string // in the access line
-	http1 *client.Client
-	h2c   *http.Transport // instead of http1
+	name     string        // in the access line
+	patience time.Duration // of client.NewDialer
+	http1    *client.Client
+	h2c      *http.Transport // instead of http1
 }
 
-func newUpstream(name string, at schema.Endpoint, log *slog.Logger) *upstream {
-	u := &upstream{name: name, Endpoint: at}
+// newUpstream returns an upstream without connections; patience is that of client.NewDialer.
+func newUpstream(name string, at schema.Endpoint, patience time.Duration, log *slog.Logger) *upstream {
+	u := &upstream{name: name, Endpoint: at, patience: patience}
 	if u.H2C {
-		u.h2c = newH2C(at)
+		u.h2c = newH2C(at, patience)
 	} else {
 		u.http1 = client.New(u.Network, u.Address, log)
+		u.http1.Patience = patience
 	}
 	return u
 }

@@ -24,9 +24,7 @@ import (
 
 // Client is a set of connections to one upstream, each used by one call at a time.
 type Client struct {
-	// Patience is how long the upstream may take to accept a connection, and to acknowledge
-	// what was sent; 0 is DialTimeout for the first, and as long as the system waits for the
-	// second. It is set before the first call.
+	// Patience is that of NewDialer. It is set before the first call.
 	Patience time.Duration
 
 	network, address string
@@ -201,12 +199,7 @@ func (cl *Client) keepIdle(keep func(*Conn) bool) {
 
 // Dial makes a new connection. It fails when ctx ends.
 func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
-	d := net.Dialer{Timeout: DialTimeout}
-	if cl.Patience != 0 {
-		d.Timeout = cl.Patience
-		d.Control = func(_, _ string, c syscall.RawConn) error { return acknowledgedWithin(c, cl.Patience) }
-	}
-	nc, err := d.DialContext(ctx, cl.network, cl.address)
+	nc, err := NewDialer(cl.Patience).DialContext(ctx, cl.network, cl.address)
 	if err != nil {
 		return nil, err
 	}
@@ -217,6 +210,25 @@ func (cl *Client) Dial(ctx context.Context) (*Conn, error) {
 	}
 	return c, nil
 }
+
+// NewDialer returns what makes connections to an upstream. patience is how long it may take
+// to accept a connection, and to acknowledge what was sent; the connection of a call that
+// only waits breaks as soon, and at most aliveEvery later, when the host of the upstream is
+// gone. 0 is DialTimeout for the first, and as long as the system waits for the others.
+func NewDialer(patience time.Duration) *net.Dialer {
+	if patience == 0 {
+		return &net.Dialer{Timeout: DialTimeout}
+	}
+	return &net.Dialer{
+		Timeout:         patience,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: aliveEvery, Interval: aliveEvery, Count: 2},
+		Control:         func(_, _ string, c syscall.RawConn) error { return acknowledgedWithin(c, patience) },
+	}
+}
+
+// aliveEvery is how often a silent connection is probed where another upstream could have
+// its call: the shortest that the system offers.
+const aliveEvery = time.Second
 
 // Put takes back a connection on which the last call ended cleanly. keep is how long
 // the upstream said it keeps it, or 0. doubtful is one on which more may follow.
