@@ -163,3 +163,36 @@ func counts(all map[string]int) string {
 	}
 	return strings.Join(list, ", ")
 }
+
+// stalls is how long this process did not run, for want of a processor: on a machine that is
+// busy, what it measures took as much longer.
+type stalls struct {
+	mu  sync.Mutex
+	max time.Duration
+}
+
+// watchStalls watches until the test ends.
+func watchStalls(t *testing.T) *stalls {
+	s := new(stalls)
+	var watching sync.WaitGroup
+	t.Cleanup(watching.Wait)
+	ctx := t.Context() // it ends before the cleanup
+	watching.Go(func() {
+		const every = 10 * time.Millisecond
+		for ctx.Err() == nil {
+			begin := time.Now()
+			time.Sleep(every)
+			late := time.Since(begin) - every
+			s.mu.Lock()
+			s.max = max(s.max, late)
+			s.mu.Unlock()
+		}
+	})
+	return s
+}
+
+func (s *stalls) longest() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.max
+}

@@ -1,12 +1,14 @@
 package swarmtest
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -170,21 +172,30 @@ func (s *cluster) service(t *testing.T, name string, args ...string) {
 	})
 }
 
-// remove removes a service, and waits for the end of its containers.
+// remove removes a service, and kills its containers, which would take longer to stop.
 func (s *cluster) remove(t *testing.T, name string) {
 	t.Helper()
 	if _, err := s.manager().docker("service", "rm", name); err != nil && !strings.Contains(err.Error(), "not found") {
 		t.Error(err)
 	}
+	filter := url.QueryEscape(`{"label":["com.docker.swarm.service.name=` + name + `"]}`)
 	eventually(t, "the end of the containers of "+name, func() bool {
+		none := true
 		for _, e := range s.engines {
-			var all []struct{}
-			filter := url.QueryEscape(`{"label":["com.docker.swarm.service.name=` + name + `"]}`)
-			if e.first != nil && (e.get("/containers/json?filters="+filter, &all) != nil || len(all) > 0) {
-				return false
+			var all []struct{ ID string }
+			if e.first == nil {
+				continue
+			}
+			if err := e.get("/containers/json?filters="+filter, &all); err != nil || len(all) > 0 {
+				none = false
+			}
+			for _, c := range all {
+				if response, err := e.api.Post("http://engine/containers/"+c.ID+"/kill", "", nil); err == nil {
+					_ = response.Body.Close() // it may have ended
+				}
 			}
 		}
-		return true
+		return none
 	})
 }
 
@@ -283,20 +294,35 @@ func (s *cluster) explain(t *testing.T) {
 		all, _ := e.docker("ps", "-a", "--format", "{{.ID}} {{.Image}}") // none is logged then
 		for line := range strings.Lines(all) {
 			if id, image, _ := strings.Cut(strings.TrimSpace(line), " "); image == gatewayImage {
-				out, err := e.command("docker", "logs", "--tail", "60", id).CombinedOutput()
-				t.Logf("the log of a gateway on %s: %v\n%s", e.name, err, out)
+				out, err := e.command("docker", "logs", id).CombinedOutput()
+				t.Logf("the log of a gateway on %s: %v\n%s", e.name, err, unusual(out))
 			}
 		}
 	}
 }
 
+// unusual returns the last lines of a log that are not of calls that went well.
+func unusual(log []byte) string {
+	var lines []string
+	for line := range strings.Lines(string(log)) {
+		if !strings.Contains(line, `"status":200`) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-40):], "")
+}
+
 // eventually waits until ok returns true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); pause() {
-		if time.Now().After(end) {
+	begin := time.Now()
+	for ; !ok(); pause() {
+		if time.Since(begin) > patience {
 			t.Fatalf("got nothing within %v, want %s", patience, what)
 		}
+	}
+	if took := time.Since(begin); took > 500*time.Millisecond {
+		t.Logf("%.1f s until %s", took.Seconds(), what)
 	}
 }
 
@@ -313,4 +339,25 @@ func (s *cluster) serves(t *testing.T, e *engine, path string, n int) {
 		}
 		return len(seen) >= n
 	})
+}
+
+// metric returns the sum of the series of a metric of the gateway on an engine, or -1.
+func (s *cluster) metric(e *engine, name string) float64 {
+	response, err := http.Get("http://" + e.ip + ":8081/metrics")
+	if err != nil {
+		return -1
+	}
+	defer response.Body.Close()
+	var sum float64
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if series, value, ok := strings.Cut(lines.Text(), "} "); ok && strings.HasPrefix(series, name+"{") {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				return -1
+			}
+			sum += v
+		}
+	}
+	return sum
 }

@@ -1,0 +1,94 @@
+package swarmtest
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAnEngineThatIsKilledTakesOnlyTheCallsInItsHandsAlong(t *testing.T) {
+	s := swarm(t)
+	gone := s.engines[2]
+	s.withoutEngine(t, gone, func() { gone.kill(t) }, func() { gone.again(t) })
+}
+
+func TestAnEngineThatIsCutOffTakesOnlyTheCallsInItsHandsAlong(t *testing.T) {
+	s := swarm(t)
+	gone := s.engines[2]
+	s.withoutEngine(t, gone, func() { gone.cut(t) }, func() { gone.connect(t) })
+}
+
+// withoutEngine loses an engine under load, has it again, and checks what became of the calls.
+func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) {
+	s.service(t, "echo", "--replicas", "3", "--replicas-max-per-node", "1", functionImage)
+	s.gateway(t, "gateway", byName, "--constraint", "node.hostname==node1")
+	var itsTask string
+	for _, one := range s.running(t, "echo", 3, functionImage) {
+		if s.nodes[one.NodeID] == gone {
+			itsTask = one.Status.ContainerStatus.ContainerID[:12]
+		}
+	}
+	s.running(t, "gateway", 1, "")
+	gateway := s.engines[0]
+	s.serves(t, gateway, "/echo", 3)
+
+	l := start(t, 100, gateway.url("/echo"))
+	l.more(t, 100)
+	const each, wait = 9, 4 * time.Second
+	slow := make(chan result, 2*each)
+	for range each {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			go func() { slow <- call(newClient(), method, gateway.url("/echo?wait="+wait.String()), "slow") }()
+		}
+	}
+	eventually(t, "the slow calls in flight", func() bool { return s.metric(gateway, "http_requests_in_flight") >= 2*each })
+
+	watch := watchStalls(t)
+	begin := time.Now()
+	lose()
+	eventually(t, "the endpoint to be out", func() bool { return s.metric(gateway, "watchdogd_endpoint_up") == 2 })
+	out := time.Since(begin)
+	if bound := 2*time.Second + watch.longest(); out > bound {
+		t.Errorf("the endpoint was out after %v, want at most %v", out, bound)
+	}
+
+	ended := map[string]int{}
+	for range 2 * each {
+		r := <-slow
+		switch {
+		case r.problem == "" && r.task == itsTask:
+			t.Errorf("got an answer of task %s, want none from an engine that is gone", itsTask)
+		case r.problem != "" && r.method == http.MethodGet:
+			t.Errorf("got a GET lost after %v, want it repeated elsewhere: %s", r.end.Sub(begin), r.problem)
+		case r.problem != "":
+			ended["POST failed"]++
+		case r.end.Sub(r.begin) > wait+wait/4:
+			ended[r.method+" repeated"]++
+		default:
+			ended[r.method+" answered"]++
+		}
+	}
+	took := time.Since(begin)
+	if ended["POST repeated"] > 0 {
+		t.Errorf("got a POST answered by a second engine, want it failed: %s", counts(ended))
+	}
+	if n := ended["POST failed"] + ended["GET repeated"]; n == 0 {
+		t.Errorf("got %s, want some calls in the hands of the engine", counts(ended))
+	}
+
+	again()
+	returned := time.Now()
+	s.running(t, "echo", 3, functionImage)
+	s.serves(t, gateway, "/echo", 3)
+	back := time.Since(returned)
+	l.more(t, 100)
+	results := l.end()
+	for _, r := range results {
+		if r.problem != "" && (r.method != http.MethodPost || r.begin.After(begin.Add(out)) || r.end.Before(begin)) {
+			t.Errorf("got a call lost that was not in the hands of the engine: %s", strings.Join(problems([]result{r}), ""))
+		}
+	}
+	t.Logf("the endpoint was out after %.1f s, and back %.1f s after the engine; of %d slow calls: %s, the last after %.1f s; of %d others %d POST were lost in its hands, the longest took %v",
+		out.Seconds(), back.Seconds(), 2*each, counts(ended), took.Seconds(), len(results), len(problems(results)), longest(results))
+}
