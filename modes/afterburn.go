@@ -90,7 +90,6 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.begun || e.Kind == failure.Gone {
 		panic(http.ErrAbortHandler)
 	}
-	c.upload.LastOf(w.Header())
 	a.respond(w, r, e)
 	c.upload.Drop()
 }
@@ -421,7 +420,6 @@ func (c *burning) send() error {
 	if !h.Bodiless(c.r.Method) {
 		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.Size(), 10)}
 	}
-	c.upload.LastOf(c.w.Header())
 	if !c.call.Answer() {
 		return context.Cause(c.r.Context())
 	}

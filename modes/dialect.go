@@ -52,7 +52,6 @@ type plainAnswer struct {
 	typ      string // Content-Type; empty is none
 	internal string // X-OpenFaaS-Internal
 	timed    bool   // X-Duration-Seconds, where the route's responses bear it
-	close    bool   // as in answer
 }
 
 // The values of X-OpenFaaS-Internal: who answers in the place of the function.
@@ -111,9 +110,6 @@ func (d *dialect) respond(w http.ResponseWriter, r *http.Request, err error) {
 	if !t.timed {
 		c.SetUntimed()
 	}
-	if t.close && r.ProtoMajor == 1 {
-		h.Set("Connection", "close")
-	}
 	w.WriteHeader(t.status)
 	if text != "" {
 		_, _ = w.Write([]byte(text)) // as in Respond
@@ -146,17 +142,17 @@ func (d *dialect) tell(f *failure.Error) plainAnswer {
 // short text.
 var toldByAll = map[failure.Kind]plainAnswer{
 	failure.Internal:        {status: 500, body: detail, typ: plainText, internal: itself},
-	failure.Malformed:       {status: 400, body: detail, typ: plainText, internal: itself, close: true},
+	failure.Malformed:       {status: 400, body: detail, typ: plainText, internal: itself},
 	failure.Unauthorized:    {status: 401, body: detail, typ: plainText, internal: middleware},
 	failure.Forbidden:       {status: 403, body: detail, typ: plainText, internal: middleware},
 	failure.NoRoute:         {status: 404, body: notFound, typ: plainText},
 	failure.NotFound:        {status: 404, body: notFound, typ: plainText},
 	failure.Method:          {status: 405},
-	failure.SlowBody:        {status: 408, body: detail, typ: plainText, internal: itself, close: true},
-	failure.BodyTooLarge:    {status: 413, body: detail, typ: plainText, internal: itself, close: true},
+	failure.SlowBody:        {status: 408, body: detail, typ: plainText, internal: itself},
+	failure.BodyTooLarge:    {status: 413, body: detail, typ: plainText, internal: itself},
 	failure.RateLimited:     {status: 429, body: detail, typ: "text/plain", internal: middleware},
 	failure.Full:            {status: 429, body: detail, typ: "text/plain", internal: middleware},
-	failure.HeaderTooLarge:  {status: 431, body: detail, typ: plainText, internal: itself, close: true},
+	failure.HeaderTooLarge:  {status: 431, body: detail, typ: plainText, internal: itself},
 	failure.StartFailed:     {status: 500, body: plain, typ: plainText, internal: itself},
 	failure.ExitFailed:      {status: 500, body: plain, typ: plainText, internal: itself},
 	failure.BadUpstream:     {status: 500, body: detail, typ: plainText, internal: itself},
@@ -164,7 +160,7 @@ var toldByAll = map[failure.Kind]plainAnswer{
 	failure.NotReady:        {status: 503, body: detail, typ: plainText, internal: itself},
 	failure.QueueTimeout:    {status: 503, body: detail, typ: plainText, internal: itself},
 	failure.CrashLoop:       {status: 503, body: detail, typ: plainText, internal: itself},
-	failure.Draining:        {status: 503, body: detail, typ: plainText, internal: itself, close: true},
+	failure.Draining:        {status: 503, body: detail, typ: plainText, internal: itself},
 	failure.AuthUnavailable: {status: 503, body: detail, typ: plainText, internal: middleware},
 	failure.NoRoom:          {status: 500, body: detail, typ: plainText, internal: itself}, // which their callers try again
 	failure.Timeout:         {status: 504, body: detail, typ: plainText, internal: itself},
@@ -200,8 +196,8 @@ var toldByClassic = map[failure.Kind]plainAnswer{
 	failure.BadUpstream:    {status: 500, body: withOutput, typ: sniffed},
 	failure.ResponseTooBig: {status: 500, body: withOutput, typ: sniffed},
 	failure.Timeout:        {status: 408, body: killedProcess, typ: sniffed},
-	failure.SlowBody:       {status: 400, body: detail, typ: sniffed, close: true},
-	failure.Malformed:      {status: 400, body: detail, typ: sniffed, close: true},
+	failure.SlowBody:       {status: 400, body: detail, typ: sniffed},
+	failure.Malformed:      {status: 400, body: detail, typ: sniffed},
 }
 
 func notFound(*dialect, *failure.Error) (string, []byte)      { return "404 page not found\n", nil }

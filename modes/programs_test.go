@@ -82,6 +82,29 @@ func (s *site) serve(t *testing.T, route *schema.Route, d Deps) {
 	s.serveHandler(t, route, handler)
 }
 
+// ending says that the response is the connection's last where our own server would. net/http,
+// where the handler reads and writes at once, takes the rest of a body for the next request.
+type ending struct {
+	http.ResponseWriter
+	call *call.Call
+}
+
+func (e *ending) WriteHeader(status int) {
+	if status >= 200 {
+		f, body := e.call.Head(), e.call.Body()
+		if f != nil && f.Kind.Closes() || body != nil && !body.Whole() {
+			e.Header().Set("Connection", "close")
+		}
+	}
+	e.ResponseWriter.WriteHeader(status)
+}
+
+func (e *ending) ReadFrom(src io.Reader) (int64, error) {
+	return e.ResponseWriter.(io.ReaderFrom).ReadFrom(src)
+}
+
+func (e *ending) Unwrap() http.ResponseWriter { return e.ResponseWriter }
+
 func (s *site) serveHandler(t *testing.T, route *schema.Route, handler http.Handler) {
 	t.Helper()
 	s.handler = handler
@@ -103,6 +126,9 @@ func (s *site) serveHandler(t *testing.T, route *schema.Route, handler http.Hand
 		c, r := call.Enter(w, r.WithContext(ctx))
 		defer c.Leave()
 		c.Prefix, c.Stripped = strings.TrimSuffix(route.Path, "/"), route.StripPrefix
+		if r.ProtoMajor == 1 {
+			w = &ending{w, c}
+		}
 		handler.ServeHTTP(w, r)
 	}))
 	s.Server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(s.log, nil), slog.LevelError)

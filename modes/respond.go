@@ -62,9 +62,6 @@ func Respond(w http.ResponseWriter, r *http.Request, err error) {
 	if answer.retry {
 		h.Set("Retry-After", retryAfter(f, time.Now()))
 	}
-	if answer.close && r.ProtoMajor == 1 {
-		h.Set("Connection", "close")
-	}
 	w.WriteHeader(answer.status)
 	_, _ = w.Write(body) // a caller who does not take it has gone
 }
@@ -93,23 +90,22 @@ type answer struct {
 	name   string // the last part of the problem's type
 	title  string
 	retry  bool // Retry-After is sent
-	close  bool // what follows on the connection cannot be trusted to be a request
 }
 
 // answers is the one table from what happened to what the caller is told.
 var answers = [...]answer{
 	failure.Internal:        {status: 500, name: "internal", title: "Internal error"},
-	failure.Malformed:       {status: 400, name: "malformed", title: "Malformed request", close: true},
+	failure.Malformed:       {status: 400, name: "malformed", title: "Malformed request"},
 	failure.Unauthorized:    {status: 401, name: "unauthorized", title: "Not authenticated"},
 	failure.Forbidden:       {status: 403, name: "forbidden", title: "Not allowed"},
 	failure.NoRoute:         {status: 404, name: "no-route", title: "No such route"},
 	failure.NotFound:        {status: 404, name: "not-found", title: "Not found"},
 	failure.Method:          {status: 405, name: "method", title: "Method not allowed"},
-	failure.SlowBody:        {status: 408, name: "slow-body", title: "Request body too slow", close: true},
-	failure.BodyTooLarge:    {status: 413, name: "body-too-large", title: "Request body too large", close: true},
+	failure.SlowBody:        {status: 408, name: "slow-body", title: "Request body too slow"},
+	failure.BodyTooLarge:    {status: 413, name: "body-too-large", title: "Request body too large"},
 	failure.RateLimited:     {status: 429, name: "rate-limited", title: "Too many requests", retry: true},
 	failure.Full:            {status: 429, name: "full", title: "Too many calls at once", retry: true},
-	failure.HeaderTooLarge:  {status: 431, name: "header-too-large", title: "Request header too large", close: true},
+	failure.HeaderTooLarge:  {status: 431, name: "header-too-large", title: "Request header too large"},
 	failure.StartFailed:     {status: 500, name: "start-failed", title: "Process could not be started"},
 	failure.ExitFailed:      {status: 500, name: "exit-failed", title: "Process failed"},
 	failure.BadUpstream:     {status: 502, name: "bad-upstream", title: "Bad upstream"},
@@ -117,7 +113,7 @@ var answers = [...]answer{
 	failure.NotReady:        {status: 503, name: "not-ready", title: "Not ready", retry: true},
 	failure.QueueTimeout:    {status: 503, name: "queue-timeout", title: "Waited too long in the queue", retry: true},
 	failure.CrashLoop:       {status: 503, name: "crash-loop", title: "Crash loop", retry: true},
-	failure.Draining:        {status: 503, name: "draining", title: "Shutting down", retry: true, close: true},
+	failure.Draining:        {status: 503, name: "draining", title: "Shutting down", retry: true},
 	failure.AuthUnavailable: {status: 503, name: "auth-unavailable", title: "Authentication not available", retry: true},
 	failure.NoRoom:          {status: 507, name: "no-room", title: "No room for a temporary file"},
 	failure.Timeout:         {status: 504, name: "timeout", title: "Timed out"},

@@ -94,16 +94,6 @@ func TestAClientThatHasLeftGetsNoResponse(t *testing.T) {
 	}
 }
 
-func TestAConnectionOutOfStepIsClosed(t *testing.T) {
-	for _, kind := range []failure.Kind{failure.Malformed, failure.SlowBody, failure.BodyTooLarge, failure.HeaderTooLarge} {
-		w := httptest.NewRecorder()
-		Respond(w, httptest.NewRequest("POST", "/", nil), &failure.Error{Kind: kind})
-		if got := w.Header().Get("Connection"); got != "close" {
-			t.Errorf("kind %d: Connection: %q, want close", kind, got)
-		}
-	}
-}
-
 func TestAllowIsSentWithAMethodThatIsNotAllowed(t *testing.T) {
 	w := httptest.NewRecorder()
 	Respond(w, httptest.NewRequest("PUT", "/", nil), &failure.Error{Kind: failure.Method, Allow: "GET, HEAD"})

@@ -340,36 +340,6 @@ func TestProgramThatDoesNotReadDoesNotDelayItsAnswer(t *testing.T) {
 }
 
 // What is left of a body must not become the next request of its connection.
-func TestTheRestOfAnUploadIsNotARequest(t *testing.T) {
-	for _, mode := range []string{"streaming", "serializing"} {
-		s := serveRoute(t, "mode: "+mode+"\nshell: true\nfprocess: 'echo \"$Http_Path\"'")
-		if mode == "serializing" {
-			s.limit = 5
-		}
-		conn, err := net.Dial("tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		fmt.Fprintf(conn, "POST /first HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n%s", "0123456789")
-		in := bufio.NewReader(conn)
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadAll(resp.Body); err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(conn, "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n") // fails if the connection is closed already, which is well
-		if rest, _ := io.ReadAll(in); len(rest) > 0 {
-			t.Errorf("%s: answered %q to what is part of a body, want nothing", mode, rest)
-		}
-		if !resp.Close {
-			t.Errorf("%s: the response does not say that the connection ends", mode)
-		}
-	}
-}
-
 func TestConnectionsAreKeptAfterWholeBodies(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nfprocess: cat")
 	for range 5 {
@@ -459,26 +429,6 @@ func TestBodyCutShortIsNeverSeenAsWhole(t *testing.T) {
 	s.close(t)
 	if _, err := os.Stat(filepath.Join(s.dir, "whole")); err == nil {
 		t.Error("the program took a part of the body for all of it")
-	}
-}
-
-func TestMalformedChunksAre400(t *testing.T) {
-	for _, mode := range []string{"streaming", "serializing"} {
-		s := serveRoute(t, "mode: "+mode+"\nfprocess: cat")
-		conn, err := net.Dial("tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(resp.Body)
-		if resp.StatusCode != 400 || !resp.Close {
-			t.Errorf("%s: %d, close %v: %s", mode, resp.StatusCode, resp.Close, body)
-		}
 	}
 }
 

@@ -54,12 +54,12 @@ func (w *response) head(status int) {
 		h["X-Duration-Seconds"] = s.values.duration[:]
 	}
 	if _, typed := h["Content-Type"]; !typed {
-		h["Content-Type"] = nil // net/http shall not guess one
+		h["Content-Type"] = nil // or net/http, for a client of HTTP/2, guesses one from the body
 	}
-	if s.request.ProtoMajor == 1 && s.Lost() {
-		h["Connection"] = closing // what follows is the rest of that body
+	if f := s.Head(); f != nil && f.Kind.Closes() && s.request.ProtoMajor == 1 {
+		h["Connection"] = closing
 	}
-	s.head(status == http.StatusSwitchingProtocols || http1.StreamOf(h) != http1.NoStream)
+	s.headSent(status == http.StatusSwitchingProtocols || http1.StreamOf(h) != http1.NoStream)
 }
 
 // closing is the value of Connection that makes a response the last.
@@ -166,7 +166,8 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.status = http.StatusSwitchingProtocols
 	taken, u := newUpgrade(c)
 	w.upgrade = u
-	w.serving.head(true)
+	_ = w.serving.Head() // it is the handler's
+	w.serving.headSent(true)
 	w.serving.Took(c)
 	w.serving.endIfClosing()
 	return taken, rw, nil

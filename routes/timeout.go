@@ -117,10 +117,9 @@ func lowered(exec time.Duration, header http.Header) time.Duration {
 	return d
 }
 
-// head notes that the head of the response is sent. What follows it in a stream or
+// headSent notes that the head of the response is sent. What follows it in a stream or
 // an upgraded connection has no end that exec could ask for.
-func (s *serving) head(stream bool) {
-	s.Head()
+func (s *serving) headSent(stream bool) {
 	s.clock.mu.Lock()
 	defer s.clock.mu.Unlock()
 	if s.stage != running && s.stage != waiting {

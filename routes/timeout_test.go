@@ -133,10 +133,10 @@ func TestEventStreamsAreUnderExecUntilTheirHead(t *testing.T) {
 
 func TestTheClock(t *testing.T) {
 	const minute = schema.Duration(time.Minute)
-	stream := func(c *serving) { c.head(true) }
-	plain := func(c *serving) { c.head(false) }
+	stream := func(c *serving) { c.headSent(true) }
+	plain := func(c *serving) { c.headSent(false) }
 	move := func(c *serving) { c.Touch() }
-	fail := func(c *serving) { c.Fail(&failure.Error{Kind: failure.NotReady}); c.head(false) }
+	fail := func(c *serving) { c.Fail(&failure.Error{Kind: failure.NotReady}); c.headSent(false) }
 	for _, tc := range []struct {
 		name  string
 		times schema.Timeouts

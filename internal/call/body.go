@@ -297,15 +297,6 @@ func (b *Body) Stop() {
 // the client comes to read the response.
 func (b *Body) Linger(d time.Duration) { _ = b.deadline(time.Now().Add(d)) }
 
-// LastOf says, in the head of a response to HTTP/1, that it is the connection's last when b is
-// not at its end: what is left of b must not be taken for the next request, since a client
-// could have put one there. b may be nil.
-func (b *Body) LastOf(header http.Header) {
-	if b != nil && b.http1 && !b.Whole() {
-		header["Connection"] = []string{"close"}
-	}
-}
-
 // Drop gives up what was not read of the body, once the response is written: or the server
 // would wait a moment for the rest of it. b may be nil.
 func (b *Body) Drop() {

@@ -48,13 +48,16 @@ func (c *Call) Context() context.Context { return c.ctx }
 // Began is when the call began.
 func (c *Call) Began() time.Time { return c.began }
 
-// Head notes that the head of the response is being sent.
-func (c *Call) Head() {
-	if !c.sent.Load() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.sent.Store(true)
+// Head notes that the head of the response is being sent. It returns the failure that the
+// response tells of, nil for a response of the handler's own.
+func (c *Call) Head() *failure.Error {
+	if c.sent.Load() {
+		return nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent.Store(true)
+	return c.failed
 }
 
 // Streams notes that the response, whose head is sent, is an event stream.

@@ -39,6 +39,16 @@ const (
 	Timeout                     // 504; Timeout says which: exec, first_byte, idle, start
 )
 
+// Closes reports whether the answer to such a failure is the last on its connection: what
+// follows cannot be trusted to be a request, or we are shutting down.
+func (k Kind) Closes() bool {
+	switch k {
+	case Malformed, SlowBody, BodyTooLarge, HeaderTooLarge, Draining:
+		return true
+	}
+	return false
+}
+
 // Error is one failed call. The zero values of all but Kind mean "does not apply".
 type Error struct {
 	Kind       Kind

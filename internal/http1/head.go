@@ -277,9 +277,6 @@ func (p *Response) Forward(header http.Header, values []string) {
 	} else {
 		delete(header, "Content-Length")
 	}
-	if _, ok := header["Content-Type"]; !ok {
-		header["Content-Type"] = nil // or net/http guesses one from the body
-	}
 }
 
 // cutLine returns the first line of s without its end, and what follows.

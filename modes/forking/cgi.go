@@ -119,9 +119,6 @@ func (h *cgiHead) write(header http.Header, typ []string) {
 	for name, values := range h.header {
 		header[name] = values
 	}
-	if header["Content-Type"] == nil {
-		header["Content-Type"] = nil // or net/http guesses one from the body
-	}
 }
 
 // bodiless reports whether the answer ends with its head, whatever its fields say.

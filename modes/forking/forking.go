@@ -204,7 +204,6 @@ func (f *forking) fail(w http.ResponseWriter, r *http.Request, u *call.Body, e *
 	if e.Kind == failure.Gone {
 		panic(http.ErrAbortHandler) // a client that has only closed its own half would see an empty success
 	}
-	u.LastOf(w.Header())
 	f.respond(w, r, e)
 	u.Drop()
 }

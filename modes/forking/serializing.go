@@ -35,7 +35,6 @@ func (s serializing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, u, e)
 		return
 	}
-	u.LastOf(w.Header())
 	if err := whole.send(one, w, r, s.forking); err != nil {
 		panic(http.ErrAbortHandler) // shorter than its Content-Length
 	}

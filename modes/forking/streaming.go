@@ -55,7 +55,6 @@ func (t *stream) begin(h *cgiHead, first []byte) error {
 		return err
 	}
 	t.begun, t.unsent = true, true
-	t.u.LastOf(t.w.Header())
 	if h == nil {
 		t.w.Header()["Content-Type"] = t.s.contentType(t.r, first)
 		t.w.WriteHeader(http.StatusOK)

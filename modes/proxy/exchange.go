@@ -201,7 +201,6 @@ func (x *exchange) pass(c *client.Conn) error {
 	}
 	if x.uploading() {
 		x.sender.decide(false)
-		x.upload.LastOf(header)
 	}
 	x.body.Start(c, h, x.r.Method)
 	var first []byte

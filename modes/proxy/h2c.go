@@ -147,15 +147,11 @@ func (c *attempts) passHTTP2(res *http.Response) error {
 			header[name] = values
 		}
 	}
-	if _, ok := header["Content-Type"]; !ok {
-		header["Content-Type"] = nil
-	}
 	announced := maps.Clone(res.Trailer)
 	if len(announced) > 0 && c.r.ProtoMajor == 1 {
 		delete(header, "Content-Length") // HTTP/1 has no place for a trailer behind a body with a length
 	}
 	announce(header, slices.Collect(maps.Keys(announced)))
-	c.upload.LastOf(header)
 	if c.Concludes(c.r) {
 		c.call.Concludes()
 	}

@@ -389,9 +389,6 @@ func (c *attempts) fail(err error) {
 		}
 		cut(c.upload)
 	}
-	if c.x != nil && c.x.uploading() {
-		c.upload.LastOf(c.w.Header())
-	}
 	c.Fail(c.w, c.r, f)
 	if f.Kind == failure.Gone {
 		cut(c.upload) // whoever may still be there must not get an empty success

@@ -53,7 +53,7 @@ func TestWhatIsForTheConnectionIsNotPassedOn(t *testing.T) {
 	if !h.Closes() || !h.Chunked || h.Upgrade != "" {
 		t.Errorf("got %+v, want a chunked response that closes and does not upgrade", h)
 	}
-	want := http.Header{"X-Theirs": {"2"}, "Content-Type": nil}
+	want := http.Header{"X-Theirs": {"2"}}
 	if got := forwarded(&h); !reflect.DeepEqual(got, want) {
 		t.Errorf("got the fields %v, want %v", got, want)
 	}

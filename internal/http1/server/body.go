@@ -20,8 +20,11 @@ type body struct {
 	length int64 // as announced
 	err    error // what ended it
 
+	begun  atomic.Bool // some of it was taken, or was to be
 	whole  atomic.Bool // the end was read
 	expect bool        // the client waits for 100 Continue
+
+	toTheEnd bool // the handler has said that it reads all of it
 
 	mu    sync.Mutex // guards what follows, where expect is set
 	asked bool       // 100 Continue was sent, or the response has begun
@@ -29,7 +32,8 @@ type body struct {
 
 // begin makes b a new body, of so many bytes if they are announced.
 func (b *body) begin(length int64) {
-	b.length, b.err, b.expect, b.asked = length, nil, false, false
+	b.length, b.err, b.expect, b.asked, b.toTheEnd = length, nil, false, false, false
+	b.begun.Store(false)
 	b.whole.Store(b.Ended())
 }
 
@@ -42,6 +46,9 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if !b.begun.Load() {
+		b.begun.Store(true)
 	}
 	if b.expect {
 		if err := b.ask(); err != nil {
@@ -75,6 +82,7 @@ func (b *body) Socket() (net.Conn, int64) {
 	if b.Rest() == 0 || b.expect || b.err != nil || b.c.r < b.c.w || b.c.raw == nil {
 		return nil, 0
 	}
+	b.begun.Store(true)
 	return b.c.nc, b.Rest()
 }
 
@@ -202,6 +210,14 @@ func (b *body) answered() (waiting bool) {
 	waiting = !b.asked
 	b.asked = true
 	return waiting
+}
+
+// leaves reports, when the response begins, whether what is left of the body ends the
+// connection. A handler that answers in the middle of a body may stop reading anywhere, and a
+// client could have put there what looks like a request. A body that it has not looked at is
+// read to its end, unless that is far, or the client waits to be asked for it.
+func (b *body) leaves(waiting bool) bool {
+	return !b.whole.Load() && (waiting || b.length > drainBytes || b.begun.Load() && !b.toTheEnd)
 }
 
 // drainBytes is how much is read of a body that its handler did not want, for the

@@ -44,8 +44,12 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 	return w.c.nc.SetWriteDeadline(t)
 }
 
-// EnableFullDuplex has nothing to enable.
-func (w *response) EnableFullDuplex() error { return nil }
+// EnableFullDuplex says that the handler reads the body to its end also after the response
+// has begun, so that the connection may be kept. Both go on at the same time without it, too.
+func (w *response) EnableFullDuplex() error {
+	w.c.body.toTheEnd = true
+	return nil
+}
 
 // Arrived is when the head of the request was complete.
 func (w *response) Arrived() time.Time { return w.c.arrived }

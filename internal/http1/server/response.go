@@ -97,13 +97,11 @@ func (w *response) WriteHeader(status int) {
 	w.status = status
 	c := w.c
 	waiting := c.body.answered()
+	w.close = w.close || c.server.leaving.Load() || c.body.leaves(waiting)
 	w.appendStatus(status)
 	w.decide()
 	w.appendHeader()
-	if !c.body.whole.Load() && (waiting || c.body.length > drainBytes) {
-		w.close = true // what is left of the body is not waited for
-	}
-	if w.close = w.close || c.server.leaving.Load(); w.close || c.request.ProtoMinor == 0 {
+	if w.close || c.request.ProtoMinor == 0 {
 		w.appendConnection()
 	}
 	if w.framed == undecided {
