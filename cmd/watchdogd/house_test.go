@@ -94,6 +94,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"started":   {"admin", "exit", "listing", "logbook", "terminal"},
 		"systemd":   nil,
 		"terminal":  nil,
+		"top":       {"admin", "history", "terminal"},
 		"trial":     {"draft"},
 		"version":   nil,
 	}

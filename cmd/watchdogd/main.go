@@ -20,8 +20,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/fwatchdog"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/option"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
 	"github.com/watchdogd/watchdogd/internal/phrase"
@@ -127,16 +129,17 @@ func commands() *cobra.Command {
 		initCommand(),
 		doctorCommand(&from),
 		validateCommand(&from),
-		interruptible(psCommand(&from)),
-		interruptible(whyCommand(&from)),
-		interruptible(logsCommand(&from)),
-		interruptible(startCommand(&from)),
-		interruptible(stopCommand(&from)),
-		interruptible(restartCommand(&from)),
-		interruptible(scaleCommand(&from)),
-		interruptible(reloadCommand(&from)),
-		interruptible(downCommand(&from)),
-		callCommand(&from),
+		interruptible(remote(&from, psCommand(&from))),
+		remote(&from, topCommand(&from)),
+		interruptible(remote(&from, whyCommand(&from))),
+		interruptible(remote(&from, logsCommand(&from))),
+		interruptible(remote(&from, startCommand(&from))),
+		interruptible(remote(&from, stopCommand(&from))),
+		interruptible(remote(&from, restartCommand(&from))),
+		interruptible(remote(&from, scaleCommand(&from))),
+		interruptible(remote(&from, reloadCommand(&from))),
+		interruptible(remote(&from, downCommand(&from))),
+		remote(&from, callCommand(&from)),
 		testCommand(&from),
 		interruptible(healthcheckCommand(&from)),
 		importCommand(),
@@ -150,8 +153,19 @@ func commands() *cobra.Command {
 	root.PersistentFlags().StringVarP(&from.File, "config", "c", "", "the configuration `file` (default $WATCHDOG_CONFIG, otherwise ./watchdog.yaml, otherwise the environment of an OpenFaaS image)")
 	root.PersistentFlags().BoolVar(&from.Env, "env", false, "read the configuration from the environment and ignore any file")
 	root.MarkFlagsMutuallyExclusive("config", "env")
+	for _, c := range root.Commands() {
+		if c.Flags().Lookup("admin") != nil {
+			c.MarkFlagsMutuallyExclusive("admin", "config", "env")
+		}
+	}
 	addCompletion(root)
 	return root
+}
+
+// remote lets a command speak to a watchdogd that is not found by a configuration.
+func remote(from *source.Source, cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().Var(option.Address(&from.Admin), "admin", "the `address` of the admin API, HOST:PORT or unix:/PATH, in place of the configuration's; $"+admin.TokenVariable+" is its token")
+	return cmd
 }
 
 // interruptible ends a command at Ctrl-C with a sentence: the default of the signal says

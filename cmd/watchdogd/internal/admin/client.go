@@ -109,10 +109,16 @@ func Refused(response *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20)) // what could be read is shown
 	var why refusal
 	if json.Unmarshal(body, &why) == nil && why.Error != "" {
+		if response.StatusCode == http.StatusUnauthorized {
+			return errToken
+		}
 		return errors.New(why.Error)
 	}
 	return fmt.Errorf("%s %s", response.Status, strings.TrimSpace(string(body)))
 }
+
+// errToken is the error of a client without the right token.
+var errToken = errors.New("the admin API did not accept the token")
 
 // Info asks who serves the admin address.
 func (a Client) Info() (Info, error) {

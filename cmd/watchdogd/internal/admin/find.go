@@ -36,6 +36,9 @@ func At(path string) Client { return Client{address: "unix:" + path} }
 // Find returns a client of the watchdogd that serves the configuration of from. It prints to
 // stderr whose that is, where it is another user's.
 func Find(from *source.Source, stderr io.Writer) (Client, error) {
+	if from.Admin != "" {
+		return reach(from.Admin)
+	}
 	cfg, _, err := from.Load()
 	if errors.Is(err, source.ErrNone) {
 		if found, other := findStack(drafted()); other == nil {
@@ -46,6 +49,25 @@ func Find(from *source.Source, stderr io.Writer) (Client, error) {
 		return Client{}, err
 	}
 	return FindFor(cfg, stderr)
+}
+
+// TokenVariable names the variable that has the token for an address that is not taken from a
+// configuration.
+const TokenVariable = "WATCHDOG_ADMIN_TOKEN"
+
+// reach returns a client of the watchdogd at an address, as of another machine.
+func reach(address string) (Client, error) {
+	a := Client{address: address, token: os.Getenv(TokenVariable)}
+	_, err := a.Info()
+	switch {
+	case errors.Is(err, errToken) && a.token == "":
+		return a, fmt.Errorf("the watchdogd at %s requires a token: set %s to its admin.token", address, TokenVariable)
+	case errors.Is(err, errToken):
+		return a, fmt.Errorf("the watchdogd at %s: %w in %s; it has to be its admin.token", address, err, TokenVariable)
+	case err != nil:
+		return a, fmt.Errorf("no watchdogd answers at %s: %w", address, err)
+	}
+	return a, nil
 }
 
 // drafted is the configuration of a stack of this folder that has no file.
@@ -82,6 +104,9 @@ func configuredStack(cfg *schema.Config) (Client, error) {
 	}
 	if other, is := errors.AsType[*foreign](err); is {
 		return a, servedBy(cfg, other.uid)
+	}
+	if errors.Is(err, errToken) { // something serves it
+		return a, fmt.Errorf("%s: %w", a.address, err)
 	}
 	if err != nil {
 		return a, fmt.Errorf("%w %s: nothing answers at %s: %w", ErrNone, source.Origin(cfg), a.address, err)

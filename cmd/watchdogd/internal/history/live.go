@@ -30,6 +30,8 @@ type Row struct {
 	Restarts  int              `json:"restarts"`
 	Removed   bool             `json:"removed,omitempty"`
 	Total     uint64           `json:"total"`
+	Ready     int              `json:"ready"`  // instances that are
+	Wanted    int              `json:"wanted"` // instances, those that do not run too
 	Sample                     // of the last second
 }
 
@@ -209,7 +211,14 @@ func same(a, b Row) bool {
 }
 
 func rowOf(seen *Seen, s Sample) Row {
+	ready := 0
+	for _, in := range seen.Instances {
+		if in.State == supervisor.Ready {
+			ready++
+		}
+	}
 	return Row{
+		Ready: ready, Wanted: len(seen.Instances),
 		Name: seen.Name, Kind: seen.Kind, Mode: seen.Mode, State: seen.State, Reason: seen.Reason, NextStart: seen.NextStart,
 		LastExit: seen.LastExit, Restarts: seen.Restarts, Removed: seen.Removed, Total: seen.Total, Sample: s,
 	}

@@ -3,7 +3,9 @@ package option
 
 import (
 	"errors"
+	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -50,3 +52,22 @@ func (f count) Set(s string) (err error) {
 
 func (f count) String() string { return strconv.Itoa(*f.n) }
 func (f count) Type() string   { return "number" }
+
+// Address returns the value of a flag that is the address of an admin API.
+func Address(a *string) pflag.Value { return address{a} }
+
+type address struct{ a *string }
+
+// Set implements pflag.Value.
+func (f address) Set(s string) error {
+	path, isSocket := strings.CutPrefix(s, "unix:")
+	host, port, err := net.SplitHostPort(s)
+	if n, bad := strconv.Atoi(port); isSocket && path == "" || !isSocket && (err != nil || host == "" || bad != nil || n < 1 || n > 65535) {
+		return errors.New("must be HOST:PORT or unix:/PATH")
+	}
+	*f.a = s
+	return nil
+}
+
+func (f address) String() string { return *f.a }
+func (f address) Type() string   { return "address" }

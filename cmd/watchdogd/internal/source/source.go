@@ -24,6 +24,10 @@ type Source struct {
 	Env  bool     // --env, or the program is called fwatchdog
 	Only []string // --only, else $WATCHDOG_ONLY
 
+	// Admin is the address of the admin API of a running watchdogd, of which the
+	// configuration is then not read: --admin.
+	Admin string
+
 	Change func(*schema.Config) // changes what was loaded; nil changes nothing
 
 	Program string // the name that the program was started by, where that is fwatchdog

@@ -43,7 +43,7 @@ func (c *Columns) know(name string) (order int) {
 		if order < mostNames {
 			c.names[name] = order
 		}
-		c.wide = max(c.wide, min(cellsOf(name), widestName))
+		c.wide = max(c.wide, min(Cells(name), widestName))
 	}
 	return order
 }
@@ -61,13 +61,13 @@ var tints = [...]Tone{"36", "35", "34", "32", "33", "96", "95", "94"}
 // Print writes a line of the source called name. The text may hold anything; its own
 // colours are shown where it has no tone.
 func (c *Columns) Print(name, text string, tone Tone) error {
-	name = plain(name)
+	name = Line(name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tint := tints[c.know(name)%len(tints)]
 	column, room := c.layout()
 	var b strings.Builder
-	head := fit(name, column)
+	head := Fit(name, column)
 	for _, row := range wrap(pieces(text, c.screen.Colour && tone == Normal), room) {
 		b.WriteString(c.screen.Paint(head, tint))
 		b.WriteString(strings.TrimRight(c.screen.Paint(separator[:2], Faint)+" "+c.screen.Paint(row, tone), " "))
@@ -157,8 +157,12 @@ func split(p piece, room int) []piece {
 	return parts
 }
 
-// plain is a text with what a terminal would obey shown.
-func plain(s string) string {
+// Rows returns a line that a program printed, without its colours and with what a terminal
+// would obey shown, laid out in rows of at most room cells.
+func Rows(line string, room int) []string { return wrap(pieces(line, false), max(room, 1)) }
+
+// Line returns a line as Rows does, in one row.
+func Line(s string) string {
 	var b strings.Builder
 	for _, p := range pieces(s, false) {
 		b.WriteString(p.text)

@@ -78,7 +78,7 @@ func FuzzColumns(f *testing.F) {
 				shown.WriteRune(r)
 				row = row[size:]
 			}
-			if got := cellsOf(shown.String()); got > width {
+			if got := Cells(shown.String()); got > width {
 				t.Errorf("got a row of %d cells, want at most %d: %q", got, width, shown.String())
 			}
 		}

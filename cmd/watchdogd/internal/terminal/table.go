@@ -19,9 +19,9 @@ func Table(w io.Writer, screen Screen, rows [][]string, toned func(row, column i
 	widths := make([]int, len(rows[0]))
 	for i, row := range rows {
 		for n, cell := range row {
-			cell = plain(cell)
+			cell = Line(cell)
 			shown[i] = append(shown[i], cell)
-			widths[n] = max(widths[n], cellsOf(cell))
+			widths[n] = max(widths[n], Cells(cell))
 		}
 	}
 	total := 2 * (len(widths) - 1)
@@ -41,7 +41,7 @@ func Table(w io.Writer, screen Screen, rows [][]string, toned func(row, column i
 				}
 				padding := ""
 				if n < len(row)-1 {
-					padding = strings.Repeat(" ", widths[n]-cellsOf(cell)+2)
+					padding = strings.Repeat(" ", widths[n]-Cells(cell)+2)
 				}
 				line.WriteString(screen.Paint(cell, tone) + padding)
 			}

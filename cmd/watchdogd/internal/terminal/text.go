@@ -132,17 +132,20 @@ func cells(r rune) int {
 	return 1
 }
 
-// cellsOf is how many cells a text takes that holds nothing a terminal would obey.
-func cellsOf(s string) (n int) {
+// Cells returns how many cells a text takes that holds nothing a terminal would obey.
+func Cells(s string) (n int) {
 	for _, r := range s {
 		n += cells(r)
 	}
 	return n
 }
 
-// fit pads s with spaces, or cuts it with an ellipsis, so that it takes n cells.
-func fit(s string, n int) string {
-	if have := cellsOf(s); have <= n {
+// Fit pads s with spaces, or cuts it with an ellipsis, so that it takes n cells.
+func Fit(s string, n int) string {
+	if n <= 0 {
+		return ""
+	}
+	if have := Cells(s); have <= n {
 		return s + strings.Repeat(" ", n-have)
 	}
 	var b strings.Builder
