@@ -62,7 +62,7 @@ func export(t *testing.T, args ...string) map[string]string {
 	cmd := exec.Command(binary, append([]string{"export", "-c", "testdata/watchdog.yaml", "--out", out}, args...)...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+secret)
 	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("watchdogd export %s: %v\n%s", strings.Join(args, " "), err, said)
+		t.Fatalf("watchdogd export %s: got %v\n%s\nwant no error", strings.Join(args, " "), err, said)
 	}
 	files := map[string]string{}
 	err := filepath.WalkDir(out, func(path string, entry os.DirEntry, err error) error {
@@ -89,7 +89,7 @@ func objects(t *testing.T, file string) (all []any) {
 	for _, document := range regexp.MustCompile(`(?m)^---$`).Split(file, -1) {
 		var kind struct{ APIVersion, Kind string }
 		if err := yaml.Unmarshal([]byte(document), &kind); err != nil {
-			t.Fatalf("%v in\n%s", err, document)
+			t.Fatalf("got %v in\n%s\nwant no error", err, document)
 		}
 		var into any
 		switch kind.APIVersion + " " + kind.Kind {
@@ -113,7 +113,7 @@ func objects(t *testing.T, file string) (all []any) {
 			t.Fatalf("unexpected kind %+v in\n%s", kind, document)
 		}
 		if err := yaml.UnmarshalStrict([]byte(document), into); err != nil {
-			t.Errorf("%s is not strictly valid: %v\n%s", kind.Kind, err, document)
+			t.Errorf("%s is not strictly valid: got %v\n%s\nwant no error", kind.Kind, err, document)
 		}
 		all = append(all, into)
 	}
@@ -209,7 +209,7 @@ func TestKubernetesHasOneScalerForEachDeployment(t *testing.T) {
 				case *keda.ScaledObject:
 					scaled[o.Spec.ScaleTargetRef.Name]++
 					if got := o.Spec.Triggers[0].Metadata["valueLocation"]; !regexp.MustCompile(`^routes\.[a-z]+\.inflight$`).MatchString(got) {
-						t.Errorf("valueLocation: got %q", got)
+						t.Errorf("valueLocation: got %q, want regexp.MustCompile(`^routes\\.[a-z]+\\.inflight$`).MatchString(got)", got)
 					}
 				}
 			}
@@ -260,14 +260,14 @@ func TestComposeFilesAreValid(t *testing.T) {
 			Environment: types.Mapping{"DATABASE_URL": "x"},
 		})
 		if err != nil {
-			t.Fatalf("%s: %v\n%s", layout, err, files["compose.yaml"])
+			t.Fatalf("%s: got %v\n%s\nwant no error", layout, err, files["compose.yaml"])
 		}
 		for name, s := range project.Services {
 			if layout == "bundle" && s.StopGracePeriod.String() != "1m15s" {
 				t.Errorf("%s: stop_grace_period: got %s, want 1m15s", name, s.StopGracePeriod)
 			}
 			if got := len(s.Ports) > 0; got != (layout == "bundle" || name == "gateway") {
-				t.Errorf("%s, %s: publishes ports: %v", layout, name, got)
+				t.Errorf(`%s, %s: publishes ports: got %v, want true for a bundle and the gateway only`, layout, name, got)
 			}
 		}
 		if layout == "split" {
@@ -284,7 +284,7 @@ func checkGateway(t *testing.T, content string) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(binary, "validate", "-c", path).CombinedOutput(); err != nil {
-		t.Errorf("validate the gateway's file: %v\n%s\n%s", err, out, content)
+		t.Errorf("validate the gateway's file: got %v\n%s\n%s\nwant no error", err, out, content)
 	}
 }
 
@@ -316,7 +316,7 @@ func TestSwarmStacksAreReadByDocker(t *testing.T) {
 			}
 		}
 		if got := strings.Contains(string(out), "endpoint_mode: dnsrr"); got != (layout == "split") {
-			t.Errorf("%s: endpoint_mode dnsrr: got %v", layout, got)
+			t.Errorf(`%s: endpoint_mode dnsrr: got %v, want true for split only`, layout, got)
 		}
 	}
 }
@@ -326,7 +326,7 @@ func TestNomadJobsAreValidHCL(t *testing.T) {
 		job := export(t, "nomad", "--layout", layout)["shop.nomad.hcl"]
 		file, problems := hclparse.NewParser().ParseHCL([]byte(job), "shop.nomad.hcl")
 		if problems.HasErrors() {
-			t.Fatalf("%s: %v\n%s", layout, problems, job)
+			t.Fatalf("%s: got %v\n%s\nwant !problems.HasErrors()", layout, problems, job)
 		}
 		groups := 0
 		for _, b := range file.Body.(*hclsyntax.Body).Blocks[0].Body.Blocks {
@@ -338,7 +338,7 @@ func TestNomadJobsAreValidHCL(t *testing.T) {
 			t.Errorf("%s: got %d groups, want %d", layout, groups, want)
 		}
 		if layout == "bundle" && !strings.Contains(job, `kill_timeout = "75s"`) {
-			t.Errorf("kill_timeout is not the budget:\n%s", job)
+			t.Errorf("kill_timeout is not the budget: got\n%s\nwant layout != \"bundle\" || strings.Contains(job, `kill_timeout = \"75s\"`)", job)
 		}
 	}
 }
@@ -362,7 +362,7 @@ func TestUnitsOfSystemdAreVerified(t *testing.T) {
 	verify := exec.Command("systemd-analyze", "verify", "--recursive-errors=no", path)
 	verify.Stderr = &said
 	if err := verify.Run(); err != nil || said.Len() > 0 {
-		t.Errorf("systemd-analyze verify: %v: %s", err, &said)
+		t.Errorf("systemd-analyze verify: got %v: %s, want no error, and said.Len() <= 0", err, &said)
 	}
 }
 
@@ -376,11 +376,11 @@ func TestOpenFaaSFunctionsAreWritten(t *testing.T) {
 	}
 	file := export(t, "openfaas", "--layout", "split", "--image", "registry.example/shop:1")["stack.yaml"]
 	if err := yaml.Unmarshal([]byte(file), &stack); err != nil {
-		t.Fatalf("%v\n%s", err, file)
+		t.Fatalf("got %v\n%s\nwant no error", err, file)
 	}
 	api := stack.Functions["shop-api"]
 	if api.Image != "registry.example/shop:1" || api.Environment["WATCHDOG_ONLY"] != "api" || api.Annotations["com.openfaas.ready.http.path"] != "/_/ready" {
-		t.Errorf("shop-api: got %+v", api)
+		t.Errorf("shop-api: got %+v, want its image, WATCHDOG_ONLY=api and a probe of /_/ready", api)
 	}
 	if _, has := stack.Functions["shop-gateway"]; has {
 		t.Errorf("OpenFaaS has a gateway of its own, but got one more")

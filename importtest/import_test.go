@@ -60,14 +60,14 @@ func imported(t *testing.T, name, text string, env map[string]string) *schema.Co
 	}
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("import: %v\n%s", err, stderr.String())
+		t.Fatalf("import: got %v\n%s\nwant no error", err, stderr.String())
 	}
 	cfg, err := schema.Parse(filepath.Join(filepath.Dir(file), "watchdog.yaml"), out, func(name string) (string, bool) {
 		value, ok := env[name]
 		return value, ok
 	})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("got %v\n%s\nwant no error", err, out)
 	}
 	return cfg
 }

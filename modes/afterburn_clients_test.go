@@ -80,13 +80,13 @@ func TestTheKnownClientsOfAfterburn(t *testing.T) {
 				}
 			}
 			if again := pid(); again != first {
-				t.Errorf("it was replaced: %s, %s", first, again)
+				t.Errorf("it was replaced: got %s, %s, want again == first", first, again)
 			}
 			if name == "node" {
 				// What its wrong length leaves over is nobody's answer.
 				_, got := s.do(t, "POST", "/", strings.NewReader("ääää"))
 				if !strings.HasPrefix("POST 8 ÄÄÄÄ", got) {
-					t.Errorf("%q", got)
+					t.Errorf(`got %q, want strings.HasPrefix("POST 8 ÄÄÄÄ", got)`, got)
 				}
 				if _, got := s.do(t, "POST", "/", strings.NewReader("next")); got != "POST 4 NEXT" {
 					t.Errorf(`got %q, want "POST 4 NEXT"`, got)

@@ -41,7 +41,7 @@ func TestWorkerStaysBetweenCalls(t *testing.T) {
 		pids = append(pids, pid)
 	}
 	if pids[0] != pids[2] {
-		t.Errorf("answered by %v", pids)
+		t.Errorf("answered by: got %v, want the first and the third to be one", pids)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestAllOfAWorkersHeadIsPassedOn(t *testing.T) {
 	s := serveWorkers(t, "worker", "")
 	resp, body := s.do(t, "POST", "/echo", strings.NewReader("hello"))
 	if resp.StatusCode != 201 || body != "hello" || strings.Join(resp.Header["X-Many"], ",") != "one,two" {
-		t.Errorf("%d %v %q", resp.StatusCode, resp.Header, body)
+		t.Errorf(`got %d %v %q, want resp.StatusCode == 201 && body == "hello" && strings.Join(resp.Header["X-Many"], ",") == "one,two"`, resp.StatusCode, resp.Header, body)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestFramingsOfAWorkersResponse(t *testing.T) {
 		for range 2 {
 			resp, body := s.do(t, "GET", path, nil)
 			if resp.StatusCode != 200 || want != "" && body != want || resp.ContentLength != int64(len(body)) {
-				t.Errorf("%s: %d, length %d, %q", path, resp.StatusCode, resp.ContentLength, body)
+				t.Errorf(`%s: got %d, length %d, %q, want resp.StatusCode == 200 && (want == "" || body == want) && resp.ContentLength == int64(len(body))`, path, resp.StatusCode, resp.ContentLength, body)
 			}
 		}
 	}
@@ -305,12 +305,12 @@ func FuzzWorkersResponse(f *testing.F) {
 			t.Errorf("%d bytes are kept", c.response.Size())
 		}
 		if err == nil && (recorder.Code < 200 || recorder.Code > 999) {
-			t.Errorf("status %d", recorder.Code)
+			t.Errorf("got status %d, want err != nil || recorder.Code >= 200 && recorder.Code <= 999", recorder.Code)
 		}
 		for name, values := range recorder.Header() {
 			for _, v := range values {
 				if !http1.ValidName(name) || !http1.ValidValue(v) {
-					t.Errorf("%q: %q", name, v)
+					t.Errorf("%q: got %q, want http1.ValidName(name) && http1.ValidValue(v)", name, v)
 				}
 			}
 		}

@@ -115,7 +115,7 @@ func TestMalformedHeaderBlockIs502WithItsFirstLineInTheLog(t *testing.T) {
 					t.Errorf("the caller sees what was printed: got %s, want no %q in it", body, "secret")
 				}
 				if strings.Contains(text, "secret line") && !strings.Contains(s.log.String(), "program's output refused") {
-					t.Errorf("the log does not say it: %s", s.log)
+					t.Errorf(`the log does not say it: got %s, want !strings.Contains(text, "secret line") || strings.Contains(s.log.String(), "program's output refused")`, s.log)
 				}
 			})
 		}
@@ -198,7 +198,7 @@ func TestGitHTTPBackendServesCloneAndPush(t *testing.T) {
 			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
 		out, err := c.CombinedOutput()
 		if err != nil {
-			t.Fatalf("git %v: %v: %s", args, err, out)
+			t.Fatalf("git %v: got %v: %s, want no error", args, err, out)
 		}
 		return string(out)
 	}
@@ -227,7 +227,7 @@ func TestGitHTTPBackendServesCloneAndPush(t *testing.T) {
 			again := filepath.Join(root, mode+"-again")
 			git(root, "clone", "--quiet", url, again)
 			if got, err := os.ReadFile(filepath.Join(again, mode)); err != nil || !bytes.Equal(got, append(big, mode...)) {
-				t.Errorf("%d bytes, %v", len(got), err)
+				t.Errorf("got %d bytes, %v, want no error, and bytes.Equal(got, append(big, mode...))", len(got), err)
 			}
 			if log := git(again, "log", "--oneline"); !strings.Contains(log, "one") {
 				t.Errorf("got %v, want %q in it", log, "one")

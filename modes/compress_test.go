@@ -53,7 +53,7 @@ func plainBody(t *testing.T, r seenResponse) string {
 		in = z
 	case "":
 	default:
-		t.Fatalf("coding %q", coding)
+		t.Fatalf("got coding %q, want one that is known", coding)
 	}
 	b, err := io.ReadAll(in)
 	if err != nil {
@@ -111,16 +111,16 @@ func TestTextIsCompressedForClientsThatAcceptIt(t *testing.T) {
 			for range 3 { // encoders are used again
 				got := fetch(t, front, "GET", "/", nil, http.Header{"Accept-Encoding": {coding}})
 				if got.header.Get("Content-Encoding") != coding || len(got.body) > len(prose)/5 || plainBody(t, got) != prose {
-					t.Errorf("%s: %v, %d bytes", coding, got.header, len(got.body))
+					t.Errorf(`%s: got %v, %d bytes, want got.header.Get("Content-Encoding") == coding && len(got.body) <= len(prose) / 5 && plainBody(t, got) == prose`, coding, got.header, len(got.body))
 				}
 				if h := got.header; h.Get("Etag") != `W/"a"` || fmt.Sprint(h["Vary"]) != "[Origin Accept-Encoding]" || h["Accept-Ranges"] != nil {
-					t.Errorf("%s: %v", coding, h)
+					t.Errorf("%s: got %v, want h.Get(\"Etag\") == `W/\"a\"` && fmt.Sprint(h[\"Vary\"]) == \"[Origin Accept-Encoding]\" && h[\"Accept-Ranges\"] == nil", coding, h)
 				}
 			}
 		}
 		got := fetch(t, front, "GET", "/", nil, nil)
 		if h := got.header; string(got.body) != prose || h["Content-Encoding"] != nil || h.Get("Etag") != `"a"` || fmt.Sprint(h["Vary"]) != "[Origin Accept-Encoding]" {
-			t.Errorf("%v", h)
+			t.Errorf("got %v, want the body as it is, its ETag and Vary: Accept-Encoding", h)
 		}
 	}
 }
@@ -154,7 +154,7 @@ func TestSomeResponsesAreNeverCompressed(t *testing.T) {
 		})
 		got := fetch(t, front, "GET", "/", nil, http.Header{"Accept-Encoding": {"gzip"}})
 		if string(got.body) != c.body || got.status != c.status || got.header.Get("Content-Encoding") != c.header.Get("Content-Encoding") || got.header.Get("Etag") != c.header.Get("Etag") {
-			t.Errorf("%s: %d %v, %d bytes", name, got.status, got.header, len(got.body))
+			t.Errorf("%s: got %d %v, %d bytes, want all as the program sent it", name, got.status, got.header, len(got.body))
 		}
 	}
 }
@@ -203,7 +203,7 @@ func TestWhatComesInPiecesIsPassedOnAsItComes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := res.Header.Get("Content-Encoding"); got != coding {
-			t.Errorf("%s: coding %q, want %q", path, got, coding)
+			t.Errorf("%s: got coding %q, want %q", path, got, coding)
 		}
 		var body io.Reader = res.Body
 		want := "hello"
@@ -216,7 +216,7 @@ func TestWhatComesInPiecesIsPassedOnAsItComes(t *testing.T) {
 		for range 3 {
 			got := make([]byte, len(want))
 			if _, err := io.ReadFull(body, got); err != nil || string(got) != want {
-				t.Fatalf("%s: %v", path, err)
+				t.Fatalf("%s: got %v, want no error, and string(got) == want", path, err)
 			}
 			seen <- struct{}{}
 		}
@@ -314,7 +314,7 @@ func TestFilesAreCompressed(t *testing.T) {
 	front := serve(t, h)
 	got := fetch(t, front, "GET", "/a.html", nil, http.Header{"Accept-Encoding": {"zstd"}})
 	if got.header.Get("Content-Encoding") != "zstd" || plainBody(t, got) != prose {
-		t.Errorf("%v", got.header)
+		t.Errorf(`got %v, want got.header.Get("Content-Encoding") == "zstd" && plainBody(t, got) == prose`, got.header)
 	}
 	again := fetch(t, front, "GET", "/a.html", nil, http.Header{"Accept-Encoding": {"zstd"}, "If-None-Match": {got.header.Get("Etag")}})
 	if again.status != 304 {

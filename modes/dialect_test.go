@@ -83,10 +83,10 @@ func TestFailuresAreReportedAsByTheOpenFaaSWatchdogs(t *testing.T) {
 		one.Leave()
 		h := w.Header()
 		if w.Code != c.status || w.Body.String() != c.body || h.Get("Content-Type") != c.typ || h.Get("X-OpenFaaS-Internal") != c.internal || untimed == c.timed {
-			t.Errorf("%s, %s, %+v:\n%d %q %v, without X-Duration-Seconds: %v", c.errors, c.mode, c.f, w.Code, w.Body, h, untimed)
+			t.Errorf("%s, %s, %+v:\ngot %d %q %v, without X-Duration-Seconds: %v\nwant %d %q", c.errors, c.mode, c.f, w.Code, w.Body, h, untimed, c.status, c.body)
 		}
 		if h.Get("Retry-After") != "" || h.Get("Etag") != "" || h.Get("Www-Authenticate") != c.f.Challenge || h.Get("Allow") != c.f.Allow || strings.Contains(w.Body.String(), "secret") {
-			t.Errorf("%s, %s, %+v: %v", c.errors, c.mode, c.f, h)
+			t.Errorf("%s, %s, %+v: got %v, want no Retry-After nor ETag, and no secret", c.errors, c.mode, c.f, h)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func TestXDurationSecondsIsWhereTheWatchdogsHaveIt(t *testing.T) {
 	} {
 		for mode, timed := range want {
 			if Untimed(errors, imageRoute(mode)) == timed {
-				t.Errorf("%s, %s: untimed %v", errors, mode, !timed)
+				t.Errorf("%s, %s: got untimed %v, want Untimed(errors, imageRoute(mode)) != timed", errors, mode, !timed)
 			}
 		}
 	}

@@ -77,7 +77,7 @@ func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsReported(t *testing.T) {
 				case err == nil:
 					t.Errorf("%s: a whole response of %d with %q", where, res.StatusCode, body)
 				case !strings.HasPrefix(c.body, string(body)):
-					t.Errorf("%s: %q", where, body)
+					t.Errorf("%s: got %q, want the body or its beginning", where, body)
 				}
 				_ = client.Close()
 			}
@@ -241,7 +241,7 @@ func TestARequestThatANewConnectionFailsIsNotSentAgain(t *testing.T) {
 		}
 	})
 	if answer := ask(t, proxyTo(t, up), get); !strings.HasPrefix(answer, "HTTP/1.1 502") || seen.Load() != 1 {
-		t.Errorf("sent %d times: %q, want 1 and %q at its start", seen.Load(), answer, "HTTP/1.1 502")
+		t.Errorf("sent %d times: got %q, want 1 and %q at its start", seen.Load(), answer, "HTTP/1.1 502")
 	}
 }
 
@@ -270,7 +270,7 @@ func TestNothingIsSentAgainAfterAByteOfAnAnswer(t *testing.T) {
 	}
 	client.Send(get)
 	if answer := client.Tail(); !strings.HasPrefix(answer, "HTTP/1.1 502") || seen.Load() != 1 {
-		t.Errorf("sent %d times: %q, want 1 and %q at its start", seen.Load(), answer, "HTTP/1.1 502")
+		t.Errorf("sent %d times: got %q, want 1 and %q at its start", seen.Load(), answer, "HTTP/1.1 502")
 	}
 }
 

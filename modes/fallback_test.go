@@ -52,7 +52,7 @@ func TestAPathOfAnApplicationIsAnsweredByItsPage(t *testing.T) {
 				t.Errorf("%.40s, Accept %q: got %d %.60q, %v, want %d %q", c.target, c.accept, r.StatusCode, body, err, c.want, c.body)
 			}
 			if varies := strings.Contains(strings.Join(r.Header["Vary"], ","), "Accept,") || r.Header.Get("Vary") == "Accept"; varies != (c.body == "the page" && c.target != "/" || c.want == 404) {
-				t.Errorf("%.40s, Accept %q: got Vary %q", c.target, c.accept, r.Header["Vary"])
+				t.Errorf(`%.40s, Accept %q: got Vary %q, want varies == (c.body == "the page" && c.target != "/" || c.want == 404)`, c.target, c.accept, r.Header["Vary"])
 			}
 		}
 	}

@@ -20,14 +20,14 @@ func TestJSONFormIsOneObject(t *testing.T) {
 		_, got := s.do(t, "POST", "/", body, "Content-Type", typ)
 		head, object, _ := strings.Cut(got, "\n")
 		if want := fmt.Sprintf("application/json %d", len(object)); head != want {
-			t.Errorf("variables %q, want %q", head, want)
+			t.Errorf("got variables %q, want %q", head, want)
 		}
 		want := `{"b":[{"value":"one"},{"value":"two\r\n"}],` +
 			`"file":[{"filename":"a \"b\".txt","type":"application/octet-stream","size":17,"text":"text \"quoted\"\n\u0001ä"},` +
 			`{"filename":"b.bin","type":"application/octet-stream","size":71683,"base64":"` + base64.StdEncoding.EncodeToString([]byte(binary)) + `"}],` +
 			`"a":[{"value":""}],"empty":[{"filename":"","type":"application/octet-stream","size":0,"text":""}]}` + "\n"
 		if object != want {
-			t.Errorf("%.400s\nwant %.400s", object, want)
+			t.Errorf("got %.400s\nwant %.400s", object, want)
 		}
 		if !json.Valid([]byte(object)) {
 			t.Error("it is no JSON")
@@ -43,7 +43,7 @@ func TestFilesFormIsADirectoryAndVariables(t *testing.T) {
 		_, got := s.do(t, "POST", "/", body, "Content-Type", typ)
 		want := "700\na-b\nname\nname-2\npasswd\npasswd-2\nAnn Bob c d []\nfirst\nsecond\n0\n"
 		if got != want {
-			t.Errorf("%s: %q, want %q", mode, got, want)
+			t.Errorf("%s: got %q, want %q", mode, got, want)
 		}
 		s.close(t)
 		dir, _ := os.ReadFile(filepath.Join(s.dir, "dir"))

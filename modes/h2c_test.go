@@ -46,7 +46,7 @@ func h2cClient(t *testing.T) *http.Client {
 func TestGRPCWorks(t *testing.T) {
 	up := h2cUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 || r.Header.Get("Te") != "trailers" || r.Header.Get("User-Agent") != "grpc-test" {
-			t.Errorf("%s %v", r.Proto, r.Header)
+			t.Errorf(`got %s %v, want r.ProtoMajor == 2 && r.Header.Get("Te") == "trailers" && r.Header.Get("User-Agent") == "grpc-test"`, r.Proto, r.Header)
 		}
 		w.Header().Set("Content-Type", "application/grpc")
 		if r.URL.Path == "/pkg.Service/Refuse" {
@@ -91,7 +91,7 @@ func TestGRPCWorks(t *testing.T) {
 	}
 	_ = say.Close()
 	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 || res.Trailer.Get("Grpc-Status") != "0" || res.Trailer.Get("Grpc-Message") != "fine" {
-		t.Errorf("%q %v %v", rest, err, res.Trailer)
+		t.Errorf("got %q %v %v, want the end with Grpc-Status 0 and fine", rest, err, res.Trailer)
 	}
 
 	res = call("/pkg.Service/Refuse", strings.NewReader(""))
@@ -149,10 +149,10 @@ func TestTrailersPassBetweenTheVersions(t *testing.T) {
 	}
 	b, err := io.ReadAll(res.Body)
 	if err != nil || string(b) != "ok" || res.Trailer.Get("X-Out") != "2" {
-		t.Errorf("%q %v %v", b, err, res.Trailer)
+		t.Errorf(`got %q %v %v, want no error, and string(b) == "ok" && res.Trailer.Get("X-Out") == "2"`, b, err, res.Trailer)
 	}
 	if got := testkit.Await(t, "the trailers", trailers); got.Get("X-In") != "1" {
-		t.Errorf("%v", got)
+		t.Errorf(`got %v, want got.Get("X-In") == "1"`, got)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestHTTP2ClientsReachOrdinaryUpstreams(t *testing.T) {
 	}
 	b, err := io.ReadAll(res.Body)
 	if err != nil || string(b) != "ok" || res.Trailer.Get("X-T") != "1" || res.Header["Connection"] != nil || testkit.Await(t, "the interim response", interim) != 103 {
-		t.Errorf("%q %v %v %v", b, err, res.Trailer, res.Header)
+		t.Errorf("got %q %v %v %v, want ok, X-T 1 and an interim 103", b, err, res.Trailer, res.Header)
 	}
 	wantFields(t, testkit.Await(t, "a request", heads), "GET /a//b?c HTTP/1.1", "Host: example.org", "X-A: b")
 }
@@ -288,7 +288,7 @@ func TestLargeBodiesPassByHTTP2(t *testing.T) {
 		got, err := io.ReadAll(res.Body)
 		_ = res.Body.Close()
 		if err != nil || sha256.Sum256(got) != sha256.Sum256(body) {
-			t.Errorf("%d bytes, %v", len(got), err)
+			t.Errorf("got %d bytes, %v, want no error, and sha256.Sum256(got) == sha256.Sum256(body)", len(got), err)
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
@@ -347,7 +347,7 @@ func TestAConversationEndsWithItsUpstream(t *testing.T) {
 		_ = testkit.Await(t, "a connection", conns).Close()
 		_, err = io.ReadAll(res.Body)
 		if status := res.Trailer.Get("Grpc-Status"); kind == "application/grpc" && (err != nil || status != "14") || kind == "text/plain" && err == nil {
-			t.Errorf("%s: got %v and %q", kind, err, status)
+			t.Errorf(`%s: got %v and %q, want no error and 14 for application/grpc, and an error for text/plain`, kind, err, status)
 		}
 		_ = say.Close()
 	}

@@ -162,7 +162,7 @@ func TestCallsSucceedWhileTheProcessIsKilledRepeatedly(t *testing.T) {
 				_ = res.Body.Close()
 				// The request in whose hands it dies is not sent again.
 				if err != nil || res.StatusCode != 200 && res.StatusCode != 502 {
-					t.Errorf("%d %s %v", res.StatusCode, b, err)
+					t.Errorf("got %d %s %v, want no error, and (res.StatusCode == 200 || res.StatusCode == 502)", res.StatusCode, b, err)
 				}
 			}
 		})

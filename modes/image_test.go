@@ -65,7 +65,7 @@ esac`
 		}
 		resp, got := s.do(t, c.method, c.path, body, c.header...)
 		if resp.StatusCode != c.status || got != c.want || resp.Header.Get("Content-Type") != c.typ {
-			t.Errorf("%s %s %s: %d %q %q, want %d %q %q", c.environ, c.method, c.path, resp.StatusCode, resp.Header.Get("Content-Type"), got, c.status, c.typ, c.want)
+			t.Errorf("%s %s %s: got %d %q %q, want %d %q %q", c.environ, c.method, c.path, resp.StatusCode, resp.Header.Get("Content-Type"), got, c.status, c.typ, c.want)
 		}
 	}
 
@@ -73,7 +73,7 @@ esac`
 	_, got := s.do(t, "POST", "/", strings.NewReader("hello"), "X-Two", "1", "X-Two", "2")
 	var read told
 	if err := json.Unmarshal([]byte(got), &read); err != nil || string(*read.Body.Raw) != "hello" || strings.Join(read.Header["X-Two"], ",") != "1,2" || read.Header.Get("Content-Length") != "5" {
-		t.Errorf("%v: %q", err, got)
+		t.Errorf("got %q, %v, want hello with X-Two and its Content-Length", got, err)
 	}
 }
 

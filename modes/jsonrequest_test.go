@@ -35,7 +35,7 @@ func TestRequestIsOneJSONObjectOnStdin(t *testing.T) {
 					t.Fatalf("%s, %d bytes: got %v: %.200q, want no error, read.Body other than nil and read.Body.Raw other than nil", mode, size, err, got)
 				}
 				if !bytes.Equal(*read.Body.Raw, want) || strings.Join(read.Header["X-Many"], " ") != "one two" || read.Header.Get("X_under") != "<u>" || read.Header["Host"] != nil {
-					t.Errorf("%s, %d bytes: %d bytes, %v", mode, size, len(*read.Body.Raw), read.Header)
+					t.Errorf("%s, %d bytes: got %d bytes, %v, want all of them, and the header without Host", mode, size, len(*read.Body.Raw), read.Header)
 				}
 			}
 		}
@@ -80,7 +80,7 @@ func TestTypeIsTheRequestsElseByTheLookOfTheOutput(t *testing.T) {
 			}
 			resp, _ := s.do(t, "POST", "/", strings.NewReader("hello"), header...)
 			if got := resp.Header.Get("Content-Type"); got != c.want || resp.StatusCode != 200 || (resp.Header["Content-Type"] != nil) != (c.want != "" || c.key == "''") {
-				t.Errorf("%s: %+v: %d %q", mode, c, resp.StatusCode, resp.Header["Content-Type"])
+				t.Errorf("%s: %+v: got %d %q, want 200 and the Content-Type that is configured", mode, c, resp.StatusCode, resp.Header["Content-Type"])
 			}
 		}
 	}

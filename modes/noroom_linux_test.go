@@ -73,7 +73,7 @@ func TestNoRoomForATemporaryFileIs507(t *testing.T) {
 			t.Errorf("Check: got %v, want %s: %s", err, dir, why)
 		}
 		if left, _ := os.ReadDir(dir); len(left) > 0 {
-			t.Errorf("%s: got %v left", dir, left)
+			t.Errorf("%s: got %v left, want nothing", dir, left)
 		}
 	}
 	t.Setenv("TMPDIR", t.TempDir())

@@ -229,7 +229,7 @@ s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 		}
 		_ = say.Close()
 		if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 || res.Trailer.Get("X-T") != "1" {
-			t.Errorf("%q %v %v", rest, err, res.Trailer)
+			t.Errorf(`got %q %v %v, want no error, and an empty rest and res.Trailer.Get("X-T") == "1"`, rest, err, res.Trailer)
 		}
 		_ = res.Body.Close()
 	} else {

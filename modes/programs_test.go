@@ -218,11 +218,11 @@ func (s *site) begin(t *testing.T, method, path string, body io.Reader, header .
 func wantProblem(t *testing.T, resp *http.Response, body string, status int, words ...string) {
 	t.Helper()
 	if resp.StatusCode != status || resp.Header.Get("Content-Type") != "application/problem+json" {
-		t.Errorf("answered %d %s: %s; want %d", resp.StatusCode, resp.Header.Get("Content-Type"), body, status)
+		t.Errorf("got %d %s: %s; want %d", resp.StatusCode, resp.Header.Get("Content-Type"), body, status)
 	}
 	for _, word := range words {
 		if !strings.Contains(body, word) {
-			t.Errorf("the answer does not say %q: %s", word, body)
+			t.Errorf("the answer does not say %q: got %s, want %q in it", word, body, word)
 		}
 	}
 }

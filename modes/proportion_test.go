@@ -30,7 +30,7 @@ func TestWorkIsInProportion(t *testing.T) {
 			}
 			n, err := b.Line(p)
 			if err != nil || n == 0 {
-				t.Fatalf("%d bytes before the end: got %v", len(p), err)
+				t.Fatalf("%d bytes before the end: got %v, want no error, and n != 0", len(p), err)
 			}
 			p = p[n:]
 		}

@@ -145,7 +145,7 @@ func TestAnAbsoluteTargetIsForwardedAsItsPath(t *testing.T) {
 	for target, path := range map[string]string{"http://h/a%2F?b": "/a%2F?b", "http://h": "/", "http://h?q": "/?q"} {
 		ask(t, front, "GET "+target+" HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n")
 		if got := testkit.Await(t, "a request", heads); !strings.HasPrefix(got, "GET "+path+" HTTP/1.1\r\nHost: h\r\n") {
-			t.Errorf("%s: got %q", target, got)
+			t.Errorf(`%s: got %q, want strings.HasPrefix(got, "GET "+path+" HTTP/1.1\r\nHost: h\r\n")`, target, got)
 		}
 	}
 }
@@ -263,7 +263,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %q and no error", request, body, err, want)
 		}
 		if request == "HEAD /head" && res.ContentLength != 2 {
-			t.Errorf("HEAD without its Content-Length: %v", res.Header)
+			t.Errorf(`HEAD without its Content-Length: got %v, want request != "HEAD /head" || res.ContentLength == 2`, res.Header)
 		}
 		if n := testkit.Await(t, "a connection", conns); n != on {
 			t.Errorf("%s came on connection %d, want %d", request, n, on)
@@ -377,7 +377,7 @@ func TestABufferedBodyIsSentWithItsLength(t *testing.T) {
 	answer := ask(t, front, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\nExpect: 100-continue\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n")
 	wantFields(t, testkit.Await(t, "a request", heads), "POST / HTTP/1.1", "Host: h", "Content-Length: 5")
 	if got := testkit.Await(t, "a body", bodies); got != "hello" {
-		t.Errorf(`body %q, want "hello"`, got)
+		t.Errorf(`got body %q, want "hello"`, got)
 	}
 	if !strings.Contains(answer, "HTTP/1.1 200 OK") {
 		t.Errorf("got %q, want %q in it", answer, "HTTP/1.1 200 OK")
@@ -390,7 +390,7 @@ func TestALargeBufferedBodyArrivesWhole(t *testing.T) {
 		h := sha256.New()
 		n, _ := io.Copy(h, r.Body)
 		if n != r.ContentLength {
-			t.Errorf("%d bytes of %d", n, r.ContentLength)
+			t.Errorf("got %d bytes of %d, want all", n, r.ContentLength)
 		}
 		sum <- [32]byte(h.Sum(nil))
 	}))

@@ -38,7 +38,7 @@ func TestEveryKindHasAnAnswerThatTheDocumentationExplains(t *testing.T) {
 
 func TestAKindWithoutARowIsAnInternalError(t *testing.T) {
 	if got := answerTo(200).status; got != 500 {
-		t.Errorf("status %d, want 500", got)
+		t.Errorf("got status %d, want 500", got)
 	}
 }
 
@@ -51,14 +51,14 @@ func TestAProblemHasNoInternalCause(t *testing.T) {
 		RetryAfter: 1500 * time.Millisecond, Cause: errors.New("secret"),
 	}))
 	if w.Code != 503 {
-		t.Errorf("status %d, want 503", w.Code)
+		t.Errorf("got status %d, want 503", w.Code)
 	}
 	for name, want := range map[string]string{
 		"Content-Type": "application/problem+json", "Retry-After": "2", "Etag": "", "Connection": "",
 		"Content-Length": fmt.Sprint(w.Body.Len()),
 	} {
 		if got := w.Header().Get(name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 	if strings.Contains(w.Body.String(), "secret") {
@@ -73,7 +73,7 @@ func TestAProblemHasNoInternalCause(t *testing.T) {
 		"route": "api", "state": "backoff", "next_start": "2030-01-02T03:04:05Z",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("body\n%v, want\n%v", got, want)
+		t.Errorf("got body\n%v, want\n%v", got, want)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestAllowIsSentWithAMethodThatIsNotAllowed(t *testing.T) {
 	w := httptest.NewRecorder()
 	Respond(w, httptest.NewRequest("PUT", "/", nil), &failure.Error{Kind: failure.Method, Allow: "GET, HEAD"})
 	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
-		t.Errorf("%d %v", w.Code, w.Header())
+		t.Errorf(`got %d %v, want w.Code == http.StatusMethodNotAllowed && w.Header().Get("Allow") == "GET, HEAD"`, w.Code, w.Header())
 	}
 }
 
@@ -115,7 +115,7 @@ func TestRetryAfterIsAtLeastASecondAndRoundedUp(t *testing.T) {
 		{failure.Error{NextStart: now.Add(-time.Minute)}, "1"},
 	} {
 		if got := retryAfter(&c.f, now); got != c.want {
-			t.Errorf("%+v: %s, want %s", c.f, got, c.want)
+			t.Errorf("%+v: got %s, want %s", c.f, got, c.want)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func TestLargeBodiesAreInFilesWithoutAName(t *testing.T) {
 	s := serveRoute(t, "mode: serializing\nshell: true\nfprocess: 'ls "+tmp+" | wc -l; cat >/dev/null; head -c 5000000 /dev/zero; ls "+tmp+" | wc -l'")
 	_, got := s.do(t, "POST", "/", io.LimitReader(zeros{}, 5<<20))
 	if strings.ReplaceAll(got, "\x00", "") != "0\n0\n" {
-		t.Errorf("files with a name: %.10q ... %.10q", got, got[max(len(got)-10, 0):])
+		t.Errorf(`files with a name: got %.10q ... %.10q, want strings.ReplaceAll(got, "\x00", "") == "0\n0\n"`, got, got[max(len(got)-10, 0):])
 	}
 	if left, _ := os.ReadDir(tmp); len(left) > 0 {
 		t.Errorf("%v is left", left)

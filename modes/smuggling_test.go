@@ -111,7 +111,7 @@ func TestOneRequestNeverReachesTheUpstreamAsTwo(t *testing.T) {
 		answers := strings.Count(client.Tail(), "HTTP/1.1 ")
 		rec.mu.Lock()
 		if len(rec.paths) > 1 || answers > 1 {
-			t.Errorf("%s: %d answers, requests %q", name, answers, rec.paths)
+			t.Errorf("%s: got %d answers, requests %q, want len(rec.paths) <= 1 && answers <= 1", name, answers, rec.paths)
 		}
 		for _, b := range rec.bytes {
 			http1test.CheckFraming(t, name, b.String())
@@ -145,7 +145,7 @@ func TestHTTP2PassesTheSameChecks(t *testing.T) {
 		sendHTTP2(t, front, fields)
 		rec.mu.Lock()
 		if len(rec.paths) > 1 || slices.Contains(rec.paths, "/smuggled") {
-			t.Errorf("%s: requests %q", name, rec.paths)
+			t.Errorf(`%s: got requests %q, want len(rec.paths) <= 1 && !slices.Contains(rec.paths, "/smuggled")`, name, rec.paths)
 		}
 		for _, b := range rec.bytes {
 			http1test.CheckFraming(t, name, b.String())

@@ -93,12 +93,12 @@ func TestStaticServesFilesAndIndexes(t *testing.T) {
 		f.want(f.ask("HEAD", "/a.txt"), 200, "")
 		f.want(f.ask("GET", "/big.bin"), 200, strings.Repeat("x", cacheFile+1))
 		if r := f.ask("GET", "/none"); r.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("sniffed %v, want Content-Type %q", r.Header, "text/html; charset=utf-8")
+			t.Errorf("sniffed: got %v, want Content-Type %q", r.Header, "text/html; charset=utf-8")
 		}
 	}
 	for target, to := range map[string]string{"/sub": "./sub/", "/sub?x=1": "./sub/?x=1", "/sub/index.html": "./"} {
 		if r := f.ask("GET", target); r.StatusCode != 301 || r.Header.Get("Location") != to {
-			t.Errorf("%s: %d %q, want %q", target, r.StatusCode, r.Header.Get("Location"), to)
+			t.Errorf("%s: got %d %q, want %q", target, r.StatusCode, r.Header.Get("Location"), to)
 		}
 	}
 	f.want(f.ask("GET", "/"), 404, "") // no index, and no listing
@@ -139,12 +139,12 @@ func TestStaticOfAnImageIsTheFileServerOfOfWatchdog(t *testing.T) {
 	f.want(f.ask("GET", "/index/"), 200, "i")
 	for target, to := range map[string]string{"/sub": "./sub/", "/index": "./index/", "/index/index.html": "./"} {
 		if r := f.ask("POST", target); r.StatusCode != 301 || r.Header.Get("Location") != to {
-			t.Errorf("%s: %d %q, want %q", target, r.StatusCode, r.Header.Get("Location"), to)
+			t.Errorf("%s: got %d %q, want %q", target, r.StatusCode, r.Header.Get("Location"), to)
 		}
 	}
 	for _, target := range []string{"/missing", "/.env", "/sub/.hidden", "/sub/out/", "/a.txt/", "/..%2f"} {
 		if r := f.ask("GET", target); r.StatusCode != 404 && target != "/..%2f" {
-			t.Errorf("%s: %d", target, r.StatusCode)
+			t.Errorf(`%s: got %d, want r.StatusCode == 404 || target == "/..%%2f"`, target, r.StatusCode)
 		}
 	}
 }
@@ -244,7 +244,7 @@ func TestStaticSendsCompressedNeighbours(t *testing.T) {
 			}
 			coding := map[string]string{"GZ": "gzip", "BR": "br"}[want]
 			if r.Header.Get("Content-Encoding") != coding {
-				t.Errorf("%q: coding %q, want %q", accept, r.Header.Get("Content-Encoding"), coding)
+				t.Errorf("%q: got coding %q, want %q", accept, r.Header.Get("Content-Encoding"), coding)
 			}
 		}
 	}
@@ -332,7 +332,7 @@ func TestStaticKeepsAFileOnceHoweverItIsAskedFor(t *testing.T) {
 func TestStaticWithoutItsFolderIsRefused(t *testing.T) {
 	for _, root := range []string{"/nowhere/at/all", os.Args[0]} {
 		if _, err := newStatic(&schema.Route{Name: "files", Root: root}, Deps{}); err == nil || !strings.Contains(err.Error(), root) {
-			t.Errorf("%s: %v", root, err)
+			t.Errorf("%s: got %v, want err != nil && strings.Contains(err.Error(), root)", root, err)
 		}
 	}
 }

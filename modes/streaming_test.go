@@ -344,7 +344,7 @@ func TestConnectionsAreKeptAfterWholeBodies(t *testing.T) {
 	s := serveRoute(t, "mode: streaming\nfprocess: cat")
 	for range 5 {
 		if resp, body := s.do(t, "POST", "/", strings.NewReader("hello")); resp.Close || body != "hello" {
-			t.Errorf(`closed %v, %q, want false "hello"`, resp.Close, body)
+			t.Errorf(`got closed %v, %q, want false "hello"`, resp.Close, body)
 		}
 	}
 }
@@ -496,7 +496,7 @@ func TestManyCallsAtOnceTakeFewThreads(t *testing.T) {
 	})
 	tasks, _ := os.ReadDir("/proc/self/task")
 	if len(tasks) > 40 { // the test itself is a client of as many connections
-		t.Errorf("%d threads", len(tasks))
+		t.Errorf("got %d threads, want len(tasks) <= 40", len(tasks))
 	}
 	for _, w := range bodies {
 		go func() { io.WriteString(w, "\n"); w.Close() }()
@@ -524,7 +524,7 @@ func TestSmallBodiesOfAllSizesReachAProgramBehindTheFront(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(r.Body); err != nil || len(got) != size || r.Close {
-			t.Fatalf("%d: %d bytes, close %v, %v", size, len(got), r.Close, err)
+			t.Fatalf("%d: got %d bytes, close %v, %v, want no error, and len(got) == size && !r.Close", size, len(got), r.Close, err)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestAStreamIsPassedOnAsItComes(t *testing.T) {
 			seen <- struct{}{}
 			got := make([]byte, 2)
 			if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
-				t.Errorf("%s: %q, %v; want %q", name, got, err, want)
+				t.Errorf("%s: got %q, %v; want %q", name, got, err, want)
 			}
 		}
 		seen <- struct{}{}
@@ -80,7 +80,7 @@ func TestInterimResponsesArePassedOn(t *testing.T) {
 	_ = res.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
 	if fmt.Sprint(got) != "[103 [</a>; rel=preload] 102 []]" || res.Header["Link"] != nil || res.Header.Get("X-A") != "b" {
-		t.Errorf("%v, then %v", got, res.Header)
+		t.Errorf("got %v, then %v, want 103, 102 and a header without Link", got, res.Header)
 	}
 	if answer := ask(t, front, "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n") {
 		t.Errorf("HTTP/1.0 knows no interim responses: got %q, want %q at its start", answer, "HTTP/1.1 200 OK\r\n")
@@ -136,10 +136,10 @@ func TestABodyThatTheUpstreamRefusesIsNeverAskedFor(t *testing.T) {
 		t.Errorf("got %q, want %q at its start and %q in it", head, "HTTP/1.1 413", "Connection: close\r\n")
 	}
 	if got := client.Take(2); got != "no" {
-		t.Errorf(`body %q, want "no"`, got)
+		t.Errorf(`got body %q, want "no"`, got)
 	}
 	if got := testkit.Await(t, "the rest", rest); got != "" {
-		t.Errorf("the upstream got %q", got)
+		t.Errorf(`the upstream got %q, want ""`, got)
 	}
 }
 
@@ -170,7 +170,7 @@ func TestTrailersPassBothWays(t *testing.T) {
 	got := testkit.Await(t, "a request", requests)
 	wantFields(t, got, "POST / HTTP/1.1", "Host: h", "Te: trailers", "Connection: TE", "Trailer: X-In", "Transfer-Encoding: chunked")
 	if _, trailer, _ := strings.Cut(got, "\r\n\r\n"); trailer != "X-In: 3\r\nX-Also: 4\r\n\r\n" && trailer != "X-Also: 4\r\nX-In: 3\r\n\r\n" {
-		t.Errorf("trailer %q", trailer)
+		t.Errorf(`got trailer %q, want trailer == "X-In: 3\r\nX-Also: 4\r\n\r\n" || trailer == "X-Also: 4\r\nX-In: 3\r\n\r\n"`, trailer)
 	}
 	res, err := http.ReadResponse(client.Reader, nil)
 	if err != nil {
@@ -244,7 +244,7 @@ func TestLargeBodiesArriveWhole(t *testing.T) {
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, err := io.ReadAll(r.Body)
 		if err != nil || sha256.Sum256(got) != want {
-			t.Errorf("the request's body changed on the way: %d bytes, %v", len(got), err)
+			t.Errorf("the request's body changed on the way: got %d bytes, %v, want no error, and sha256.Sum256(got) == want", len(got), err)
 		}
 		if r.URL.Path == "/length" {
 			w.Header().Set("Content-Length", fmt.Sprint(len(got)))
@@ -322,7 +322,7 @@ func TestACallThatEndsBeforeItsResponseIsAnsweredAtOnce(t *testing.T) {
 		}
 		body, err := io.ReadAll(res.Body)
 		if err != nil || res.StatusCode != 504 || !bytes.Contains(body, []byte(`"timeout":"exec"`)) || !bytes.Contains(body, []byte(`"route":"api"`)) {
-			t.Errorf("%s: %d %s %v", name, res.StatusCode, body, err)
+			t.Errorf("%s: got %d %s %v, want 504 with timeout exec and route api", name, res.StatusCode, body, err)
 		}
 		testkit.Await(t, "the end of the connection", closed) // the upstream is free
 	}
@@ -452,7 +452,7 @@ func TestABrokenChunkIsMalformed(t *testing.T) {
 		t.Errorf("got %q, want %q at its start and %q in it", answer, "HTTP/1.1 400", "Connection: close")
 	}
 	if got := testkit.Await(t, "the rest", rest); strings.HasSuffix(got, "0\r\n\r\n") {
-		t.Errorf("the upstream was told that the body is complete: %q", got)
+		t.Errorf(`the upstream was told that the body is complete: got %q, want !strings.HasSuffix(got, "0\r\n\r\n")`, got)
 	}
 }
 

@@ -135,7 +135,7 @@ func TestWarmProcessGetsTheFilesOfAForm(t *testing.T) {
 	}
 	s.close(t)
 	if _, err := os.Stat(dir); dir == "" || !os.IsNotExist(err) {
-		t.Errorf("%q is still there: %v", dir, err)
+		t.Errorf(`%q is still there: got %v, want dir != "" && os.IsNotExist(err)`, dir, err)
 	}
 }
 

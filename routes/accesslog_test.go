@@ -36,7 +36,7 @@ func FuzzJSONLinesAreSlogs(f *testing.F) {
 			l.Failed = &failure.Error{Detail: why, Timeout: "exec", Cause: errors.New(path)}
 		}
 		if fast, slow := written(l); fast != slow {
-			t.Fatalf("%#v\n%s%s", l, fast, slow)
+			t.Fatalf("got %#v\n%s%s\nwant fast == slow", l, fast, slow)
 		}
 	})
 }
@@ -48,7 +48,7 @@ func TestDurationsAreWrittenAsEncodingJSONDoes(t *testing.T) {
 			t.Fatalf("%d: not written the fast way", us)
 		}
 		if fast, slow := written(l); fast != slow {
-			t.Errorf("%s%s", fast, slow)
+			t.Errorf("got %s%s, want fast == slow", fast, slow)
 		}
 	}
 }
@@ -61,7 +61,7 @@ var usual = Line{
 func TestAnAccessLineAllocatesNothing(t *testing.T) {
 	write := JSONLines(logwriter.New(io.Discard))
 	if n := testing.AllocsPerRun(100, func() { write(usual) }); n > 0 && !racing {
-		t.Errorf("%v allocations", n)
+		t.Errorf("got %v allocations, want 0", n)
 	}
 }
 

@@ -69,7 +69,7 @@ func TestACallAllocatesLittle(t *testing.T) {
 		}
 		call := passing(method)
 		if n := testing.AllocsPerRun(200, call); n > most {
-			t.Errorf("%s: %v allocations, want %v at most", method, n, most)
+			t.Errorf("%s: got %v allocations, want %v at most", method, n, most)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func TestACallWithoutItsKeyTakesNoPlaceAndNoRate(t *testing.T) {
 		t.Errorf("got the access line %v, want the user in it", line)
 	}
 	if got, want := f.series(), `reason="auth"`; !strings.Contains(got, want) {
-		t.Errorf("got no %s in the metrics: %s", want, got)
+		t.Errorf("the metrics: got no %s in %s, want %q in it", want, got, want)
 	}
 	if strings.Contains(f.log.String(), "secret-key") {
 		t.Errorf("got the key in the log, want it nowhere: %s", f.log)

@@ -52,7 +52,7 @@ func TestABodyOverItsLimitIs413(t *testing.T) {
 			}
 			a := <-f.start(t.Context(), f.request("POST", "/a", body))
 			if a.status != c.status || called != c.called {
-				t.Errorf("%+v, called %d times", a, called)
+				t.Errorf("got %+v, called %d times, want a.status == c.status && called == c.called", a, called)
 			}
 			if c.status == 200 {
 				return
@@ -218,7 +218,7 @@ func TestAReadOfABodyThatWaitsEndsWithItsCall(t *testing.T) {
 	c := f.dial("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
 	<-in
 	if n := f.live.tables()[0].Cut(); n != 1 {
-		t.Errorf("%d calls cut", n)
+		t.Errorf("got %d calls cut, want 1", n)
 	}
 	all, _ := io.ReadAll(c)
 	if !strings.HasPrefix(string(all), "HTTP/1.1 503") {

@@ -31,7 +31,7 @@ func TestForwardedHeadersThroughAServer(t *testing.T) {
 				want[0], want[1] = "1.1.1.1, 127.0.0.1", "https"
 			}
 			if have := [3]string{got.Get("X-Forwarded-For"), got.Get("X-Forwarded-Proto"), got.Get("X-Forwarded-Host")}; have != want {
-				t.Errorf("%q, want %q", have, want)
+				t.Errorf("got %q, want %q", have, want)
 			}
 		})
 	}

@@ -83,7 +83,7 @@ func TestWaitingForAnInstanceIsQueueWait(t *testing.T) {
 	}))
 	f.get("/a")
 	if line := f.log.request(t); line["queue_wait"] != nil {
-		t.Errorf("an instance that was there counts as waited for: %v", line)
+		t.Errorf(`an instance that was there counts as waited for: got %v, want line["queue_wait"] == nil`, line)
 	}
 	f.get("/a?slow")
 	if line := f.log.requests(t, 2)[1]; line["queue_wait"].(float64) < 1.5 || line["queue_wait"].(float64) > 20 {
@@ -120,7 +120,7 @@ func TestWhatFollowsAnAmbiguousRequestIsNotServed(t *testing.T) {
 			f := serve(t, entry("a", ok))
 			all := f.exchange(c.raw + next)
 			if n := strings.Count(all, "served"); n != c.answers {
-				t.Errorf("%d answers, want %d:\n%s", n, c.answers, all)
+				t.Errorf("got %d answers, want %d:\n%s", n, c.answers, all)
 			}
 		})
 	}
@@ -167,7 +167,7 @@ func TestAnUnreadBodyDoesNotBecomeARequest(t *testing.T) {
 			f := serve(t, entry("a", deaf))
 			all := f.exchange(raw)
 			if n := strings.Count(all, "served"); n != 1 {
-				t.Errorf("%d answers:\n%s", n, all)
+				t.Errorf("got %d answers, want 1:\n%s", n, all)
 			}
 		})
 	}
@@ -175,7 +175,7 @@ func TestAnUnreadBodyDoesNotBecomeARequest(t *testing.T) {
 		f := serve(t, entry("a", deaf))
 		all := f.exchange("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		if n := strings.Count(all, "served"); n != 2 {
-			t.Errorf("%d answers:\n%s", n, all)
+			t.Errorf("got %d answers, want 2:\n%s", n, all)
 		}
 	})
 }

@@ -58,7 +58,7 @@ func TestProbesAreAnsweredBesideAnyRoute(t *testing.T) {
 	}
 	for _, line := range f.log.lines("request") {
 		if line["route"] != "all" {
-			t.Errorf("a probe was logged: %v", line)
+			t.Errorf(`a probe was logged: got %v, want line["route"] == "all"`, line)
 		}
 	}
 }
@@ -125,14 +125,14 @@ func TestProbesAreAsTheTableSays(t *testing.T) {
 			t.Errorf("%+v %s (full: %v, %v): %q, not %q", row.probes, row.ask, row.full, row.ready, got, row.want)
 		}
 		if row.probes.Bare && strings.Contains(head, "Allow:") {
-			t.Errorf("%s: %s", row.ask, head)
+			t.Errorf(`%s: got %s, want !row.probes.Bare || !strings.Contains(head, "Allow:")`, row.ask, head)
 		}
 		close(hold)
 		calls.Wait()
 		var metrics strings.Builder
 		f.metrics.WritePrometheus(&metrics)
 		if strings.HasSuffix(row.want, to) && strings.Contains(metrics.String(), `method="get",route="fn"} 1`) != row.full {
-			t.Errorf("a probe is counted: %s", metrics.String())
+			t.Errorf("a probe is counted: got %s, want the calls of row.full only", metrics.String())
 		}
 	}
 }

@@ -150,7 +150,7 @@ func TestACallThatWaitsTooLongForAPlaceGets503(t *testing.T) {
 	<-first
 	line := f.log.requests(t, 2)[0]
 	if line["timeout"] != "queue" || line["queue_wait"].(float64) < 0.03 {
-		t.Errorf("%v", line)
+		t.Errorf(`got %v, want line["timeout"] == "queue" && line["queue_wait"].(float64) >= 0.03`, line)
 	}
 	if s := f.series(); !strings.Contains(s, `watchdogd_timeouts_total{kind="queue",route="a"} 1`) {
 		t.Errorf("got %v, want %q in it", s, `watchdogd_timeouts_total{kind="queue",route="a"} 1`)
@@ -241,7 +241,7 @@ func TestACallOverTheRateGetsRetryAfter(t *testing.T) {
 			t.Errorf("call %d: got %d, want %d", i, resp.StatusCode, want)
 		}
 		if again := resp.Header.Get("Retry-After"); want == 429 && (len(again) < 3 || again[:2] == "10" && len(again) > 4) {
-			t.Errorf("Retry-After %q", again)
+			t.Errorf(`got Retry-After %q, want want != 429 || len(again) >= 3 && (again[:2] != "10" || len(again) <= 4)`, again)
 		}
 	}
 	f.live.Swap(NewTable([]Entry{entry("a", hello("a"), func(r *schema.Route) { r.Limits.Rate = schema.Rate{PerSecond: 0.002, Burst: 2} })}, f.options))

@@ -111,7 +111,7 @@ func TestTimeoutsIdleRulesAnUpgradedConnection(t *testing.T) {
 	client, _ := f.upgrade(k, "/a")
 	err := <-k.ended
 	if e, ok := errors.AsType[*failure.Error](err); !ok || e.Timeout != "idle" {
-		t.Errorf("ended by %v", err)
+		t.Errorf(`ended by: got %v, want ok && e.Timeout == "idle"`, err)
 	}
 	if _, err := client.Read(make([]byte, 1)); err == nil {
 		t.Error("still open")
@@ -165,7 +165,7 @@ func TestDrainWaitsForCallsAndServesThoseThatCome(t *testing.T) {
 	g.let <- struct{}{}
 	g.let <- struct{}{}
 	if cut := <-drained; cut != 0 {
-		t.Errorf("%d cut", cut)
+		t.Errorf("got %d cut, want 0", cut)
 	}
 	for _, call := range []<-chan answer{first, second} {
 		if a := <-call; a.status != 200 || a.body != "through" {
@@ -188,11 +188,11 @@ func TestWhatIsLeftAtTheEndOfTheDrainIsCut(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if cut := f.live.Drain(ctx); cut != 3 {
-		t.Errorf("%d cut, want 3", cut)
+		t.Errorf("got %d cut, want 3", cut)
 	}
 	for name, call := range map[string]<-chan answer{"running": running, "queued": queued} {
 		if a := <-call; a.status != 503 || a.header.Get("Retry-After") == "" {
-			t.Errorf("%s: %+v", name, a)
+			t.Errorf(`%s: got %+v, want a.status == 503 && a.header.Get("Retry-After") != ""`, name, a)
 		}
 	}
 	if rest, _ := io.ReadAll(begun); strings.HasSuffix(string(rest), "0\r\n\r\n") {
@@ -213,10 +213,10 @@ func TestUpgradedConnectionsAreAskedToCloseWhenTheDrainBegins(t *testing.T) {
 	drained := make(chan int, 1)
 	go func() { drained <- f.live.Drain(within(t, testkit.Patience)) }()
 	if err := <-k.ended; failure.Of(err).Kind != failure.Draining {
-		t.Errorf("ended by %v", err)
+		t.Errorf("ended by: got %v, want a failure of kind Draining", err)
 	}
 	if cut := <-drained; cut != 0 {
-		t.Errorf("%d cut", cut)
+		t.Errorf("got %d cut, want 0", cut)
 	}
 	if _, err := before.Read(make([]byte, 1)); err == nil {
 		t.Error("still open")
@@ -224,13 +224,13 @@ func TestUpgradedConnectionsAreAskedToCloseWhenTheDrainBegins(t *testing.T) {
 	// one that comes while the drain is on
 	f.upgrade(k, "/a")
 	if err := <-k.ended; failure.Of(err).Kind != failure.Draining {
-		t.Errorf("ended by %v", err)
+		t.Errorf("ended by: got %v, want a failure of kind Draining", err)
 	}
 	// and in a table that comes
 	f.live.Swap(NewTable([]Entry{e}, f.options))
 	f.upgrade(k, "/a")
 	if err := <-k.ended; failure.Of(err).Kind != failure.Draining {
-		t.Errorf("ended by %v", err)
+		t.Errorf("ended by: got %v, want a failure of kind Draining", err)
 	}
 }
 
@@ -334,7 +334,7 @@ func TestAPanicIsAnsweredOnceLoggedAndFreesItsPlace(t *testing.T) {
 	}
 	for i, want := range []float64{500, 200, 500} {
 		if line := f.log.requests(t, 3)[i]; line["status"] != want || (line["cut"] == true) != (i > 0) {
-			t.Errorf("%v", line)
+			t.Errorf(`got %v, want line["status"] == want && (line["cut"] == true) == (i > 0)`, line)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func serveWith(t *testing.T, config schema.Server, entries ...Entry) *front {
 		defer cancel()
 		for _, table := range f.live.tables() {
 			if err := table.Drain(ctx); err != nil {
-				t.Errorf("a call is left when the server is closed: %d", table.Inflight())
+				t.Errorf("a call is left when the server is closed: got %d, want no error", table.Inflight())
 			}
 		}
 		if n := f.live.Inflight(); n != 0 {

@@ -29,7 +29,7 @@ func TestThePathReachesTheHandlerAsItWasSent(t *testing.T) {
 	f := serve(t, entry("root", told, func(r *schema.Route) { r.Path = "/" }))
 	for _, path := range []string{"/a%2Fb", "//", "//a//b", "/./", "/../", "/a/../../b", "/%2e%2e/x", "/a%2fb?x=%zz;&y", "/?", "/a;b=c", "/%7Euser", "/a+b%20c"} {
 		if got := f.sent(path, ""); !strings.HasPrefix(got, path+" ") {
-			t.Errorf("%s came as %s", path, got)
+			t.Errorf(`%s: got %s, want strings.HasPrefix(got, path+" ")`, path, got)
 		}
 	}
 	if got := f.sent("http://other/a%2Fb/../c?d", ""); !strings.HasPrefix(got, "http://other/a%2Fb/../c?d ") && !strings.HasPrefix(got, "/a%2Fb/../c?d ") {
@@ -63,7 +63,7 @@ func TestWhatFollowsThePrefixIsHandedOnAsItWasSent(t *testing.T) {
 		"/kept/x":                   "/kept/x path=/kept/x raw= query= prefix= host=",
 	} {
 		if got := f.sent(target, ""); got != want {
-			t.Errorf("%s came as\n%s, want\n%s", target, got, want)
+			t.Errorf("%s: got\n%s\nwant\n%s", target, got, want)
 		}
 	}
 	if got := f.sent("/api/x", "X-Forwarded-Prefix: /lie\r\n"); !strings.Contains(got, "prefix=/api ") {
@@ -104,7 +104,7 @@ func TestARequestForARouteByItsName(t *testing.T) {
 		{"none", "/x", "404 404  no route is called none"},
 	} {
 		if got := call(c[0], c[1]); got != c[2] {
-			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
+			t.Errorf("%s %s: got %s, want %s", c[0], c[1], got, c[2])
 		}
 	}
 }

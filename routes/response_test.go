@@ -89,7 +89,7 @@ func TestTheKernelMovesWhatItCanAndTheRestIsCopied(t *testing.T) {
 				}
 				_, body := f.get("/a")
 				if body != string(want) {
-					t.Errorf("%d bytes, want %d", len(body), len(want))
+					t.Errorf("got %d bytes, want %d", len(body), len(want))
 				}
 				if line := f.log.request(t); line["bytes"] != float64(len(want)) {
 					t.Errorf("got %v %v, want %v", line, line["bytes"], float64(len(want)))

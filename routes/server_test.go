@@ -63,7 +63,7 @@ func TestHTTP2ByPriorKnowledge(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if body, _ := io.ReadAll(resp.Body); resp.ProtoMajor != 2 || string(body) != "3" {
-		t.Errorf("%s %s", resp.Proto, body)
+		t.Errorf(`got %s %s, want resp.ProtoMajor == 2 && string(body) == "3"`, resp.Proto, body)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestAHeadOverItsLimitIs431OverHTTP2Too(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close() // read
 		if resp.StatusCode != test.status || err != nil || test.status == 431 && !strings.Contains(string(body), "server.max_header") {
-			t.Errorf("%d of %d bytes: %d %q %v", test.fields, test.size, resp.StatusCode, body, err)
+			t.Errorf("%d of %d bytes: got %d %q %v, want %d", test.fields, test.size, resp.StatusCode, body, err, test.status)
 		}
 	}
 }

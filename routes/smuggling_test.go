@@ -101,7 +101,7 @@ func TestARequestThatCouldBeTakenForTwoNeverReachesTheHandlerAsTwo(t *testing.T)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if len(s.list) > 1 || strings.Count(all, "served") > 1 {
-				t.Errorf("%d requests: %q\n%s", len(s.list), s.list, all)
+				t.Errorf("%d requests: got %q\n%s\nwant len(s.list) <= 1 && strings.Count(all, \"served\") <= 1", len(s.list), s.list, all)
 			}
 			for _, one := range s.list {
 				if strings.HasPrefix(one, "/a/smuggled") {
@@ -121,7 +121,7 @@ func TestOnlyHeadsAreLookedAtForHowTheirLinesEnd(t *testing.T) {
 		_, _ = io.WriteString(c, post)
 		readAnswer(t, c, "served")
 		if t.Failed() {
-			t.Fatalf("call %d", i)
+			t.Fatalf("got a failure at call %d, want none", i)
 		}
 	}
 	_, _ = io.WriteString(c, "GET /a HTTP/1.1\nHost: x\n\n")

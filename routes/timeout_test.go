@@ -177,10 +177,10 @@ func TestTheClock(t *testing.T) {
 				switch {
 				case tc.kind == "":
 					if failed {
-						t.Errorf("ended by %s", f.Timeout)
+						t.Errorf("ended by: got %s, want no failure", f.Timeout)
 					}
 				case !failed || f.Timeout != tc.kind:
-					t.Errorf("%+v, want %s", f, tc.kind)
+					t.Errorf("got %+v, want %s", f, tc.kind)
 				default:
 					if at := <-ended; at != tc.after {
 						t.Errorf("after %s, want %s", at, tc.after)
@@ -210,7 +210,7 @@ func TestXTimeoutLowersOnly(t *testing.T) {
 			h.Set("X-Timeout", c.asked)
 		}
 		if got := lowered(c.exec, h); got != c.want {
-			t.Errorf("exec %s, X-Timeout %q: %s, want %s", c.exec, c.asked, got, c.want)
+			t.Errorf("exec %s, X-Timeout %q: got %s, want %s", c.exec, c.asked, got, c.want)
 		}
 	}
 	f := serve(t, entry("a", hang(""), timeoutsOf(schema.Timeouts{Exec: 1e15})))
@@ -271,7 +271,7 @@ func TestAClientThatLeavesEndsTheCall(t *testing.T) {
 				want = 200
 			}
 			if line["status"] != want || line["timeout"] != nil || line["cut"] != true {
-				t.Errorf("%v", line)
+				t.Errorf(`got %v, want line["status"] == want && line["timeout"] == nil && line["cut"] == true`, line)
 			}
 		})
 	}

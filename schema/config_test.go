@@ -46,7 +46,7 @@ func parseGood(t testing.TB, text string) *Config {
 	t.Helper()
 	c, err := Parse(filepath.Join(t.TempDir(), "watchdog.yaml"), []byte(text), environment)
 	if err != nil {
-		t.Fatalf("%v\nin\n%s", err, text)
+		t.Fatalf("got %v\nin\n%s\nwant no error", err, text)
 	}
 	return c
 }
@@ -249,7 +249,7 @@ func TestShortFormsEqualLongForms(t *testing.T) {
 		}
 		a, b := parseGood(t, head+short), parseGood(t, head+long)
 		if !reflect.DeepEqual(a.Routes[0].withoutDir(), b.Routes[0].withoutDir()) {
-			t.Errorf("%s and %s differ:\n%+v\n%+v", short, long, a.Routes[0], b.Routes[0])
+			t.Errorf("%s and %s differ: got\n%+v\n%+v\nwant reflect.DeepEqual(a.Routes[0].withoutDir(), b.Routes[0].withoutDir())", short, long, a.Routes[0], b.Routes[0])
 		}
 	}
 }
@@ -263,7 +263,7 @@ func TestAKeyWithoutAValueIsMissing(t *testing.T) {
 	with := parseGood(t, "server: {tls: {cert: , key: }}\nhealth: {lock_file: }\nadmin:\ninclude:\ngateway:\ndefaults:\nservices:\nroutes:\n  - name: a\n    fprocess: x\n    timeouts:\n    methods:\n    restart: ~\n    replicas: null\n    auth:\n")
 	without := parseGood(t, "routes:\n  - name: a\n    fprocess: x\n")
 	if !reflect.DeepEqual(with.Routes[0].withoutDir(), without.Routes[0].withoutDir()) || with.Server.TLS != (TLS{}) {
-		t.Errorf("%+v\n%+v", with, without)
+		t.Errorf("got %+v\n%+v\nwant reflect.DeepEqual(with.Routes[0].withoutDir(), without.Routes[0].withoutDir()) && with.Server.TLS == (TLS{})", with, without)
 	}
 }
 
@@ -302,10 +302,10 @@ routes:
 	b := c.Routes[1]
 	if b.Name != "b" || b.Path != "/other" || !slices.Equal(b.FProcess.Words, []Text{"x", "y"}) || b.Env["A"] != "1" || b.Env["B"] != "3" ||
 		b.Timeouts.Exec.String() != "9s" || b.Timeouts.Idle.String() != "8s" {
-		t.Errorf("%+v", b)
+		t.Errorf("got %+v, want b with what it has of its own and by the defaults", b)
 	}
 	if r := c.Routes[2]; r.Env["B"] != "2" || r.Timeouts.Exec.String() != "7s" || !slices.Equal(r.FProcess.Words, []Text{"x", "y"}) {
-		t.Errorf("%+v", r)
+		t.Errorf(`got %+v, want r.Env["B"] == "2" && r.Timeouts.Exec.String() == "7s" && slices.Equal(r.FProcess.Words, []Text{"x", "y"})`, r)
 	}
 }
 

@@ -50,7 +50,7 @@ func again(t *testing.T, c *Config) {
 	}
 	d, err := Parse(c.File, out, func(string) (string, bool) { return "", false })
 	if err != nil {
-		t.Fatalf("Parse of Marshal: %v\n%s", err, out)
+		t.Fatalf("Parse of Marshal: got %v\n%s\nwant no error", err, out)
 	}
 	d.Files = c.Files
 	if !reflect.DeepEqual(c, d) {

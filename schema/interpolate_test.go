@@ -66,7 +66,7 @@ func TestAVariableNeverChangesTheStructure(t *testing.T) {
 		}
 		r := c.Routes[0]
 		if r.FProcess.Words[1].Expand(Vars{}) != evil || r.FProcess.Words[2].Expand(Vars{}) != "a"+evil+"b" || r.Env["A"].Expand(Vars{}) != evil || r.Env["B"].Expand(Vars{}) != evil {
-			t.Errorf("%q became %+v", evil, r)
+			t.Errorf("%q: got %+v, want it as one value", evil, r)
 		}
 	}
 }
@@ -90,7 +90,7 @@ routes:
 func TestOutsideProcessesInstanceVariablesComeFromTheEnvironment(t *testing.T) {
 	c := parseGood(t, "server: {listen: ':${PORT}'}\nroutes:\n  - {name: a, fprocess: x, path: '/${PORT}', env: {A: '${PORT}'}}\n")
 	if c.Server.Listen[0] != ":8081" || c.Routes[0].Path != "/8081" || c.Routes[0].Env["A"] != "${PORT}" {
-		t.Errorf("%v %+v", c.Server.Listen, c.Routes[0])
+		t.Errorf(`got %v %+v, want c.Server.Listen[0] == ":8081" && c.Routes[0].Path == "/8081" && c.Routes[0].Env["A"] == "${PORT}"`, c.Server.Listen, c.Routes[0])
 	}
 }
 
@@ -153,7 +153,7 @@ func FuzzExpand(f *testing.F) {
 				without.Port, without.Number = 1, 1
 			}
 			if uses := Text(text).Uses(name); uses != (Text(text).Expand(with) != Text(text).Expand(without)) {
-				t.Errorf("%q uses %s: %v", text, name, uses)
+				t.Errorf("%q uses %s: got %v, want uses == (Text(text).Expand(with) != Text(text).Expand(without))", text, name, uses)
 			}
 		}
 	})

@@ -101,7 +101,7 @@ func TestOnlyRegularFilesOfABoundedSizeAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data, err := regular.ReadFile(large); err != nil || len(data) != regular.MaxFile {
-		t.Errorf("ReadFile of %d bytes: got %d, %v", regular.MaxFile, len(data), err)
+		t.Errorf("ReadFile of %d bytes: got %d, %v, want no error, and len(data) == regular.MaxFile", regular.MaxFile, len(data), err)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestIncludePatternsSearchABoundedNumberOfFiles(t *testing.T) {
 		t.Errorf("got %v, %v, want a/b/x.yaml", files, err)
 	}
 	if l.looked < 8 || l.looked > 20 {
-		t.Errorf("looked at %d, want about the 9 that are there", l.looked)
+		t.Errorf("looked at: got %d, want about the 9 that are there", l.looked)
 	}
 }
 
@@ -235,7 +235,7 @@ services:
 		t.Errorf("a is %+v", a)
 	}
 	if !a.Upstream.Empty() || a.Restart.Policy != "always" || a.Timeouts.Start != DefaultRoute().Timeouts.Start || !a.Ready.Empty() {
-		t.Errorf("what means nothing in streaming came to a: %+v", a)
+		t.Errorf("what means nothing in streaming came to a: got %+v, want only the built-in defaults", a)
 	}
 	if b.FProcess.Words[0] != "own" || b.Timeouts.Exec.String() != "9s" || b.Timeouts.Idle.String() != "2s" || b.Timeouts.Start.String() != "3s" ||
 		!maps.Equal(b.Env, map[string]Text{"A": "a", "B": "own", "C": "c"}) || !maps.Equal(b.Headers, map[string]string{"X-A": "a", "X-B": "b"}) ||
@@ -292,7 +292,7 @@ routes:
 		}
 	}
 	if f := c.Routes[5]; f.Ready.Exec.Line != "a; b" || !slices.Equal(f.Live.Exec.Words, []Text{"a", "b"}) {
-		t.Errorf("%+v", f)
+		t.Errorf(`got %+v, want f.Ready.Exec.Line == "a; b" && slices.Equal(f.Live.Exec.Words, []Text{"a", "b"})`, f)
 	}
 }
 
@@ -323,7 +323,7 @@ func TestPathsInIncludedFilesAreRelativeToThem(t *testing.T) {
 	if a.Dir != Text(dir) || a.EnvFile[0] != dir+"/main.env" || b.EnvFile[0] != dir+"/functions/own.env" || b.Dir != Text(dir+"/functions/sub") ||
 		b.Watch[0] != dir+"/functions/*.py" || c.Routes[2].Root != dir+"/functions/public" || c.Services[0].Dir != Text(dir+"/functions") ||
 		c.Services[0].EnvFile[0] != dir+"/main.env" || b.Timeouts.Exec.String() != "7s" {
-		t.Errorf("%+v\n%+v\n%+v", a, b, c.Services[0])
+		t.Errorf("got %+v\n%+v\n%+v\nwant the paths of each beneath the folder of its file", a, b, c.Services[0])
 	}
 	var files []string
 	for _, f := range c.Files {
@@ -355,7 +355,7 @@ func TestFoldersMayHaveAnyName(t *testing.T) {
 		t.Errorf("dir is %s, want %s", got, dir+"/sub")
 	}
 	if len(c.Services) != 1 || c.Services[0].Dir.Expand(Vars{}) != dir {
-		t.Errorf("%+v", c.Services)
+		t.Errorf("got %+v, want len(c.Services) == 1 && c.Services[0].Dir.Expand(Vars{}) == dir", c.Services)
 	}
 	if want := strings.NewReplacer("[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`, "*", `\*`).Replace(dir) + "/*.py"; c.Routes[0].Watch[0] != want {
 		t.Errorf("watch is %s and not %s", c.Routes[0].Watch[0], want)

@@ -32,7 +32,7 @@ func TestTheFullFileSurvivesMarshalAndParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if second, err := d.Marshal(); err != nil || string(second) != string(first) {
-		t.Errorf("the second writing differs from the first, %v:\n%s\n%s", err, first, second)
+		t.Errorf("the second writing differs from the first, %v: got\n%s\n%s\nwant no error, and string(second) == string(first)", err, first, second)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestRandomConfigurationsSurviveMarshalAndParse(t *testing.T) {
 		text := g.file()
 		c, err := Parse("/srv/shop/watchdog.yaml", []byte(text), func(name string) (string, bool) { return "${" + name + "}$", true })
 		if err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, err, text)
+			t.Fatalf("seed %d: got %v\n%s\nwant no error", seed, err, text)
 		}
 		again(t, c)
 	}

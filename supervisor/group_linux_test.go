@@ -90,7 +90,7 @@ func TestChildrenDieWithAKilledSupervisor(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	if !testprogram.AwaitEnd(ctx, pid) {
-		t.Errorf("%d lives on", pid)
+		t.Errorf("got process %d alive, want it ended", pid)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestNoProcessIsLeftOfAKilledSupervisor(t *testing.T) {
 	defer cancel()
 	for what, pid := range pids {
 		if !testprogram.AwaitEnd(ctx, pid) {
-			t.Errorf("%s: %d lives on", what, pid)
+			t.Errorf("%s: got process %d alive, want it ended", what, pid)
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
@@ -179,7 +179,7 @@ func TestAsPID1OrphansAreReapedAndNoStatusIsStolen(t *testing.T) {
 	case strings.HasPrefix(got, "skip"):
 		t.Skip(got)
 	case got != "ok":
-		t.Fatal(got)
+		t.Fatalf("got %q, want ok", got)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestAThousandProcessesNeedFewThreads(t *testing.T) {
 	}
 	t.Logf("1000 processes: started in %s, %s threads, left in %s", words[0], words[1], words[2])
 	if n := testprogram.Atoi(t, words[1]); n > 16 {
-		t.Errorf("%d threads", n)
+		t.Errorf("got %d threads, want at most 16", n)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestLogsKeepTheLastLinesAndFollow(t *testing.T) {
 		return nil
 	})
 	if err != io.EOF || strings.Join(got, ", ") != "stdout line, stderr the last, stdout and more" {
-		t.Errorf("%v %v", got, err)
+		t.Errorf(`got %v %v, want err == io.EOF && strings.Join(got, ", ") == "stdout line, stderr the last, stdout and more"`, got, err)
 	}
 }
 

@@ -207,7 +207,7 @@ func TestKeepIsOneValueALifeAndClosedAtItsEnd(t *testing.T) {
 	mk := func() io.Closer { made++; return c }
 	for range 2 {
 		if i.Keep(mk) != c || made != 1 {
-			t.Errorf("made %d times", made)
+			t.Errorf("made: got %d times, want i.Keep(mk) == c && made == 1", made)
 		}
 	}
 	if i.Suspect(context.Background()) {
@@ -255,12 +255,12 @@ func TestEachInstanceHasItsNumberAndItsPort(t *testing.T) {
 	ports := map[int]bool{}
 	for n, i := range st.Instances {
 		if i.Number != n || i.Port == 0 || ports[i.Port] || i.RSS == 0 || i.PID == 0 {
-			t.Errorf("%+v", i)
+			t.Errorf("got %+v, want i.Number == n && i.Port != 0 && !ports[i.Port] && i.RSS != 0 && i.PID != 0", i)
 		}
 		ports[i.Port] = true
 		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", i.PID))
 		if want := fmt.Sprintf("WHO=api-%d-%d", n, i.Port); err != nil || !strings.Contains(string(env), want) {
-			t.Errorf("%s is not in the environment: %v", want, err)
+			t.Errorf("%s is not in the environment: got %v, want no error, and strings.Contains(string(env), want)", want, err)
 		}
 	}
 }
@@ -421,7 +421,7 @@ func TestABrokenSuccessorLeavesTheOldOneServing(t *testing.T) {
 			t.Errorf("got %+v, want State %v", st, Ready)
 		}
 		if got := s.mustGet("api", "/"); got != before {
-			t.Errorf("%q, before %q", got, before)
+			t.Errorf("got %q, want %q", got, before)
 		}
 	}
 	for {
@@ -450,7 +450,7 @@ func TestWhatDoesNotConcernTheChildAppliesToIt(t *testing.T) {
 	}
 	st := s.await("api", "two", allReady(2))
 	if !strings.HasSuffix(before, " "+strconv.Itoa(st.Instances[0].PID)) {
-		t.Errorf("%+v, before %q", st, before)
+		t.Errorf(`got %+v, before %q, want strings.HasSuffix(before, " "+strconv.Itoa(st.Instances[0].PID))`, st, before)
 	}
 	_ = syscall.Kill(st.Instances[0].PID, syscall.SIGKILL)
 	s.await("api", "not restarted", func(st Status) bool { return st.Instances[0].State == Exited })
@@ -707,7 +707,7 @@ func TestTheyAreStoppedInReverseOrder(t *testing.T) {
 	s.stop()
 	got, err := os.ReadFile(file)
 	if err != nil || strings.Join(strings.Fields(string(got)), " ") != "web api cache db" {
-		t.Errorf("%q %v", got, err)
+		t.Errorf(`got %q %v, want no error, and strings.Join(strings.Fields(string(got)), " ") == "web api cache db"`, got, err)
 	}
 }
 
@@ -785,7 +785,7 @@ func TestEnvironmentDirUserUmaskAndLimits(t *testing.T) {
 	s.awaitState("limits", Exited)
 	lines, err = s.Logs(0, "limits")
 	if want := fmt.Sprintf("nofile=321/321 umask=027 uid=%d gid=%d dir=/", os.Getuid(), os.Getgid()); err != nil || text(lines) != want {
-		t.Errorf("%s %v, want %s", text(lines), err, want)
+		t.Errorf("got %s %v, want %s", text(lines), err, want)
 	}
 }
 
@@ -807,7 +807,7 @@ func TestUser(t *testing.T) {
 		s.awaitState(name, Exited)
 		lines, err := s.Logs(0, name)
 		if err != nil || len(lines) < 3 || lines[0].Text != "12345" || lines[1].Text != "54321" || name == "limited" && lines[2].Text != "99" {
-			t.Errorf("%s: %s %v", name, text(lines), err)
+			t.Errorf("%s: got %s %v, want 12345, 54321 and the last line", name, text(lines), err)
 		}
 	}
 }
@@ -840,7 +840,7 @@ func TestAWorkerIsTalkedToByItsConn(t *testing.T) {
 	}
 	i := s.acquire("worker")
 	if got := say(i, "hello"); got != strconv.Itoa(i.PID())+" hello" {
-		t.Error(got)
+		t.Errorf(`got %v, want the pid and hello`, got)
 	}
 	first := i.PID()
 	i.Replace("it spoke nonsense")
@@ -852,7 +852,7 @@ func TestAWorkerIsTalkedToByItsConn(t *testing.T) {
 		t.Error("it was not replaced")
 	}
 	if got := say(i, "hello"); got != strconv.Itoa(i.PID())+" hello" {
-		t.Error(got)
+		t.Errorf(`got %v, want the pid and hello`, got)
 	}
 	if st := s.Process("worker").Status(); st.Restarts != 0 || st.LastExit != "" || st.State != Ready {
 		t.Errorf("a replacement counts as a crash: got %+v, want Restarts 0, LastExit nothing and State %v", st, Ready)

@@ -22,6 +22,6 @@ func TestStdinIsNullOrAPipeOnWhichNothingComes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if st := s.awaitState("open", Ready); st.LastExit != "" && !strings.Contains(st.LastExit, "SIGTERM") {
-		t.Errorf("it ended by itself: %+v", st)
+		t.Errorf(`it ended by itself: got %+v, want st.LastExit == "" || strings.Contains(st.LastExit, "SIGTERM")`, st)
 	}
 }

@@ -181,7 +181,7 @@ func TestACrashLoopRefusesAtOnceAndIsTriedOn(t *testing.T) {
 	_, err := s.Process("api").Acquire(context.Background(), bound)
 	f, ok := errors.AsType[*failure.Error](err)
 	if !ok || f.Kind != failure.CrashLoop || f.State != "crash-loop" || f.NextStart.IsZero() || f.RetryAfter <= 0 || !strings.Contains(f.Detail, "exit status 7") {
-		t.Fatalf("%+v", err)
+		t.Fatalf("got %+v, want a crash loop with status 7 and the next start", err)
 	}
 	n := s.Process("api").Status().Restarts
 	s.await("api", "tried on", func(st Status) bool { return st.Restarts > n+2 })
@@ -224,20 +224,20 @@ func TestReconcileKeepsWhatIsEqualAndReplacesWhatChanged(t *testing.T) {
 	changed.Process.Env = map[string]schema.Text{"BE": "serve", "MORE": "1"}
 	plan, err := s.Plan([]Spec{same, changed, server(t, "fresh", "serve")})
 	if err != nil || fmt.Sprint(plan) != "[{same keep } {changed replace env has changed} {fresh start it is new} {gone stop it is not in the configuration any more}]" {
-		t.Errorf("%v %v", plan, err)
+		t.Errorf("got %v %v, want one to keep, to replace, to start and to stop", plan, err)
 	}
 	retire, err := s.Reconcile([]Spec{same, changed, server(t, "fresh", "serve")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.get("same", "/"); err != nil || got != before["same"] {
-		t.Errorf("same: %q %v, before %q", got, err, before["same"])
+		t.Errorf(`same: got %q %v, before %q, want no error, and got == before["same"]`, got, err, before["same"])
 	}
 	s.await("changed", "replaced", func(st Status) bool {
 		return len(st.Instances) == 2 && st.Instances[0].State == Stopping && st.Instances[1].State == Ready
 	})
 	if got, err := s.get("changed", "/"); err != nil || got == before["changed"] {
-		t.Errorf("changed: %q %v, before %q", got, err, before["changed"])
+		t.Errorf(`changed: got %q %v, before %q, want no error, and got != before["changed"]`, got, err, before["changed"])
 	}
 	select {
 	case <-held.Done():
@@ -276,7 +276,7 @@ func TestReconcileRefusesWhatCannotWorkAndChangesNothing(t *testing.T) {
 		t.Fatalf("got %v, want an error, %q in it and %q in it", err, "route bad: program /no/such/program is not there", "route worse: env_file /no/such.env is not there")
 	}
 	if got, err := s.get("api", "/"); err != nil || got != before {
-		t.Errorf("%q %v, before %q", got, err, before)
+		t.Errorf("got %q %v, want no error and %q", got, err, before)
 	}
 }
 

@@ -52,7 +52,7 @@ func swarm(t *testing.T) *cluster {
 		t.Logf("three engines and their images took %.1f s", time.Since(begin).Seconds())
 	})
 	if the.err != nil {
-		t.Fatal(the.err)
+		t.Fatalf("got %v, want nil", the.err)
 	}
 	return the.cluster
 }

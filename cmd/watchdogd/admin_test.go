@@ -139,7 +139,7 @@ func TestAdminSocketHasOneHolder(t *testing.T) {
 	d := serveFile(t, steered).waitListening()
 	_, errOut, status := command(t, append(d.cmd.Env, "X=1"), "-c", d.file)
 	if status != 1 {
-		t.Errorf("the second one: status %d, %q, want 1", status, errOut)
+		t.Errorf("the second one: got status %d, %q, want 1", status, errOut)
 	}
 	socket := filepath.Join(t.TempDir(), "admin.sock")
 	admin := "admin: {listen: \"unix:" + socket + "\"}\n"
@@ -153,7 +153,7 @@ func TestAdminSocketHasOneHolder(t *testing.T) {
 	f.write(admin + steered)
 	f.start([]string{"-c", f.file}, nil)
 	if status := f.wait(); status != 1 || !strings.Contains(f.logged(), "pid") {
-		t.Errorf("a held socket: status %d, want 1 with pid\n%s", status, f.logged())
+		t.Errorf("a held socket: got status %d, want 1 with pid\n%s", status, f.logged())
 	}
 	e.signal(syscall.SIGKILL)
 	<-e.ended
@@ -185,7 +185,7 @@ routes:
 	d.pid("/vital")
 	_, _ = d.try(http.MethodGet, "/vital/exit", nil, "")
 	if status := d.wait(); status != 7 {
-		t.Errorf("exit status %d, want 7", status)
+		t.Errorf("got exit status %d, want 7", status)
 	}
 	if !gone(app) {
 		t.Error("the other process was left behind")
@@ -211,7 +211,7 @@ services:
 	}
 	out, _, _ := d.command("ps")
 	if strings.Contains(out, "other") || !strings.Contains(out, "migrate") {
-		t.Errorf("ps:, want no other with migrate\n%s", out)
+		t.Errorf("ps: got\n%s\nwant no other with migrate", out)
 	}
 	if _, errOut, status := command(t, nil, "run", "--only", "nobody", "-c", d.file); status != 1 || !strings.Contains(errOut, "nobody") {
 		t.Errorf("got %d %q, want 1 and the unknown name", status, errOut)

@@ -159,7 +159,7 @@ func (b *broken) make(t *testing.T) {
 	c := exec.Command("sh", "make.sh")
 	c.Dir = b.dir
 	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%s: make.sh: got %v, %s", b.name, err, out)
+		t.Fatalf("%s: make.sh: got %v, %s, want no error", b.name, err, out)
 	}
 }
 

@@ -40,7 +40,7 @@ routes:
 	for _, want := range []string{"Query  q=1", "Path  /", "Forking fprocess.", `Duration: \d\.\d{6}s`, "exit status 3", "POST /bad - 500 - ContentLength: 18B .*",
 		"stderr: no newline, and more", "stderr:  than twenty", `Exiting\. Active connections: 0`} {
 		if !regexp.MustCompile("(?m)^" + stamp + want + "$").MatchString(d.logged()) {
-			t.Errorf("not logged: %s", want)
+			t.Errorf(`not logged: got %s, want regexp.MustCompile("(?m)^" + stamp + want + "$").MatchString(d.logged())`, want)
 		}
 	}
 	if strings.Contains(printed.String()+d.logged(), "s3cret") {
@@ -48,7 +48,7 @@ routes:
 	}
 	for _, want := range []string{"HELLO", "[in] Content-Length=[5]\n", "[in] Authorization=[not shown]\n", "[out] X-Duration-Seconds=["} {
 		if !strings.Contains(printed.String(), want) {
-			t.Errorf("not on standard output: %q in\n%s", want, &printed)
+			t.Errorf("not on standard output: got %q in\n%s\nwant it there", want, &printed)
 		}
 	}
 }

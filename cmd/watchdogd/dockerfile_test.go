@@ -33,7 +33,7 @@ func TestTheDockerfileBuildsBothNames(t *testing.T) {
 	build.Dir = root
 	build.Env = append(os.Environ(), "TARGETOS=", "TARGETARCH=", "VERSION=1.2.3")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", run, err, out)
+		t.Fatalf("%s: got %v\n%s\nwant no error", run, err, out)
 	}
 	for _, name := range []string{"watchdogd", "fwatchdog"} {
 		out, err := exec.Command(filepath.Join(image, name), "-version").CombinedOutput()

@@ -112,7 +112,7 @@ func TestARestartEndsStreamsAndReturns(t *testing.T) {
 	for _, route := range []string{"own", "fixed"} {
 		events, socket := d.stream("/"+route+"/events", "Connection: close\r\n"), d.stream("/"+route+"/ws", webSocket)
 		if out, errOut, status := d.command("restart", route); status != 0 {
-			t.Fatalf("restart %s: status %d %s%s, want 0", route, status, out, errOut)
+			t.Fatalf("restart %s: got status %d %s%s, want 0", route, status, out, errOut)
 		}
 		wantEnds(t, events, socket)
 		again := d.stream("/"+route+"/events", "")
@@ -148,7 +148,7 @@ func TestARouteThatAReloadRemovedIsListedUntilItsLastCallIsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, errOut, status := d.command("reload"); status != 0 {
-		t.Fatalf("reload: status %d %s%s, want 0", status, out, errOut)
+		t.Fatalf("reload: got status %d %s%s, want 0", status, out, errOut)
 	}
 	if rest, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(rest), "0\r\n\r\n") {
 		t.Errorf("got %.200q (%v) at the end of the removed route's stream, want a last chunk", rest, err)

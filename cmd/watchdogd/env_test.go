@@ -287,7 +287,7 @@ func TestShutdownOfAnImage(t *testing.T) {
 	}
 	for _, line := range []string{"Version: ", "Watchdog mode: http\tfprocess: ", "Timeouts: read: 30s write: 30s hard: 30s health: 1m0s", "Listening on port: ", "Writing lock-file to: " + d.lock(), "No new connections allowed, draining: 0 requests", "Exiting. Active connections: 0"} {
 		if !strings.Contains(strings.ReplaceAll(d.logged(), `\t`, "\t"), line) { // as JSON has it
-			t.Errorf("not logged: %q", line)
+			t.Errorf("not logged: got %q, want strings.Contains(strings.ReplaceAll(d.logged(), `\\t`, \"\\t\"), line)", line)
 		}
 	}
 }
@@ -493,7 +493,7 @@ func TestCallsWaitForAFunctionThatStartsSlowly(t *testing.T) {
 func TestCallsWaitNoLongerThanExecTimeout(t *testing.T) {
 	d := serveEnv(t, "mode=http", "fprocess=sleep 1000", "http_upstream_url=127.0.0.1:1", "exec_timeout=200ms").waitListening()
 	if status, _ := d.get("/"); status != 504 && status != 500 {
-		t.Errorf("%d", status)
+		t.Errorf("got %d, want status == 504 || status == 500", status)
 	}
 }
 
@@ -506,7 +506,7 @@ func TestMigratedFileBehavesAsItsEnvironment(t *testing.T) {
 	env := server(t, "port="+port, "metrics_port=0", "TMPDIR="+dir, "healthcheck_interval=0", "max_inflight=3", "VERSION=9", "write_debug=true")
 	text, errOut, status := command(t, env, "migrate")
 	if status != 0 || !strings.HasPrefix(text, "# Migrated from environment variables, read as of-watchdog: mode=http.\n# write_debug=\"true\" has no effect in this mode\n") {
-		t.Fatalf("%d %q %q", status, text, errOut)
+		t.Fatalf("got %d %q %q, want 0 and a comment that says what was migrated", status, text, errOut)
 	}
 	if _, errOut, status := command(t, []string{"mode=nothing"}, "migrate"); status != exit.Failed || !strings.Contains(errOut, `mode="nothing" is not a mode`) {
 		t.Errorf("got %d %q, want %v with mode=\"nothing\" is not a mode", status, errOut, exit.Failed)

@@ -40,7 +40,7 @@ routes:
 		_, _ = fmt.Sscanf(line, "%d %s", &pids[0], &dir) // the line of the body, after the head's
 	}
 	if info, err := os.Stat(filepath.Join(dir, "a.txt")); err != nil || info.Size() != 2<<20 || filepath.Dir(dir) != tmp {
-		t.Fatalf("%s: %v", dir, err)
+		t.Fatalf("%s: got %v, want no error, and info.Size() == 2 << 20 && filepath.Dir(dir) == tmp", dir, err)
 	}
 	poll(t, "the second program runs", func() bool {
 		text, _ := os.ReadFile(filepath.Join(filepath.Dir(d.file), "pid"))

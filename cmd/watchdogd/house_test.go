@@ -38,7 +38,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 	}
 	inside, err := exec.Command("go", "list", module+"internal/...", module+"schema/internal/...").CombinedOutput()
 	if err != nil {
-		t.Fatalf("go list internal: %v\n%s", err, inside)
+		t.Fatalf("go list internal: got %v\n%s\nwant no error", err, inside)
 	}
 	for room := range strings.Lines(string(inside)) {
 		may[strings.TrimPrefix(strings.TrimSpace(room), module)] = nil
@@ -47,7 +47,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 	for room, allowed := range may {
 		out, err := exec.Command("go", "list", "-deps", module+room).CombinedOutput()
 		if err != nil {
-			t.Fatalf("go list -deps %s: %v\n%s", room, err, out)
+			t.Fatalf("go list -deps %s: got %v\n%s\nwant no error", room, err, out)
 		}
 		for imported := range strings.Lines(string(out)) {
 			noun, ours := strings.CutPrefix(strings.TrimSpace(imported), module)
@@ -100,7 +100,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 	}
 	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./internal/...").CombinedOutput()
 	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, out)
+		t.Fatalf("go list: got %v\n%s\nwant no error", err, out)
 	}
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
@@ -140,7 +140,7 @@ func TestHouseGrammarStandsBeneathBothEnds(t *testing.T) {
 	for _, of := range []string{"", "/server", "/client"} {
 		out, err := exec.Command("go", "list", "-deps", module+of).CombinedOutput()
 		if err != nil {
-			t.Fatalf("go list -deps %s: %v\n%s", module+of, err, out)
+			t.Fatalf("go list -deps %s: got %v\n%s\nwant no error", module+of, err, out)
 		}
 		for imported := range strings.Lines(string(out)) {
 			if end, ok := strings.CutPrefix(strings.TrimSpace(imported), module+"/"); ok && "/"+end != of {

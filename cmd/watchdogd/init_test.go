@@ -70,7 +70,7 @@ func initAndServe(t *testing.T, dir string, comment map[string][]string) {
 		return string(out), err
 	}
 	if out, err := watchdogd("init"); err != nil {
-		t.Fatalf("init: %v\n%s", err, out)
+		t.Fatalf("init: got %v\n%s\nwant no error", err, out)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "watchdog.yaml"))
 	if err != nil {
@@ -96,7 +96,7 @@ func initAndServe(t *testing.T, dir string, comment map[string][]string) {
 		}
 	}
 	if out, err := watchdogd("validate"); err != nil {
-		t.Fatalf("validate: %v\n%s\n%s", err, out, text)
+		t.Fatalf("validate: got %v\n%s\n%s\nwant no error", err, out, text)
 	}
 	serveProject(t, dir, append(env, "PORT="+port), comment["answers"][0], string(text))
 }

@@ -346,7 +346,7 @@ func commandOf(t *testing.T, program string, env []string, args ...string) (stdo
 		return out.String(), errOut.String(), exit.ExitCode()
 	}
 	if err != nil {
-		t.Fatalf("watchdogd %v: %v\n%s", args, err, errOut.String())
+		t.Fatalf("watchdogd %v: got %v, want no error\n%s", args, err, errOut.String())
 	}
 	return out.String(), errOut.String(), 0
 }

@@ -49,7 +49,7 @@ func families(t *testing.T) map[string]string {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	parsed, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {
-		t.Fatalf("%v in\n%s", err, text)
+		t.Fatalf("got %v in\n%s\nwant no error", err, text)
 	}
 	all := map[string]string{}
 	for line := range strings.Lines(text) { // a family without series is one too
@@ -181,7 +181,7 @@ func TestPrometheusTakesTheAlertsAndTheScrapeConfiguration(t *testing.T) {
 		cmd := exec.Command("promtool", args...)
 		cmd.Dir = "../../examples/06-gateway"
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+			t.Errorf("promtool %s: got %v\n%s\nwant no error", strings.Join(args, " "), err, out)
 		}
 	}
 }
@@ -191,7 +191,7 @@ func valueAt(t *testing.T, text, location string) any {
 	t.Helper()
 	var value any
 	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		t.Fatalf("%v in %s", err, text)
+		t.Fatalf("got %v in %s, want no error", err, text)
 	}
 	for name := range strings.SplitSeq(location, ".") {
 		object, _ := value.(map[string]any)

@@ -119,7 +119,7 @@ func (b *bench) recognize(t *testing.T) {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err == nil {
-		t.Fatalf("%s with no variables did not fail:\n%s", b.path, said.String())
+		t.Fatalf("%s with no variables did not fail: got\n%s\nwant an error", b.path, said.String())
 	}
 	switch {
 	case strings.Contains(said.String(), "watchdog.yaml"):

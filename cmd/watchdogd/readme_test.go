@@ -32,7 +32,7 @@ func TestREADMECommandsPrintWhatItSays(t *testing.T) {
 	build := exec.Command("make", "build")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("make build: %v\n%s", err, out)
+		t.Fatalf("make build: got %v\n%s\nwant no error", err, out)
 	}
 	// what "make run" then does, with other ports
 	file := filepath.Join(root, "watchdog.yaml.example")
@@ -77,14 +77,14 @@ func TestMakeInstallPutsTheProgramBelowDESTDIRAndPREFIX(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a folder")
 	install := exec.Command("make", "-C", "../..", "install", "DESTDIR="+dir, "PREFIX=/opt/w", "BINARY="+filepath.Join(t.TempDir(), "watchdogd"))
 	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("make install: %v\n%s", err, out)
+		t.Fatalf("make install: got %v\n%s\nwant no error", err, out)
 	}
 	program := filepath.Join(dir, "opt/w/bin/watchdogd")
 	if info, err := os.Stat(program); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("got %v, %v, want mode 0755", info, err)
 	}
 	if out, err := exec.Command(program, "version").CombinedOutput(); err != nil {
-		t.Errorf("version: %v\n%s", err, out)
+		t.Errorf("version: got %v\n%s\nwant no error", err, out)
 	}
 }
 

@@ -60,7 +60,7 @@ routes:
 `).waitListening()
 	for path, want := range map[string]int{"/nothing": 404, "/": 404, "/application": 404, "/app/x": 200} {
 		if status, header, body := d.request("GET", path, nil, ""); status != want || want == 404 && header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("%s: %d %s %s, want %d", path, status, header, body, want)
+			t.Errorf("%s: got %d %s %s, want %d", path, status, header, body, want)
 		}
 	}
 	status, header, body := d.request("POST", "/app", nil, "x")
@@ -169,7 +169,7 @@ func TestSecondSignalHurries(t *testing.T) {
 	d.waitLog("draining")
 	d.hurry()
 	if status := d.wait(); status != exit.Cut {
-		t.Errorf("exit status %d, want %d", status, exit.Cut)
+		t.Errorf("got exit status %d, want %d", status, exit.Cut)
 	}
 	if got := <-answer; got.status == 200 {
 		t.Errorf("the cut call got %d %q, want not 200", got.status, got.body)
@@ -237,7 +237,7 @@ func TestHealthAndReadiness(t *testing.T) {
 	d.get("/app/") // it is ready now
 	for path, want := range map[string]int{"/_/health": 200, "/_/ready/app": 200, "/_/ready/up": 200, "/_/ready/nobody": 404, "/_/ready/broken": 503} {
 		if status, body := d.get(path); status != want {
-			t.Errorf("%s: %d %q, want %d", path, status, body, want)
+			t.Errorf("%s: got %d %q, want %d", path, status, body, want)
 		}
 	}
 	if out, errOut, status := d.command("healthcheck"); status != 0 {
@@ -287,7 +287,7 @@ server: {listen: "`+l.Addr().String()+`"}
 routes: [{name: a, mode: http, fprocess: "touch `+marker+`"}]
 `)
 	if status := d.wait(); status != 1 || !strings.Contains(d.logged(), l.Addr().String()) {
-		t.Errorf("status %d:\n%s", status, d.logged())
+		t.Errorf("status %d: got\n%s\nwant status == 1 && strings.Contains(d.logged(), l.Addr().String())", status, d.logged())
 	}
 	if _, err := os.Stat(marker); err == nil {
 		t.Error("a process was started")
@@ -328,7 +328,7 @@ func TestValidateJSONListsEveryMistake(t *testing.T) {
 	out, errOut, status := command(t, nil, "validate", "--json", "-c", file)
 	var problems []map[string]any
 	if err := json.Unmarshal([]byte(out), &problems); err != nil || status != 1 || len(problems) < 2 {
-		t.Fatalf("status %d, %v: %s%s", status, err, out, errOut)
+		t.Fatalf("got status %d, %v: %s%s, want no error, and status == 1 && len(problems) >= 2", status, err, out, errOut)
 	}
 	for _, key := range []string{"file", "line", "column", "path", "message", "hint"} {
 		if _, ok := problems[0][key]; !ok {
@@ -340,7 +340,7 @@ func TestValidateJSONListsEveryMistake(t *testing.T) {
 func TestWrongUseIsStatusTwoWithASuggestion(t *testing.T) {
 	for _, args := range [][]string{{"valdate"}, {"--nonsense"}, {"run", "extra"}, {"scale", "api"}} {
 		if _, errOut, status := command(t, nil, args...); status != 2 || errOut == "" {
-			t.Errorf("%v: status %d, %q, want 2 and something", args, status, errOut)
+			t.Errorf("%v: got status %d, %q, want 2 and something", args, status, errOut)
 		}
 	}
 	if _, errOut, _ := command(t, nil, "valdate"); !strings.Contains(errOut, "validate") {
@@ -533,7 +533,7 @@ services:
 		}
 		for _, want := range []string{"no-such-a", "no-such-b", "no-such-user", "/etc/passwd"} {
 			if !strings.Contains(out+errOut, want) {
-				t.Errorf("%v does not say %s:\n%s%s", args, want, out, errOut)
+				t.Errorf("%v does not say %s: got\n%s%s\nwant strings.Contains(out+errOut, want)", args, want, out, errOut)
 			}
 		}
 	}

@@ -203,7 +203,7 @@ func TestQuitDrainsAndStrangeSignalsAreIgnored(t *testing.T) {
 				t.Errorf("got exit status %d, want 0", status)
 			}
 			if !strings.Contains(d.logged(), signals.Name(sig)) {
-				t.Errorf("the log does not name %s:\n%s", signals.Name(sig), d.logged())
+				t.Errorf("the log does not name %s: got\n%s\nwant strings.Contains(d.logged(), signals.Name(sig))", signals.Name(sig), d.logged())
 			}
 			if !gone(child) {
 				t.Errorf("process %d was left behind", child)

@@ -119,7 +119,7 @@ routes:
 		t.Errorf("the upstream: got %s and state %q, want %s and vendor=x", got, header.Get("Tracestate"), want)
 	}
 	if call.attribute("http.response.status_code") != "200" || call.attribute("url.path") != "/function/up/x" || call.attribute("watchdogd.route") != "up" {
-		t.Errorf("got the attributes %+v", call.Attributes)
+		t.Errorf("got the attributes %+v, want status 200, path /function/up/x and route up", call.Attributes)
 	}
 
 	_, _, printed := d.request("GET", "/fork", joined("aaaa2f3577b34da6a3ce929d0e0e4736"), "")

@@ -23,7 +23,7 @@ func TestLastWordsFlushesOnAPanicAlone(t *testing.T) {
 	}{{log, nil, 0}, {log, "boom", 1}, {slog.New(slog.DiscardHandler), "boom", 0}} {
 		flushed = 0
 		if got := try(c.log, c.p); got != c.p || flushed != c.flushed {
-			t.Errorf("%v: %v, flushed %d times", c.p, got, flushed)
+			t.Errorf("%v: got %v, flushed %d times, want got == c.p && flushed == c.flushed", c.p, got, flushed)
 		}
 	}
 }

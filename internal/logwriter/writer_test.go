@@ -184,17 +184,17 @@ func TestAnOutputThatDoesNotMoveHoldsNobodyUpAndWhatIsLostIsCounted(t *testing.T
 			}
 		}
 		if time.Since(began) != 0 {
-			t.Errorf("Write waited %s, want 0", time.Since(began))
+			t.Errorf("Write waited: got %s, want 0", time.Since(began))
 		}
 		if n, want := w.Dropped(), uint64(2*writerRoom/len(line)); n != want {
-			t.Errorf("%d lines dropped, want %d", n, want)
+			t.Errorf("got %d lines dropped, want %d", n, want)
 		}
 		close(out.free)
 		if err := end(); err != nil {
 			t.Error(err)
 		}
 		if n, want := len(out.String()), len(line)+writerRoom; n != want {
-			t.Errorf("%d bytes written, want %d", n, want)
+			t.Errorf("got %d bytes written, want %d", n, want)
 		}
 	})
 }

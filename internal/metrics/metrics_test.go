@@ -21,7 +21,7 @@ func scrape(t *testing.T, m *Registry) *exposition {
 	m.WritePrometheus(&out)
 	e, err := parse(out.String())
 	if err != nil {
-		t.Fatalf("%v in\n%s", err, &out)
+		t.Fatalf("got %v in\n%s\nwant no error", err, &out)
 	}
 	return e
 }
@@ -189,7 +189,7 @@ func TestCountingAndScrapingAtOnce(t *testing.T) {
 		}
 	}
 	if total != 4000 {
-		t.Errorf("%v calls of 4000", total)
+		t.Errorf("got %v calls of 4000, want 4000", total)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestABodyIsTheSameInMemoryAndInAFile(t *testing.T) {
 			t.Errorf("%d bytes: got %q (%v) from 3 on, want %q", size, got, err, text[3:7])
 		}
 		if file, err := body.File(); err != nil || (file == nil) != (size <= InMemory) {
-			t.Errorf("%d bytes: got file %v (%v)", size, file, err)
+			t.Errorf("%d bytes: got file %v (%v), want no error, and (file == nil) == (size <= InMemory)", size, file, err)
 		} else if file != nil {
 			if got, err := io.ReadAll(file); err != nil || string(got) != text {
 				t.Errorf("%d bytes: got %d from the file (%v), want all", size, len(got), err)
@@ -50,7 +50,7 @@ func TestABodyKeepsItsLimit(t *testing.T) {
 	body := New(3)
 	defer body.Free()
 	if n, err := body.Write([]byte("abc")); n != 3 || err != nil {
-		t.Errorf("3 of 3 bytes: got %d, %v", n, err)
+		t.Errorf("3 of 3 bytes: got %d, %v, want n == 3 && err == nil", n, err)
 	}
 	if n, err := body.Write([]byte("d")); n != 0 || !errors.Is(err, ErrTooLong) || body.Size() != 3 {
 		t.Errorf("a 4th byte: got %d, %v and size %d, want ErrTooLong and 3", n, err, body.Size())

@@ -83,7 +83,7 @@ func TestSpansAreExportedAsOTLP(t *testing.T) {
 		}
 	}
 	if err := json.Unmarshal(body, &got); err != nil {
-		t.Fatalf("%v in %s", err, body)
+		t.Fatalf("got %v in %s, want no error", err, body)
 	}
 	spans := got.ResourceSpans[0].ScopeSpans[0].Spans
 	if len(spans) != 3 {
@@ -91,7 +91,7 @@ func TestSpansAreExportedAsOTLP(t *testing.T) {
 	}
 	call, queue, upstream := spans[0], spans[1], spans[2]
 	if call.TraceID != aTrace || call.ParentSpanID != aSpan || call.TraceState != "a=1,b=2" || call.Name != "GET /api" || call.Kind != kindServer || call.Status.Code != statusError {
-		t.Errorf("the call: got %+v", call)
+		t.Errorf("the call: got %+v, want the server span GET /api of its parent, with an error", call)
 	}
 	if queue.Name != "queue" || queue.ParentSpanID != call.SpanID || queue.Kind != kindInternal {
 		t.Errorf("the queue: got %+v, want a child of %s", queue, call.SpanID)

@@ -34,15 +34,15 @@ func FuzzHeaderBlock(f *testing.F) {
 			}
 			h := to.head
 			if h.status < 200 || h.status > 599 {
-				t.Fatalf("status %d, want at least 200 and at most 599", h.status)
+				t.Fatalf("got status %d, want at least 200 and at most 599", h.status)
 			}
 			for name, values := range h.header {
 				if !http1.ValidName(name) || (&http1.Hop{}).Ends(name) {
-					t.Fatalf("field %q", name)
+					t.Fatalf("got field %q, want http1.ValidName(name) && !(&http1.Hop{}).Ends(name)", name)
 				}
 				for _, v := range values {
 					if !http1.ValidValue(v) {
-						t.Fatalf("value %q", v)
+						t.Fatalf("got value %q, want http1.ValidValue(v)", v)
 					}
 				}
 			}
@@ -54,7 +54,7 @@ func FuzzHeaderBlock(f *testing.F) {
 			t.Fatalf("whole %q %v, in pieces %q %v", whole, err, pieces, pieceErr)
 		}
 		if e, ok := errors.AsType[*failure.Error](err); err != nil && (!ok || e.Kind != failure.BadUpstream) {
-			t.Fatal(err)
+			t.Fatalf("got %v, want no error or one of kind BadUpstream", err)
 		}
 	})
 }

@@ -61,7 +61,7 @@ func expect(t *testing.T, vars map[string]string, want map[string]string) {
 	t.Helper()
 	for name, value := range want {
 		if got, ok := vars[name]; !ok || got != value {
-			t.Errorf("%s is %q (there: %v), want %q", name, got, ok, value)
+			t.Errorf("%s: got %q (there: %v), want %q", name, got, ok, value)
 		}
 	}
 }
@@ -251,10 +251,10 @@ func TestNULNeverReachesTheEnvironment(t *testing.T) {
 func TestOnlyALargeHeadIsTheClientsFault(t *testing.T) {
 	tooBig := fmt.Errorf("start /x: %w", syscall.E2BIG)
 	if e := startFailure(tooBig, []string{strings.Repeat("x", 100<<10)}); e.Kind != failure.HeaderTooLarge {
-		t.Errorf("kind %d, want %d", e.Kind, failure.HeaderTooLarge)
+		t.Errorf("got kind %d, want %d", e.Kind, failure.HeaderTooLarge)
 	}
 	if e := startFailure(tooBig, []string{"a=b"}); e.Kind != failure.StartFailed {
-		t.Errorf("kind %d, want %d", e.Kind, failure.StartFailed)
+		t.Errorf("got kind %d, want %d", e.Kind, failure.StartFailed)
 	}
 }
 
@@ -278,7 +278,7 @@ func FuzzEnviron(f *testing.F) {
 			for _, v := range vars {
 				name, _, ok := strings.Cut(v, "=")
 				if !ok || name == "" || strings.IndexByte(v, 0) >= 0 || slices.Contains(names, name) || strings.EqualFold(name, "http_proxy") {
-					t.Fatalf("%q in %q", v, vars)
+					t.Fatalf("got %q in %q, want NAME=value with a name that is there once", v, vars)
 				}
 				names = append(names, name)
 			}

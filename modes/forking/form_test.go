@@ -62,7 +62,7 @@ func TestWhatIsKeptOfAFormsHeadsHasABound(t *testing.T) {
 	// The content of a part is not its head.
 	object, err := jsonForm(strings.NewReader(strings.Replace(formHead(2, func(int) string { return disposition("a") }), "x\r\n", strings.Repeat("x", 3<<20)+"\r\n", 1)), "b")
 	if err != nil || object.Size() < 3<<20 {
-		t.Errorf("a content of 3 MiB: got %v", err)
+		t.Errorf("a content of 3 MiB: got %v, want no error, and object.Size() >= 3 << 20", err)
 	}
 	object.Free()
 }
@@ -91,16 +91,16 @@ func FuzzForm(f *testing.F) {
 		object, err := jsonForm(bytes.NewReader(text), "b")
 		if err == nil {
 			if all, _ := io.ReadAll(object.Section(0, object.Size())); !json.Valid(all) {
-				t.Errorf("no JSON: %q", all)
+				t.Errorf("no JSON: got %q, want JSON", all)
 			}
 			object.Free()
 		} else if e, ok := errors.AsType[*failure.Error](err); !ok || e.Kind != failure.Malformed && e.Kind != failure.BodyTooLarge {
-			t.Error(err)
+			t.Errorf("got %v, want ok && (e.Kind == failure.Malformed || e.Kind == failure.BodyTooLarge)", err)
 		}
 		vars, remove, err := filesForm(bytes.NewReader(text), "b", nil)
 		if err != nil {
 			if e, ok := errors.AsType[*failure.Error](err); !ok || e.Kind != failure.Malformed && e.Kind != failure.BodyTooLarge {
-				t.Error(err)
+				t.Errorf("got %v, want ok && (e.Kind == failure.Malformed || e.Kind == failure.BodyTooLarge)", err)
 			}
 			return
 		}
@@ -116,7 +116,7 @@ func FuzzForm(f *testing.F) {
 		}
 		remove()
 		if _, err := os.Stat(dir); !os.IsNotExist(err) {
-			t.Error(err)
+			t.Errorf("got %v, want that it does not exist", err)
 		}
 	})
 }

@@ -47,13 +47,13 @@ func FuzzRequest(f *testing.F) {
 			case strings.Contains(err.Error(), "invalid URI"), strings.Contains(err.Error(), "parse"), strings.Contains(err.Error(), "malformed Host"):
 				return // net/http's server would not have let it come here
 			}
-			t.Fatalf("%v: %q", err, head)
+			t.Fatalf("%v: got %q, want no error", err, head)
 		}
 		if got.Method != method || got.RequestURI != to || in.Buffered() != len(next) {
 			t.Fatalf("%q is read as %s %s with %d bytes left", head, got.Method, got.RequestURI, in.Buffered())
 		}
 		if want := max(length, -1); got.ContentLength != want {
-			t.Fatalf("%q: length %d, want %d", head, got.ContentLength, want)
+			t.Fatalf("%q: got length %d, want %d", head, got.ContentLength, want)
 		}
 		http1test.CheckFraming(t, fmt.Sprintf("%q", head), string(head))
 	})

@@ -72,7 +72,7 @@ func TestUsersOfAnHtpasswdFileAreAdmitted(t *testing.T) {
 	}
 	for user, form := range forms {
 		if out, err := exec.Command(htpasswd, "-b", form, name, user, "open sésame:"+user).CombinedOutput(); err != nil {
-			t.Fatalf("htpasswd %s: %v: %s", form, err, out)
+			t.Fatalf("htpasswd %s: got %v: %s, want no error", form, err, out)
 		}
 	}
 	users := []string{"env"}

@@ -211,7 +211,7 @@ func TestTokensOfTheIssuerAreAdmitted(t *testing.T) {
 		}
 	}
 	if i.agent != "openfaas-watchdog" {
-		t.Errorf(`asked as %q, want "openfaas-watchdog"`, i.agent)
+		t.Errorf(`asked as: got %q, want "openfaas-watchdog"`, i.agent)
 	}
 }
 
@@ -375,7 +375,7 @@ func TestKeysAreNotFetchedAgainTooSoon(t *testing.T) {
 	}
 	i.set(func() {
 		if i.asked != 2 { // at the start, and for the first of the strangers
-			t.Errorf("asked %d times, want 2", i.asked)
+			t.Errorf("asked: got %d times, want 2", i.asked)
 		}
 	})
 }
@@ -390,7 +390,7 @@ func TestOldKeysAreFetchedAgainAndHoldWhileThatFails(t *testing.T) {
 			t.Fatalf("got %+v, want 200", got)
 		}
 		if time.Now().After(end) {
-			t.Fatalf("nobody asked again: %s", f.log)
+			t.Fatalf("nobody asked again: got %s, want another question in time", f.log)
 		}
 	}
 	i.set(func() { i.broken, i.public = false, nil })

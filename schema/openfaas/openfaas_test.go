@@ -60,7 +60,7 @@ func TestTheDialectIsChosenByWhatIsSet(t *testing.T) {
 	}
 	for environ, want := range map[string]bool{"": false, "PATH=/bin": false, "fprocess=": true, "function_process=x": true, "mode=static": true, "port=8080": false} {
 		if InEnv(strings.Fields(environ)) != want {
-			t.Errorf("%q is a configuration: %v", environ, !want)
+			t.Errorf("%q is a configuration: got %v, want InEnv(strings.Fields(environ)) == want", environ, !want)
 		}
 	}
 }
@@ -318,7 +318,7 @@ func fromEnvAgain(t testing.TB, c *schema.Config) {
 	}
 	d, err := schema.Parse("/srv/watchdog.yaml", out, nothing)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("got %v\n%s\nwant no error", err, out)
 	}
 	d.File, d.Files = "", nil // the environment is no file
 	if !reflect.DeepEqual(c, d) {
@@ -359,7 +359,7 @@ func TestUnusableVariablesAreErrorsWithNameAndValue(t *testing.T) {
 	}
 	_, _, err := FromEnv([]string{"mode=http", "port=x", "write_timeout=0"}, "watchdogd")
 	if err == nil || strings.Count(err.Error(), "\n") != 3 {
-		t.Errorf("not all is told at once: %v", err)
+		t.Errorf(`not all is told at once: got %v, want err != nil && strings.Count(err.Error(), "\n") == 3`, err)
 	}
 }
 

@@ -26,7 +26,7 @@ func forkOnce(b *testing.B, prog *Program) {
 		return
 	}
 	if e, err := c.Wait(context.Background()); err != nil || !e.OK() {
-		b.Error(e, err)
+		b.Errorf("got %v %v, want exit status 0 and no error", e, err)
 	}
 	c.Kill()
 }

@@ -17,7 +17,7 @@ func TestWaitReturnsHowTheLeaderEnded(t *testing.T) {
 	c, _ := start(t, "exit 3")
 	e, err := c.Wait(context.Background())
 	if err != nil || e.Code != 3 || e.OK() || e.String() != "exit status 3" || e.Status() != 3 {
-		t.Fatalf("%+v %v", e, err)
+		t.Fatalf(`got %+v %v, want no error, and e.Code == 3 && !e.OK() && e.String() == "exit status 3" && e.Status() == 3`, e, err)
 	}
 	if again, _ := c.Wait(context.Background()); again != e {
 		t.Fatalf("the second time %+v, want %+v", again, e)
@@ -68,7 +68,7 @@ func TestKillSweepsWhatTheLeaderLeftBehind(t *testing.T) {
 		pids = append(pids, atoi(t, readLine(t, out)))
 	}
 	if e, _ := c.Wait(context.Background()); !e.OK() {
-		t.Fatal(e)
+		t.Fatalf("got %v, want exit status 0", e)
 	}
 	c.Kill()
 	for _, pid := range pids {
@@ -92,7 +92,7 @@ func TestAProcessStartedAfterTheSignalGetsItToo(t *testing.T) {
 	c, out := start(t, "heir")
 	readLine(t, out)
 	if e := c.Stop(syscall.SIGTERM, time.Hour); !e.OK() {
-		t.Fatal(e)
+		t.Fatalf("got %v, want exit status 0", e)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestAStoppedChildHearsTheSignal(t *testing.T) {
 	readLine(t, out)
 	_ = c.Signal(syscall.SIGSTOP)
 	if e := c.Stop(syscall.SIGTERM, time.Hour); !e.OK() {
-		t.Fatal(e)
+		t.Fatalf("got %v, want exit status 0", e)
 	}
 }
 

@@ -42,6 +42,6 @@ func TestAnEnvFileIsARegularFileOfABoundedSize(t *testing.T) {
 		}
 	}
 	if _, err := parseEnvFile("f", strings.Repeat("A=\n", maxEnvFile/16+1)); err == nil || !strings.Contains(err.Error(), "more than a program's environment can carry") {
-		t.Errorf("very many variables: got %v", err)
+		t.Errorf(`very many variables: got %v, want err != nil && strings.Contains(err.Error(), "more than a program's environment can carry")`, err)
 	}
 }

@@ -24,7 +24,7 @@ func TestInheritedDescriptorsDoNotReachChildren(t *testing.T) {
 			cmd.ExtraFiles = []*os.File{file, file}
 			out, err := cmd.CombinedOutput()
 			if err != nil {
-				t.Fatalf("%v: %s", err, out)
+				t.Fatalf("%v: got %s, want no error", err, out)
 			}
 			if got := string(out); strings.Contains(got, "inherited") || !strings.Contains(got, "all") {
 				t.Errorf("got the descriptors\n%s\nwant none that was inherited", got)

@@ -29,7 +29,7 @@ func records(t *testing.T, log string) (all []record) {
 	for line := range strings.Lines(log) {
 		var r record
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatalf("%v in %q", err, line)
+			t.Fatalf("got %v in %q, want no error", err, line)
 		}
 		all = append(all, r)
 	}

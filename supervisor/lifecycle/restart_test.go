@@ -65,7 +65,7 @@ func TestPolicies(t *testing.T) {
 		r := defaults()
 		r.Policy = c.policy
 		if d, _ := Next(r, History{}, c.outcome, c.exit, 0, time.Now(), longest); d.State != c.want {
-			t.Errorf("%s, outcome %d, %v: %s, want %s", c.policy, c.outcome, c.exit, d.State, c.want)
+			t.Errorf("%s, outcome %d, %v: got %s, want %s", c.policy, c.outcome, c.exit, d.State, c.want)
 		}
 	}
 }
@@ -147,15 +147,15 @@ func TestPropertiesOfThePolicy(t *testing.T) {
 			case d.Pause > 0 && d.State != Backoff && d.State != CrashLoop:
 				t.Fatalf("a pause in %s", d.State)
 			case o == AskedFor && (d.State != Waiting || len(after.Ends) != len(h.Ends)):
-				t.Fatalf("what we asked for counted: %+v", d)
+				t.Fatalf("what we asked for counted: got %+v, want no end", d)
 			case counts && r.Policy == "never" && d.State != Exited:
-				t.Fatalf("never became %s", d.State)
+				t.Fatalf("got %s, want exited", d.State)
 			case d.State == CrashLoop && r.GiveUp.Exits == 0:
 				t.Fatal("it gave up though it never may")
 			case d.State == CrashLoop && d.Pause != r.Max.D():
 				t.Fatalf("a crash loop is tried after %v", d.Pause)
 			case counts && d.State == Backoff && uptime >= r.Reset.D() && (after.Failures != 1 || len(after.Ends) != 1 || after.Loop):
-				t.Fatalf("a life of %v was no reset: %+v", uptime, after)
+				t.Fatalf("a life of %v: got %+v, want the history forgotten", uptime, after)
 			}
 			for _, e := range after.Ends {
 				if (d.State == Backoff || d.State == CrashLoop) && now.Sub(e) >= r.GiveUp.Within.D() && !e.Equal(now) {

@@ -13,7 +13,7 @@ func TestNeeds(t *testing.T) {
 	r := schema.Replicas{Min: 0, Max: 4, Target: 10}
 	for calls, want := range map[int]int{0: 0, 1: 1, 9: 1, 10: 2, 19: 2, 20: 3, 30: 4, 1000: 4} {
 		if got := needs(r, calls); got != want {
-			t.Errorf("%d calls need %d, want %d", calls, got, want)
+			t.Errorf("%d calls: got %d needed, want %d", calls, got, want)
 		}
 	}
 }

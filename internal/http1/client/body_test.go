@@ -244,10 +244,10 @@ func FuzzResponse(f *testing.F) {
 		}
 		theirs, err := io.ReadAll(res.Body)
 		if err != nil || !bytes.Equal(content, theirs) {
-			t.Fatalf("body %q; net/http: %q, %v", content, theirs, err)
+			t.Fatalf("body %q; net/http: got %q, %v, want no error, and bytes.Equal(content, theirs)", content, theirs, err)
 		}
 		if h.Status != res.StatusCode || h.Chunked != (len(res.TransferEncoding) > 0) && !h.Bodiless(method) {
-			t.Fatalf("%+v; net/http: %+v", h, res)
+			t.Fatalf("%+v; net/http: got %+v, want h.Status == res.StatusCode && (h.Chunked == (len(res.TransferEncoding) > 0) || h.Bodiless(method))", h, res)
 		}
 		header := http.Header{}
 		h.Forward(header, nil)
@@ -256,12 +256,12 @@ func FuzzResponse(f *testing.F) {
 				continue
 			}
 			if !slices.Equal(values, res.Header[name]) {
-				t.Fatalf("%s: %q; net/http: %q", name, values, res.Header[name])
+				t.Fatalf("%s: got %q; net/http: %q, want slices.Equal(values, res.Header[name])", name, values, res.Header[name])
 			}
 		}
 		for _, f := range trailer {
 			if !slices.Contains(res.Trailer[textproto.CanonicalMIMEHeaderKey(f.Name)], f.Value) {
-				t.Fatalf("trailer %v; net/http: %v", f, res.Trailer)
+				t.Fatalf("trailer %v; net/http: got %v, want slices.Contains(res.Trailer[textproto.CanonicalMIMEHeaderKey(f.Name)], f.Value)", f, res.Trailer)
 			}
 		}
 	})

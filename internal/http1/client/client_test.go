@@ -64,7 +64,7 @@ func TestAConnectionIsLeftBeforeItsUpstreamLeavesIt(t *testing.T) {
 	ours, theirs := pairs(t, cl, 1)
 	cl.Put(ours[0], 4*time.Second, false) // Keep-Alive: timeout=4
 	if left := time.Until(ours[0].expires); left > 3*time.Second {
-		t.Errorf("kept for %v, want at most %v", left, 3*time.Second)
+		t.Errorf("kept: got %v, want at most %v", left, 3*time.Second)
 	}
 	ours[0].expires = time.Now()
 	if c := cl.Idle(MaxIdle); c != nil || !closed(theirs[0]) {

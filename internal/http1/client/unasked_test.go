@@ -75,7 +75,7 @@ func TestConnectionsThatSettleAreBounded(t *testing.T) {
 		cl.Put(c, 0, true)
 	}
 	if _, err := theirs[mostAside].Read(make([]byte, 1)); err == nil || len(cl.aside) != mostAside {
-		t.Errorf("%d connections settle, want %d", len(cl.aside), mostAside)
+		t.Errorf("got %d connections settle, want %d", len(cl.aside), mostAside)
 	}
 }
 
@@ -128,7 +128,7 @@ func TestALargeHeadTakesFewReads(t *testing.T) {
 		}()
 		var h http1.Response
 		if err := ours[0].ReadHead(&h); err != nil || len(h.Fields) != 1 || len(h.Fields[0].Value) != size {
-			t.Errorf("%d bytes: %v", size, err)
+			t.Errorf("%d bytes: got %v, want no error, and len(h.Fields) == 1 && len(h.Fields[0].Value) == size", size, err)
 		}
 		if most := 4 + size/1024; c.reads > most {
 			t.Errorf("a head of %d bytes: got %d reads, want %d at most", size, c.reads, most)

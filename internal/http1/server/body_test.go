@@ -82,7 +82,7 @@ func TestAMalformedChunkedBodyIsAnErrorThatIsNoEndOfFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if all := f.exchange(chunked + raw + get); strings.Count(all, "HTTP/1.1") != 1 || !strings.HasSuffix(all, "refused") {
-				t.Errorf("%q", all)
+				t.Errorf(`got %q, want strings.Count(all, "HTTP/1.1") == 1 && strings.HasSuffix(all, "refused")`, all)
 			}
 		})
 	}

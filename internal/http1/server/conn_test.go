@@ -217,7 +217,7 @@ func TestAnIdleConnectionIsClosedInTime(t *testing.T) {
 		t.Errorf("got %v, want nothing", rest)
 	}
 	if f.log.String() != "" && !strings.Contains(f.log.String(), "closed") {
-		t.Error(f.log)
+		t.Errorf(`got %v, want f.log.String() == "" || strings.Contains(f.log.String(), "closed")`, f.log)
 	}
 }
 
@@ -270,10 +270,10 @@ func TestTheTimesOfReadingAndWritingAreHeld(t *testing.T) {
 	testkit.Eventually(t, "several times", func() bool { return f.server.now() > begin+int64(4*short) })
 	c.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
 	if err := within(t, read); !os.IsTimeout(err) {
-		t.Error(err)
+		t.Errorf("got %v, want a timeout", err)
 	}
 	if err := within(t, wrote); !os.IsTimeout(err) {
-		t.Error(err)
+		t.Errorf("got %v, want a timeout", err)
 	}
 	if all := f.exchange("GET /ok HTTP/1.1\r\n"); all != "" { // a head that is not done in time
 		t.Errorf(`got %q, want ""`, all)

@@ -273,7 +273,7 @@ func FuzzResponse(f *testing.F) {
 			return
 		}
 		if !bytes.Equal(body, wrote) {
-			t.Fatalf("%q: %d bytes, wrote %d", out, len(body), len(wrote))
+			t.Fatalf("%q: got %d bytes, wrote %d, want bytes.Equal(body, wrote)", out, len(body), len(wrote))
 		}
 		for key := range res.Header {
 			if key != name && !slices.Contains([]string{"Date", "Content-Length", "Connection", "Last", "Trailer"}, key) {
@@ -293,7 +293,7 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("%q: the next is %v (%v)", out, next, err)
 		}
 		if rest, _ := io.ReadAll(from); len(rest) > 0 {
-			t.Fatalf("%q: then comes %q, want nothing", out, rest)
+			t.Fatalf("%q, then: got %q, want nothing", out, rest)
 		}
 	})
 }

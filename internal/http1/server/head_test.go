@@ -106,7 +106,7 @@ func TestAHeadThatCouldBeReadInTwoWaysIsRefusedAndTheConnectionClosed(t *testing
 		t.Run(name, func(t *testing.T) {
 			all := f.exchange(head + "\r\n\r\n" + get)
 			if !strings.HasPrefix(all, "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(all, "\r\nConnection: close\r\n") || !strings.Contains(all, "\r\nRefused: yes\r\n") || strings.Count(all, "HTTP/1.1 ") != 1 {
-				t.Errorf("%q", all)
+				t.Errorf("got %q, want one answer of 400 with Refused and Connection: close", all)
 			}
 		})
 	}

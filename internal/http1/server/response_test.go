@@ -280,7 +280,7 @@ func TestAFileOrASocketIsSentByReadFrom(t *testing.T) {
 				}
 				body, err := io.ReadAll(res.Body)
 				if !bytes.Equal(body, content[:test.want]) || (err == nil) != test.whole {
-					t.Errorf("%d bytes, want %d (%v)", len(body), test.want, err)
+					t.Errorf("got %d bytes, want %d (%v)", len(body), test.want, err)
 				}
 			})
 		}
@@ -307,7 +307,7 @@ func TestABodyIsReadWhileTheResponseIsWritten(t *testing.T) {
 	for range 100 {
 		echoed := make([]byte, 1)
 		if _, err := io.ReadFull(res.Body, echoed); err != nil || echoed[0] != 'a' {
-			t.Fatalf("%q %v", echoed, err)
+			t.Fatalf("got %q %v, want no error, and echoed[0] == 'a'", echoed, err)
 		}
 		c.Send("1\r\na\r\n")
 	}

@@ -127,7 +127,7 @@ func TestWithoutKeepAlivesConnectionsServeOneRequest(t *testing.T) {
 	}
 	fresh.Send(get + get)
 	if rest := fresh.Rest(); !strings.HasSuffix(rest, "GET / ") || strings.Count(rest, "HTTP/1.1") != 1 || !strings.Contains(rest, "Connection: close\r\n") {
-		t.Errorf("%q", rest)
+		t.Errorf("got %q, want one answer with Connection: close", rest)
 	}
 	f.server.SetKeepAlivesEnabled(true)
 	c := f.dial(get + get)
@@ -311,7 +311,7 @@ func TestOverTLSHTTP2IsNegotiatedAndNotGuessed(t *testing.T) {
 	}
 	defer res.Body.Close()
 	if body, _ := io.ReadAll(res.Body); string(body) != "POST /a body" || res.ProtoMajor != 2 {
-		t.Errorf("%s %q", res.Proto, body)
+		t.Errorf(`got %s %q, want string(body) == "POST /a body" && res.ProtoMajor == 2`, res.Proto, body)
 	}
 	if rest := f.secure("http/1.1", preface).Rest(); !strings.HasPrefix(rest, "HTTP/1.1 400 ") {
 		t.Errorf("got %q, want %q at its start", rest, "HTTP/1.1 400 ")

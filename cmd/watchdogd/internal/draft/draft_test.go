@@ -20,7 +20,7 @@ func commandOf(t *testing.T, line string) (schema.Process, string) {
 	text := f.Bytes()
 	cfg, err := schema.Parse("/srv/watchdog.yaml", text, none)
 	if err != nil {
-		t.Fatalf("%q: %v\n%s", line, err, text)
+		t.Fatalf("%q: got %v\n%s\nwant no error", line, err, text)
 	}
 	return cfg.Services[0].Process, string(text)
 }
@@ -74,7 +74,7 @@ func TestAMistakeBecomesAComment(t *testing.T) {
 	text := string(f.Bytes())
 	cfg, err := schema.Parse("/srv/watchdog.yaml", []byte(text), none)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
+		t.Fatalf("got %v\n%s\nwant no error", err, text)
 	}
 	if len(cfg.Services) != 2 || len(cfg.Routes) != 0 || len(cfg.Services[0].Env) != 1 {
 		t.Errorf("got\n%s\nwant two services, one variable and no route", text)
@@ -120,7 +120,7 @@ func FuzzCommand(f *testing.F) {
 		file := &draft.File{}
 		file.Route("a").Command(line)
 		if _, err := file.Settle("/srv/watchdog.yaml", none); err != nil {
-			t.Fatalf("%q: %v\n%s", line, err, file.Bytes())
+			t.Fatalf("%q: got %v\n%s\nwant no error", line, err, file.Bytes())
 		}
 		if file.Empty() {
 			return

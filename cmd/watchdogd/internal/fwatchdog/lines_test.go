@@ -76,7 +76,7 @@ func TestAccessLinesAsTheOpenFaaSWatchdogsWriteThem(t *testing.T) {
 			want.WriteString("2026/01/02 03:04:05 " + strings.TrimSuffix(line, "\n") + "\n")
 		}
 		if out.String() != want.String() {
-			t.Errorf("%s, %+v:\n%swant\n%s", c.dialect, c.line, &out, &want)
+			t.Errorf("%s, %+v: got\n%swant\n%s", c.dialect, c.line, &out, &want)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestOurOwnMessagesAreSentencesInTheClassicLog(t *testing.T) {
 		c.log(slog.New(&Handler{Out: &out, Level: slog.LevelInfo}).With("route", "fn"))
 		got := out.String()
 		if c.want == "" && got != "" || c.want != "" && !regexp.MustCompile(`^`+stamp+regexp.QuoteMeta(c.want)+"\n$").MatchString(got) {
-			t.Errorf("%q, want %q", got, c.want)
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 	var out bytes.Buffer
@@ -134,7 +134,7 @@ func TestLinesOfProcessesGoToOurOwnStreams(t *testing.T) {
 func TestHumanSizesAreDecimal(t *testing.T) {
 	for n, want := range map[int64]string{-1: "-1B", 0: "0B", 669: "669B", 999: "999B", 1000: "1kB", 4100: "4.1kB", 123456: "123.5kB", 1 << 30: "1.074GB"} {
 		if got := humanSize(n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
+			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func FuzzColumns(f *testing.F) {
 			for row != "" {
 				if n, isColour := sequence(row); row[0] == esc && n > 0 {
 					if !isColour || !colour {
-						t.Errorf("got the sequence %q", row[:n])
+						t.Errorf("got the sequence %q, want only colours", row[:n])
 					}
 					row = row[n:]
 					continue
