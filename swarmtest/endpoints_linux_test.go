@@ -30,7 +30,7 @@ func TestThreeReplicasOnThreeNodesShareTheCalls(t *testing.T) {
 	s.running(t, "gateway", 1, "")
 	s.serves(t, s.engines[0], "/echo", 3)
 
-	const calls, clients = 3000, 10
+	const calls, clients = 3000, 4
 	results := make([]result, calls)
 	var sending sync.WaitGroup
 	for c := range clients {

@@ -223,7 +223,7 @@ func runEngine(role string) int {
 	}
 	cgroup := "/" + filepath.Base(filepath.Dir(dir)) + "/" + filepath.Base(dir)
 	dockerd := exec.Command("dockerd", "--data-root", filepath.Join(dir, "data"), "--exec-root", "/run/docker", "--pidfile", "/run/docker.pid",
-		"-H", "unix://"+filepath.Join(dir, "docker.sock"), "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", cgroup)
+		"-H", "unix://"+filepath.Join(dir, "docker.sock"), "-H", "unix:///run/docker.sock", "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", cgroup)
 	dockerd.Stdout, dockerd.Stderr = os.Stdout, os.Stderr
 	if err := dockerd.Start(); err != nil {
 		fmt.Println("swarmtest: engine", number+":", err)

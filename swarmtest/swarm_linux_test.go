@@ -17,10 +17,11 @@ import (
 
 // Images that every engine has.
 const (
-	gatewayImage  = "watchdogd:1" // watchdogd, which reads /watchdog.yaml
-	functionImage = "fn:1"        // a server of its own
-	secondImage   = "fn:2"        // its next version
-	behindImage   = "behind:1"    // the same behind a watchdogd in the image
+	gatewayImage  = "watchdogd:latest" // watchdogd, which reads /watchdog.yaml by the gateways' own command
+	functionImage = "fn:1"             // a server of its own
+	secondImage   = "fn:2"             // its next version
+	catImage      = "echo:latest"      // cat for each request, behind a watchdogd in the image
+	behindImage   = "behind:1"         // the same behind a watchdogd in the image
 	behindSecond  = "behind:2"
 )
 
@@ -75,7 +76,7 @@ func newCluster() (*cluster, error) {
 	if err := s.load(); err != nil {
 		return nil, err
 	}
-	_, err := s.engines[0].docker("network", "create", "--driver", "overlay", "--attachable", "functions")
+	_, err := s.engines[0].docker("network", "create", "--driver", "overlay", "--attachable", "shared")
 	return s, err
 }
 
@@ -130,9 +131,10 @@ func (s *cluster) load() error {
 	}
 	all := []string{}
 	for _, i := range []struct{ name, dockerfile string }{
-		{gatewayImage, "FROM scratch\nCOPY watchdogd /\nENTRYPOINT [\"/watchdogd\"]\nCMD [\"-c\", \"/watchdog.yaml\"]\n"},
+		{gatewayImage, "FROM scratch\nCOPY watchdogd /\nENTRYPOINT [\"/watchdogd\"]\n"},
 		{functionImage, "FROM scratch\nCOPY function /\nENV VERSION=1\nENTRYPOINT [\"/function\"]\n"},
 		{secondImage, "FROM scratch\nCOPY function /\nENV VERSION=2\nENTRYPOINT [\"/function\"]\n"},
+		{catImage, "FROM scratch\nCOPY watchdogd /bin/\nCOPY function /bin/cat\nENV PATH=/bin fprocess=cat\nCMD [\"watchdogd\"]\n"},
 		{behindImage, "FROM scratch\nCOPY watchdogd function watchdog.yaml /\nENV VERSION=1\nENTRYPOINT [\"/watchdogd\"]\nCMD [\"-c\", \"/watchdog.yaml\"]\n"},
 		{behindSecond, "FROM scratch\nCOPY watchdogd function watchdog.yaml /\nENV VERSION=2\nENTRYPOINT [\"/watchdogd\"]\nCMD [\"-c\", \"/watchdog.yaml\"]\n"},
 	} {
@@ -157,11 +159,11 @@ func (s *cluster) load() error {
 	return os.Remove(archive)
 }
 
-// service creates a service on the network of the functions, reached by the addresses of its
+// service creates a service on the network that all share, reached by the addresses of its
 // tasks; it is removed when the test ends.
 func (s *cluster) service(t *testing.T, name string, args ...string) {
 	t.Helper()
-	s.engines[0].must(t, append([]string{"service", "create", "-d", "-q", "--name", name, "--network", "functions",
+	s.engines[0].must(t, append([]string{"service", "create", "-d", "-q", "--name", name, "--network", "shared",
 		"--endpoint-mode", "dnsrr", "--restart-delay", "100ms", "--update-monitor", "100ms"}, args...)...)
 	t.Cleanup(func() {
 		if t.Failed() && s.explained != t.Name() {
@@ -231,7 +233,7 @@ func (s *cluster) gateway(t *testing.T, name, file string, args ...string) {
 	t.Helper()
 	s.config(t, name+"-file", file)
 	s.service(t, name, append(append([]string{"--config", "source=" + name + "-file,target=/watchdog.yaml", "--stop-grace-period", "30s",
-		"--publish", "mode=host,published=8080,target=8080", "--publish", "mode=host,published=8081,target=8081"}, args...), gatewayImage)...)
+		"--publish", "mode=host,published=8080,target=8080", "--publish", "mode=host,published=8081,target=8081"}, args...), gatewayImage, "-c", "/watchdog.yaml")...)
 }
 
 // task is a task of a service.

@@ -4,6 +4,7 @@
 //	POST /?wait=2s     answers after 2 s
 //	VERSION=2 fn       sends X-Version: 2
 //	START=1s fn        listens after 1 s
+//	cat                under this name it copies its input to its output
 package main
 
 import (
@@ -14,12 +15,19 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 )
 
 func main() {
 	log.SetFlags(0)
+	if filepath.Base(os.Args[0]) == "cat" {
+		if _, err := io.Copy(os.Stdout, os.Stdin); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if start, err := time.ParseDuration(os.Getenv("START")); err == nil {
