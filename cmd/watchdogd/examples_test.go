@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -172,19 +173,12 @@ func (x example) test(t *testing.T, dir string, env []string) (stdout, stderr st
 func (x example) follow(t *testing.T, dir string, env []string) {
 	need(t, "curl")
 	readme := readFile(t, filepath.Join(dir, "README.md"))
-	start := x.start
-	if start == "" {
-		start = "watchdogd"
-	}
+	start := cmp.Or(x.start, "watchdogd")
 	if want := "\n    cd examples/" + filepath.Base(dir) + "\n    " + start + "\n"; !strings.Contains(readme, want) {
 		t.Errorf("the README does not start the example by %q", want)
 	}
-	address := freeAddress(t)
-	_, port, _ := strings.Cut(address, ":")
-	d := &daemonUnderTest{t: t, base: "http://" + address, dir: dir, sh: "exec " + start}
-	d.start(nil, append(env, "PORT="+port, "port="+port))
-	d.waitListening()
-	poll(t, "the example to be ready", func() bool { status, _ := d.get("/_/ready"); return status == http.StatusOK })
+	d := x.serve(t, dir, env)
+	address := strings.TrimPrefix(d.base, "http://")
 	sessions := consoles(readme)
 	if len(sessions) == 0 {
 		t.Error("the README has no console block that shows what to try")
@@ -199,6 +193,19 @@ func (x example) follow(t *testing.T, dir string, env []string) {
 			t.Errorf("$ %s\n%s\n(error %v); the README says\n%s", s.command, got, err, s.want)
 		}
 	}
+}
+
+// serve starts the example as its README says, and waits until all of it is ready.
+func (x example) serve(t *testing.T, dir string, env []string) *daemonUnderTest {
+	t.Helper()
+	start := cmp.Or(x.start, "watchdogd")
+	address := freeAddress(t)
+	_, port, _ := strings.Cut(address, ":")
+	d := &daemonUnderTest{t: t, base: "http://" + address, dir: dir, file: filepath.Join(dir, "watchdog.yaml"), sh: "exec " + start}
+	d.start(nil, append(env, "PORT="+port, "port="+port))
+	d.waitListening()
+	poll(t, "the example to be ready", func() bool { status, _ := d.get("/_/ready"); return status == http.StatusOK })
+	return d
 }
 
 // typed is a command of a console block and what it prints.

@@ -7,10 +7,10 @@ answer() { # STATUS MESSAGE
 	exit 0
 }
 
-# A field of text would be a value that the client chose: only a file is in FORM_DIR.
+# The client chooses the value of a field of text: only what is in FORM_DIR is a file.
 image=${FORM_image:-}
 case $image in
-"$FORM_DIR"/*) ;;
+"${FORM_DIR:-no form}"/*) ;;
 *) answer 400 "send a form with a file in the field image" ;;
 esac
 case $image in */../*) answer 400 "send a form with a file in the field image" ;; esac
@@ -30,9 +30,11 @@ ffd8ff*) type=jpeg ;;
 *) answer 415 "the file is not a JPEG, PNG, GIF, WebP or PPM picture" ;;
 esac
 
-convert -limit width 10KP -limit height 10KP -limit area 50MP -limit memory 256MiB -limit map 0 -limit disk 0 \
-	"$type:$image[0]" -auto-orient -thumbnail "${size}x$size>" -strip "png:$FORM_DIR/.thumbnail" >&2 ||
+# By its content, not by its name, in which %d or [1-9] would mean something to ImageMagick.
+thumbnail=$(mktemp "$FORM_DIR/XXXXXX")
+convert -limit width 10KP -limit height 10KP -limit area 32MP -limit memory 256MiB -limit map 0 -limit disk 0 \
+	"$type:-[0]" -auto-orient -thumbnail "${size}x$size>" -strip png:- <"$image" >"$thumbnail" ||
 	answer 422 "the picture is damaged or too large"
 
 printf 'Content-Type: image/png\r\n\r\n'
-cat "$FORM_DIR/.thumbnail"
+cat "$thumbnail"
