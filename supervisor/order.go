@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/cycles"
 	"github.com/watchdogd/watchdogd/schema"
@@ -113,13 +114,26 @@ func (p *Process) meets(condition string) (why string, givenUp bool, changed <-c
 	if met {
 		return "", false, nil
 	}
-	why = fmt.Sprintf("%s to be %s, whose state is %s", p.name, condition, state)
+	why = fmt.Sprintf("%s to be %s", p.name, condition)
+	waiting := slices.IndexFunc(p.slots, func(s *slot) bool { return s.state == lifecycle.Waiting && s.why != "" })
+	if state == lifecycle.Waiting && waiting >= 0 {
+		why += whichWaitsFor + root(p.slots[waiting].why)
+	} else {
+		why += fmt.Sprintf(", whose state is %s", state)
+	}
 	if (state == lifecycle.Exited || state == lifecycle.Backoff || state == lifecycle.CrashLoop) && p.last != nil {
 		why += " (" + p.last.why + ")"
 	}
 	// What waits for something that was given up is given up with it.
 	return why, p.hopeless() != nil, p.nextChange()
 }
+
+// whichWaitsFor joins what a process waits for to what that waits for itself.
+const whichWaitsFor = ", which waits for "
+
+// root is the end of a chain of processes that wait for each other: what has to be mended. The
+// sentence does not grow with the chain.
+func root(why string) string { return why[strings.LastIndex(whichWaitsFor+why, whichWaitsFor):] }
 
 // dependents returns for each process those that depend on it.
 func dependents(ps []*Process) map[*Process][]*Process {

@@ -657,6 +657,27 @@ func TestHurryEndsTheGrace(t *testing.T) {
 
 // order
 
+// An operator who asks about the last of a chain learns what is wrong with the first.
+func TestOfAChainThatWaitsTheFirstIsNamed(t *testing.T) {
+	first := service(t, "first", "once "+filepath.Join(t.TempDir(), "never"))
+	first.Process.Restart.Policy = "never"
+	specs := []Spec{first}
+	for _, name := range []string{"second", "third", "fourth"} {
+		next := service(t, name, "serve")
+		next.Process.DependsOn = map[string]string{specs[len(specs)-1].Name: "completed"}
+		specs = append(specs, next)
+	}
+	s := newStack(t, specs...)
+	const cause = "first to be completed, whose state is exited (exit status 6)"
+	for name, want := range map[string]string{
+		"second": "waits for " + cause,
+		"third":  "waits for second to be completed, which waits for " + cause,
+		"fourth": "waits for third to be completed, which waits for " + cause,
+	} {
+		s.await(name, "the cause", func(st Status) bool { return st.Reason == want })
+	}
+}
+
 func TestDependenciesAreStartedReadyOrCompletedFirst(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "done")
 	db := server(t, "db", "serve 50ms")

@@ -45,6 +45,7 @@ var causes = sync.OnceValue(func() []cause {
 		missing(`^(sh|\S*/sh|bash): .*: not found$|: command not found$`, notFound),
 		{expr: inUse(), say: taken},
 		row(`(listen|bind).*(EACCES|[Pp]ermission denied).*:(\d{1,3})\b|bind\(\) to \S+ failed \(13|[Pp]ermission denied.*could not bind`, text("it may not listen on a port below 1024: have it listen on $PORT, or on a port from 1024 on")),
+		missing(`"root" execution of the PostgreSQL server is not permitted|cannot be run as root|can ?not run \S+ as root|to run mysqld as root|[Rr]unning as root without`, text("it refuses to run as root: write user: and the name of another user")),
 		row(`heap out of memory`, text(`Node.js has reached its own limit of memory: raise it by env: {NODE_OPTIONS: "--max-old-space-size=MIB"}`)),
 		row(`java\.lang\.OutOfMemoryError`, text("Java has reached its own limit of memory: raise it by -Xmx")),
 		row(`MemoryError|std::bad_alloc|[Cc]annot allocate memory|fatal error: runtime: out of memory`, text("it could get no more memory: raise rlimits.as, or the limit of the cgroup or machine")),
