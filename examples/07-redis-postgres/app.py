@@ -27,15 +27,29 @@ class App(BaseHTTPRequestHandler):
     wbufsize = -1  # headers and body leave together
 
     def do_GET(self):
-        if self.path != "/":
-            return self.answer(404, {"error": "there is only /"})
-        notes = [text for (text,) in query("SELECT text FROM notes ORDER BY id")]
-        self.answer(200, {"visits": visits.incr("visits"), "notes": notes})
+        if self.path == "/":
+            self.attempt(self.show)
+        else:
+            self.answer(404, {"error": "there is only /"})
 
     def do_POST(self):
         text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode(errors="replace").replace("\0", "")
+        self.attempt(lambda: self.add(text))
+
+    def show(self):
+        notes = [text for (text,) in query("SELECT text FROM notes ORDER BY id")]
+        self.answer(200, {"visits": visits.incr("visits"), "notes": notes})
+
+    def add(self, text):
         [(number,)] = query("INSERT INTO notes (text) VALUES (%s) RETURNING id", text)
         self.answer(201, {"id": number})
+
+    def attempt(self, do):
+        try:
+            do()
+        except (psycopg2.Error, redis.RedisError) as error:  # as while a database restarts
+            self.log_error("%s", error)
+            self.answer(503, {"error": "the database does not answer"})
 
     def answer(self, status, value):
         body = json.dumps(value).encode() + b"\n"
