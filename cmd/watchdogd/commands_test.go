@@ -62,7 +62,7 @@ func TestEveryCommandHasTwoExamples(t *testing.T) {
 
 // withStack are the commands that ask the running stack; the others need none.
 var (
-	withStack    = map[string][]string{"ps": nil, "logs": nil, "start": {"a"}, "stop": {"a"}, "restart": {"a"}, "scale": {"a=2"}, "reload": nil, "down": nil, "why": {"a"}, "top": nil}
+	withStack    = map[string][]string{"ps": nil, "logs": nil, "start": {"a"}, "stop": {"a"}, "restart": {"a"}, "scale": {"a=2"}, "reload": nil, "down": nil, "why": {"a"}, "top": nil, "ui": {"--print"}}
 	withoutStack = []string{"run", "call", "try", "doctor", "init", "validate", "test", "healthcheck", "import", "migrate", "schema", "export", "env", "version", "completion", "help"}
 )
 

@@ -68,7 +68,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 	const beneath = "github.com/watchdogd/watchdogd/cmd/watchdogd/internal/"
 	may := map[string][]string{
-		"admin":     {"history", "local", "owner", "source", "version"},
+		"admin":     {"history", "local", "owner", "page", "source", "version"},
 		"detect":    {"draft", "guess", "importer"},
 		"doctor":    nil,
 		"draft":     nil,
@@ -85,6 +85,7 @@ func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 		"logbook":   {"fwatchdog", "terminal", "version"},
 		"option":    nil,
 		"owner":     nil,
+		"page":      nil,
 		"plan":      nil,
 		"private":   nil,
 		"reference": nil,

@@ -133,6 +133,7 @@ func commands() *cobra.Command {
 		remote(&from, topCommand(&from)),
 		interruptible(remote(&from, whyCommand(&from))),
 		interruptible(remote(&from, logsCommand(&from))),
+		remote(&from, uiCommand(&from)),
 		interruptible(remote(&from, startCommand(&from))),
 		interruptible(remote(&from, stopCommand(&from))),
 		interruptible(remote(&from, restartCommand(&from))),

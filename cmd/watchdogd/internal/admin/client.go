@@ -54,17 +54,29 @@ func (a Client) Send(ctx context.Context, method, path string, header http.Heade
 	for name, values := range header {
 		request.Header[name] = values
 	}
-	transport := local.Transport(a.address)
+	transport := a.transport()
 	transport.DisableKeepAlives = true
+	a.authorize(request.Header)
+	return (&http.Client{Transport: transport}).Do(request)
+}
+
+func (a Client) transport() *http.Transport {
+	transport := local.Transport(a.address)
 	if socket, ok := strings.CutPrefix(a.address, "unix:"); ok {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return a.dial(ctx, socket) }
-	} else if a.token != "" {
-		if own := request.Header["Authorization"]; own != nil {
-			request.Header[callAuthorization] = own
-		}
-		request.Header.Set("Authorization", "Bearer "+a.token)
 	}
-	return (&http.Client{Transport: transport}).Do(request)
+	return transport
+}
+
+// authorize adds the token, where one is needed.
+func (a Client) authorize(header http.Header) {
+	if a.token == "" || strings.HasPrefix(a.address, "unix:") {
+		return
+	}
+	if own := header["Authorization"]; own != nil {
+		header[callAuthorization] = own
+	}
+	header.Set("Authorization", "Bearer "+a.token)
 }
 
 // dial connects to the socket at path, if it is, and is served by, a trusted user's.

@@ -27,7 +27,15 @@ const mostOutput = 10
 
 // serveDetail answers with a Detail.
 func (d *Server) serveDetail(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
+	d.detail(w, r.PathValue("name"), func(*Detail) {})
+}
+
+// serveQuietDetail is serveDetail without what the programs print: why may quote it.
+func (d *Server) serveQuietDetail(w http.ResponseWriter, r *http.Request) {
+	d.detail(w, r.PathValue("name"), func(of *Detail) { of.Why, of.Output = "", []child.Line{} })
+}
+
+func (d *Server) detail(w http.ResponseWriter, name string, edit func(*Detail)) {
 	for _, row := range d.List() {
 		if row.Name != name {
 			continue
@@ -36,6 +44,7 @@ func (d *Server) serveDetail(w http.ResponseWriter, r *http.Request) {
 		if p := d.Supervisor.Process(name); p != nil {
 			of.Lives = p.Lives()
 		}
+		edit(&of)
 		reply(w, of)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/page"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -80,6 +81,42 @@ func TestTheMetricsAnswerNoReboundPage(t *testing.T) {
 		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
 		if w.Code != c.want {
 			t.Errorf("%s asked at %s with %v: got %d, want %d", c.host, c.local, c.header, w.Code, c.want)
+		}
+	}
+}
+
+func TestThePageIsForThoseWhoMayUseTheAdminAPI(t *testing.T) {
+	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	browser := func(site string) http.Header {
+		return http.Header{"User-Agent": {"Mozilla/5.0"}, "Sec-Fetch-Site": {site}}
+	}
+	for _, c := range []struct {
+		name, listen, token, method, host, path string
+		header                                  http.Header
+		want                                    int
+	}{
+		{"a socket", "", "", "POST", "localhost", "/_/stop/api", browser("same-origin"), 200},
+		{"a page of another site at a socket", "", "", "POST", "localhost", "/_/stop/api", browser("cross-site"), 403},
+		{"the address bar", "127.0.0.1:9", "", "GET", "127.0.0.1:9", "/_/", browser("none"), 200},
+		{"its own page", "127.0.0.1:9", "", "POST", "localhost:9", "/_/stop/api", browser("same-origin"), 200},
+		{"another site", "127.0.0.1:9", "", "GET", "localhost:9", "/_/events", browser("cross-site"), 403},
+		{"another port", "127.0.0.1:9", "", "POST", "localhost:9", "/_/stop/api", browser("same-site"), 403},
+		{"a rebound name", "127.0.0.1:9", "", "GET", "evil.example:9", "/_/", browser("same-origin"), 403},
+		{"an old browser", "127.0.0.1:9", "", "GET", "localhost:9", "/_/", http.Header{"User-Agent": {"Mozilla/5.0"}}, 403},
+		{"curl", "127.0.0.1:9", "", "GET", "localhost:9", "/_/ps/api", http.Header{"User-Agent": {"curl/8"}}, 200},
+		{"the login", "0.0.0.0:9", "t", "GET", "host:9", "/_/", browser("none"), 401},
+		{"a wrong token", "0.0.0.0:9", "t", "GET", "host:9", "/_/events", http.Header{"Authorization": {"Bearer T"}}, 401},
+		{"the token", "0.0.0.0:9", "t", "GET", "host:9", "/_/events", http.Header{"Authorization": {"Bearer t"}}, 200},
+		{"a login from another site", "0.0.0.0:9", "t", "POST", "host:9", "/_/login", http.Header{"Origin": {"http://evil.example"}}, 403},
+		{"no token", "0.0.0.0:9", "t", "POST", "host:9", "/_/stop/api", http.Header{"Origin": {"http://host:9"}}, 401},
+		{"a cookie that is none", "0.0.0.0:9", "t", "GET", "host:9", "/_/events", http.Header{"Cookie": {"watchdogd_page=9999999999.00"}}, 401},
+	} {
+		r := httptest.NewRequest(c.method, "http://"+c.host+c.path, nil)
+		r.Header = c.header
+		w := httptest.NewRecorder()
+		guardPage(next, &page.Page{Name: "shop"}, schema.Admin{Listen: c.listen, Token: c.token}).ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s: got %d %s, want %d", c.name, w.Code, w.Body, c.want)
 		}
 	}
 }

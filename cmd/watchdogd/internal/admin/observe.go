@@ -26,7 +26,12 @@ func (d *Server) look(usage bool) []history.Seen {
 	if usage {
 		standing = d.Supervisor.Status
 	}
-	rows := d.list(standing())
+	processes := standing()
+	kept := make(map[string]bool, len(processes))
+	for _, p := range processes {
+		kept[p.Name] = true
+	}
+	rows := d.list(processes)
 	seen := make([]history.Seen, 0, len(rows))
 	names := make(map[string]bool, len(rows))
 	for _, row := range rows {
@@ -34,7 +39,7 @@ func (d *Server) look(usage bool) []history.Seen {
 			continue
 		}
 		names[row.Name] = true
-		seen = append(seen, history.Seen{Status: row.Status, Total: row.Total, Errors: row.Errors, Took: row.Took})
+		seen = append(seen, history.Seen{Status: row.Status, Process: kept[row.Name], Total: row.Total, Errors: row.Errors, Took: row.Took})
 	}
 	return seen
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/history"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
 	"github.com/watchdogd/watchdogd/internal/metrics"
@@ -34,6 +35,7 @@ type Server struct {
 
 	rates    rates
 	recorder lazyRecorder
+	tailing  tailing
 }
 
 // Requests keeps the last requests.
@@ -51,6 +53,7 @@ func (d *Server) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", d.Metrics)
 	mux.HandleFunc("GET /_/stats", d.serveStats)
+	d.readPage(mux)
 	return unrebound(mux)
 }
 
@@ -65,19 +68,9 @@ func (d *Server) handler(cfg *schema.Config) http.Handler {
 	mux.HandleFunc("GET /v1/ps/{name}", d.serveDetail)
 	mux.HandleFunc("GET /v1/why/{name}", d.serveWhy)
 	mux.HandleFunc("GET /v1/logs", d.serveLogs)
-	mux.HandleFunc("GET /v1/events", d.observing().ServeEvents)
+	mux.HandleFunc("GET /v1/events", d.observing().Events(history.MostFollowers))
 	mux.HandleFunc("GET /v1/history", d.observing().ServeHistory)
-	mux.HandleFunc("POST /v1/start/{name}", d.steer(d.Supervisor.Start))
-	mux.HandleFunc("POST /v1/stop/{name}", d.steer(d.Supervisor.Stop))
-	mux.HandleFunc("POST /v1/restart/{name}", d.steer(d.Supervisor.Restart))
-	mux.HandleFunc("POST /v1/scale/{name}/{replicas}", func(w http.ResponseWriter, r *http.Request) {
-		n, err := schema.ParseCount(r.PathValue("replicas"), 0, schema.MaxReplicas)
-		if err != nil {
-			refuse(w, http.StatusBadRequest, fmt.Errorf("scale %s: the number of instances %w", r.PathValue("name"), err))
-			return
-		}
-		d.steer(func(_ context.Context, name string) error { return d.Supervisor.Scale(name, n) })(w, r)
-	})
+	d.steering(mux, "/v1/")
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		done, err := d.Reload(r.Context(), r.URL.Query().Has("dry_run"))
 		if err != nil {
@@ -97,7 +90,22 @@ func (d *Server) handler(cfg *schema.Config) http.Handler {
 	mux.HandleFunc("GET /_/stats", d.serveStats)
 	mux.HandleFunc("GET /debug/pprof/{$}", serveProfile)
 	mux.HandleFunc("GET /debug/pprof/{profile}", serveProfile)
-	return guard(mux, cfg.Admin)
+	return d.withPage(guard(mux, cfg.Admin), cfg)
+}
+
+// steering serves what starts, stops, restarts and scales, beneath prefix.
+func (d *Server) steering(mux *http.ServeMux, prefix string) {
+	mux.HandleFunc("POST "+prefix+"start/{name}", d.steer(d.Supervisor.Start))
+	mux.HandleFunc("POST "+prefix+"stop/{name}", d.steer(d.Supervisor.Stop))
+	mux.HandleFunc("POST "+prefix+"restart/{name}", d.steer(d.Supervisor.Restart))
+	mux.HandleFunc("POST "+prefix+"scale/{name}/{replicas}", func(w http.ResponseWriter, r *http.Request) {
+		n, err := schema.ParseCount(r.PathValue("replicas"), 0, schema.MaxReplicas)
+		if err != nil {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("scale %s: the number of instances %w", r.PathValue("name"), err))
+			return
+		}
+		d.steer(func(_ context.Context, name string) error { return d.Supervisor.Scale(name, n) })(w, r)
+	})
 }
 
 // Info describes the watchdogd that serves an admin socket.

@@ -207,7 +207,7 @@ type reading struct {
 
 func follow(t *testing.T, r *Recorder) *reading {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(r.ServeEvents))
+	server := httptest.NewServer(r.Events(MostFollowers))
 	t.Cleanup(server.Close)
 	response, err := http.Get(server.URL)
 	if err != nil {
@@ -298,11 +298,11 @@ func TestAFollowerThatDoesNotReadIsDropped(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
-		stuck, _, err := r.join(time.Now())
+		stuck, _, err := r.join(time.Now(), MostFollowers)
 		if err != nil {
 			t.Fatal(err)
 		}
-		reads, _, err := r.join(time.Now())
+		reads, _, err := r.join(time.Now(), MostFollowers)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -330,22 +330,25 @@ func TestAFollowerThatDoesNotReadIsDropped(t *testing.T) {
 func TestThereAreNotTooManyFollowers(t *testing.T) {
 	r := &Recorder{Look: routes(1).look}
 	var all []*follower
-	for range mostFollowers {
-		f, _, err := r.join(time.Now())
+	for range MostFollowers {
+		f, _, err := r.join(time.Now(), MostFollowers)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, f)
 	}
 	answer := httptest.NewRecorder()
-	r.ServeEvents(answer, httptest.NewRequest("GET", "/v1/events", nil))
+	r.Events(MostFollowers)(answer, httptest.NewRequest("GET", "/v1/events", nil))
 	if answer.Code != 503 || !strings.Contains(answer.Body.String(), "too many clients") || answer.Header().Get("Retry-After") == "" {
 		t.Errorf("one too many: got %d %s, want 503 with a sentence", answer.Code, answer.Body)
 	}
-	for _, f := range all {
+	for _, f := range all[1:] {
 		r.leave(f)
 	}
-	if _, _, err := r.join(time.Now()); err != nil {
+	if _, _, err := r.join(time.Now(), 1); err == nil {
+		t.Error("the second of at most one: got no error, want one")
+	}
+	if _, _, err := r.join(time.Now(), MostFollowers); err != nil {
 		t.Errorf("after they have left: got %v, want room", err)
 	}
 }

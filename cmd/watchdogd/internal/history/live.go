@@ -10,10 +10,11 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
-const (
-	mostFollowers = 32 // at once
-	mostWaiting   = 40 // events that wait for a follower: ten seconds of them
-)
+// MostFollowers is how many clients may follow at once.
+const MostFollowers = 32
+
+// mostWaiting is how many events wait for a follower: those of ten seconds.
+const mostWaiting = 40
 
 // errFollowers is a follower too many.
 var errFollowers = errors.New("too many clients follow the events; close a page or a top")
@@ -29,6 +30,7 @@ type Row struct {
 	LastExit  string           `json:"last_exit,omitempty"`
 	Restarts  int              `json:"restarts"`
 	Removed   bool             `json:"removed,omitempty"`
+	Process   bool             `json:"process"` // it keeps a process, which can be restarted, stopped, started and scaled
 	Total     uint64           `json:"total"`
 	Ready     int              `json:"ready"`  // instances that are
 	Wanted    int              `json:"wanted"` // instances, those that do not run too
@@ -68,9 +70,12 @@ type live struct {
 type follower struct{ events chan []byte }
 
 // join makes a client a follower, and returns its first event.
-func (r *Recorder) join(now time.Time) (*follower, []byte, error) {
+func (r *Recorder) join(now time.Time, most int) (*follower, []byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.live != nil && len(r.live.followers) >= min(most, MostFollowers) {
+		return nil, nil, errFollowers
+	}
 	if r.live == nil {
 		r.live = r.enliven(now)
 		select {
@@ -79,9 +84,6 @@ func (r *Recorder) join(now time.Time) (*follower, []byte, error) {
 		}
 	}
 	l := r.live
-	if len(l.followers) >= mostFollowers {
-		return nil, nil, errFollowers
-	}
 	f := &follower{events: make(chan []byte, mostWaiting)}
 	l.followers[f] = true
 	step := r.store.step
@@ -220,7 +222,7 @@ func rowOf(seen *Seen, s Sample) Row {
 	return Row{
 		Ready: ready, Wanted: len(seen.Instances),
 		Name: seen.Name, Kind: seen.Kind, Mode: seen.Mode, State: seen.State, Reason: seen.Reason, NextStart: seen.NextStart,
-		LastExit: seen.LastExit, Restarts: seen.Restarts, Removed: seen.Removed, Total: seen.Total, Sample: s,
+		LastExit: seen.LastExit, Restarts: seen.Restarts, Removed: seen.Removed, Process: seen.Process, Total: seen.Total, Sample: s,
 	}
 }
 

@@ -18,9 +18,10 @@ const (
 // Seen is a route or service as the recorder sees it at one moment.
 type Seen struct {
 	supervisor.Status
-	Total  uint64            // calls of a route so far
-	Errors uint64            // of them, those with a status of 500 or more
-	Took   metrics.Durations // of those that are over
+	Process bool              // it keeps a process, and is not answered by others or by one for each call
+	Total   uint64            // calls of a route so far
+	Errors  uint64            // of them, those with a status of 500 or more
+	Took    metrics.Durations // of those that are over
 }
 
 // Recorder keeps the history, and serves those who follow what happens.

@@ -12,10 +12,15 @@ import (
 // writeBound is how long a client may take to read what was sent to it.
 const writeBound = 10 * time.Second
 
-// ServeEvents answers with Server-Sent Events: a Full first, then a Change each second and
-// within 250 ms of a change of state. A client that does not read is dropped.
-func (r *Recorder) ServeEvents(w http.ResponseWriter, request *http.Request) {
-	f, first, err := r.join(time.Now())
+// Events returns what answers with Server-Sent Events: a Full first, then a Change each second
+// and within 250 ms of a change of state. A client that does not read is dropped, and one
+// that would be one of more than most is refused; of all together there are at most MostFollowers.
+func (r *Recorder) Events(most int) http.HandlerFunc {
+	return func(w http.ResponseWriter, request *http.Request) { r.serveEvents(w, request, most) }
+}
+
+func (r *Recorder) serveEvents(w http.ResponseWriter, request *http.Request, most int) {
+	f, first, err := r.join(time.Now(), most)
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
 		refuse(w, http.StatusServiceUnavailable, err)
