@@ -79,7 +79,7 @@ func TestAResponseWithoutATypeGetsNone(t *testing.T) {
 		_, _ = io.WriteString(w, "<html>")
 	}))
 	defer upstream.Close()
-	d := serveFile(t, "server: {listen: \"LISTEN\"}\nroutes:\n- {path: /, mode: http, upstream: \""+upstream.Listener.Addr().String()+"\"}\n")
+	d := serveFile(t, "server: {listen: \"LISTEN\"}\nroutes:\n- {name: up, path: /, mode: http, upstream: \""+upstream.Listener.Addr().String()+"\"}\n")
 	d.waitLog(`"msg":"listening"`)
 	for _, version := range []int{1, 2} {
 		protocols := new(http.Protocols)
