@@ -266,7 +266,7 @@ func (c *burning) exchange(instance remarker, w *worker, first []byte) error {
 		method = http.MethodGet // a worker that knows nothing of HEAD has sent the body too
 	}
 	c.body.Start(w.Conn, h, method)
-	if http1.StreamType(h.Get("Content-Type")) != http1.NoStream {
+	if http1.StreamType(h.Fields.Get("Content-Type")) != http1.NoStream {
 		return c.passEvents()
 	}
 	for {
@@ -389,7 +389,7 @@ func (c *burning) passEvents() error {
 	}
 	control := http.NewResponseController(c.w)
 	c.begun = true
-	c.head.Forward(c.w.Header(), nil)
+	c.head.Forward(c.w.Header())
 	c.call.SetReason(c.head.Reason)
 	c.w.WriteHeader(c.head.Status)
 	if err := control.Flush(); err != nil {
@@ -415,7 +415,7 @@ func (c *burning) passEvents() error {
 // send sends the response that was held.
 func (c *burning) send() error {
 	h := &c.head
-	h.Forward(c.w.Header(), nil)
+	h.Forward(c.w.Header())
 	c.call.SetReason(h.Reason)
 	if !h.Bodiless(c.r.Method) {
 		c.w.Header()["Content-Length"] = []string{strconv.FormatInt(c.response.Size(), 10)}

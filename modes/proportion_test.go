@@ -17,7 +17,7 @@ func TestWorkIsInProportion(t *testing.T) {
 		if err := h.Parse("HTTP/1.1 200 OK\r\n" + s + "\r\n"); err != nil {
 			t.Error(err)
 		}
-		h.Forward(map[string][]string{}, nil)
+		h.Forward(map[string][]string{})
 	}
 	body := func(s string) {
 		var b http1.Body

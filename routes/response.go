@@ -36,30 +36,55 @@ func (w *response) WriteHeader(status int) {
 	if w.status != 0 {
 		return
 	}
-	if status >= 200 || status == http.StatusSwitchingProtocols {
-		w.head(status)
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		w.w.WriteHeader(status)
+		return
 	}
+	header := w.w.Header()
+	if _, typed := header["Content-Type"]; !typed {
+		header["Content-Type"] = nil // or net/http, for a client of HTTP/2, guesses one from the body
+	}
+	stream := http1.StreamOf(header)
+	w.head(status, stream)
 	w.w.WriteHeader(status)
-	if status >= 200 && http1.StreamOf(w.w.Header()) == http1.Events {
+	w.streams(stream)
+}
+
+// WriteHead is WriteHeader for a response that is forwarded: see http1.HeadWriter.
+func (w *response) WriteHead(p *http1.Response) {
+	if _, ok := w.w.(http1.HeadWriter); !ok || w.serving.table.opt.Headers {
+		p.Forward(w.w.Header())
+		w.WriteHeader(p.Status)
+		return
+	}
+	if w.status == 0 {
+		typ, _ := p.Forwarded("Content-Type")
+		stream := http1.StreamType(typ)
+		w.head(p.Status, stream)
+		http1.WriteHead(w.w, p)
+		w.streams(stream)
+	}
+}
+
+// streams notes that the response, whose head is sent, is an event stream if it is one.
+func (w *response) streams(stream http1.Stream) {
+	if stream == http1.Events {
 		w.serving.Streams()
 		w.serving.endIfClosing()
 	}
 }
 
-func (w *response) head(status int) {
+func (w *response) head(status int, stream http1.Stream) {
 	w.status = status
 	s, h := w.serving, w.w.Header()
 	if s.route.timed && !s.Untimed() {
 		s.values.duration[0] = strconv.FormatFloat(time.Since(s.Began()).Seconds(), 'f', 6, 64)
 		h["X-Duration-Seconds"] = s.values.duration[:]
 	}
-	if _, typed := h["Content-Type"]; !typed {
-		h["Content-Type"] = nil // or net/http, for a client of HTTP/2, guesses one from the body
-	}
 	if f := s.Head(); f != nil && f.Kind.Closes() && s.request.ProtoMajor == 1 {
 		h["Connection"] = closing
 	}
-	s.headSent(status == http.StatusSwitchingProtocols || http1.StreamOf(h) != http1.NoStream)
+	s.headSent(status == http.StatusSwitchingProtocols || stream != http1.NoStream)
 }
 
 // closing is the value of Connection that makes a response the last.

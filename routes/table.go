@@ -36,6 +36,7 @@ type Entry struct {
 type Options struct {
 	Log     *slog.Logger
 	Access  func(Line) // is told of each call that is over; nil for none. Called by many goroutines
+	Headers bool       // Access reads the headers of the request and the response
 	Metrics *metrics.Registry
 	Trusted []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
 	Probes  Probes

@@ -56,6 +56,7 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 	d.live.Swap(routes.NewTable(entries, routes.Options{
 		Log:     d.log,
 		Access:  d.book.Access(cfg),
+		Headers: d.book.ReadsHeaders(),
 		Metrics: d.metrics,
 		Trusted: cfg.Server.TrustedProxies,
 		Probes:  routes.Probes{Ready: cfg.Health.Ready, Path: cfg.Health.ReadyPath, Bare: cfg.Compat.BareProbes},

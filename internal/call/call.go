@@ -57,8 +57,6 @@ type Call struct {
 	own    bool                // made by Enter
 	body   Body
 
-	values []string // of Values
-
 	began   time.Time
 	timed   bool         // somebody asks for Touched
 	touched atomic.Int64 // when something last moved in the response, since began
@@ -132,21 +130,6 @@ func (c *Call) Patience(wait time.Duration) time.Time {
 	}
 	return time.Now().Add(wait - c.waited)
 }
-
-// Values is memory for the values of the header of the response, so many at least, that
-// nobody else uses before the call is over. It is given once.
-func (c *Call) Values(n int) []string {
-	if n > mostValues || c.own {
-		return make([]string, n)
-	}
-	if c.values == nil {
-		c.values = make([]string, mostValues)
-	}
-	return c.values
-}
-
-// mostValues are as many as most responses have.
-const mostValues = 32
 
 // SetLocal sets what Local asks.
 func (c *Call) SetLocal(f func() bool) { c.local = f }

@@ -16,7 +16,6 @@ func (c *Call) Begin(parent context.Context, x *Context, w http.ResponseWriter, 
 	c.User, c.AuthType, c.TraceID, c.Spans = "", "", "", nil
 	c.instance, c.reason, c.untimed, c.waited = "", "", false, 0
 	c.began, c.timed = began, false
-	clear(c.values)
 	x.begin(parent, c)
 
 	c.mu.Lock()

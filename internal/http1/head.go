@@ -9,18 +9,15 @@ import (
 	"time"
 )
 
-// Field is one field of a head or a trailer; its name is in canonical form.
-type Field struct{ Name, Value string }
-
 // Head is what the heads of requests and responses have in common: the fields, in the order
 // in which they came, and what they say about where the message ends. Whoever forwards it
 // copies the fields, less those that Hop ends; an http.Header is made of them only where one
 // is needed. The strings are parts of the text that was parsed.
 type Head struct {
-	Fields  []Field // all of them; its memory is used again by the next Parse
-	Minor   int     // the version is HTTP/1.Minor
-	Length  int64   // Content-Length; -1 is none
-	Chunked bool    // Transfer-Encoding: chunked
+	Fields  Fields // its memory is used again by the next Parse
+	Minor   int    // the version is HTTP/1.Minor
+	Length  int64  // Content-Length; -1 is none
+	Chunked bool   // Transfer-Encoding: chunked
 	Hop     Hop
 	Loose   bool // a line ends in a bare LF (RFC 9112, 2.2)
 
@@ -117,7 +114,7 @@ func (p *Response) Parse(s string) error {
 	if err := p.parse(rest); err != nil {
 		return err
 	}
-	for _, f := range p.Fields {
+	for _, f := range p.Fields.All() {
 		switch f.Name {
 		case "Keep-Alive":
 			p.KeepAlive = parseKeepAlive(f.Value)
@@ -155,7 +152,10 @@ func (p *Response) parseStatus(line string) error {
 	return nil
 }
 
-func (h *Head) reset() { *h = Head{Fields: h.Fields[:0], Length: -1} }
+func (h *Head) reset() {
+	h.Fields.Reset()
+	*h = Head{Fields: h.Fields, Length: -1}
+}
 
 // parse reads the fields, up to the empty line, which must be the end of s.
 func (h *Head) parse(s string) error {
@@ -168,7 +168,7 @@ func (h *Head) parse(s string) error {
 		if line == "" {
 			break
 		}
-		if len(h.Fields) == MaxFields {
+		if h.Fields.Len() == MaxFields {
 			return ErrTooManyFields
 		}
 		f, err := ParseField(line)
@@ -178,7 +178,7 @@ func (h *Head) parse(s string) error {
 		if err := h.take(f); err != nil {
 			return err
 		}
-		h.Fields = append(h.Fields, f)
+		h.Fields.Add(f.Name, f.Value)
 	}
 	switch {
 	case s != "":
@@ -222,16 +222,6 @@ func (q *Request) Closes() bool {
 	return q.Loose || q.Hop.Close || q.Minor == 0 && !q.Hop.KeepAlive
 }
 
-// Get returns the value of the first field of this canonical name, or nothing.
-func (h *Head) Get(name string) string {
-	for _, f := range h.Fields {
-		if f.Name == name {
-			return f.Value
-		}
-	}
-	return ""
-}
-
 // Closes reports whether the upstream ends the connection after this message. That of
 // HTTP/1.0 is not used again whatever it says.
 func (p *Response) Closes() bool { return p.Hop.Close || p.Minor == 0 }
@@ -240,43 +230,6 @@ func (p *Response) Closes() bool { return p.Hop.Close || p.Minor == 0 }
 // (RFC 9112, 6.3).
 func (p *Response) Bodiless(method string) bool {
 	return method == http.MethodHead || p.Status < 200 || p.Status == http.StatusNoContent || p.Status == http.StatusNotModified
-}
-
-// Forward puts the fields that are not for one connection only into the header of a
-// response, in place of what it has under the same names. The values are in the memory of
-// values where that has room for all of them: it must not be used again before header.
-func (p *Response) Forward(header http.Header, values []string) {
-	ends := func(name string) bool { return name == "Content-Length" || p.Hop.Ends(name) }
-	if len(header) > 0 {
-		for _, f := range p.Fields {
-			if !ends(f.Name) {
-				delete(header, f.Name)
-			}
-		}
-	}
-	if values = values[:cap(values)]; len(values) <= len(p.Fields) {
-		values = make([]string, len(p.Fields)+1)
-	}
-	for i, f := range p.Fields {
-		if ends(f.Name) {
-			continue
-		}
-		values[i] = f.Value
-		if before, ok := header[f.Name]; ok {
-			header[f.Name] = append(before, f.Value)
-		} else {
-			header[f.Name] = values[i : i+1 : i+1]
-		}
-	}
-	if p.Length >= 0 {
-		last := len(p.Fields)
-		if values[last] = p.Get("Content-Length"); len(values[last]) > 1 && values[last][0] == '0' {
-			values[last] = strconv.FormatInt(p.Length, 10)
-		}
-		header["Content-Length"] = values[last : last+1 : last+1]
-	} else {
-		delete(header, "Content-Length")
-	}
 }
 
 // cutLine returns the first line of s without its end, and what follows.

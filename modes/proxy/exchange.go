@@ -57,11 +57,14 @@ func newExchange(c *call.Call, w http.ResponseWriter, r *http.Request) *exchange
 
 func (x *exchange) end() {
 	x.request.release()
-	clear(x.head.Fields)
+	x.head.Fields.Forget(mostFields)
 	x.body.Free()
 	*x = exchange{interrupts: x.interrupts, head: http1.Response{Head: http1.Head{Fields: x.head.Fields}, Text: x.head.Text}, body: x.body}
 	exchanges.Put(x)
 }
+
+// mostFields is how many fields of a response are worth memory that is kept.
+const mostFields = 64
 
 // exchanges keeps the memory of exchanges that are over for those to come.
 var exchanges = sync.Pool{New: func() any {
@@ -177,7 +180,7 @@ func (x *exchange) inform() {
 	}
 	header := x.w.Header()
 	before := maps.Clone(header)
-	x.head.Forward(header, nil)
+	x.head.Forward(header)
 	x.w.WriteHeader(x.head.Status)
 	clear(header)
 	maps.Copy(header, before)
@@ -186,11 +189,6 @@ func (x *exchange) inform() {
 // pass passes on the final response.
 func (x *exchange) pass(c *client.Conn) error {
 	header, h := x.w.Header(), &x.head
-	var values []string
-	if len(h.Trailer) == 0 { // or the server reads header once more when the call is over
-		values = x.call.Values(len(h.Fields) + 1)
-	}
-	h.Forward(header, values)
 	x.call.SetReason(h.Reason)
 	if h.Status == http.StatusUpgradeRequired && h.Upgrade != "" && x.r.ProtoMajor == 1 {
 		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{h.Upgrade} // RFC 9110, 15.5.22: what is required
@@ -204,7 +202,7 @@ func (x *exchange) pass(c *client.Conn) error {
 	}
 	x.body.Start(c, h, x.r.Method)
 	var first []byte
-	if x.guess && header["Content-Type"] == nil && header["Content-Encoding"] == nil {
+	if x.guess && untyped(h) {
 		var err error
 		if first, err = x.body.Next(true); err != nil && err != io.EOF {
 			return err
@@ -214,7 +212,7 @@ func (x *exchange) pass(c *client.Conn) error {
 	if !x.begin() {
 		return errInterrupted
 	}
-	x.w.WriteHeader(h.Status)
+	http1.WriteHead(x.w, h)
 	if len(first) > 0 {
 		if _, err := x.w.Write(first); err != nil {
 			return goneError{err}
@@ -234,6 +232,13 @@ func (x *exchange) pass(c *client.Conn) error {
 	x.keep = framed && !h.Closes() && len(c.Unread()) == 0
 	x.doubtful, x.unasked = bodiless, len(c.Unread()) > 0
 	return nil
+}
+
+// untyped reports whether a response has nothing from which its type could be known.
+func untyped(h *http1.Response) bool {
+	_, typed := h.Forwarded("Content-Type")
+	_, coded := h.Forwarded("Content-Encoding")
+	return !typed && !coded
 }
 
 // guessed is the type of a body that begins with first; an empty one has none.

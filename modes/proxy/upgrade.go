@@ -37,7 +37,7 @@ func (x *exchange) switchProtocols(c *client.Conn) error {
 		}
 	}
 	header := x.w.Header()
-	h.Forward(header, nil)
+	h.Forward(header)
 	delete(header, "Content-Length")
 	header["Connection"] = []string{"Upgrade"}
 	header["Upgrade"] = []string{h.Upgrade}

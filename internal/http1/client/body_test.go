@@ -23,7 +23,7 @@ import (
 // forwarded is what a client gets of the fields of a head.
 func forwarded(h *http1.Response) http.Header {
 	header := http.Header{}
-	h.Forward(header, nil)
+	h.Forward(header)
 	return header
 }
 
@@ -61,7 +61,7 @@ func TestWhatIsForTheConnectionIsNotPassedOn(t *testing.T) {
 
 func TestALineMayEndInABareLineFeed(t *testing.T) {
 	var h http1.Response
-	if err := h.Parse("HTTP/1.0 200\nX-A: b\n\n"); err != nil || len(h.Fields) != 1 || !h.Closes() || !h.Loose {
+	if err := h.Parse("HTTP/1.0 200\nX-A: b\n\n"); err != nil || h.Fields.Len() != 1 || !h.Closes() || !h.Loose {
 		t.Errorf("got %+v and error %v, want one field and a connection that closes", h, err)
 	}
 }
@@ -250,7 +250,7 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("%+v; net/http: got %+v, want h.Status == res.StatusCode && (h.Chunked == (len(res.TransferEncoding) > 0) || h.Bodiless(method))", h, res)
 		}
 		header := http.Header{}
-		h.Forward(header, nil)
+		h.Forward(header)
 		for name, values := range header {
 			if name == "Content-Length" || values == nil {
 				continue

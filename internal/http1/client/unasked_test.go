@@ -127,8 +127,8 @@ func TestALargeHeadTakesFewReads(t *testing.T) {
 			_, _ = io.WriteString(theirs[0], "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", size)+"\r\n\r\n")
 		}()
 		var h http1.Response
-		if err := ours[0].ReadHead(&h); err != nil || len(h.Fields) != 1 || len(h.Fields[0].Value) != size {
-			t.Errorf("%d bytes: got %v, want no error, and len(h.Fields) == 1 && len(h.Fields[0].Value) == size", size, err)
+		if err := ours[0].ReadHead(&h); err != nil || h.Fields.Len() != 1 || len(h.Fields.All()[0].Value) != size {
+			t.Errorf("%d bytes: got %v, want no error, and h.Fields.Len() == 1 && len(h.Fields.All()[0].Value) == size", size, err)
 		}
 		if most := 4 + size/1024; c.reads > most {
 			t.Errorf("a head of %d bytes: got %d reads, want %d at most", size, c.reads, most)

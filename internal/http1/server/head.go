@@ -23,11 +23,11 @@ func (c *conn) parse(head string) error {
 		return refusalOf(err)
 	}
 	r.Method, r.RequestURI, r.Host, r.Close = h.Method, h.Target, h.Host, h.Closes()
-	if len(c.values) < len(h.Fields) {
-		c.values = make([]string, max(len(h.Fields), mostFields))
+	if len(c.values) < h.Fields.Len() {
+		c.values = make([]string, max(h.Fields.Len(), mostFields))
 	}
 	values := c.values
-	for i, f := range h.Fields {
+	for i, f := range h.Fields.All() {
 		if f.Name == "Host" || f.Name == "Transfer-Encoding" {
 			continue // net/http keeps them elsewhere
 		}

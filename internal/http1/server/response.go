@@ -83,7 +83,13 @@ func (w *response) Header() http.Header {
 
 // WriteHeader makes the head. It is sent with what follows: by Flush, with a large
 // part of the body, or at the end. Informational ones (1xx) are sent at once.
-func (w *response) WriteHeader(status int) {
+func (w *response) WriteHeader(status int) { w.writeHead(status, nil) }
+
+// WriteHead is WriteHeader for a response that is forwarded: see http1.HeadWriter.
+func (w *response) WriteHead(p *http1.Response) { w.writeHead(p.Status, p) }
+
+// writeHead makes the head of the header and of the fields of p, if there is one.
+func (w *response) writeHead(status int, p *http1.Response) {
 	if w.status != 0 || w.c.hijacked {
 		return
 	}
@@ -99,8 +105,8 @@ func (w *response) WriteHeader(status int) {
 	waiting := c.body.answered()
 	w.close = w.close || c.server.leaving.Load() || c.body.leaves(waiting)
 	w.appendStatus(status)
-	w.decide()
-	w.appendHeader()
+	w.decide(p)
+	w.appendHeader(p)
 	if w.close || c.request.ProtoMinor == 0 {
 		w.appendConnection()
 	}
@@ -124,8 +130,10 @@ func (w *response) appendStatus(status int) {
 }
 
 // decide says how the body ends, as far as the header says.
-func (w *response) decide() {
-	if values := w.header["Content-Length"]; len(values) > 0 {
+func (w *response) decide(p *http1.Response) {
+	if p != nil {
+		w.length = p.Length
+	} else if values := w.header["Content-Length"]; len(values) > 0 {
 		if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 && len(values) == 1 && http1.Digits(values[0]) {
 			w.length = n
 		}
@@ -138,13 +146,14 @@ func (w *response) decide() {
 	}
 }
 
-// appendHeader appends the fields, but for those that say how the body ends.
-func (w *response) appendHeader() {
+// appendHeader appends the fields of the header and of p, but for those that say how the body
+// ends.
+func (w *response) appendHeader(p *http1.Response) {
 	dated := false
 	for name, values := range w.header {
 		switch name {
 		case "Content-Length":
-			if w.length < 0 || w.framed == bodiless && (w.status < 200 || w.status == http.StatusNoContent) {
+			if w.length < 0 || !w.mayHaveLength() || p != nil {
 				continue
 			}
 		case "Transfer-Encoding":
@@ -167,15 +176,43 @@ func (w *response) appendHeader() {
 			w.trailed = w.trailed || strings.HasPrefix(name, http.TrailerPrefix)
 			continue
 		}
+		if p != nil {
+			if _, replaced := p.Forwarded(name); replaced {
+				continue
+			}
+		}
 		for _, value := range values {
 			w.appendField(name, value)
 		}
+	}
+	if p != nil {
+		dated = w.appendForwarded(p) || dated
 	}
 	if !dated {
 		w.out = append(w.out, "Date: "...)
 		w.out = append(w.out, now()...)
 		w.out = append(w.out, http1.CRLF...)
 	}
+}
+
+// appendForwarded appends the fields of p, which were valid when they were parsed. It reports
+// whether Date is one of them.
+func (w *response) appendForwarded(p *http1.Response) (dated bool) {
+	p.Each(func(name, value string) {
+		dated = dated || name == "Date"
+		w.out = http1.AppendField(w.out, name, value)
+	})
+	if p.Length >= 0 && w.mayHaveLength() {
+		w.out = append(w.out, "Content-Length: "...)
+		w.out = strconv.AppendInt(w.out, p.Length, 10)
+		w.out = append(w.out, http1.CRLF...)
+	}
+	return dated
+}
+
+// mayHaveLength reports whether the response may have a Content-Length (RFC 9110, 8.6).
+func (w *response) mayHaveLength() bool {
+	return w.framed != bodiless || w.status >= 200 && w.status != http.StatusNoContent
 }
 
 // appendField appends a field. No value becomes another field.

@@ -50,14 +50,13 @@ func (c *conn) release() {
 		return
 	}
 	c.header, c.answer = cleared(c.header), cleared(c.response.header)
-	fields := c.head.Fields
-	clear(fields)
-	if cap(fields) > mostFields {
-		fields, c.values = nil, nil
+	if n := c.head.Fields.Len(); n > mostFields {
+		c.values = nil
 	} else {
-		clear(c.values[:min(len(fields), len(c.values))])
+		clear(c.values[:min(n, len(c.values))])
 	}
-	c.head = http1.Request{Head: http1.Head{Fields: fields[:0]}}
+	c.head.Fields.Forget(mostFields)
+	c.head = http1.Request{Head: http1.Head{Fields: c.head.Fields}}
 	c.request, c.url = http.Request{}, url.URL{}
 	rooms.Put(c.room)
 	c.room, c.buf, c.r, c.w = nil, nil, 0, 0

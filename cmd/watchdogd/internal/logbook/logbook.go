@@ -106,6 +106,9 @@ func (b *Book) Access(cfg *schema.Config) func(routes.Line) {
 	}
 }
 
+// ReadsHeaders reports whether the lines of the access log are made of the headers, too.
+func (b *Book) ReadsHeaders() bool { return b.format == "classic" }
+
 func (b *Book) access(cfg *schema.Config) func(routes.Line) {
 	switch {
 	case !cfg.Log.Access || LevelOf(cfg.Log) > slog.LevelInfo:
