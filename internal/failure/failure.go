@@ -5,6 +5,7 @@ package failure
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -72,15 +73,16 @@ type Error struct {
 	Output []byte
 }
 
-// Error is the detail and then the cause.
+// Error is the detail and then the cause, which may begin with the detail itself.
 func (e *Error) Error() string {
-	switch {
-	case e.Cause == nil:
+	if e.Cause == nil {
 		return e.Detail
-	case e.Detail == "":
-		return e.Cause.Error()
 	}
-	return e.Detail + ": " + e.Cause.Error()
+	cause := e.Cause.Error()
+	if strings.HasPrefix(cause, e.Detail) {
+		return cause
+	}
+	return e.Detail + ": " + cause
 }
 
 // Unwrap gives the cause.

@@ -141,6 +141,8 @@ func (s *screen) words(message string, attrs []slog.Attr) string {
 		return fmt.Sprintf("still waiting for %s; press Ctrl-C to cut it off", of("which"))
 	case event.WaitingForProcesses:
 		return fmt.Sprintf("waiting for %s; press Ctrl-C to kill it", of("which"))
+	case event.UpstreamFailed:
+		return message + ": " + of("error") // the line of the request says the rest
 	case event.Stopped:
 		if cut := of("cut"); cut != "0" {
 			return "stopped; requests that were cut off: " + cut
