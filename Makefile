@@ -5,6 +5,7 @@
 # make bench  the benchmarks of bench/README.md
 # make build  bin/watchdogd, static
 # make install  to $(DESTDIR)$(PREFIX)/bin, by default /usr/local/bin
+# make docs   docs/reference.md and docs/terminal.svg, which are made from the program
 # make dist   what is released, into dist/: programs, packages, manual pages, SHA256SUMS
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -16,7 +17,7 @@ TESTFLAGS ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: build install run test swarm check bench dist clean
+.PHONY: build install run test swarm check bench docs dist clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/watchdogd
@@ -51,6 +52,9 @@ check:
 
 bench: build
 	go run ./bench
+
+docs:
+	go test ./cmd/watchdogd -run '^TestTheReference|^TestThePicture' -count=1 -update
 
 dist:
 	packaging/dist

@@ -24,6 +24,7 @@ require (
 	github.com/summerwind/h2spec v2.2.1+incompatible
 	github.com/tdewolff/parse/v2 v2.8.20
 	github.com/tg123/go-htpasswd v1.2.5
+	github.com/yuin/goldmark v1.8.7
 	go.uber.org/goleak v1.3.0
 	golang.org/x/crypto v0.58.0
 	golang.org/x/net v0.62.0

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +20,13 @@ func TestEveryKindHasAnAnswerThatTheDocumentationExplains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	known := map[string]bool{}
 	for kind := failure.Internal; kind <= failure.Timeout; kind++ {
 		if kind == failure.Gone {
 			continue
 		}
 		a := answerTo(kind)
+		known[a.name] = true
 		if kind != failure.Internal && a.name == answerTo(failure.Internal).name {
 			t.Errorf("kind %d has no row in the table", kind)
 		}
@@ -32,6 +35,11 @@ func TestEveryKindHasAnAnswerThatTheDocumentationExplains(t *testing.T) {
 		}
 		if !strings.Contains(string(page), fmt.Sprintf("## %s\n\n%d ", a.name, a.status)) {
 			t.Errorf("docs/errors.md does not begin section %q with its status %d", a.name, a.status)
+		}
+	}
+	for _, m := range regexp.MustCompile("\n## ([a-z-]+)\n\n[1-5][0-9][0-9] ").FindAllStringSubmatch(string(page), -1) {
+		if !known[m[1]] {
+			t.Errorf("docs/errors.md explains %q, which is no answer", m[1])
 		}
 	}
 }

@@ -26,6 +26,7 @@ type example struct {
 }
 
 var examples = map[string]example{
+	"00-start":            {programs: []string{"python3"}},
 	"01-bundle":           {programs: []string{"go", "python3"}},
 	"02-afterburn-go":     {programs: []string{"go"}},
 	"03-git-http-backend": {programs: []string{"git"}},

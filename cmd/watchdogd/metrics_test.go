@@ -37,15 +37,21 @@ func body(t *testing.T, url string) (int, http.Header, string) {
 	return response.StatusCode, response.Header, string(text)
 }
 
-// families starts a stack that has every kind of metric, and returns the names of its
-// families with their types.
-func families(t *testing.T) map[string]string {
+// exposition starts a stack that has every kind of metric, and returns all of them as text.
+func exposition(t *testing.T) string {
 	t.Helper()
 	metrics := freeAddress(t)
 	d := serveFile(t, "gateway: {}\nmetrics: {listen: \""+metrics+"\"}\n"+oneServer+"  - {name: elsewhere, upstream: 127.0.0.1:9}\n")
 	d.waitLog(`"msg":"listening"`)
 	d.get("/function/app/x")
 	_, _, text := body(t, "http://"+metrics+"/metrics")
+	return text
+}
+
+// families returns the names of all families of metrics, with their types.
+func families(t *testing.T) map[string]string {
+	t.Helper()
+	text := exposition(t)
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	parsed, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {

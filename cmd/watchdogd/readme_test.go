@@ -6,55 +6,48 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// The README's quick start: its make target builds and serves the example, and each
-// curl prints what stands below it.
-func TestREADMECommandsPrintWhatItSays(t *testing.T) {
-	for _, program := range []string{"go", "make", "curl"} {
+func TestTheREADMEPrintsWhatItSays(t *testing.T) {
+	need(t, "python3")
+	f := follow(t, "README.md")
+	f.run("mkdir ann && cd ann") // the folder is the name of the stack
+	f.read(strings.ReplaceAll(document(t, f.name), "/home/ann/watchdog.yaml", "/home/ann/ann/watchdog.yaml"))
+}
+
+// What "make run" serves, and what it answers.
+func TestTheExampleFileAnswers(t *testing.T) {
+	for _, program := range []string{"go", "make"} {
 		need(t, program)
 	}
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	session := between(t, string(readme), "```console\n", "```")
-
-	_, port, _ := strings.Cut(freeAddress(t), ":")
-	_, metricsPort, _ := strings.Cut(freeAddress(t), ":")
 	build := exec.Command("make", "build")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("make build: got %v\n%s\nwant no error", err, out)
 	}
-	// what "make run" then does, with other ports
+	_, port, _ := strings.Cut(freeAddress(t), ":")
+	_, metricsPort, _ := strings.Cut(freeAddress(t), ":")
 	file := filepath.Join(root, "watchdog.yaml.example")
 	d := &daemonUnderTest{t: t, file: file, base: "http://127.0.0.1:" + port}
 	d.start([]string{"-c", file}, []string{"PORT=" + port, "METRICS_PORT=" + metricsPort})
 	d.waitListening()
-
-	for _, part := range strings.Split("\n"+session, "\n$ ")[1:] {
-		line, want, _ := strings.Cut(part, "\n")
-		if want != "" && !strings.HasSuffix(want, "\n") {
-			want += "\n"
-		}
-		sh := exec.Command("sh", "-c", strings.Replace(line, "curl ", "curl -sS --max-time 120 ", 1))
-		sh.Args[2] = strings.ReplaceAll(sh.Args[2], "localhost:8080", "127.0.0.1:"+port)
-		sh.WaitDelay = 5 * time.Second
-		out, err := sh.CombinedOutput()
-		got := string(out)
-		if got != "" && !strings.HasSuffix(got, "\n") {
-			got += "\n"
-		}
-		if err != nil || got != want {
-			t.Errorf("$ %s\n%s (error %v); the README says\n%s", line, got, err, want)
+	for _, r := range []struct{ method, path, body, want string }{
+		{"GET", "/hello/world", "", "Hello, world!\n"},
+		{"POST", "/upper", "any program is a function", "ANY PROGRAM IS A FUNCTION"},
+		{"POST", "/sort", "b\na\n", "a\nb\n"},
+		{"POST", "/worker", "hello", "call 1 of this worker: 5 bytes\n"},
+		{"POST", "/worker", "hello again", "call 2 of this worker: 11 bytes\n"},
+		{"GET", "/", "", "<!doctype html>\n<title>watchdogd</title>\n<p>Five programs, one port.</p>\n"},
+		{"GET", "/_/ready", "", "OK"},
+	} {
+		if status, _, got := d.request(r.method, r.path, nil, r.body); status != 200 || got != r.want {
+			t.Errorf("%s %s: got %d %q, want 200 %q", r.method, r.path, status, got, r.want)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type session struct {
 
 	mu    sync.Mutex
 	vt    vt10x.Terminal
+	sent  []byte        // all that the program wrote
 	grown chan struct{} // closed and made anew when something is shown
 }
 
@@ -54,6 +55,7 @@ func onScreen(t *testing.T, columns, rows int, dir string, env []string, args ..
 			n, err := master.Read(buf)
 			s.mu.Lock()
 			_, _ = s.vt.Write(buf[:n]) // memory takes all
+			s.sent = append(s.sent, buf[:n]...)
 			close(s.grown)
 			s.grown = make(chan struct{})
 			s.mu.Unlock()
