@@ -162,7 +162,8 @@ func (p *Probe) anyLoopback(t *Target) bool {
 func (p *Probe) address(t *Target) (network, address string) {
 	network, address = "tcp", p.TCP.Expand(t.Vars)
 	if p.TCP == "${PORT}" {
-		if u := t.Address.Endpoint(); t.listens() {
+		if t.listens() {
+			u := t.Address.Endpoint()
 			network, address = u.Network, u.Address
 		} else {
 			address = net.JoinHostPort("127.0.0.1", address)
@@ -180,10 +181,10 @@ func (p *Probe) address(t *Target) (network, address string) {
 func (p *Probe) get(ctx context.Context, t *Target, target string) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	if strings.HasPrefix(target, "/") {
-		u := t.Address.Endpoint()
 		if !t.listens() {
 			return errors.New("a path needs an upstream")
 		}
+		u := t.Address.Endpoint()
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, u.Network, u.Address)
 		}

@@ -71,7 +71,7 @@ func New(env func(string) (string, bool), rules Rules) *Decoder {
 	}
 }
 
-// Step is one step of a path: a key, or with an empty key an index.
+// Step is one step of a path: a key, or an index, which counts from 1.
 type Step struct {
 	key   string
 	index int
@@ -81,7 +81,7 @@ type Step struct {
 func (d *Decoder) Key(k string) { d.Steps = append(d.Steps, Step{key: k}) }
 
 // Index is described at Key.
-func (d *Decoder) Index(i int) { d.Steps = append(d.Steps, Step{index: i}) }
+func (d *Decoder) Index(i int) { d.Steps = append(d.Steps, Step{index: i + 1}) }
 
 // Pop is described at Key.
 func (d *Decoder) Pop() { d.Steps = d.Steps[:len(d.Steps)-1] }
@@ -96,7 +96,7 @@ func (d *Decoder) InKey(key string) bool { return d.Steps[len(d.Steps)-1].key ==
 func (d *Decoder) Keys() string {
 	var keys []string
 	for _, s := range d.Steps[:len(d.Steps)-1] {
-		if s.key != "" {
+		if s.index == 0 {
 			keys = append(keys, s.key)
 		}
 	}
@@ -110,8 +110,8 @@ func pathOf(steps []Step) string {
 	var b strings.Builder
 	for i, s := range steps {
 		switch {
-		case s.key == "":
-			b.WriteString("[" + strconv.Itoa(s.index) + "]")
+		case s.index > 0:
+			b.WriteString("[" + strconv.Itoa(s.index-1) + "]")
 		default:
 			if i > 0 {
 				b.WriteByte('.')
@@ -124,7 +124,7 @@ func pathOf(steps []Step) string {
 
 // pathKey puts a key that could be mistaken for more than one in quotes.
 func pathKey(key string) string {
-	if strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+	if key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
 		return phrase.Quote(key)
 	}
 	return key

@@ -41,7 +41,7 @@ func (p Place) path() string {
 		steps = append(steps, Step{key: k})
 	}
 	if p.index > 0 {
-		steps = append(steps, Step{index: p.index - 1})
+		steps = append(steps, Step{index: p.index})
 	}
 	return pathOf(steps)
 }
