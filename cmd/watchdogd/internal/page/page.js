@@ -312,6 +312,7 @@ async function choose(name, again) {
   tabbable();
   head();
   if (other && !again) $("title").focus({ preventScroll: matchMedia("(min-width:861px)").matches });
+  if (other) { charts.load(null); charts.draw(rows.get(name)?.row); }
   if (other || !logs?.running) logs?.start();
   const mine = ++loading;
   const answer = await fetch("history?" + new URLSearchParams({ name })).catch(() => null);

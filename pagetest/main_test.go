@@ -1,0 +1,250 @@
+// Package pagetest holds the page of watchdogd against a real browser: Chromium, driven by
+// chromedp. It is a module of its own, so that chromedp is no dependency of watchdogd; make test
+// runs it. Pictures of the page are left in the folder $PAGETEST_PICTURES, by default
+// watchdogd-page in the folder for temporary files.
+package pagetest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// soonEnough is how long a test waits for what must happen.
+const soonEnough = 30 * time.Second
+
+// asServer in the environment makes the test binary a server on $PORT.
+const asServer = "WATCHDOGD_PAGE_TEST_SERVER"
+
+var (
+	binary  string          // watchdogd
+	browser context.Context // nil without Chromium
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asServer) != "" {
+		serve()
+		return
+	}
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "pagetest")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		binary = filepath.Join(dir, "watchdogd")
+		build := exec.Command("go", "build", "-o", binary, "./cmd/watchdogd")
+		build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build watchdogd: %v: %s\n", err, out)
+			return 1
+		}
+		if path, err := exec.LookPath("chromium"); err == nil {
+			options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+				chromedp.WindowSize(1280, 900), chromedp.UserDataDir(filepath.Join(dir, "profile")), chromedp.WSURLReadTimeout(time.Minute))
+			all, end := chromedp.NewExecAllocator(context.Background(), options...)
+			defer end()
+			first, close := chromedp.NewContext(all)
+			defer close()
+			if err := chromedp.Do(first); err != nil {
+				fmt.Fprintf(os.Stderr, "start chromium: %v\n", err)
+				return 1
+			}
+			browser = first
+		}
+		return m.Run()
+	}())
+}
+
+// serve is a server that answers, slowly and with errors if it is asked to, and prints what
+// it is sent.
+func serve() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if wait, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil {
+			time.Sleep(min(wait, 10*time.Second))
+		}
+		if r.URL.Query().Has("fail") {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		if body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20)); err == nil && len(body) > 0 {
+			fmt.Printf("%s\n", body)
+		}
+	})
+	fmt.Println("the server starts")
+	if err := http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// daemon is a running watchdogd.
+type daemon struct {
+	t                      *testing.T
+	dir                    string
+	public, admin, metrics string // host:port
+	cmd                    *exec.Cmd
+	ended                  chan error
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// start runs watchdogd with routes and services, the lines of which are indented by two.
+func start(t *testing.T, more, routes string) *daemon {
+	t.Helper()
+	if browser == nil {
+		t.Skip("there is no program chromium")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{t: t, dir: t.TempDir(), public: free(t), admin: free(t), metrics: free(t)}
+	text := fmt.Sprintf("name: shop\nserver:\n  listen: %s\nadmin:\n  listen: %s\n%smetrics:\n  listen: %s\n%s", d.public, d.admin, more, d.metrics,
+		strings.NewReplacer("SELF", self, "ENV", "env: {"+asServer+": '1'}").Replace(routes))
+	if err := os.WriteFile(filepath.Join(d.dir, "watchdog.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.run()
+	t.Cleanup(d.stop)
+	return d
+}
+
+// free is an address that nothing listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func (d *daemon) run() {
+	d.t.Helper()
+	d.cmd = exec.Command(binary)
+	d.cmd.Dir = d.dir
+	out, err := d.cmd.StderrPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.ended = make(chan error, 1)
+	serving := make(chan struct{})
+	go func() {
+		in := bufio.NewScanner(out)
+		in.Buffer(nil, 1<<20)
+		for in.Scan() {
+			d.mu.Lock()
+			d.log.Write(append(in.Bytes(), '\n'))
+			d.mu.Unlock()
+			if strings.Contains(in.Text(), `"msg":"listening"`) {
+				close(serving)
+			}
+		}
+		d.ended <- d.cmd.Wait()
+	}()
+	select {
+	case <-serving:
+	case err := <-d.ended:
+		d.t.Fatalf("watchdogd ended: %v\n%s", err, d.logged())
+	case <-time.After(soonEnough):
+		d.t.Fatalf("watchdogd does not listen\n%s", d.logged())
+	}
+}
+
+func (d *daemon) stop() {
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.ended:
+	case <-time.After(soonEnough):
+		_ = d.cmd.Process.Kill()
+		d.t.Error("watchdogd did not end")
+	}
+}
+
+func (d *daemon) logged() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.String()
+}
+
+// process is a route or service as /v1/ps has it.
+type process struct {
+	Name      string `json:"name"`
+	State     string `json:"state"`
+	Instances []struct {
+		PID int `json:"pid"`
+	} `json:"instances"`
+}
+
+// pids are those of the instances that run.
+func (p process) pids() (all []int) {
+	for _, i := range p.Instances {
+		if i.PID != 0 {
+			all = append(all, i.PID)
+		}
+	}
+	return all
+}
+
+// ps asks the admin API without a token for a route.
+func (d *daemon) ps(name string) (p process) {
+	d.t.Helper()
+	response, err := http.Get("http://" + d.admin + "/v1/ps/" + name)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if err := json.NewDecoder(response.Body).Decode(&p); err != nil {
+		d.t.Fatal(err)
+	}
+	return p
+}
+
+// until waits for a route to be as wanted.
+func (d *daemon) until(name, what string, wanted func(process) bool) process {
+	d.t.Helper()
+	deadline := time.Now().Add(soonEnough)
+	for {
+		p := d.ps(name)
+		if wanted(p) {
+			return p
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("%s: got %+v, want %s", name, p, what)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// call sends a request to the public listener.
+func (d *daemon) call(path, body string) int {
+	d.t.Helper()
+	response, err := http.Post("http://"+d.public+path, "text/plain", strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}

@@ -1,0 +1,103 @@
+package pagetest
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stuck asks for a stream and reads none of it.
+func stuck(address, path string) error {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	_, err = c.Write([]byte("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	return err // the connection stays open until the test binary ends
+}
+
+// ui runs watchdogd ui, and returns the URL that it prints, and what ends it.
+func (d *daemon) ui(t *testing.T) (url string, end func() error) {
+	t.Helper()
+	cmd := exec.Command(binary, "ui", "--print")
+	cmd.Dir = d.dir
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end = func() error {
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		timer := time.AfterFunc(soonEnough, func() { _ = cmd.Process.Kill() })
+		defer timer.Stop()
+		return cmd.Wait()
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("watchdogd ui printed %q: %v, %v", line, err, end())
+	}
+	return strings.TrimSpace(line), end
+}
+
+func TestUIOpensThePageOnceForOneBrowser(t *testing.T) {
+	for name, token := range map[string]string{"without a token": "", "with a token": "  token: sesame-open\n"} {
+		t.Run(name, func(t *testing.T) {
+			d := start(t, token, two)
+			url, end := d.ui(t)
+			address, _, _ := strings.Cut(url, "?")
+			if got := status(t, "GET", address+"?token=WRONG", nil); got != 403 {
+				t.Errorf("a wrong token: got %d, want 403", got)
+			}
+			p := open(t, url)
+			p.until(state("api") + ` === "ready"`)
+			if got := value[string](p, "location.href"); got != address {
+				t.Errorf("got the address %s, want %s without the token", got, address)
+			}
+			if got := value[string](p, "document.cookie"); got != "" {
+				t.Errorf("got the cookie %q in reach of scripts, want none", got)
+			}
+			if got := status(t, "GET", url, nil); got != 403 {
+				t.Errorf("the URL again: got %d, want 403", got)
+			}
+			if got := status(t, "POST", address+"stop/api", http.Header{"Sec-Fetch-Site": {"same-origin"}}); got != 403 {
+				t.Errorf("without the cookie: got %d, want 403", got)
+			}
+			p.choose("api")
+			p.until(`document.querySelector("#lines").textContent.includes("the server starts")`)
+			value[bool](p, `(act("stop", "api", "Stop"), true)`)
+			p.until(state("api") + ` === "stopped"`)
+			d.stop() // the page finds it again
+			p.until(`document.querySelector("#link").dataset.link === "lost"`)
+			d.run()
+			p.until(state("api") + ` === "ready" && document.querySelector("#link").dataset.link === "live"`)
+			if err := end(); err != nil {
+				t.Errorf("after Ctrl-C: got %v, want status 0", err)
+			}
+			p.until(`document.querySelector("#link").dataset.link === "lost"`)
+		})
+	}
+}
+
+// A page that another page leads to has no strict cookie at first.
+func TestUIIsReachedByALinkOfAnotherPage(t *testing.T) {
+	d := start(t, "", two)
+	url, end := d.ui(t)
+	defer func() {
+		if err := end(); err != nil {
+			t.Errorf("after Ctrl-C: got %v, want status 0", err)
+		}
+	}()
+	p := open(t, "data:text/html,<title>another</title>")
+	p.mu.Lock()
+	p.origin, _, _ = strings.Cut(url, "/_/")
+	p.mu.Unlock()
+	value[bool](p, `(location.href = "`+url+`", true)`)
+	p.until(state("api") + ` === "ready"`)
+}
