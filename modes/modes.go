@@ -73,7 +73,7 @@ func UpstreamsOf(handler any) (route string, all Upstreams) {
 func newMode(route *schema.Route, d Deps) (http.Handler, error) {
 	switch route.Mode {
 	case schema.HTTP:
-		return proxy.New(route, proxy.Deps{Process: proxy.Supervised(d.Process), Log: d.Log, SniffTypes: d.Compat.SniffTypes,
+		return proxy.New(route, proxy.Deps{Process: proxy.Supervised(d.Process), Tasks: d.Tasks, Log: d.Log, SniffTypes: d.Compat.SniffTypes,
 			Fail: Responder(d.Errors, route), Concludes: isGRPC, Conclude: endGRPC})
 	case schema.Streaming, schema.Serializing:
 		return forking.New(route, forking.Options{Process: d.Process, Log: d.Log, MissingAllowed: d.Compat.MissingAllowed, Printing: d.Printing,
@@ -89,6 +89,7 @@ func newMode(route *schema.Route, d Deps) (http.Handler, error) {
 // Deps are what a mode needs besides its route.
 type Deps struct {
 	Process *supervisor.Process // of a route with a long-lived process; nil for others
+	Tasks   proxy.Tasks         // of a function that an engine runs; nil for others
 	Log     *slog.Logger        // nil discards
 	Errors  string              // server.errors: the form in which failures are written
 	Compat  schema.Compat       // the zero value is watchdogd's own ways

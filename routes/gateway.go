@@ -30,8 +30,7 @@ type gateway struct {
 
 // function is a route at the gateway.
 type function struct {
-	mount string // in front of what follows the name; empty without a name in the path
-	strip bool   // strip_prefix, also of a route without a prefix
+	strip bool // strip_prefix, also of a route without a prefix
 	count *metrics.Function
 }
 
@@ -50,9 +49,6 @@ func newGateway(s *schema.Gateway, all []*route, m *metrics.Registry) *gateway {
 		g.byName[rt.name] = rt
 		g.names = append(g.names, rt.name)
 		rt.function.count = m.Function(rt.name)
-		if g.prefix != "" {
-			rt.function.mount = g.prefix + rt.name
-		}
 	}
 	return g
 }
@@ -68,13 +64,13 @@ func (g *gateway) adopt(old *gateway) {
 // was read of the body to find that out.
 func (g *gateway) find(t *Table, w http.ResponseWriter, r *http.Request, path string) (to aim, refusal *failure.Error, found bool) {
 	if name, rest, ok := g.split(path); ok {
-		rt := g.byName[name]
+		rt := g.route(t, name)
 		if rt == nil {
-			return aim{route: t.none, inner: path}, g.unknown(name), true
+			return aim{route: t.none, inner: path}, g.unknown(t, name), true
 		}
 		to, refusal = g.call(t, rt, r, path, rest)
 		if rt.function.strip {
-			to.prefix = rt.function.mount
+			to.prefix = path[:len(path)-len(rest)]
 		}
 		return to, refusal, true
 	}
@@ -95,9 +91,9 @@ func (g *gateway) find(t *Table, w http.ResponseWriter, r *http.Request, path st
 	if name == "" {
 		return aim{ahead: read}, nil, false
 	}
-	rt := g.byName[name]
+	rt := g.route(t, name)
 	if rt == nil {
-		return aim{route: t.none, inner: path, ahead: read}, g.unknown(name), true
+		return aim{route: t.none, inner: path, ahead: read}, g.unknown(t, name), true
 	}
 	to, refusal = g.call(t, rt, r, path, "/")
 	to.ahead = read
@@ -105,6 +101,14 @@ func (g *gateway) find(t *Table, w http.ResponseWriter, r *http.Request, path st
 		to.prefix = "" // nothing is in front of the path
 	}
 	return to, refusal, true
+}
+
+// route returns the route or the function of a name, or nil.
+func (g *gateway) route(t *Table, name string) *route {
+	if rt := g.byName[name]; rt != nil {
+		return rt
+	}
+	return t.opt.Functions.named(name)
 }
 
 // split returns the name in a path and what follows it. The name is compared as it was sent.
@@ -199,10 +203,13 @@ func (rt *route) headerNames() string {
 }
 
 // unknown is the failure of a call of a name that no route has.
-func (g *gateway) unknown(name string) *failure.Error {
+func (g *gateway) unknown(t *Table, name string) *failure.Error {
 	const most = 64 // of a name that was sent, in the answer
 	detail := "no route is named " + strconv.Quote(name[:min(len(name), most)])
-	if near := phrase.Nearest(name, g.names); near != "" {
+	if t.opt.Functions != nil {
+		detail = "no route or function is named " + strconv.Quote(name[:min(len(name), most)])
+	}
+	if near := phrase.Nearest(name, append(t.opt.Functions.like(name), g.names...)); near != "" {
 		detail += "; did you mean " + near + "?"
 	}
 	return &failure.Error{Kind: failure.NoRoute, Detail: detail}

@@ -23,6 +23,10 @@ type Health struct {
 	// whole, should get no calls, or nil. A *failure.Error says how it is answered: of
 	// kind NoRoute for a name that does not exist.
 	Ready func(name string) error
+
+	// Note returns what is wrong with a daemon that is ready all the same; empty is nothing. Nil
+	// is that too.
+	Note func() string
 }
 
 // Probes says how the probes are asked and answered while a table is the current one.
@@ -72,8 +76,13 @@ func (l *Live) probe(w http.ResponseWriter, r *http.Request, path string) bool {
 		return true
 	}
 	body := "OK"
-	if how.Bare && rest == "ready" {
+	switch {
+	case how.Bare && rest == "ready":
 		body = ""
+	case rest == "ready" && l.Health.Note != nil:
+		if note := l.Health.Note(); note != "" {
+			body = "OK, but " + note + "\n"
+		}
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")

@@ -12,7 +12,7 @@ import (
 // to any route count too.
 func (t *Table) Calls(name string) (n int) {
 	all := 0
-	for _, rt := range t.routes {
+	for rt := range t.all() {
 		own := 0
 		rt.limiter.each(func(c *serving) {
 			if c.table == t {
@@ -40,11 +40,11 @@ func (l *Live) Former() (all []Former) {
 		return nil
 	}
 	kept := make(map[string]bool, len(current.routes))
-	for _, rt := range current.routes {
+	for rt := range current.all() {
 		kept[rt.name] = true
 	}
 	for _, t := range l.tables() {
-		for _, rt := range t.routes {
+		for rt := range t.all() {
 			n := 0
 			rt.limiter.each(func(c *serving) {
 				if c.table == t {
@@ -69,7 +69,7 @@ func (l *Live) Old() []*Table {
 // CutRoute ends each call of t to the route called name for the reason why: an event stream
 // like one that is complete, the others as Cut does. It returns which they were, for the log.
 func (t *Table) CutRoute(name string, why *failure.Error) (cut []string) {
-	for _, rt := range t.routes {
+	for rt := range t.all() {
 		if rt.name != name {
 			continue
 		}
@@ -90,7 +90,7 @@ func (l *Live) Waits() string {
 	var names []string
 	n := 0
 	for _, t := range l.tables() {
-		for _, rt := range t.routes {
+		for rt := range t.all() {
 			rt.limiter.each(func(c *serving) {
 				if c.table != t {
 					return

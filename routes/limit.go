@@ -163,6 +163,13 @@ func (l *limiter) admit() {
 	}
 }
 
+// empty reports whether no call runs or waits.
+func (l *limiter) empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running.Len()+l.queue.Len() == 0
+}
+
 // resize sets the limits of l as a reload changed them.
 func (l *limiter) resize(limit, room int) {
 	l.mu.Lock()

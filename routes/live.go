@@ -49,7 +49,7 @@ func (l *Live) ServeNamed(w http.ResponseWriter, r *http.Request, name string) {
 		l.Respond(w, r, &failure.Error{Kind: failure.NotReady, Detail: "watchdogd is starting", RetryAfter: time.Second})
 		return
 	}
-	for _, rt := range t.routes {
+	for rt := range t.all() {
 		if rt.name == name {
 			path, query, _ := target(r.RequestURI)
 			r.RequestURI = strings.TrimSuffix(rt.prefix, "/") + path + query
@@ -96,7 +96,7 @@ func (l *Live) Swap(t *Table) (old *Table) {
 	}
 	t.closing.Store(l.draining)
 	l.table.Store(t)
-	names := make([]string, 0, len(t.routes))
+	names := t.opt.Functions.beside(t.routes)
 	for _, rt := range t.routes {
 		names = append(names, rt.name)
 	}
@@ -219,7 +219,7 @@ func (t *Table) each(f func(*serving)) {
 			f(c)
 		}
 	}
-	for _, rt := range t.routes {
+	for rt := range t.all() {
 		rt.limiter.each(ours)
 	}
 	if t.ready != nil {

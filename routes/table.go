@@ -43,6 +43,8 @@ type Options struct {
 	Tracer  *trace.Tracer   // records spans of calls; nil is none
 	Gateway *schema.Gateway // routes are found by their names too; nil is off
 
+	Functions *Functions // that the gateway finds beside the routes; nil is none
+
 	// Respond answers a call that failed before its head was sent; err is a *failure.Error.
 	Respond func(w http.ResponseWriter, r *http.Request, err error)
 }

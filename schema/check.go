@@ -12,7 +12,7 @@ import (
 // validate tags of config.go.
 func (l *loader) check(c *Config) {
 	top := decode.Item{From: l.sources[0], Node: l.top}
-	if len(c.Routes) == 0 && len(c.Services) == 0 && !l.incomplete {
+	if len(c.Routes) == 0 && len(c.Services) == 0 && (c.Gateway == nil || c.Gateway.Swarm == nil) && !l.incomplete {
 		l.Note(top.From, top.Node.Line, top.Node.Column, "", "there are no routes and no services", "add a route under routes:, with at least - name: and fprocess:")
 	}
 	l.checkServer(c, top)

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -26,6 +27,9 @@ func (l *loader) checkGateway(c *Config, top decode.Item) {
 			l.Wrong(l.At(top, "gateway", "header"), "must not be Host, which every request has", "to choose a route by its host, use the host key of the route")
 		}
 	}
+	if g.Swarm != nil {
+		l.checkSwarm(g.Swarm, top)
+	}
 	for i := range c.Routes {
 		r := &c.Routes[i]
 		if beneath != "" && strings.HasPrefix(r.Path+"/", beneath) {
@@ -49,4 +53,19 @@ func (l *loader) checkFunctions(g *Gateway, top decode.Item) (beneath string) {
 		return ""
 	}
 	return g.Functions + "/"
+}
+
+// engineSchemes begin the address of an engine.
+var engineSchemes = []string{"unix:/", "tcp://", "http://", "https://"}
+
+// checkSwarm checks where the engine is, and the label.
+func (l *loader) checkSwarm(s *Swarm, top decode.Item) {
+	if s.Host != "" && !slices.ContainsFunc(engineSchemes, func(scheme string) bool {
+		return strings.HasPrefix(s.Host, scheme) && len(s.Host) > len(scheme)
+	}) {
+		l.Wrong(l.At(top, "gateway", "swarm", "host"), phrase.Quote(s.Host)+" is not the address of a Docker Engine", "write unix:///PATH or tcp://HOST:PORT")
+	}
+	if s.Label == "" || strings.ContainsAny(s.Label, " \t\r\n=,\"") {
+		l.Wrong(l.At(top, "gateway", "swarm", "label"), phrase.Quote(s.Label)+" is not a valid name of a label", "for example watchdogd.function")
+	}
 }

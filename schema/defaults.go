@@ -88,14 +88,19 @@ func (r *Route) complete(folder string, process bool) {
 	if r.Path == "" && r.Name != "" {
 		r.Path = "/" + r.Name
 	}
-	if r.Limits.Queue < 0 {
-		r.Limits.Queue = queuePerPlace * r.Limits.Inflight
-	}
+	r.CompleteQueue()
 	if process {
 		r.Process.complete(folder)
 	}
 	if r.Mode.Traits().Listens && !r.FProcess.Empty() && r.Ready.Empty() {
 		r.Ready.TCP = "${PORT}"
+	}
+}
+
+// CompleteQueue sets what limits.queue -1 stands for.
+func (r *Route) CompleteQueue() {
+	if r.Limits.Queue < 0 {
+		r.Limits.Queue = queuePerPlace * r.Limits.Inflight
 	}
 }
 
@@ -112,6 +117,8 @@ func prefill(v any) {
 	switch p := v.(type) {
 	case *Gateway:
 		*p = defaultGateway()
+	case *Swarm:
+		p.Label = "watchdogd.function"
 	case *HMACAuth:
 		p.Header = "X-Hub-Signature-256"
 	}

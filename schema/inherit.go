@@ -44,6 +44,21 @@ func (l *loader) route(it decode.Item, r *Route) {
 	r.complete(it.From.Dir, is&inProcess != 0)
 }
 
+// function makes the route of a function that is run elsewhere: of the defaults, without what
+// means something only with a process.
+func (l *loader) function(r *Route) {
+	*r = DefaultRoute()
+	if l.Defaults.Node == nil || l.Stopped {
+		return
+	}
+	l.Is, l.skip = routeUse(HTTP, false), true
+	l.over(l.Defaults, reflect.ValueOf(r).Elem(), true)
+	l.Is, l.skip = decode.Anywhere, false
+	r.Name, r.Path, r.Mode = "", "", HTTP
+	r.Host, r.Methods, r.Headers = "", nil, nil
+	r.Upstream = Upstream{}
+}
+
 // service makes a service of an item.
 func (l *loader) service(it decode.Item, s *Service) {
 	*s = defaultService()

@@ -109,6 +109,9 @@ func (l *loader) load(file string, data []byte) *Config {
 		for i := range l.services {
 			l.service(l.services[i], &config.Services[i])
 		}
+		if g := config.Gateway; g != nil && g.Swarm != nil {
+			l.function(&g.Swarm.Function)
+		}
 	}
 	l.Is, l.From = decode.Anywhere, l.sources[0]
 	config.File = l.sources[0].Path

@@ -60,6 +60,20 @@ type Gateway struct {
 	Header string `yaml:"header"`
 	// Whether a POST to / that is an Alexa request goes to the route with the name of its intent.
 	Alexa bool `yaml:"alexa"`
+	// Functions beside the routes: the services of a Docker Swarm that have a label. Without this key there are none.
+	Swarm *Swarm `yaml:"swarm,omitempty"`
+}
+
+// Swarm is the Docker Swarm whose services are functions; nil is none.
+type Swarm struct {
+	// The engine of a manager: unix:///PATH or tcp://HOST:PORT. The default is $DOCKER_HOST, otherwise /var/run/docker.sock; DOCKER_TLS_VERIFY and DOCKER_CERT_PATH are obeyed.
+	Host string `yaml:"host,omitempty"`
+	// The label of services that are functions. Its value is the name of the function; empty or true is the name of the service.
+	Label string `yaml:"label"`
+
+	// Function is the route that each function has, but for its name and what the labels of
+	// its service say: what defaults: make of a route whose upstream is run elsewhere.
+	Function Route `yaml:"-"`
 }
 
 // Metrics is where Prometheus text is served; an empty Listen is only on the admin

@@ -35,6 +35,11 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 		closeAll(closers)
 		return err
 	}
+	swarm, err := d.functions.Prepare(cfg)
+	if err != nil {
+		closeAll(closers)
+		return err
+	}
 	listeners, err := opened(cfg.Server)
 	if err != nil {
 		closeAll(closers)
@@ -60,10 +65,11 @@ func (d *daemon) apply(ending context.Context, cfg *schema.Config, opened func(s
 		Metrics: d.metrics,
 		Trusted: cfg.Server.TrustedProxies,
 		Probes:  routes.Probes{Ready: cfg.Health.Ready, Path: cfg.Health.ReadyPath, Bare: cfg.Compat.BareProbes},
-		Gateway: cfg.Gateway,
+		Gateway: cfg.Gateway, Functions: d.found,
 		Tracer:  d.tracer,
 		Respond: modes.Responder(cfg.Server.Errors, nil),
 	}))
+	swarm()
 	former := d.current.set(cfg, closers)
 	d.attach(entries)
 	d.book.Level.Set(logbook.LevelOf(cfg.Log))

@@ -17,24 +17,26 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 	const module = "github.com/watchdogd/watchdogd/"
 	processes := []string{"supervisor", "supervisor/child", "supervisor/lifecycle", "supervisor/lives", "supervisor/ports", "supervisor/probe", "supervisor/watch", "supervisor/why", "schema"}
 	may := map[string][]string{
-		"schema":               {},
-		"schema/openfaas":      {"schema"},
-		"supervisor":           processes,
-		"supervisor/child":     {"schema"},
-		"supervisor/lifecycle": {"supervisor/child", "schema"},
-		"supervisor/lives":     {},
-		"supervisor/ports":     {"supervisor/child", "schema"},
-		"supervisor/probe":     {"supervisor/child", "schema"},
-		"supervisor/watch":     {},
-		"supervisor/why":       {"supervisor/child", "schema"},
-		"routes":               {"routes/alexa", "routes/auth", "routes/origin", "schema"},
-		"routes/alexa":         {},
-		"routes/origin":        {},
-		"routes/auth":          {"schema"},
-		"modes":                append([]string{"modes/forking", "modes/proxy", "modes/proxy/endpoint"}, processes...),
-		"modes/proxy":          append([]string{"modes/proxy/endpoint"}, processes...),
-		"modes/proxy/endpoint": {},
-		"modes/forking":        processes,
+		"schema":                  {},
+		"schema/openfaas":         {"schema"},
+		"supervisor":              processes,
+		"supervisor/child":        {"schema"},
+		"supervisor/lifecycle":    {"supervisor/child", "schema"},
+		"supervisor/lives":        {},
+		"supervisor/ports":        {"supervisor/child", "schema"},
+		"supervisor/probe":        {"supervisor/child", "schema"},
+		"supervisor/swarm":        {"supervisor/child", "supervisor/lifecycle", "supervisor/swarm/engine", "schema"},
+		"supervisor/swarm/engine": {},
+		"supervisor/watch":        {},
+		"supervisor/why":          {"supervisor/child", "schema"},
+		"routes":                  {"routes/alexa", "routes/auth", "routes/origin", "schema"},
+		"routes/alexa":            {},
+		"routes/origin":           {},
+		"routes/auth":             {"schema"},
+		"modes":                   append([]string{"modes/forking", "modes/proxy", "modes/proxy/endpoint"}, processes...),
+		"modes/proxy":             append([]string{"modes/proxy/endpoint"}, processes...),
+		"modes/proxy/endpoint":    {},
+		"modes/forking":           processes,
 	}
 	inside, err := exec.Command("go", "list", module+"internal/...", module+"schema/internal/...").CombinedOutput()
 	if err != nil {
@@ -43,7 +45,7 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 	for room := range strings.Lines(string(inside)) {
 		may[strings.TrimPrefix(strings.TrimSpace(room), module)] = nil
 	}
-	five := append([]string{"cmd/watchdogd", "schema/openfaas", "routes", "routes/alexa", "routes/auth", "routes/origin", "modes", "modes/proxy", "modes/proxy/endpoint", "modes/forking"}, processes...)
+	five := append([]string{"cmd/watchdogd", "supervisor/swarm", "supervisor/swarm/engine", "schema/openfaas", "routes", "routes/alexa", "routes/auth", "routes/origin", "modes", "modes/proxy", "modes/proxy/endpoint", "modes/forking"}, processes...)
 	for room, allowed := range may {
 		out, err := exec.Command("go", "list", "-deps", module+room).CombinedOutput()
 		if err != nil {
@@ -68,13 +70,14 @@ func TestHouseImportsGoOneWay(t *testing.T) {
 func TestHousePackagesOfTheProgramImportOneWay(t *testing.T) {
 	const beneath = "github.com/watchdogd/watchdogd/cmd/watchdogd/internal/"
 	may := map[string][]string{
-		"admin":     {"history", "local", "owner", "page", "source", "version"},
+		"admin":     {"functions", "history", "local", "owner", "page", "source", "version"},
 		"detect":    {"draft", "guess", "importer"},
 		"doctor":    nil,
 		"draft":     nil,
 		"exit":      nil,
 		"export":    nil,
 		"front":     nil,
+		"functions": nil,
 		"fwatchdog": {"exit", "local", "source", "version"},
 		"guess":     nil,
 		"health":    {"owner", "source"},

@@ -163,7 +163,7 @@ func writeTable(w io.Writer, list []admin.Row) error {
 			calls += "+" + strconv.Itoa(s.Queued) + " queued"
 		}
 		total := ""
-		if s.Kind == supervisor.Route {
+		if s.Kind != supervisor.Service {
 			total = strconv.FormatUint(s.Total, 10)
 		} else {
 			calls = "-"

@@ -14,6 +14,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/front"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/functions"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/fwatchdog"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/health"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
@@ -101,6 +102,7 @@ func serveWith(parent context.Context, from *source.Source, greet greeting) erro
 	add("reload", func(ctx context.Context) error { return d.runReloads(ctx, ending) })
 	add("front", func(ctx context.Context) error { return d.front.Run(ctx, lost, hurry) })
 	add("handlers", func(ctx context.Context) error { return d.untilClosed(ctx, hurry) })
+	add("functions", d.functions.Run)
 	add("supervisor", d.supervisor.Run)
 	add("admin and metrics", side.Run)
 	add("traces", d.tracer.Run)
@@ -151,6 +153,8 @@ type daemon struct {
 	supervisor *supervisor.Supervisor
 	live       *routes.Live
 	auth       *auth.Shared
+	found      *routes.Functions // by the gateway, beside the routes
+	functions  *functions.Functions
 	front      *front.Front
 	manager    *systemd.Notifier
 	admin      *admin.Server
@@ -171,16 +175,20 @@ func newDaemon(from *source.Source, cfg *schema.Config, book *logbook.Book, gree
 	d.metrics = metrics.New(metrics.Options{Version: version.Text(), RouteLabel: cfg.Metrics.RouteLabel})
 	d.metrics.AddDropped(book.Dropped)
 	d.tracer = tracer(cfg, d.log)
+	d.found = routes.NewFunctions(d.metrics)
+	d.functions = functions.New(functions.Options{Log: d.log, Routes: d.found, Auth: d.auth, Deps: book.Deps})
 	d.metrics.AddCollector(func(w io.Writer) {
 		admin.WriteProcesses(w, d.supervisor.Status())
 		admin.WriteEndpoints(w, d.current.upstreams())
+		d.functions.Write(w)
 		writeDropped(w, d.tracer)
 	})
-	d.health = &health.Health{Health: cfg.Health, Log: d.log, Config: d.current.config}
+	d.health = &health.Health{Health: cfg.Health, Log: d.log, Config: d.current.config, Functions: d.functions}
 	d.manager = &systemd.Notifier{Log: d.log, Ready: func() error { return d.health.Ready("") }}
 	d.live = &routes.Live{Respond: modes.Responder(cfg.Server.Errors, nil), Health: routes.Health{
 		Live:  d.health.Unlocked, // a client that gets any answer has reached a living watchdogd
 		Ready: d.health.Ready,
+		Note:  d.functions.Note,
 	}}
 	return d
 }
@@ -200,7 +208,7 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 	d.front = f
 	d.admin = &admin.Server{
 		Log: d.log, Supervisor: d.supervisor, Live: d.live, Metrics: d.metrics, Requests: &d.book.Requests,
-		Config: d.current.config, Upstreams: d.current.upstreams, Reload: d.reload, Down: d.down,
+		Config: d.current.config, Upstreams: d.current.upstreams, Functions: d.functions.Statuses, Reload: d.reload, Down: d.down,
 	}
 	s, err := admin.Open(cfg, d.admin)
 	if err != nil {

@@ -95,6 +95,17 @@ func (m *Registry) Keep(names []string) {
 	}
 }
 
+// Forget forgets one route, as Keep does.
+func (m *Registry) Forget(name string) {
+	if !m.opt.RouteLabel {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.routes, name)
+	delete(m.functions, name)
+}
+
 // AddCollector has write called at the end of each exposition. It writes whole
 // families of series in Prometheus's text format, each opened by Family.
 func (m *Registry) AddCollector(write func(io.Writer)) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -29,8 +30,12 @@ const mostTries = 10
 func newElsewhere(route *schema.Route, d Deps, log *slog.Logger) *endpoint.Set {
 	all := route.Upstream.All(schema.Vars{Name: route.Name})
 	o := endpoint.Options{Route: route.Name, Network: all[0].Network, Resolver: d.Resolver, Log: d.Log}
-	for _, at := range all {
-		o.Addresses = append(o.Addresses, at.Address)
+	if d.Tasks != nil {
+		o.Again = d.Tasks.Suspect
+	} else {
+		for _, at := range all {
+			o.Addresses = append(o.Addresses, at.Address)
+		}
 	}
 	written := all[0].Address
 	o.Make = func(address string) io.Closer {
@@ -40,7 +45,7 @@ func newElsewhere(route *schema.Route, d Deps, log *slog.Logger) *endpoint.Set {
 			name = route.Upstream.String()
 		}
 		var patience time.Duration
-		if len(all) > 1 || address != written {
+		if len(all) > 1 || address != written || d.Tasks != nil {
 			patience = nearby
 		}
 		return newUpstream(name, at, patience, log)
@@ -106,9 +111,9 @@ func (p *proxy) Endpoints() (route string, all []endpoint.Status, problem string
 
 // attemptElsewhere passes the call to one endpoint.
 func (c *attempts) attemptElsewhere() error {
-	e, err := c.elsewhere.Acquire(c.r.Context(), c.tried)
+	e, err := c.acquireElsewhere()
 	if err != nil {
-		if c.r.Context().Err() != nil {
+		if _, ok := errors.AsType[*failure.Error](err); ok || c.r.Context().Err() != nil {
 			return err
 		}
 		return &failure.Error{Kind: failure.NotReady, Detail: "the upstream has no address now", Local: err.Error(), Cause: err, RetryAfter: time.Second}
@@ -120,6 +125,70 @@ func (c *attempts) attemptElsewhere() error {
 		e.Fails(err)
 	}
 	return err
+}
+
+// acquireElsewhere takes an endpoint, for which tasks are waited for.
+func (c *attempts) acquireElsewhere() (*endpoint.Endpoint, error) {
+	for {
+		if c.Tasks != nil {
+			if err := c.awaitTask(); err != nil {
+				return nil, err
+			}
+		}
+		e, err := c.elsewhere.Acquire(c.r.Context(), c.tried)
+		if err == nil || c.Tasks == nil || len(c.tried) > 0 || !pause(c.r.Context(), time.Millisecond) {
+			return e, err // else the last task has gone in this moment
+		}
+	}
+}
+
+// Tasks are the servers of a route that an engine runs and replaces. There may be none for a
+// while: the first call has one started.
+type Tasks interface {
+	// Await returns when a task takes calls. The error is a *failure.Error, or the cause of
+	// the end of ctx. Wait bounds it; start is how long a task may take to start, 0 without a bound.
+	Await(ctx context.Context, wait, start time.Duration) error
+	// Follow calls become with the addresses of the tasks that take calls, now and at each change,
+	// until stop. Become must not wait.
+	Follow(become func(addresses []string)) (stop func())
+	// Suspect has the engine be asked again: a task failed. It must not wait.
+	Suspect()
+}
+
+// awaitTask waits until a task takes calls, as long as timeouts.queue allows.
+func (c *attempts) awaitTask() error {
+	began := time.Now()
+	if queue := c.route.Timeouts.Queue.D(); queue > 0 && c.patience.IsZero() {
+		c.patience = began.Add(queue - c.call.Waited())
+	}
+	wait := time.Duration(math.MaxInt64)
+	if !c.patience.IsZero() {
+		wait = max(c.patience.Sub(began), 0)
+	}
+	err := c.Tasks.Await(c.r.Context(), wait, c.route.Timeouts.Start.D())
+	c.call.WaitedSince(began, "wait for task")
+	return err
+}
+
+const (
+	// replaced is how long an engine may take to notice that a task refuses connections.
+	replaced = 3 * time.Second
+	// replacedPause is between two attempts meanwhile.
+	replacedPause = 50 * time.Millisecond
+)
+
+// untilReplaced holds a call that no task took: the engine will replace those that ended, which
+// it does not know yet. It reports whether to try again.
+func (c *attempts) untilReplaced() bool {
+	now := time.Now()
+	if c.failing.IsZero() {
+		c.failing = now
+	}
+	if now.Sub(c.failing) > replaced || !c.patience.IsZero() && now.After(c.patience) {
+		return false
+	}
+	c.tried = nil
+	return pause(c.r.Context(), replacedPause)
 }
 
 // toBlame reports whether an attempt failed because of its endpoint: it refused, or broke
@@ -146,6 +215,9 @@ func isTimeout(err error) bool {
 // againElsewhere reports whether another endpoint may have the call: if nothing of it reached
 // the last one or, once, if it does no harm to send it twice.
 func (c *attempts) againElsewhere() bool {
+	if c.Tasks != nil && !c.reached && len(c.tried) > 0 && !c.elsewhere.More(c.tried) {
+		return c.untilReplaced()
+	}
 	if len(c.tried) == 0 || len(c.tried) >= mostTries || !c.elsewhere.More(c.tried) {
 		return false
 	}

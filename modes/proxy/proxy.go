@@ -34,6 +34,7 @@ import (
 // Deps are what the mode needs besides its route.
 type Deps struct {
 	Process    Process       // nil when the upstream is run elsewhere
+	Tasks      Tasks         // of an upstream that an engine runs; nil is that it is reached by its addresses
 	Resolver   *net.Resolver // of upstreams run elsewhere; nil is the system's
 	Log        *slog.Logger
 	SniffTypes bool // a response without a Content-Type gets one by the look of it
@@ -90,6 +91,7 @@ type proxy struct {
 	route     *schema.Route
 	log       *slog.Logger
 	elsewhere *endpoint.Set // the servers that are run elsewhere; nil when it is a process of ours
+	unfollow  func()        // ends Tasks.Follow; nil is that it was not called
 	splice    bool
 }
 
@@ -106,6 +108,9 @@ func New(route *schema.Route, d Deps) (http.Handler, error) {
 			return nil, errors.New("mode http needs a process or an upstream")
 		}
 		p.elsewhere = newElsewhere(route, d, p.log)
+		if d.Tasks != nil {
+			p.unfollow = d.Tasks.Follow(p.elsewhere.Become)
+		}
 	}
 	return p, nil
 }
@@ -113,6 +118,9 @@ func New(route *schema.Route, d Deps) (http.Handler, error) {
 // Close closes the connections to an upstream that is run elsewhere. Those to an
 // instance are closed with its life.
 func (p *proxy) Close() error {
+	if p.unfollow != nil {
+		p.unfollow()
+	}
 	if p.elsewhere != nil {
 		return p.elsewhere.Close()
 	}
@@ -145,6 +153,7 @@ type attempts struct {
 	tries int
 
 	tried    []*endpoint.Endpoint // of an upstream run elsewhere
+	failing  time.Time            // since when all tasks that were tried refuse; zero is not
 	repeated bool                 // after an endpoint got the request and broke the connection
 
 	// of the last attempt

@@ -35,6 +35,10 @@ type Options struct {
 	Resolver  *net.Resolver
 	Log       *slog.Logger
 
+	// Again is told when an endpoint fails, or there is none, where Become gives the
+	// addresses; nil is that names are resolved. It must not wait, and not call the set.
+	Again func()
+
 	// Make returns what the calls of an endpoint use to reach it; it is closed with the
 	// endpoint.
 	Make func(address string) io.Closer
@@ -258,6 +262,10 @@ func (e *Endpoint) back() {
 
 // again asks for a resolution. It is called with s.mu held.
 func (s *Set) again() {
+	if s.o.Again != nil {
+		s.o.Again()
+		return
+	}
 	select {
 	case s.renew <- struct{}{}:
 	default:

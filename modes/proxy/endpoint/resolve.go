@@ -120,6 +120,18 @@ func (s *Set) say(problem string) {
 	}
 }
 
+// Become makes these addresses the endpoints, of a set that was made with none. Addresses
+// beyond Most are not used.
+func (s *Set) Become(addresses []string) {
+	problem := ""
+	if n := len(addresses); n > Most {
+		problem = fmt.Sprintf("there are %d servers, of which %d are used", n, Most)
+		addresses = addresses[:Most]
+	}
+	s.say(problem)
+	s.become(addresses)
+}
+
 // become makes these addresses the endpoints: those that stay keep what is known of them.
 func (s *Set) become(addresses []string) {
 	s.mu.Lock()

@@ -18,6 +18,10 @@ type Row struct {
 
 	// Endpoints are the servers of a route that are run elsewhere.
 	Endpoints []modes.Endpoint `json:"endpoints,omitempty"`
+
+	// Of a function: its service in the swarm, and how many tasks that should have.
+	Service  string `json:"service,omitempty"`
+	Replicas *int   `json:"replicas,omitempty"`
 }
 
 // standing notes how the servers of a route stand that are run elsewhere.

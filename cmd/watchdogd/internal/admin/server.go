@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/functions"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/history"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
@@ -30,6 +31,7 @@ type Server struct {
 	Requests   Requests
 	Config     func() *schema.Config // the current one
 	Upstreams  func() map[string]modes.Upstreams
+	Functions  func() []functions.Status // of gateway.swarm
 	Reload     func(ctx context.Context, dry bool) (Reloaded, error)
 	Down       func(now bool) // asks for the end; if it is now, without waiting for calls
 
@@ -164,7 +166,7 @@ func (d *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 }
 
 // List is every route and service of the file, those without a process too: the routes in
-// the order of the file, then the services, and then those that a reload removed and that
+// the order of the file, then the services, the functions of a swarm, and then those that a reload removed and that
 // are not over yet.
 func (d *Server) List() []Row { return d.list(d.Supervisor.Status()) }
 
@@ -191,6 +193,7 @@ func (d *Server) list(processes []supervisor.Status) []Row {
 			all = append(all, Row{Status: s})
 		}
 	}
+	all = append(all, d.functions()...)
 	for _, f := range d.Live.Former() {
 		if !slices.ContainsFunc(former, func(r Row) bool { return r.Name == f.Name }) {
 			former = append(former, Row{Status: supervisor.Status{

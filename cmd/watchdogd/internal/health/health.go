@@ -24,8 +24,17 @@ type Health struct {
 	Log        *slog.Logger
 	Supervisor *supervisor.Supervisor
 	Config     func() *schema.Config // the current one
+	Functions  Functions             // of gateway.swarm; nil is none
 
 	draining atomic.Bool
+}
+
+// Functions are those that an engine runs.
+type Functions interface {
+	// Ready returns why none can be served yet, or nil.
+	Ready() error
+	// ReadyOf returns whether a function has the name, and why it gets no calls, or nil.
+	ReadyOf(name string) (known bool, why error)
 }
 
 // Drain turns readiness off, for good.
@@ -55,6 +64,9 @@ func (h *Health) Ready(name string) error {
 				return notReady(s)
 			}
 		}
+		if h.Functions != nil {
+			return h.Functions.Ready()
+		}
 		return nil
 	}
 	if p := h.Supervisor.Process(name); p != nil {
@@ -66,6 +78,11 @@ func (h *Health) Ready(name string) error {
 	for i := range h.Config().Routes {
 		if r := &h.Config().Routes[i]; r.Name == name {
 			return h.couldAnswer(r)
+		}
+	}
+	if h.Functions != nil {
+		if known, why := h.Functions.ReadyOf(name); known {
+			return why
 		}
 	}
 	return &failure.Error{Kind: failure.NoRoute, Detail: fmt.Sprintf("no route or service is named %q", name)}

@@ -1,0 +1,254 @@
+// Package functions keeps the functions of gateway.swarm: it has the swarm followed, and makes of
+// each of its functions a route that the gateway finds by its name.
+//
+//	f := functions.New(functions.Options{...})
+//	apply, err := f.Prepare(cfg)      // what can fail
+//	apply()                           // what cannot: cfg rules from now on
+//	err = f.Run(ctx)                  // follows the swarm until ctx ends
+package functions
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/logwriter"
+	"github.com/watchdogd/watchdogd/modes"
+	"github.com/watchdogd/watchdogd/routes"
+	"github.com/watchdogd/watchdogd/routes/auth"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/swarm"
+	"github.com/watchdogd/watchdogd/supervisor/swarm/engine"
+)
+
+// Options are what functions are made of.
+type Options struct {
+	Log    *slog.Logger
+	Routes *routes.Functions
+	Auth   *auth.Shared
+	Deps   func(*schema.Config) modes.Deps // what the modes need
+}
+
+// Functions are those of one swarm, or none.
+type Functions struct {
+	o    Options
+	id   string        // of this gateway
+	next chan struct{} // wanted has changed; with room for one
+
+	mu       sync.Mutex
+	cfg      *schema.Config
+	wanted   *swarm.Swarm // nil is none
+	of       schema.Swarm // what wanted was made of
+	handlers map[string]handler
+}
+
+// handler is what answers the calls of a function, and what is closed with it.
+type handler struct {
+	http.Handler
+	closers []io.Closer
+}
+
+// New returns no functions yet.
+func New(o Options) *Functions {
+	return &Functions{o: o, id: gatewayID(), next: make(chan struct{}, 1), handlers: map[string]handler{}}
+}
+
+// gatewayID is unique among the gateways of a swarm.
+func gatewayID() string {
+	name, _ := os.Hostname() // only for people
+	return strings.Trim(name+"-"+strings.ToLower(rand.Text()[:8]), "-")
+}
+
+// Prepare returns what makes cfg rule the functions, or why that cannot be.
+func (f *Functions) Prepare(cfg *schema.Config) (apply func(), err error) {
+	var want *schema.Swarm
+	if cfg.Gateway != nil {
+		want = cfg.Gateway.Swarm
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	kept := want != nil && f.wanted != nil && want.Host == f.of.Host && want.Label == f.of.Label
+	if want == nil || kept {
+		return func() { f.become(cfg, want, nil) }, nil
+	}
+	client, err := engine.New(want.Host, os.LookupEnv)
+	if err != nil {
+		return nil, fmt.Errorf("gateway.swarm: %w", err)
+	}
+	return func() { f.become(cfg, want, client) }, nil
+}
+
+// become makes cfg rule. Client is that of another swarm than so far; nil is the same one.
+func (f *Functions) become(cfg *schema.Config, want *schema.Swarm, client *engine.Client) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.cfg
+	f.cfg = cfg
+	switch {
+	case want == nil:
+		f.wanted, f.of = nil, schema.Swarm{}
+	case client != nil:
+		f.of = *want
+		f.wanted = swarm.New(swarm.Options{Engine: client, Label: want.Label, ID: f.id, Log: f.o.Log, Changed: f.changed})
+	default:
+		if f.of.Function, before = want.Function, sameRest(before, cfg); before == nil || !reflect.DeepEqual(before.Gateway.Swarm.Function, want.Function) {
+			f.renew()
+		}
+		return
+	}
+	f.clear()
+	select {
+	case f.next <- struct{}{}:
+	default:
+	}
+}
+
+// sameRest returns before, or nil if its functions are answered in another way than by cfg.
+func sameRest(before, cfg *schema.Config) *schema.Config {
+	if before == nil || before.Server.Errors != cfg.Server.Errors || !reflect.DeepEqual(before.Log, cfg.Log) {
+		return nil
+	}
+	return before
+}
+
+// renew makes all functions anew. It is called with f.mu held.
+func (f *Functions) renew() {
+	for name := range f.handlers {
+		if fn := f.wanted.Function(name); fn != nil {
+			f.put(fn)
+		}
+	}
+}
+
+// clear removes all functions. It is called with f.mu held.
+func (f *Functions) clear() {
+	for name := range f.handlers {
+		f.remove(name)
+	}
+}
+
+// Run follows the swarm that is wanted until ctx ends.
+func (f *Functions) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		f.mu.Lock()
+		s := f.wanted
+		f.mu.Unlock()
+		f.follow(ctx, s)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clear()
+	return nil
+}
+
+// follow follows s, nil for none, until another is wanted, or ctx ends.
+func (f *Functions) follow(ctx context.Context, s *swarm.Swarm) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	if s != nil {
+		running.Go(func() {
+			defer logwriter.LastWords(f.o.Log)
+			_ = s.Run(ctx) // it is over with ctx, and has no other error
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-f.next:
+	}
+}
+
+// changed takes what has changed in the swarm.
+func (f *Functions) changed(gone []string, come []*swarm.Function) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range gone {
+		f.remove(name)
+	}
+	for _, fn := range come {
+		if f.wanted != nil && f.wanted.Function(fn.Settings().Name) == fn { // not of a swarm that is left
+			f.put(fn)
+		}
+	}
+}
+
+// put makes a function be found, in place of one of its name.
+func (f *Functions) put(fn *swarm.Function) {
+	template := f.of.Function
+	route, err := fn.Route(&template)
+	if err != nil {
+		f.o.Log.Error("function not served", "function", fn.Settings().Name, "error", err.Error())
+		return
+	}
+	var h handler
+	var check *auth.Check
+	deps := f.o.Deps(f.cfg)
+	deps.Tasks = fn
+	answer, err := modes.New(route, deps)
+	if err == nil {
+		check, err = auth.New(route, f.o.Auth)
+	}
+	if c, ok := answer.(io.Closer); ok {
+		h.closers = append(h.closers, c)
+	}
+	if check != nil {
+		h.closers = append(h.closers, check)
+		err = errors.Join(err, check.Start(context.Background())) // it has its own bound
+	}
+	h.Handler = counted{fn, answer}
+	if err != nil { // it must not be open to all because its auth cannot be had
+		f.o.Log.Error("function not served", "function", route.Name, "error", err.Error())
+		h.Handler = refused{modes.Responder(f.cfg.Server.Errors, route), &failure.Error{Kind: failure.NotReady, Route: route.Name, Detail: "the function is not served: see the log of watchdogd", Local: err.Error(), Cause: err}}
+	}
+	old, had := f.handlers[route.Name]
+	f.o.Routes.Put(routes.Entry{Route: route, Handler: h.Handler, Auth: check, Untimed: true})
+	f.handlers[route.Name] = h
+	if had {
+		old.close()
+	}
+}
+
+// remove makes a function not be found any more. It is called with f.mu held.
+func (f *Functions) remove(name string) {
+	f.o.Routes.Remove(name)
+	f.handlers[name].close()
+	delete(f.handlers, name)
+}
+
+// close closes what no new call uses. Calls under way go on.
+func (h handler) close() {
+	for _, c := range slices.Backward(h.closers) {
+		_ = c.Close() // idle connections: nothing can be lost
+	}
+}
+
+// counted counts the calls of a function, by which it is scaled.
+type counted struct {
+	function *swarm.Function
+	next     http.Handler
+}
+
+func (c counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.function.Enter()
+	defer c.function.Leave()
+	c.next.ServeHTTP(w, r)
+}
+
+// refused answers all calls with one failure.
+type refused struct {
+	respond func(http.ResponseWriter, *http.Request, error)
+	why     *failure.Error
+}
+
+func (f refused) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.respond(w, r, f.why) }

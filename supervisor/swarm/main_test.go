@@ -1,0 +1,127 @@
+package swarm
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
+	"github.com/watchdogd/watchdogd/supervisor/swarm/engine"
+	"github.com/watchdogd/watchdogd/supervisor/swarm/enginetest"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+const label = "watchdogd.function"
+
+// newEngine is an engine with one overlay network, the loopback, which all share.
+func newEngine(t testing.TB) *enginetest.Engine {
+	t.Helper()
+	e := enginetest.New()
+	t.Cleanup(e.Close)
+	e.PutNetwork(enginetest.Network{ID: "net1", Name: "functions", Subnet: "127.0.0.0/8"})
+	e.PutNetwork(enginetest.Network{ID: "net2", Name: "elsewhere", Subnet: "10.9.9.0/24"})
+	return e
+}
+
+// service is a function of an engine.
+func service(id, name string, replicas int, labels ...string) *enginetest.Service {
+	s := &enginetest.Service{ID: id, Name: name, Replicas: replicas, Networks: []string{"net1"}, Labels: map[string]string{label: "true"}}
+	for i := 0; i+1 < len(labels); i += 2 {
+		s.Labels[labels[i]] = labels[i+1]
+	}
+	return s
+}
+
+// running is a task at an address of the loopback.
+func running(id, address string) enginetest.Task {
+	return enginetest.Task{ID: id, State: "running", Network: "net1", Address: address + "/8", At: time.Now()}
+}
+
+// followed is a Swarm that runs until the test ends.
+type followed struct {
+	*Swarm
+	mu    sync.Mutex
+	names map[string]int // how many times each name came
+	stop  func()
+}
+
+// follow runs a Swarm on an engine.
+func follow(t testing.TB, host string) *followed {
+	t.Helper()
+	c, err := engine.New(host, os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &followed{names: map[string]int{}}
+	f.Swarm = New(Options{
+		Engine: c, Label: label, ID: t.Name(), Log: slog.New(slog.DiscardHandler),
+		Prefixes: func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil },
+		Changed: func(gone []string, come []*Function) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			for _, name := range gone {
+				delete(f.names, name)
+			}
+			for _, fn := range come {
+				f.names[fn.Settings().Name]++
+			}
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = f.Run(ctx) // its end is asked for
+	}()
+	f.stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	t.Cleanup(f.stop)
+	return f
+}
+
+// told reports how many times a name came since it went.
+func (f *followed) told(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.names[name]
+}
+
+// listen accepts connections at a port of an address of the loopback, which the test knows
+// beforehand or 0, and returns the port.
+func listen(t testing.TB, address string) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// addresses are where a function has tasks that take calls.
+func addresses(s *Swarm, name string) []string {
+	f := s.Function(name)
+	if f == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.addresses()
+}
