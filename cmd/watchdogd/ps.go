@@ -157,6 +157,8 @@ func writeTable(w io.Writer, list []admin.Row) error {
 			pid, port, uptime, rss, cpu = number(i.PID), number(i.Port), span(i.Uptime), size(i.RSS), seconds(i.CPUSeconds)
 		} else if len(s.Instances) > 1 {
 			pid = fmt.Sprintf("(%d)", len(s.Instances))
+		} else if s.Replicas != nil {
+			pid = fmt.Sprintf("(%d/%d)", s.Tasks, *s.Replicas)
 		}
 		calls := strconv.Itoa(s.Inflight)
 		if s.Queued > 0 {

@@ -3,6 +3,7 @@ package admin
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/functions"
 	"github.com/watchdogd/watchdogd/schema"
@@ -26,9 +27,24 @@ func (d *Server) functions() (all []Row) {
 
 // function is the row of a function. Those that calls wait for are queued.
 func (d *Server) function(f functions.Status) Row {
-	_, queued, total := d.Metrics.Route(f.Name).Counts()
-	return Row{Total: total, Endpoints: f.Endpoints, Service: f.Service, Replicas: &f.Replicas, Status: supervisor.Status{
+	n := d.Metrics.Route(f.Name).Totals()
+	return Row{Total: n.Calls, Errors: n.Errors, Took: n.Took, Endpoints: f.Endpoints, Service: f.Service, Replicas: &f.Replicas, Tasks: f.Tasks, Status: supervisor.Status{
 		Name: f.Name, Kind: Function, Mode: schema.HTTP, State: f.State, Reason: f.Reason,
-		Inflight: max(f.Inflight-f.Waiting, 0), Queued: queued + f.Waiting, Instances: []supervisor.InstanceStatus{},
+		Inflight: max(f.Inflight-f.Waiting, 0), Queued: n.Queued + f.Waiting, Instances: []supervisor.InstanceStatus{},
 	}}
+}
+
+// functionStats adds the functions of gateway.swarm to all.
+func (d *Server) functionStats(all *stats, now time.Time) {
+	for _, row := range d.functions() {
+		if _, hidden := all.Routes[row.Name]; hidden {
+			continue
+		}
+		n := d.Metrics.Route(row.Name).Totals()
+		one := routeStats{State: row.State, Inflight: n.Inflight, Queued: min(row.Queued, n.Inflight), Instances: row.Tasks, Total: n.Calls, Rate: d.rates.of(row.Name, n.Calls, now)}
+		all.Routes[row.Name] = one
+		all.Inflight += one.Inflight
+		all.Queued += one.Queued
+		all.Rate += one.Rate
+	}
 }

@@ -19,9 +19,11 @@ type Row struct {
 	// Endpoints are the servers of a route that are run elsewhere.
 	Endpoints []modes.Endpoint `json:"endpoints,omitempty"`
 
-	// Of a function: its service in the swarm, and how many tasks that should have.
+	// Of a function: its service in the swarm, how many tasks that should have, and how many
+	// take calls.
 	Service  string `json:"service,omitempty"`
 	Replicas *int   `json:"replicas,omitempty"`
+	Tasks    int    `json:"tasks,omitempty"`
 }
 
 // standing notes how the servers of a route stand that are run elsewhere.

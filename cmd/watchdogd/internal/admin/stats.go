@@ -50,6 +50,7 @@ func (d *Server) stats(now time.Time) stats {
 		all.Queued += one.Queued
 		all.Rate += one.Rate
 	}
+	d.functionStats(&all, now)
 	all.Rate = rounded(all.Rate)
 	return all
 }
