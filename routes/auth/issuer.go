@@ -145,7 +145,10 @@ func (i *issuer) after(ctx context.Context, set *keySet) *keySet {
 		}
 		select {
 		case <-done:
-			return i.set.Load()
+			if newer := i.set.Load(); newer != nil {
+				return newer
+			}
+			done, due = i.refresh(set)
 		case <-again:
 			done, due = i.refresh(set)
 		case <-timer.C:

@@ -79,7 +79,7 @@ func TestAnIssuerThatIsDownIsAStateWithAReason(t *testing.T) {
 	triedAt := func(when time.Time) {
 		issuer.mu.Lock()
 		defer issuer.mu.Unlock()
-		issuer.tried = when
+		issuer.tried, issuer.failed = when, 1
 	}
 	triedAt(time.Now().Add(testkit.Patience)) // however slow this machine is
 	if got := a.call(t, token); got.status != 503 {
@@ -106,6 +106,27 @@ func TestAnIssuerThatIsDownIsAStateWithAReason(t *testing.T) {
 	t.Cleanup(func() { _ = next.Close() })
 	if got := reloaded.call(t, token); got.status != 200 {
 		t.Errorf("after a reload while the issuer is down: got %+v, want 200", got)
+	}
+}
+
+// A call that needs the keys of an issuer that is just starting waits through attempts that fail.
+func TestACallWaitsForAnIssuerThatIsJustStarting(t *testing.T) {
+	i := newIssuer(t)
+	s := i.newSigner(t, "a", jose.ES256)
+	i.set(func() { i.broken = true })
+	a := i.jwtOf(t, nil)
+	token := "Bearer " + i.forAPI(t, s, nil)
+	answer := make(chan int, 1)
+	go func() { answer <- a.call(t, token).status }()
+	issuer := a.issuer()
+	testkit.Eventually(t, "a second attempt that fails", func() bool {
+		issuer.mu.Lock()
+		defer issuer.mu.Unlock()
+		return issuer.failed >= 2
+	})
+	i.set(func() { i.broken = false })
+	if got := testkit.Await(t, "the answer", answer); got != 200 {
+		t.Errorf("got %d, want 200", got)
 	}
 }
 
