@@ -2,7 +2,7 @@
 # Makes an empty repository when there is none yet, and becomes git http-backend.
 set -e
 case $PATH_INFO/ in
-*/../*) printf 'Status: 404 Not Found\r\n\r\n'; exit ;;
+*/../* | *//*) printf 'Status: 404 Not Found\r\n\r\n'; exit ;;
 esac
 export GIT_PROJECT_ROOT="${STATE:-$PWD/state}"
 repository=$GIT_PROJECT_ROOT/hello.git

@@ -16,7 +16,8 @@ if [ ! -s state/key.pem ]; then
 fi
 [ "${1:-}" = --key ] && exit
 
-name=${1:?'usage: token.sh NAME [ROLE [SECONDS]]'}
+name=${1:-}
+[ -n "$name" ] || { echo 'usage: token.sh NAME [ROLE [SECONDS]]' >&2; exit 2; }
 case $name${2:-} in *[!A-Za-z0-9@._-]*) echo 'token.sh: a name and a role have only letters, digits and @ . _ -' >&2; exit 2 ;; esac
 head=$(printf '{"alg":"EdDSA","typ":"JWT","kid":"1"}' | base64url)
 claims=$(printf '{"sub":"%s","aud":"members","role":"%s","exp":%d}' "$name" "${2:-reader}" $(($(date +%s) + ${3:-3600})) | base64url)
