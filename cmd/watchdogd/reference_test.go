@@ -223,3 +223,57 @@ func TestEveryCommandIsDocumentedAndExists(t *testing.T) {
 		}
 	}
 }
+
+// Every "watchdogd COMMAND --flag" in a document is one that the program would take.
+func TestTheCommandsInTheDocumentsExist(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("../../examples/*/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(append(files, more...), "../../README.md", "../../examples/README.md", "../../llms.txt")
+	written := regexp.MustCompile("(?m)(?:^ {4}|^\\$ |`|&& |\\| |sudo |exec )watchdogd((?: [^`|;&>\\n()#]+)?)")
+	found := 0
+	for _, file := range files {
+		for _, m := range written.FindAllStringSubmatch(readFile(t, file), -1) {
+			line := strings.TrimRight(strings.TrimSpace(m[1]), "'")
+			if line == "restrt" || filepath.Base(file) == "reference.md" { // wrong on purpose; made from the program
+				continue
+			}
+			if strings.ContainsAny(line, "[…") || strings.Contains(line, "...") { // how it is used in general
+				continue
+			}
+			found++
+			if err := wouldTake(strings.Fields(line)); err != nil {
+				t.Errorf("%s: watchdogd %s: %v", file, line, err)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("got %d commands, want 100 or more", found)
+	}
+}
+
+func wouldTake(words []string) error {
+	root := commands()
+	root.InitDefaultHelpCmd()
+	cmd, rest, err := root.Find(words)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 && cmd == root && !strings.HasPrefix(rest[0], "-") {
+		return fmt.Errorf("no such command")
+	}
+	return cmd.ParseFlags(rest)
+}
+
+func TestWrongCommandsInDocumentsAreFound(t *testing.T) {
+	for line, want := range map[string]bool{"": true, "ps --json": true, "-c x.yaml ps": true, "ps --jsn": false, "restrt api": false, "run -d": true, "run -- npm run dev": true} {
+		if err := wouldTake(strings.Fields(line)); (err == nil) != want {
+			t.Errorf("watchdogd %s: got %v, want it to be right: %v", line, err, want)
+		}
+	}
+}
