@@ -105,6 +105,24 @@ func (s *session) await(text string) string {
 	}
 }
 
+// wrote is all that the program wrote to the terminal.
+func (s *session) wrote() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.sent)
+}
+
+// resize gives the terminal another size.
+func (s *session) resize(columns, rows int) {
+	s.t.Helper()
+	s.mu.Lock()
+	s.vt.Resize(columns, rows)
+	s.mu.Unlock()
+	if err := unix.IoctlSetWinsize(int(s.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(columns), Row: uint16(rows)}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // press sends keys.
 func (s *session) press(keys string) {
 	s.t.Helper()

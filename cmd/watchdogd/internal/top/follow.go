@@ -35,8 +35,8 @@ func follow(ctx context.Context, s *stack, asked <-chan Follow, send func(any)) 
 	for {
 		following, stop := context.WithCancel(ctx)
 		var one sync.WaitGroup
-		if of.Name != "" {
-			one.Go(func() { followOne(following, s, of, send) })
+		if now := of; now.Name != "" {
+			one.Go(func() { followOne(following, s, now, send) })
 		}
 		select {
 		case of = <-asked:
