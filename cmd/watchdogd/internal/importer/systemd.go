@@ -53,6 +53,10 @@ func readUnits(b *builder, sources []source) error {
 		if p == nil {
 			return fmt.Errorf("%s belongs to %s.service, which is not among the files; name both", s.source.name, of)
 		}
+		if server := b.unproxied(p, s.source.name, programs); server != nil {
+			b.listens(server, s.sections)
+			continue
+		}
 		b.socket(p, s.source.name, s.sections)
 	}
 	for _, p := range b.programs { // an order among units that are not imported means nothing here
@@ -350,6 +354,11 @@ func (b *builder) socket(p *program, file string, sections []*unit.UnitSection) 
 	p.lose("the socket of "+file, "watchdogd listens itself and does not pass the socket on as descriptor 3: the program must listen on $PORT, or on an address that you set as upstream")
 	p.set("replicas", draft.Ordered{{Name: "min", Value: 0}, {Name: "max", Value: 1}})
 	p.notes = append(p.notes, "replicas: the first request starts it, as the socket did.")
+	b.listens(p, sections)
+}
+
+// listens notes where the socket of p listens.
+func (b *builder) listens(p *program, sections []*unit.UnitSection) {
 	for _, s := range sections {
 		for _, e := range s.Entries {
 			switch {
