@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -119,6 +121,40 @@ func TestOfTwentyFunctionsOnlyTheOneThatIsCalledRuns(t *testing.T) {
 	poll(t, "the function to be stopped when it is not called", func() bool { return len(running()) == 0 })
 	if status, _, body := d.request("POST", "/reverse", nil, "abc"); status != 200 || body != "cba\n" {
 		t.Errorf("called again: got %d %q, want 200 and cba", status, body)
+	}
+}
+
+// Examples that keep files, or have processes of another user, also run for an ordinary user.
+func TestExamplesRunForAnOrdinaryUser(t *testing.T) {
+	onlyRoot(t) // for any other user, all tests of the examples are this one
+	const nobody = 65534
+	for _, name := range []string{"03-git-http-backend", "07-redis-postgres", "09-thumbnails", "15-keys-and-jwt"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := examples[name]
+			x.need(t)
+			dir, env := x.copied(t, name)
+			home := dirForAll(t)
+			for _, folder := range []string{dir, home} {
+				err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+					return errors.Join(err, os.Chown(path, nobody, nobody))
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			watchdogd := selfForAll(t)
+			for i, v := range env {
+				if path, ok := strings.CutPrefix(v, "PATH="); ok {
+					env[i] = "PATH=" + filepath.Dir(watchdogd) + ":" + path
+				}
+			}
+			env = append(env, "TMPDIR="+home, "HOME="+home, "DB_USER=")
+			out, status := as(t, nobody, watchdogd, env, "-c", filepath.Join(dir, "watchdog.yaml"), "test")
+			if status != 0 || !strings.HasSuffix(out, "all as the file says\n") {
+				t.Errorf("got exit status %d and\n%s, want 0 and all as the file says", status, out)
+			}
+		})
 	}
 }
 

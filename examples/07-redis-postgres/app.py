@@ -60,4 +60,5 @@ class App(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+ThreadingHTTPServer.request_queue_size = 128  # connections that wait to be accepted; 5 by default, too few for a burst
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), App).serve_forever()

@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
             self.answer(200, function(body.decode()))
-        except (ValueError, TypeError) as error:  # what the input is not
+        except (ValueError, TypeError, RecursionError, csv.Error) as error:  # what the input is not
             self.answer(400, f"{type(error).__name__}: {error}")
 
     def answer(self, status, text):
@@ -61,4 +61,5 @@ class Handler(BaseHTTPRequestHandler):
         pass  # watchdogd logs each request
 
 
+ThreadingHTTPServer.request_queue_size = 128  # connections that wait to be accepted; 5 by default, too few for a burst
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

@@ -20,4 +20,5 @@ class Hello(BaseHTTPRequestHandler):
         pass  # watchdogd logs each request
 
 
+ThreadingHTTPServer.request_queue_size = 128  # connections that wait to be accepted; 5 by default, too few for a burst
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Hello).serve_forever()
