@@ -43,6 +43,7 @@ type Function struct {
 	change    chan struct{} // closed when something has changed; nil without a call that waits
 	followers map[int]func([]string)
 	follower  int
+	scaling   scaling
 }
 
 // task is one that runs.
@@ -256,7 +257,7 @@ func (f *Function) standing() (lifecycle.State, string) {
 	case s.problem != "":
 		return lifecycle.Unready, s.problem
 	case f.replicas == 0 && f.settings.Scaled:
-		return lifecycle.Idle, ""
+		return lifecycle.Idle, f.scaling.problem
 	case f.replicas == 0:
 		return lifecycle.Stopped, fmt.Sprintf("the service has 0 replicas: docker service scale %s=1 starts one", f.service)
 	case t.failed >= failing:
@@ -269,6 +270,8 @@ func (f *Function) standing() (lifecycle.State, string) {
 		return lifecycle.Unready, "its tasks have no address in a network that watchdogd is on"
 	case t.failed > 0:
 		return lifecycle.Starting, "a task failed: " + t.failure
+	case t.progress != "":
+		return lifecycle.Starting, "its task is " + t.progress
 	}
 	return lifecycle.Starting, ""
 }
@@ -277,6 +280,8 @@ func (f *Function) standing() (lifecycle.State, string) {
 func (f *Function) beside() string {
 	t := &f.tally
 	switch {
+	case f.scaling.problem != "":
+		return f.scaling.problem
 	case f.settings.Unscaled != "":
 		return f.settings.Unscaled
 	case uint64(len(f.tasks)) >= f.replicas:

@@ -51,16 +51,26 @@ type followed struct {
 	stop  func()
 }
 
-// follow runs a Swarm on an engine.
-func follow(t testing.TB, host string) *followed {
+// newClient is a client of an engine.
+func newClient(t testing.TB, host string) *engine.Client {
 	t.Helper()
 	c, err := engine.New(host, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// follow runs a Swarm on an engine.
+func follow(t testing.TB, host string) *followed { return followAs(t, host, "gateway") }
+
+// followAs is follow of one of several gateways.
+func followAs(t testing.TB, host, id string) *followed {
+	t.Helper()
 	f := &followed{names: map[string]int{}}
 	f.Swarm = New(Options{
-		Engine: c, Label: label, ID: t.Name(), Log: slog.New(slog.DiscardHandler),
+		Engine: newClient(t, host), Label: label, ID: id, Log: slog.New(slog.DiscardHandler),
 		Prefixes: func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil },
 		Changed: func(gone []string, come []*Function) {
 			f.mu.Lock()

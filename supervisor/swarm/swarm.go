@@ -14,7 +14,8 @@
 // is polled as a whole. When the engine cannot be reached, what is known goes on being used.
 //
 // follow.go follows the services, tasks.go the tasks, prove.go waits until a new task accepts
-// connections.
+// connections, scale.go decides on replicas, lease.go which of several gateways does, and
+// demand.go lets that one know what the others need.
 package swarm
 
 import (
@@ -56,13 +57,17 @@ type Swarm struct {
 	down    atomic.Bool   // the engine cannot be reached
 	look    chan struct{} // tasks have to be looked at; with room for one
 	measure chan struct{} // replicas have to be decided upon; with room for one
-	leasing chan struct{} // a config has changed; with room for one
+	leasing chan struct{} // a config has changed, or more is needed; with room for one
+	lease   lease
+	needs   needs   // of this gateway
+	others  demands // of the other gateways
 
 	mu       sync.Mutex
 	problem  string    // why the engine cannot be used; empty is that it can
 	since    time.Time // of problem
 	listed   bool      // all services are known
 	events   uint64
+	updates  updates
 	byID     map[string]*Function
 	byName   map[string][]*Function // the first one has the name
 	order    []*Function            // in the order of the looks at their tasks
@@ -89,13 +94,15 @@ func New(o Options) *Swarm {
 		look: make(chan struct{}, 1), measure: make(chan struct{}, 1), leasing: make(chan struct{}, 1),
 		byID: map[string]*Function{}, byName: map[string][]*Function{}, networks: map[string]network{}, changed: map[string]struct{}{},
 	}
+	s.lease.name = leaseName(o.Label)
+	s.others.all = map[string]*demand{}
 	return s
 }
 
 // Run follows the swarm until ctx ends.
 func (s *Swarm) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
-	for _, run := range []func(context.Context){s.follow, s.lookAtTasks} {
+	for _, run := range []func(context.Context){s.follow, s.lookAtTasks, s.keepScale, s.keepLease} {
 		parts.Go(func() {
 			defer logwriter.LastWords(s.o.Log)
 			run(ctx)

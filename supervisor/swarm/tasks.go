@@ -127,6 +127,7 @@ type looked struct {
 type tally struct {
 	unreached int    // that run, and have no address in a shared network
 	pending   string // why a task is not started
+	progress  string // how far a task has come that is being started
 	failed    int
 	failure   string // of the newest that failed
 	failedAt  time.Time
@@ -187,6 +188,8 @@ func (s *Swarm) count(t *looked, one *engine.Task) {
 		}
 	case state == "pending" && one.Status.Err != "":
 		t.pending = one.Status.Err
+	default:
+		t.progress = state
 	}
 }
 

@@ -238,6 +238,7 @@ func (e *Engine) emit(kind, action, id string) {
 		"Type": kind, "Action": action, "scope": "swarm", "time": now.Unix(), "timeNano": now.UnixNano(),
 		"Actor": map[string]any{"ID": id, "Attributes": map[string]string{"name": id}},
 	})
+	text = append(text, '\n')
 	for c := range e.streams {
 		select {
 		case c <- text:
@@ -263,7 +264,7 @@ func (e *Engine) stream(w http.ResponseWriter, r *http.Request) {
 	for {
 		select {
 		case text := <-events:
-			if _, err := w.Write(append(text, '\n')); err != nil {
+			if _, err := w.Write(text); err != nil {
 				return
 			}
 			_ = http.NewResponseController(w).Flush() // as above

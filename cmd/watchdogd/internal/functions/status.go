@@ -119,6 +119,18 @@ func (f *Functions) Write(w io.Writer) {
 	one("watchdogd_swarm_up", "gauge", "1 if the Docker Engine can be used, 0 if what is known of its services is served without it", up)
 	one("watchdogd_swarm_functions", "gauge", "services of the swarm that are functions", len(all))
 	one("watchdogd_swarm_events_total", "counter", "events that the Docker Engine has sent", s.Events())
+	scaler, holds := s.Scaler(), 0
+	if scaler.Holds {
+		holds = 1
+	}
+	one("watchdogd_swarm_scaler", "gauge", "1 for the gateway that scales the functions, 0 for the others", holds)
+	metrics.Family(w, "watchdogd_swarm_updates_total", "counter", "numbers of replicas that were sent to the Docker Engine, by what it answered")
+	for _, r := range []struct {
+		result string
+		n      uint64
+	}{{"done", scaler.Done}, {"conflict", scaler.Conflicts}, {"refused", scaler.Refused}} {
+		fmt.Fprintf(w, "watchdogd_swarm_updates_total{result=%q} %d\n", r.result, r.n)
+	}
 	each := func(name, help string, value func(swarm.Status) int) {
 		metrics.Family(w, name, "gauge", help)
 		for _, st := range all {
