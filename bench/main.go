@@ -40,6 +40,7 @@ var benchmarks = []struct {
 	{"start", "the environment mode: from exec to the first 200, against a Go program of the same libraries", benchStart},
 	{"lookup", "route lookup among 1, 100 and 10000 routes", benchLookup},
 	{"scale", "what one node carries: 100 to 10000 functions, 10 to 1000 processes", benchScale},
+	{"watch", "the daemon's CPU with a page and a top open: 50 routes, 1000 calls a second", benchWatch},
 	{"supervise", "from kill -9 to the next answer; 1000 supervised processes: threads, start, idle CPU", benchSupervise},
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,9 +26,9 @@ type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu     sync.Mutex
-	origin string
-	faults []string
+	mu      sync.Mutex
+	origins []string // that it may ask
+	faults  []string
 }
 
 // open opens an address in a new tab, after before was done.
@@ -42,7 +43,7 @@ func open(t *testing.T, address string, before ...chromedp.Action[chromedp.Void]
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &tab{t: t, ctx: ctx, origin: at.Scheme + "://" + at.Host}
+	p := &tab{t: t, ctx: ctx, origins: []string{at.Scheme + "://" + at.Host + "/", "data:"}}
 	if err := chromedp.Listen(ctx, p.listen); err != nil {
 		t.Fatal(err)
 	}
@@ -59,13 +60,20 @@ func open(t *testing.T, address string, before ...chromedp.Action[chromedp.Void]
 	return p
 }
 
+// leaves lets the page go to another origin.
+func (p *tab) leaves(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.origins = append(p.origins, strings.Join(strings.SplitN(address, "/", 4)[:3], "/")+"/")
+}
+
 func (p *tab) listen(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fault := ""
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		if !strings.HasPrefix(e.Request.URL, p.origin+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
+		if !slices.ContainsFunc(p.origins, func(o string) bool { return strings.HasPrefix(e.Request.URL, o) }) {
 			fault = "a request for " + e.Request.URL
 		}
 	case *runtime.EventExceptionThrown:

@@ -95,9 +95,7 @@ func TestUIIsReachedByALinkOfAnotherPage(t *testing.T) {
 		}
 	}()
 	p := open(t, "data:text/html,<title>another</title>")
-	p.mu.Lock()
-	p.origin, _, _ = strings.Cut(url, "/_/")
-	p.mu.Unlock()
+	p.leaves(url)
 	value[bool](p, `(location.href = "`+url+`", true)`)
 	p.until(state("api") + ` === "ready"`)
 }

@@ -1,5 +1,6 @@
 // The charts of the last hour: what is kept, and then each second as it comes.
 
+let uPlot = null; // the library, once the page has been painted
 const hour = 3600;
 const drawings = [
   { key: "rate", title: "Requests a second", of: [["rate", "requests/s"]], show: count, calls: true },
@@ -17,7 +18,7 @@ class Charts {
     this.into = into;
     this.plots = [];
     this.data = { at: [] };
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(this.row));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (this.plots.length > 0) this.draw(this.row); });
     this.resized = new ResizeObserver(() => {
       for (const p of this.plots) p.plot.setSize({ width: Math.max(p.box.clientWidth, 60), height: p.box.clientHeight });
     });

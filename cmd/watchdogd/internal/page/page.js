@@ -44,7 +44,7 @@ document.addEventListener("visibilitychange", () => {
   clearTimeout(retry);
   if (document.hidden) {
     retry = setTimeout(() => { source?.close(); source = null; logs?.stop(); }, 5000);
-  } else if (!source) {
+  } else if (!source && uPlot) {
     connect();
     logs?.start();
   }
@@ -411,4 +411,8 @@ async function act(what, name, word) {
   if (name === chosen) detail();
 }
 
-connect();
+// What was sent is painted first.
+requestAnimationFrame(() => setTimeout(() => {
+  uPlot = loadPlot();
+  connect();
+}));
