@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -377,4 +378,65 @@ func TestTheHistoryIsAskedForByName(t *testing.T) {
 	if answer.Code != 400 {
 		t.Errorf("last=0: got %d, want 400", answer.Code)
 	}
+}
+
+// pipes is a listener of connections without a buffer: what is not read is not written.
+type pipes struct {
+	connections chan net.Conn
+	closed      chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.connections:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+func TestTheHandlerOfAClientThatStopsReadingEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &Recorder{Look: routes(3).look}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		ended := make(chan time.Time, 1)
+		events := r.Events(MostFollowers)
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			events(w, request)
+			ended <- time.Now()
+		})}
+		l := &pipes{make(chan net.Conn), make(chan struct{})}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(l) }()
+		client, end := net.Pipe()
+		l.connections <- end
+		if _, err := client.Write([]byte("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bufio.NewReaderSize(client, 16).ReadString('\n'); err != nil { // and no more
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if took := (<-ended).Sub(began); took > writeBound+time.Second {
+			t.Errorf("a client that stops reading: got an end after %v, want one within %v", took, writeBound)
+		}
+		r.mu.Lock()
+		if r.live != nil {
+			t.Error("got something kept for followers, want nothing")
+		}
+		r.mu.Unlock()
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+		_ = client.Close()
+		<-served
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

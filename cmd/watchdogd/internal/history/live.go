@@ -13,6 +13,13 @@ import (
 // MostFollowers is how many clients may follow at once.
 const MostFollowers = 32
 
+// What takes long, with thousands of names, is done more rarely: for one part in mostlyIdle of
+// the time, but for no longer than mostDue.
+const (
+	mostlyIdle = 50
+	mostDue    = 5 * time.Second
+)
+
 // mostWaiting is how many events wait for a follower: those of ten seconds.
 const mostWaiting = 40
 
@@ -60,6 +67,8 @@ type Change struct {
 type live struct {
 	windows   map[string]*window
 	sampledAt time.Time
+	due       time.Duration // until the next sample
+	quick     bool          // a look at the states alone costs little
 	all       Sample
 	names     []string // in their order
 	rows      map[string]Row
@@ -99,7 +108,7 @@ func (r *Recorder) join(now time.Time, most int) (*follower, []byte, error) {
 
 // enliven looks at everything for the first follower. What each did is that of its last row.
 func (r *Recorder) enliven(now time.Time) *live {
-	l := &live{windows: map[string]*window{}, rows: map[string]Row{}, followers: map[*follower]bool{}, sampledAt: now}
+	l := &live{windows: map[string]*window{}, rows: map[string]Row{}, followers: map[*follower]bool{}, sampledAt: now, due: sampleEvery, quick: true}
 	all := r.Look(true)
 	samples, sum := measure(l.windows, all, true, now, now)
 	if kept := r.store.series[""]; len(kept) > 0 {
@@ -145,17 +154,20 @@ func (r *Recorder) follow(now time.Time) bool {
 	if l == nil {
 		return false
 	}
-	sampled := now.Sub(l.sampledAt) >= sampleEvery-statesEvery/2
 	change := Change{At: unix(now)}
-	if sampled {
+	began := time.Now()
+	switch {
+	case now.Sub(l.sampledAt) >= l.due-statesEvery/2:
 		l.sample(r.Look(true), now, &change)
-	} else {
+		l.send(event("change", change))
+		l.due, l.quick = min(max(sampleEvery, mostlyIdle*time.Since(began)), mostDue), true
+	case l.quick:
 		l.states(r.Look(false), &change)
-		if len(change.Rows) == 0 {
-			return true
+		if len(change.Rows) > 0 {
+			l.send(event("change", change))
 		}
+		l.quick = mostlyIdle*time.Since(began) < statesEvery
 	}
-	l.send(event("change", change))
 	if len(l.followers) == 0 { // all were dropped
 		r.live = nil
 	}

@@ -50,7 +50,7 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 setInterval(() => {
-  if (source && Date.now() - heard > 6000) { linked("lost", "Connection lost, trying again"); connect(); }
+  if (source && Date.now() - heard > 15000) { linked("lost", "Connection lost, trying again"); connect(); }
   next();
 }, 1000);
 
