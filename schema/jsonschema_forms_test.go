@@ -231,6 +231,7 @@ var shorts = map[string][]any{
 	"Replicas": {node{"type": []string{"integer", "null"}, "minimum": 1, "maximum": MaxReplicas}, variable},
 	"Restart":  oneOf("always", "on-failure", "never")["anyOf"].([]any),
 	"Probe":    oneOf("tcp")["anyOf"].([]any),
+	"Auth":     {node{"enum": []any{"none", nil}}},
 }
 
 func anyCase(words []string) string {
