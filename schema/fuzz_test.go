@@ -44,6 +44,9 @@ func FuzzParse(f *testing.F) {
 // again holds that Parse of Marshal is the same.
 func again(t *testing.T, c *Config) {
 	t.Helper()
+	if c.Admin.Token != "" { // a secret is not written, and without it only this host may reach the address
+		c.Admin.Listen, c.Admin.Token = "", ""
+	}
 	out, err := c.Marshal()
 	if err != nil {
 		t.Fatalf("Marshal: %v", err)

@@ -37,7 +37,8 @@ func TestTheFullFileSurvivesMarshalAndParse(t *testing.T) {
 }
 
 func TestSecretsAreNotShown(t *testing.T) {
-	text := `routes:
+	text := `admin: {listen: ":9000", token: "${S}"}
+routes:
   - {name: a, fprocess: x, auth: {hmac: {secret: "${S}"}}}
   - {name: b, fprocess: x, auth: {keys: {keys: {ci: "${S}"}}}}
   - {name: c, fprocess: x, auth: {basic: {users: {ann: "${S}"}}}}
@@ -45,6 +46,9 @@ func TestSecretsAreNotShown(t *testing.T) {
 	c, err := Parse("watchdog.yaml", []byte(text), func(name string) (string, bool) { return "hush-hush", name == "S" })
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := string(c.Admin.Token); got != "hush-hush" {
+		t.Errorf("got the token %q, want hush-hush", got)
 	}
 	if got := string(c.Routes[0].Auth.HMAC.Secret); got != "hush-hush" {
 		t.Errorf("got the secret %q, want hush-hush", got)

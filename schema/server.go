@@ -93,7 +93,7 @@ type Admin struct {
 	// The address at which the commands reach the running stack: host:port or unix:/path. The default is a socket of the stack's own, with mode 0600.
 	Listen string `yaml:"listen,omitempty" path:"address"`
 	// The token that clients must send. It is needed if other hosts can reach the address.
-	Token string `yaml:"token,omitempty"`
+	Token Secret `yaml:"token,omitempty"`
 	// If the address is in use, log that and serve without it.
 	Optional bool `yaml:"optional"`
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -121,5 +122,20 @@ func TestListenersAreFound(t *testing.T) {
 	testprogram.ReadLine(t, bufio.NewReader(r)) // it listens
 	if found := c.Listeners(); len(found) != 1 || !strings.HasPrefix(found[0], "127.0.0.1:") {
 		t.Errorf("got %v, want one address on the loopback", found)
+	}
+}
+
+func TestAServerThatIsFoundOnAnotherPortIsShownThere(t *testing.T) {
+	spec := server(t, "web", "elsewhere")
+	spec.AnyPort = true
+	p := newStack(t, spec).Process("web")
+	i, err := p.Acquire(t.Context(), bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Release()
+	_, want, _ := net.SplitHostPort(i.address.Endpoint().Address)
+	if st := p.Status(); len(st.Instances) != 1 || strconv.Itoa(st.Instances[0].Port) != want || st.Instances[0].Port == i.port {
+		t.Errorf("got %+v, want the port %s and not %d", st.Instances, want, i.port)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,6 +109,19 @@ func (i *Instance) Done() <-chan struct{} { return i.done }
 // Retiring reports whether no more calls are given to this life, so that a call without
 // end should find one.
 func (i *Instance) Retiring() bool { return i.retiring.Load() }
+
+// servedPort is the port that the instance listens on, as far as is known: the one that it was
+// given, unless it was seen on another. 0 is none.
+func (i *Instance) servedPort() int {
+	if i.spec.Listens {
+		if _, port, err := net.SplitHostPort(i.address.Endpoint().Address); err == nil {
+			if n, err := strconv.Atoi(port); err == nil {
+				return n
+			}
+		}
+	}
+	return i.port
+}
 
 // Keep returns the one value that belongs to this life, such as its pool of connections:
 // the first call makes it, and the supervisor closes it when the life is over. After

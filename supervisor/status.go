@@ -161,7 +161,7 @@ func (p *Process) standing() (st Status, lives []waiting) {
 	for _, s := range slots {
 		in, of := InstanceStatus{Number: s.number, State: s.state, Reason: s.reason()}, waiting{}
 		if l := s.life; l != nil {
-			in.PID, in.Port, in.Inflight = l.child.PID(), l.port, l.calls
+			in.PID, in.Port, in.Inflight = l.child.PID(), l.servedPort(), l.calls
 			in.Uptime = now.Sub(l.began).Seconds()
 			of = waiting{l.child, l, l.until}
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/trial"
@@ -207,11 +208,11 @@ func (t *try) greet(cfg *schema.Config, open []string) {
 	widest := 0
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
-		url, how := urlOf(open, r), ""
+		url, how := listing.URL(cfg, open, r), ""
 		if r.Mode.Traits().Forks {
 			how = "-d hello "
 		}
-		rows = append(rows, []string{url, string(r.Mode), "curl " + how + url})
+		rows = append(rows, []string{url, string(r.Mode), "curl " + how + listing.Curl(cfg, open, r)})
 		widest = max(widest, len(url))
 	}
 	var b bytes.Buffer
@@ -227,22 +228,4 @@ func (t *try) greet(cfg *schema.Config, open []string) {
 	b.WriteByte('\n')
 	_, _ = t.out.Write(b.Bytes()) // who cannot be shown it is served all the same
 	terminal.Flush(t.out)
-}
-
-// urlOf is where a client on this machine reaches a route, at the first open address.
-func urlOf(open []string, r *schema.Route) string {
-	if len(open) == 0 {
-		return r.Path
-	}
-	if path, ok := strings.CutPrefix(open[0], "unix:"); ok {
-		return "--unix-socket " + path + " http://localhost" + r.Path
-	}
-	host, port, err := net.SplitHostPort(open[0])
-	if err != nil {
-		return r.Path
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port) + r.Path
 }

@@ -97,7 +97,7 @@ func FindFor(cfg *schema.Config, stderr io.Writer) (found Client, err error) {
 
 // configuredStack is the watchdogd at admin.listen.
 func configuredStack(cfg *schema.Config) (Client, error) {
-	a := Client{address: cfg.Admin.Listen, token: cfg.Admin.Token}
+	a := Client{address: cfg.Admin.Listen, token: string(cfg.Admin.Token)}
 	_, err := a.Info()
 	if path, isSocket := strings.CutPrefix(a.address, "unix:"); isSocket && err == nil {
 		a.uid, err = vet(path, false)

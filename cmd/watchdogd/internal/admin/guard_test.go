@@ -18,7 +18,7 @@ func TestTheAdminAPIOverTCPAnswersNoBrowser(t *testing.T) {
 		r := httptest.NewRequest(method, "http://"+host+"/v1/call/api", nil)
 		r.Header = header
 		w := httptest.NewRecorder()
-		guard(next, schema.Admin{Listen: "127.0.0.1:9", Token: token}).ServeHTTP(w, r)
+		guard(next, schema.Admin{Listen: "127.0.0.1:9", Token: schema.Secret(token)}).ServeHTTP(w, r)
 		return w.Code
 	}
 	for name, header := range map[string]http.Header{
@@ -114,7 +114,7 @@ func TestThePageIsForThoseWhoMayUseTheAdminAPI(t *testing.T) {
 		r := httptest.NewRequest(c.method, "http://"+c.host+c.path, nil)
 		r.Header = c.header
 		w := httptest.NewRecorder()
-		guardPage(next, &page.Page{Name: "shop"}, schema.Admin{Listen: c.listen, Token: c.token}).ServeHTTP(w, r)
+		guardPage(next, &page.Page{Name: "shop"}, schema.Admin{Listen: c.listen, Token: schema.Secret(c.token)}).ServeHTTP(w, r)
 		if w.Code != c.want {
 			t.Errorf("%s: got %d %s, want %d", c.name, w.Code, w.Body, c.want)
 		}

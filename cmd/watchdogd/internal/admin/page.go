@@ -64,7 +64,7 @@ var errForeign = errors.New("a page of another origin sent this; open the page o
 // pages of no other origin; over TCP those who have the token, or a cookie for it, or
 // without a token browsers and programs on this machine.
 func guardPage(next http.Handler, p *page.Page, cfg schema.Admin) http.Handler {
-	login := &page.Login{Page: p, Token: cfg.Token}
+	login := &page.Login{Page: p, Token: string(cfg.Token)}
 	socket := cfg.Listen == "" || strings.HasPrefix(cfg.Listen, "unix:")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

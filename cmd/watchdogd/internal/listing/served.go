@@ -54,6 +54,16 @@ func toneOf(state string) terminal.Tone {
 	return terminal.Warn
 }
 
+// Curl is what curl is given to call a route at the first of the addresses.
+func Curl(cfg *schema.Config, listen []string, r *schema.Route) string {
+	if len(listen) > 0 {
+		if path, ok := strings.CutPrefix(listen[0], "unix:"); ok {
+			return "--unix-socket " + path + " http://" + cmp.Or(r.Host, "localhost") + r.Path
+		}
+	}
+	return URL(cfg, listen, r)
+}
+
 // URL is where a client on this machine reaches a route, at the first of the addresses.
 func URL(cfg *schema.Config, listen []string, r *schema.Route) string {
 	if len(listen) == 0 {
