@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/routes/alexa"
@@ -62,13 +63,13 @@ func (g *gateway) adopt(old *gateway) {
 
 // find finds the route that a request names. Where it names none, the aim has at most what
 // was read of the body to find that out.
-func (g *gateway) find(t *Table, w http.ResponseWriter, r *http.Request, path string) (to aim, refusal *failure.Error, found bool) {
+func (g *gateway) find(t *Table, w http.ResponseWriter, r *http.Request, f *http1.Fields, path string) (to aim, refusal *failure.Error, found bool) {
 	if name, rest, ok := g.split(path); ok {
 		rt := g.route(t, name)
 		if rt == nil {
 			return aim{route: t.none, inner: path}, g.unknown(t, name), true
 		}
-		to, refusal = g.call(t, rt, r, path, rest)
+		to, refusal = g.call(t, rt, r, f, path, rest)
 		if rt.function.strip {
 			to.prefix = path[:len(path)-len(rest)]
 		}
@@ -77,12 +78,12 @@ func (g *gateway) find(t *Table, w http.ResponseWriter, r *http.Request, path st
 	if path != "/" {
 		return aim{}, nil, false
 	}
-	name, refusal := g.inHeader(r.Header)
+	name, refusal := g.inHeader(f)
 	if refusal != nil {
 		return aim{route: t.none, inner: path}, refusal, true
 	}
 	var read *alexa.Body
-	if name == "" && g.alexa && alexa.Possible(r) {
+	if name == "" && g.alexa && alexa.Possible(r, f) {
 		if read, refusal = alexa.Read(w, r, g.held); refusal != nil {
 			return aim{route: t.none, inner: path}, refusal, true
 		}
@@ -95,7 +96,7 @@ func (g *gateway) find(t *Table, w http.ResponseWriter, r *http.Request, path st
 	if rt == nil {
 		return aim{route: t.none, inner: path, ahead: read}, g.unknown(t, name), true
 	}
-	to, refusal = g.call(t, rt, r, path, "/")
+	to, refusal = g.call(t, rt, r, f, path, "/")
 	to.ahead = read
 	if rt.function.strip {
 		to.prefix = "" // nothing is in front of the path
@@ -132,11 +133,11 @@ func (g *gateway) named(path string) *route {
 }
 
 // inHeader returns the name in the header, and "" without one.
-func (g *gateway) inHeader(h http.Header) (string, *failure.Error) {
+func (g *gateway) inHeader(f *http1.Fields) (string, *failure.Error) {
 	if g.header == "" {
 		return "", nil
 	}
-	values := h[g.header]
+	values := f.Values(nil, g.header)
 	if len(values) == 0 {
 		return "", nil
 	}
@@ -149,13 +150,13 @@ func (g *gateway) inHeader(h http.Header) (string, *failure.Error) {
 }
 
 // call is the aim of a call of rt by its name, for rest, which is beneath the route's path.
-func (g *gateway) call(t *Table, rt *route, r *http.Request, sent, rest string) (aim, *failure.Error) {
+func (g *gateway) call(t *Table, rt *route, r *http.Request, f *http1.Fields, sent, rest string) (aim, *failure.Error) {
 	to := aim{route: rt, prefix: rt.prefix, stripped: rt.function.strip, inner: rest, function: rt.function.count}
 	beneath := rt.prefix + rest
 	if !rt.function.strip {
 		to.inner = beneath
 	}
-	q := query{method: r.Method, host: r.Host, path: sent, header: r.Header}
+	q := query{method: r.Method, host: r.Host, path: sent, fields: f}
 	switch {
 	case !rt.wants(&q):
 		return to, &failure.Error{Kind: failure.NoRoute, Route: rt.name, Detail: "route " + rt.name + " takes only requests with " + rt.headerNames()}

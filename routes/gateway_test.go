@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -175,7 +176,7 @@ func gatewayOf(routes ...schema.Route) *Table {
 // chosen is the route of a GET.
 func (t *Table) chosen(host, path string) (string, *failure.Error) {
 	r := &http.Request{Method: "GET", Host: host, Header: http.Header{}}
-	to, err := t.choose(nil, r, path)
+	to, err := t.choose(nil, r, new(http1.Fields), path)
 	return to.route.name, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/call"
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/routes/alexa"
 	"github.com/watchdogd/watchdogd/routes/origin"
 )
@@ -16,12 +17,13 @@ import (
 func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 	s := servings.Get().(*serving)
 	path, query, hasPath := target(r.RequestURI)
+	s.take(w, r)
 	to, refusal := aim{route: t.none}, (*failure.Error)(nil)
 	switch {
 	case named != nil:
 		to = named.at(path)
 	case hasPath:
-		to, refusal = t.choose(w, r, path)
+		to, refusal = t.choose(w, r, s.fields, path)
 	case r.Method != http.MethodOptions || r.RequestURI != "*":
 		refusal = &failure.Error{Kind: failure.Malformed, Detail: "the request's target has no path"}
 	}
@@ -32,7 +34,7 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 
 	switch {
 	case refusal != nil:
-		s.response.proxied = origin.Relayed(s.request.Header)
+		s.response.proxied = origin.Relayed(s.fields)
 		s.refuse(refusal)
 	case rt == t.none: // OPTIONS *: of the server, not of a route (RFC 9110 section 9.3.7)
 		w.Header().Set("Content-Length", "0")
@@ -42,12 +44,15 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 		if to.stripped {
 			stripped = to.prefix
 		}
-		s.response.proxied = origin.Forward(s.request, stripped, t.opt.Trusted, &s.values.origin)
+		s.response.proxied = origin.Forward(s.request, s.fields, stripped, t.opt.Trusted)
 		readdress(s.request, path, to.inner, query)
-		if rt.sameOrigin && origin.CrossSite(s.request) {
+		if rt.sameOrigin && origin.CrossSite(s.request, s.fields) {
 			s.refuse(&failure.Error{Kind: failure.Forbidden, Route: rt.name,
 				Detail: "a browser sent this request for a page of another site; if such pages may call this route, write cross_origin: allow"})
 			return
+		}
+		if !rt.fielder || rt.auth != nil || t.opt.Headers {
+			s.NeedHeader(s.request)
 		}
 		if rt.auth != nil {
 			if err := rt.auth.Check(&s.Call, s.request); err != nil {
@@ -55,7 +60,7 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 				return
 			}
 		}
-		s.arm(s.request.Header)
+		s.arm()
 		if err := s.admit(r.ContentLength); err != nil {
 			s.refuse(err)
 			return
@@ -74,16 +79,16 @@ func (t *Table) serve(w http.ResponseWriter, r *http.Request, named *route) {
 type Observer interface{ Admitted(c *call.Call) }
 
 // choose finds where a request goes: by the gateway, or by its path.
-func (t *Table) choose(w http.ResponseWriter, r *http.Request, path string) (aim, *failure.Error) {
+func (t *Table) choose(w http.ResponseWriter, r *http.Request, f *http1.Fields, path string) (aim, *failure.Error) {
 	var read *alexa.Body
 	if t.gateway != nil {
-		to, refusal, found := t.gateway.find(t, w, r, path)
+		to, refusal, found := t.gateway.find(t, w, r, f, path)
 		if found {
 			return to, refusal
 		}
 		read = to.ahead
 	}
-	rt, refusal := t.match(r.Method, r.Host, path, r.Header)
+	rt, refusal := t.match(r.Method, r.Host, path, f)
 	to := rt.at(path)
 	to.ahead = read
 	return to, refusal

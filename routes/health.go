@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/routes/origin"
 	"github.com/watchdogd/watchdogd/schema"
@@ -111,7 +112,7 @@ func (l *Live) no(w http.ResponseWriter, r *http.Request, how Probes, err error)
 	if f.Kind == failure.Internal {
 		f = &failure.Error{Kind: failure.NotReady, Detail: err.Error()}
 	}
-	if f.Local != "" && origin.OnThisMachine(r, origin.Relayed(r.Header)) {
+	if f.Local != "" && onThisMachine(r) {
 		local := *f
 		local.Detail += ": " + f.Local
 		f = &local
@@ -156,4 +157,11 @@ func (t *Table) probed() *route {
 	probe := *rt
 	probe.count, probe.auth, probe.rate, probe.limiter = new(metrics.Route), nil, nil, newLimiter(schema.Limits{})
 	return &probe
+}
+
+// onThisMachine reports whether a probe, which has a header, comes from this machine.
+func onThisMachine(r *http.Request) bool {
+	var f http1.Fields
+	f.From(r.Header)
+	return origin.OnThisMachine(r, &f, origin.Relayed(&f))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // Live is the http.Handler of the main listener: it answers probes, and gives every
@@ -29,16 +30,30 @@ type Live struct {
 // ServeHTTP answers a request.
 func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if uri := r.RequestURI; strings.HasPrefix(uri, healthPrefix) || !strings.HasPrefix(uri, "/") {
-		if path, _, ok := target(uri); ok && strings.HasPrefix(path, healthPrefix) && l.probe(w, r, path) {
-			return
+		if path, _, ok := target(uri); ok && strings.HasPrefix(path, healthPrefix) {
+			needHeader(w, r)
+			if l.probe(w, r, path) {
+				return
+			}
 		}
 	}
 	t := l.hold()
 	if t == nil {
+		needHeader(w, r)
 		l.Respond(w, r, &failure.Error{Kind: failure.NotReady, Detail: "watchdogd is starting", RetryAfter: time.Second})
 		return
 	}
 	t.serve(w, r, nil)
+}
+
+// TakesFields says that requests may come without a Header.
+func (l *Live) TakesFields() {}
+
+// needHeader makes the Header of a request that has none, for what is not a call.
+func needHeader(w http.ResponseWriter, r *http.Request) {
+	if to, ok := w.(http1.FieldWriter); ok && r.Header == nil {
+		r.Header = to.RequestHeader()
+	}
 }
 
 // ServeNamed answers a request by the route called name, whatever its host, prefix,

@@ -20,6 +20,7 @@ func (l *Live) refuse(w http.ResponseWriter, r *http.Request, why *server.Refusa
 		return
 	}
 	s := servings.Get().(*serving)
+	s.take(w, r)
 	s.begin(t, &aim{route: t.none}, w, r)
 	s.accept(w, r, "")
 	defer s.finish()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/routes/alexa"
 	"github.com/watchdogd/watchdogd/routes/auth"
@@ -39,6 +40,7 @@ type route struct {
 
 	auth    *auth.Check
 	handler http.Handler
+	fielder bool // the handler takes a request without a Header
 	count   *metrics.Route
 }
 
@@ -59,6 +61,7 @@ func newRoute(s *schema.Route, h http.Handler, m *metrics.Registry) *route {
 		rate:     newRateLimit(s.Limits.Rate),
 		limiter:  newLimiter(s.Limits),
 		handler:  h,
+		fielder:  takesFields(h),
 		count:    m.Route(s.Name),
 	}
 	rt.sameOrigin = s.CrossOrigin == "refuse"
@@ -95,7 +98,7 @@ func (rt *route) at(path string) aim {
 // query is what a route is found by.
 type query struct {
 	method, host, path string
-	header             http.Header
+	fields             *http1.Fields
 
 	refused []*route // matched all but the method, at the longest prefix so far
 }
@@ -113,9 +116,14 @@ func (rt *route) wants(q *query) bool {
 			if q.host != h.value {
 				return false
 			}
-		} else if !slices.Contains(q.header[h.key], h.value) {
+		} else if !q.fields.HasValue(h.key, h.value) {
 			return false
 		}
 	}
 	return true
+}
+
+func takesFields(h http.Handler) bool {
+	_, ok := h.(http1.Fielder)
+	return ok
 }

@@ -23,7 +23,7 @@ import (
 //
 //	s.begin(table, route, w, r)
 //	s.accept(r, path)             // the request and the response that the handler gets
-//	s.arm(header)                 // the clocks start
+//	s.arm()                       // the clocks start
 //	err := s.admit(length)        // rate, place
 //	s.finish()                    // what the handler left undone; then counted and logged
 type serving struct {
@@ -38,8 +38,12 @@ type serving struct {
 	function *metrics.Function // of a call through the gateway; else nil
 	ahead    *alexa.Body       // what the gateway has read of the body; nil is nothing
 
-	ids     http1.Text  // new ones
-	isLocal func() bool // local, made once
+	ids     http1.Text         // new ones
+	fields  *http1.Fields      // of the request, as the handler gets it
+	fielder http1.FieldWriter  // where the server has them; else nil
+	came    http.Header        // where not: those that the request came with
+	isLocal func() bool        // local, made once
+	headed  func() http.Header // header, made once
 	place   fifo.Item[*serving]
 	swept   bool          // the limiter has seen to the timer; the limiter's lock guards it
 	called  chan struct{} // a token when the place is given
@@ -49,10 +53,10 @@ type serving struct {
 // context, the request, and the values of headers. They are used again if nobody can have
 // kept them: see call.Context.Kept.
 type values struct {
-	context         call.Context
-	bare, request   http.Request // in that context; bare has nothing else
-	origin          origin.Values
-	duration, trace [1]string
+	context       call.Context
+	bare, request http.Request // in that context; bare has nothing else
+	duration      [1]string
+	fields        []string // the values of the Header of request
 }
 
 func newValues() *values {
@@ -78,7 +82,7 @@ var servings = sync.Pool{New: func() any { return newServing() }}
 func newServing() *serving {
 	s := &serving{called: make(chan struct{}, 1)}
 	s.place.Value = s
-	s.isLocal = s.local
+	s.isLocal, s.headed = s.local, s.header
 	return s
 }
 
@@ -108,14 +112,38 @@ func (s *serving) begin(t *Table, to *aim, w http.ResponseWriter, r *http.Reques
 
 // accept makes the response and the request that the handler will see.
 func (s *serving) accept(w http.ResponseWriter, r *http.Request, path string) {
-	s.ID = origin.Identify(r.Header, &s.values.origin, &s.ids)
-	s.joinTrace(r.Header)
+	s.ID = origin.Identify(s.fields, &s.ids)
+	s.joinTrace(s.fields)
 	s.SentPath = path
 	s.SetLocal(s.isLocal)
+	s.SetFields(s.fields, s.headed)
 	s.request = s.values.requestIn(r)
+	s.request.Header = nil         // see NeedHeader
 	origin.CleanTrailer(r.Trailer) // of what is announced
 	s.response = response{w: w, serving: s, noBody: r.Method == http.MethodHead}
 	s.Receive(r, s.request, call.Limits{Size: s.route.body, Read: s.route.timeouts.Read.D(), Trailer: origin.InTrailer})
+}
+
+// take makes s.fields those of r: the server's, or those of the header that it has made.
+func (s *serving) take(w http.ResponseWriter, r *http.Request) {
+	if s.fielder, _ = w.(http1.FieldWriter); s.fielder != nil && r.Header == nil {
+		s.fields = s.fielder.Fields()
+	} else {
+		s.fielder, s.fields, s.came = nil, s.Call.Fields(r), r.Header
+	}
+}
+
+// header makes the http.Header of the request, for a handler that needs one.
+func (s *serving) header() http.Header {
+	if s.fielder != nil {
+		return s.fielder.RequestHeader()
+	}
+	if s.came == nil {
+		s.came = http.Header{}
+	}
+	clear(s.came)
+	s.values.fields = s.fields.Into(s.came, s.values.fields)
+	return s.came
 }
 
 // admit gives s a place in its route, or returns an error: a *failure.Error, or the cause
@@ -139,6 +167,7 @@ func (s *serving) refuse(err error) {
 		f = &failure.Error{Kind: failure.Gone, Route: s.route.name, Cause: err}
 	}
 	s.Fail(f)
+	s.NeedHeader(s.request)
 	s.table.opt.Respond(&s.response, s.request, f)
 }
 
@@ -243,6 +272,7 @@ func (s *serving) over(cut bool) {
 		s.Spans = nil
 	}
 	s.table.leave()
+	s.fields, s.fielder, s.came = nil, nil, nil
 	s.table, s.route, s.request, s.client, s.function, s.ahead, s.swept = nil, nil, nil, nil, nil, nil, false
 	s.response = response{}
 	if s.values.context.Kept() {
@@ -315,7 +345,7 @@ func (s *serving) watched() bool { return s.client != nil }
 
 // local reports whether the client is on this machine, as far as can be seen.
 func (s *serving) local() bool {
-	return s.request != nil && origin.OnThisMachine(s.request, s.response.proxied)
+	return s.request != nil && origin.OnThisMachine(s.request, s.fields, s.response.proxied)
 }
 
 // String is the call as an operator knows it. It has no query, which may hold secrets.

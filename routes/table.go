@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/internal/trace"
 	"github.com/watchdogd/watchdogd/routes/auth"
@@ -186,8 +187,8 @@ func lastLabel(name string) (label, rest string) {
 
 // match gives the route of a request. With an error of kind Method the route is
 // one of those that take another method; with kind NoRoute it is t.none.
-func (t *Table) match(method, host, path string, header http.Header) (*route, *failure.Error) {
-	var q = query{method: method, host: host, path: path, header: header}
+func (t *Table) match(method, host, path string, fields *http1.Fields) (*route, *failure.Error) {
+	var q = query{method: method, host: host, path: path, fields: fields}
 	if rt, found := t.find(&q); found {
 		if rt != nil {
 			if rt.wary {

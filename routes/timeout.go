@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"net/http"
 	"sync"
 	"time"
 
@@ -64,7 +63,7 @@ func (c *clock) stop() bool {
 
 // arm starts the clock, the wait for a place included. Whoever waits for anything before the
 // call is in its limiter sees to the timer by wind.
-func (s *serving) arm(header http.Header) {
+func (s *serving) arm() {
 	s.clock.mu.Lock()
 	defer s.clock.mu.Unlock()
 	t := &s.route.timeouts
@@ -76,7 +75,7 @@ func (s *serving) arm(header http.Header) {
 	if s.idle = t.Idle.D(); s.idle > 0 {
 		s.KeepTouched()
 	}
-	s.exec = lowered(t.Exec.D(), header)
+	s.exec = lowered(t.Exec.D(), s.fields.Get("X-Timeout"))
 	if s.exec > 0 {
 		s.execAt = now + s.exec
 	}
@@ -104,13 +103,12 @@ func (s *serving) wind() {
 	}
 }
 
-// lowered is exec, or what X-Timeout asks for if that is less: a Go duration above 0.
-func lowered(exec time.Duration, header http.Header) time.Duration {
-	asked := header["X-Timeout"]
-	if len(asked) == 0 {
+// lowered is exec, or asked, the value of X-Timeout, if that is less: a Go duration above 0.
+func lowered(exec time.Duration, asked string) time.Duration {
+	if asked == "" {
 		return exec
 	}
-	d, err := time.ParseDuration(asked[0])
+	d, err := time.ParseDuration(asked)
 	if err != nil || d <= 0 || exec > 0 && d > exec {
 		return exec
 	}

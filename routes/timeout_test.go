@@ -162,7 +162,7 @@ func TestTheClock(t *testing.T) {
 				rt := newRoute(&schema.Route{Name: "a", Timeouts: tc.times}, nil, metrics.New(metrics.Options{}))
 				c := newServing()
 				c.begin(&Table{}, &aim{route: rt}, httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
-				c.arm(nil)
+				c.arm()
 				c.wind()
 				ended := make(chan time.Duration, 1)
 				stop := context.AfterFunc(c.Context(), func() { ended <- time.Since(c.Began()) })
@@ -205,11 +205,7 @@ func TestXTimeoutLowersOnly(t *testing.T) {
 		{time.Minute, "2m", time.Minute}, {time.Minute, "0s", time.Minute}, {time.Minute, "-5s", time.Minute},
 		{time.Minute, "5", time.Minute}, {time.Minute, "soon", time.Minute}, {0, "0s", 0}, {0, "-1s", 0},
 	} {
-		h := http.Header{}
-		if c.asked != "" {
-			h.Set("X-Timeout", c.asked)
-		}
-		if got := lowered(c.exec, h); got != c.want {
+		if got := lowered(c.exec, c.asked); got != c.want {
 			t.Errorf("exec %s, X-Timeout %q: got %s, want %s", c.exec, c.asked, got, c.want)
 		}
 	}

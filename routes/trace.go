@@ -2,11 +2,11 @@ package routes
 
 import (
 	"cmp"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/trace"
 	"github.com/watchdogd/watchdogd/routes/origin"
 	"github.com/watchdogd/watchdogd/schema"
@@ -18,10 +18,11 @@ import (
 // what their parent does, which is the default, then do as they do without us.
 //
 // A tracestate belongs to its traceparent, and is dropped without a valid one.
-func (s *serving) joinTrace(h http.Header) {
-	parent, joined := trace.Parse(h["Traceparent"])
+func (s *serving) joinTrace(f *http1.Fields) {
+	var one [2]string
+	parent, joined := trace.Parse(f.Values(one[:0], "Traceparent"))
 	if !joined {
-		delete(h, "Tracestate")
+		f.Delete("Tracestate")
 		var id [32]byte
 		if parent.Sampled, parent.Trace = true, s.ID; !trace.ValidTrace(s.ID) {
 			parent.Trace = s.ids.Keep(trace.AppendID(id[:0], 16))
@@ -31,7 +32,7 @@ func (s *serving) joinTrace(h http.Header) {
 	var span [16]byte
 	sampled := parent.Sampled
 	if tracer := s.table.opt.Tracer; tracer != nil {
-		s.Spans = tracer.Begin(parent, !joined, h["Tracestate"])
+		s.Spans = tracer.Begin(parent, !joined, f.Values(nil, "Tracestate"))
 		sampled = s.Spans != nil
 	}
 	next := span[:0]
@@ -42,8 +43,7 @@ func (s *serving) joinTrace(h http.Header) {
 	}
 	value := s.ids.Keep(trace.AppendParent(room[:0], parent.Trace, next, sampled))
 	s.TraceID = trace.IDOf(value)
-	s.values.trace[0] = value
-	h["Traceparent"] = s.values.trace[:]
+	f.Set("Traceparent", value)
 }
 
 // endSpans ends the spans of a call.

@@ -216,6 +216,14 @@ func (b *Body) Unread(held *spill.Body) {
 	b.held, b.again = held, held.Section(0, held.Size())
 }
 
+// Begin is called before the body is given to another goroutine, which reads it sooner or later:
+// the server then knows that a response may come in the middle of it.
+func (b *Body) Begin() {
+	if from, ok := b.from.(interface{ Begin() }); ok {
+		from.Begin()
+	}
+}
+
 // Has reports whether n bytes can be read without waiting.
 func (b *Body) Has(n int64) bool {
 	if left, ok := b.unread(); ok {

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/trace"
 )
 
@@ -44,18 +45,21 @@ type Call struct {
 	User     string       // who calls, if the route's auth has named them
 	AuthType string       // the scheme by which they were authenticated: Basic or Bearer
 
+	fields   *http1.Fields      // of the request; nil where its Header has them
+	own      http1.Fields       // of a request that came with a Header
+	header   func() http.Header // makes one of fields
 	local    func() bool
 	instance string
 	reason   string
 	untimed  bool
 	waited   time.Duration
 
-	ctx    context.Context
-	x      *Context            // the same, if the call has begun
-	detach func() bool         // from the server's context; nil where that does not end
-	w      http.ResponseWriter // the server's
-	own    bool                // made by Enter
-	body   Body
+	ctx     context.Context
+	x       *Context            // the same, if the call has begun
+	detach  func() bool         // from the server's context; nil where that does not end
+	w       http.ResponseWriter // the server's
+	entered bool                // made by Enter
+	body    Body
 
 	began   time.Time
 	timed   bool         // somebody asks for Touched
@@ -129,6 +133,30 @@ func (c *Call) Patience(wait time.Duration) time.Time {
 		return time.Time{}
 	}
 	return time.Now().Add(wait - c.waited)
+}
+
+// SetFields sets the fields of the request as it goes to the handler, which may come without a
+// Header, and what makes one of them.
+func (c *Call) SetFields(fields *http1.Fields, header func() http.Header) {
+	c.fields, c.header = fields, header
+}
+
+// Fields returns the header of r, the call's request, as fields: those of SetFields, or once
+// r has a Header what that says.
+func (c *Call) Fields(r *http.Request) *http1.Fields {
+	if r.Header == nil && c.fields != nil {
+		return c.fields
+	}
+	c.own.From(r.Header)
+	return &c.own
+}
+
+// NeedHeader makes the Header of r, the call's request, if it has none. From then on it is what
+// counts.
+func (c *Call) NeedHeader(r *http.Request) {
+	if r.Header == nil && c.header != nil {
+		r.Header = c.header()
+	}
 }
 
 // SetLocal sets what Local asks.

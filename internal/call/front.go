@@ -15,13 +15,14 @@ func (c *Call) Begin(parent context.Context, x *Context, w http.ResponseWriter, 
 	c.ID, c.Route, c.Prefix, c.SentPath, c.Stripped = "", "", "", "", false
 	c.User, c.AuthType, c.TraceID, c.Spans = "", "", "", nil
 	c.instance, c.reason, c.untimed, c.waited = "", "", false, 0
+	c.fields, c.header = nil, nil
 	c.began, c.timed = began, false
 	x.begin(parent, c)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.begin++
-	c.w, c.own, c.ctx, c.x = w, false, x, x
+	c.w, c.entered, c.ctx, c.x = w, false, x, x
 	c.stopped, c.over, c.failed, c.failedAt, c.cut = false, false, nil, time.Time{}, false
 	c.sent.Store(false)
 	c.upgraded, c.events, c.ending, c.whole, c.concludes, c.concluded = false, false, false, false, false, false
@@ -118,12 +119,16 @@ func (c *Call) End() (State, error) {
 	s := c.state()
 	c.x.end(nil)
 	c.x.call.Store(nil)
-	c.ctx, c.x, c.detach, c.w, c.local = nil, nil, nil, nil, nil
+	c.ctx, c.x, c.detach, c.w, c.local, c.fields, c.header = nil, nil, nil, nil, nil, nil, nil
+	c.own.Forget(mostFields)
 	if c.body.from != nil {
 		c.body.reset()
 	}
 	return s, cause
 }
+
+// mostFields is how many fields of a request are worth memory that is kept.
+const mostFields = 64
 
 // Enter returns the call of r. Where the server of w has made none it begins one, and returns
 // r in its context. The handler calls Leave before it returns.
@@ -133,7 +138,7 @@ func Enter(w http.ResponseWriter, r *http.Request) (*Call, *http.Request) {
 	}
 	c := new(Call)
 	c.Begin(r.Context(), new(Context), w, time.Now())
-	c.own = true
+	c.entered = true
 	c.ID = r.Header.Get("X-Request-Id")
 	c.SentPath = r.URL.EscapedPath()
 	in := r.WithContext(c.ctx)
@@ -143,8 +148,8 @@ func Enter(w http.ResponseWriter, r *http.Request) (*Call, *http.Request) {
 
 // Leave ends a call that Enter has begun.
 func (c *Call) Leave() {
-	if c.own {
-		c.own = false
+	if c.entered {
+		c.entered = false
 		_, _ = c.End() // nobody counts it
 	}
 }

@@ -60,7 +60,7 @@ func (f *Fields) Get(name string) string {
 func (f *Fields) Has(name string) bool { return f.index(name) >= 0 }
 
 func (f *Fields) index(name string) int {
-	if f.marks&mark(name) == 0 {
+	if f == nil || f.marks&mark(name) == 0 {
 		return -1
 	}
 	for i := range f.list {
@@ -71,11 +71,11 @@ func (f *Fields) index(name string) int {
 	return -1
 }
 
-// Values returns the values of all fields called name, nil without one.
-func (f *Fields) Values(name string) (values []string) {
+// Values appends the values of all fields called name to values.
+func (f *Fields) Values(values []string, name string) []string {
 	i := f.index(name)
 	if i < 0 {
-		return nil
+		return values
 	}
 	for _, field := range f.list[i:] {
 		if field.Name == name {
@@ -83,6 +83,14 @@ func (f *Fields) Values(name string) (values []string) {
 		}
 	}
 	return values
+}
+
+// HasValue reports whether a field called name has this value.
+func (f *Fields) HasValue(name, value string) bool {
+	if i := f.index(name); i >= 0 {
+		return slices.Contains(f.list[i:], Field{name, value})
+	}
+	return false
 }
 
 // Set puts one field called name in place of all that are.
@@ -93,10 +101,9 @@ func (f *Fields) Set(name, value string) {
 		return
 	}
 	f.list[i].Value = value
-	rest := f.list[i+1:]
-	if j := slices.IndexFunc(rest, func(o Field) bool { return o.Name == name }); j >= 0 {
-		f.list = append(f.list[:i+1], slices.DeleteFunc(rest, func(o Field) bool { return o.Name == name })...)
-	}
+	rest := Fields{list: f.list[i+1:]}
+	rest.DeleteFunc(func(o Field) bool { return o.Name == name })
+	f.list = f.list[:i+1+len(rest.list)]
 }
 
 // Delete removes the fields called name.
@@ -106,8 +113,18 @@ func (f *Fields) Delete(name string) {
 	}
 }
 
-// DeleteFunc removes the fields for which del returns true.
-func (f *Fields) DeleteFunc(del func(Field) bool) { f.list = slices.DeleteFunc(f.list, del) }
+// DeleteFunc removes the fields for which del returns true. It is slices.DeleteFunc, but that
+// del costs no memory.
+func (f *Fields) DeleteFunc(del func(Field) bool) {
+	kept := f.list[:0]
+	for _, field := range f.list {
+		if !del(field) {
+			kept = append(kept, field)
+		}
+	}
+	clear(f.list[len(kept):])
+	f.list = kept
+}
 
 // From makes f the fields of header.
 func (f *Fields) From(header http.Header) {
@@ -134,4 +151,16 @@ func (f *Fields) Into(header http.Header, values []string) []string {
 		}
 	}
 	return values
+}
+
+// Fielder is a http.Handler that takes the fields of a request. From a server that has them, in
+// a FieldWriter, it gets a request without a Header.
+type Fielder interface{ TakesFields() }
+
+// FieldWriter is the http.ResponseWriter of a server that has a request's fields.
+type FieldWriter interface {
+	// Fields returns the fields of the request. The handler may change them.
+	Fields() *Fields
+	// RequestHeader returns the same as an http.Header, until the handler returns.
+	RequestHeader() http.Header
 }

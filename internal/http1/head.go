@@ -21,11 +21,13 @@ type Head struct {
 	Hop     Hop
 	Loose   bool // a line ends in a bare LF (RFC 9112, 2.2)
 
+	asks  bool   // it is the head of a request
 	host  string // of the last Host field
 	hosts int
+	lines int
 }
 
-// Request is the head of a request.
+// Request is the head of a request. Host and Transfer-Encoding are not among its Fields.
 type Request struct {
 	Head
 	Method, Target, Host string
@@ -69,6 +71,7 @@ var ErrTooManyFields = errors.New("the head has more than " + strconv.Itoa(MaxFi
 // error is ErrTooManyFields or a *Malformed. The form of Target is CheckTarget's business.
 func (q *Request) Parse(s string) error {
 	q.reset()
+	q.asks = true
 	line, rest, err := q.cutLine(s)
 	if err != nil {
 		return err
@@ -168,7 +171,7 @@ func (h *Head) parse(s string) error {
 		if line == "" {
 			break
 		}
-		if h.Fields.Len() == MaxFields {
+		if h.lines++; h.lines > MaxFields {
 			return ErrTooManyFields
 		}
 		f, err := ParseField(line)
@@ -178,7 +181,9 @@ func (h *Head) parse(s string) error {
 		if err := h.take(f); err != nil {
 			return err
 		}
-		h.Fields.Add(f.Name, f.Value)
+		if !h.asks || f.Name != "Host" && f.Name != "Transfer-Encoding" {
+			h.Fields.Add(f.Name, f.Value)
+		}
 	}
 	switch {
 	case s != "":

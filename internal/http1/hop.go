@@ -60,6 +60,16 @@ func HopOf(header http.Header) (h Hop) {
 	return h
 }
 
+// Hop is HopOf a message with these fields.
+func (f *Fields) Hop() (h Hop) {
+	for i := f.index("Connection"); i >= 0 && i < len(f.list); i++ {
+		if o := &f.list[i]; o.Name == "Connection" && !h.Add(o.Value) {
+			break
+		}
+	}
+	return h
+}
+
 // Names reports whether an option names a field that would be forwarded otherwise.
 func (h *Hop) Names() bool { return h.names != nil }
 

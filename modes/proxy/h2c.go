@@ -49,6 +49,7 @@ func newH2C(u schema.Endpoint, patience time.Duration) *http.Transport {
 
 // overHTTP2 makes an attempt with it.
 func (c *attempts) overHTTP2(up *upstream) error {
+	c.call.NeedHeader(c.r)
 	to, err := Target(c.r, up.BasePath)
 	if err != nil {
 		return err
@@ -120,6 +121,7 @@ func (c *attempts) http2Request(ctx context.Context, up *upstream, to string, bo
 		body.section = c.held.Section(0, c.held.Size())
 	case c.upload != nil:
 		out.Body, out.Trailer = body, r.Trailer
+		c.upload.Begin()
 	}
 	hop := http1.HopOf(r.Header)
 	for name, values := range r.Header {

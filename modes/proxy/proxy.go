@@ -127,6 +127,9 @@ func (p *proxy) Close() error {
 	return nil
 }
 
+// TakesFields says that requests may come without a Header: see call.NeedHeader.
+func (p *proxy) TakesFields() {}
+
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	one, r := call.Enter(w, r)
 	defer one.Leave()
@@ -305,7 +308,7 @@ func (c *attempts) exchange(up *upstream) error {
 	if c.held == nil {
 		c.x.upload = c.upload
 	}
-	if err := c.x.request.prepare(c.r, c.upload, c.held, to, up.Host); err != nil {
+	if err := c.x.request.prepare(c.r, c.call.Fields(c.r), c.upload, c.held, to, up.Host); err != nil {
 		return err
 	}
 	c.x.request.splice = c.x.splice
@@ -379,9 +382,10 @@ func (c *attempts) stopped() bool { return c.upload != nil && c.held == nil && c
 // that the client can tell.
 func (c *attempts) fail(err error) {
 	f := c.failure(err)
+	c.call.NeedHeader(c.r)
 	begun := c.begun || c.x != nil && c.x.begun
 	if f.Kind == failure.BadUpstream {
-		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, event.UpstreamFailed, slog.String("id", c.r.Header.Get("X-Request-Id")),
+		c.log.LogAttrs(c.r.Context(), slog.LevelWarn, event.UpstreamFailed, slog.String("id", c.call.ID),
 			slog.String("method", c.r.Method), slog.Bool("cut", begun), slog.Any("error", err))
 	}
 	if f.Kind == failure.NoRoom {

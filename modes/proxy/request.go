@@ -44,7 +44,7 @@ const leastRoom = 4 << 10
 // prepare makes q the request that r asks for, with target in the request line and
 // held, if there is one, as its body. It fails when r cannot be written without
 // becoming something else on the way.
-func (q *request) prepare(r *http.Request, body *call.Body, held *spill.Body, target, authority string) error {
+func (q *request) prepare(r *http.Request, fields *http1.Fields, body *call.Body, held *spill.Body, target, authority string) error {
 	*q = request{r: r, held: held, pooled: buffers.Get()}
 	q.out = (*q.pooled)[:0]
 	switch {
@@ -54,10 +54,10 @@ func (q *request) prepare(r *http.Request, body *call.Body, held *spill.Body, ta
 		q.length, q.body = max(r.ContentLength, -1), body
 	}
 	q.rewind()
-	hop := http1.HopOf(r.Header)
+	hop := fields.Hop()
 	if r.ProtoMajor == 1 && r.ProtoMinor >= 1 {
-		q.upgrade = protocols(r.Header, &hop)
-		q.expect = q.length != 0 && held == nil && strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+		q.upgrade = protocols(fields, &hop)
+		q.expect = q.length != 0 && held == nil && strings.EqualFold(fields.Get("Expect"), "100-continue")
 	}
 	host := r.Host
 	if host == "" {
@@ -72,21 +72,19 @@ func (q *request) prepare(r *http.Request, body *call.Body, held *spill.Body, ta
 	q.out = append(q.out, " HTTP/1.1\r\nHost: "...)
 	q.out = append(q.out, host...)
 	q.out = append(q.out, http1.CRLF...)
-	for name, values := range r.Header {
-		if hop.Ends(name) || name == "Content-Length" || name == "Host" || name == "Expect" {
+	for _, f := range fields.All() {
+		if hop.Ends(f.Name) || f.Name == "Content-Length" || f.Name == "Host" || f.Name == "Expect" {
 			continue
 		}
-		if !http1.ValidName(name) {
+		if !http1.ValidName(f.Name) {
 			return malformed("the header has a field with a malformed name")
 		}
-		for _, value := range values {
-			if !http1.ValidValue(value) {
-				return malformed("the header field " + name + " has a character that it may not have")
-			}
-			q.appendField(name, value)
+		if !http1.ValidValue(f.Value) {
+			return malformed("the header field " + f.Name + " has a character that it may not have")
 		}
+		q.appendField(f.Name, f.Value)
 	}
-	q.appendFraming(r)
+	q.appendFraming(r, fields)
 	q.out = append(q.out, http1.CRLF...)
 	q.head = len(q.out)
 	if cap(q.out)-q.head < leastRoom {
@@ -97,14 +95,14 @@ func (q *request) prepare(r *http.Request, body *call.Body, held *spill.Body, ta
 
 // appendFraming appends the fields that belong to this hop: where the body ends,
 // what may come behind it, and what the connection may become.
-func (q *request) appendFraming(r *http.Request) {
+func (q *request) appendFraming(r *http.Request, fields *http1.Fields) {
 	switch {
 	case q.length < 0:
 		q.appendField("Transfer-Encoding", "chunked")
 		if names := trailerNames(slices.Collect(maps.Keys(r.Trailer))); names != "" {
 			q.appendField("Trailer", names)
 		}
-	case q.length > 0 || r.Header["Content-Length"] != nil || meantToHaveBody(r.Method):
+	case q.length > 0 || fields.Has("Content-Length") || meantToHaveBody(r.Method):
 		q.out = append(q.out, "Content-Length: "...)
 		q.out = strconv.AppendInt(q.out, q.length, 10)
 		q.out = append(q.out, http1.CRLF...)
@@ -112,7 +110,7 @@ func (q *request) appendFraming(r *http.Request) {
 	if q.expect {
 		q.appendField("Expect", "100-continue")
 	}
-	trailers := wantsTrailers(r.Header["Te"])
+	trailers := fields.Has("Te") && wantsTrailers(fields.Values(nil, "Te"))
 	if trailers {
 		q.appendField("Te", "trailers")
 	}
@@ -222,12 +220,12 @@ func meantToHaveBody(method string) bool {
 
 // protocols returns those that a client asks to switch to by Upgrade. h2c is taken out:
 // what speaks it would reach every path of the upstream, past the route and its limits.
-func protocols(h http.Header, hop *http1.Hop) string {
+func protocols(fields *http1.Fields, hop *http1.Hop) string {
 	if !hop.Upgrade {
 		return ""
 	}
 	var list []string
-	for _, value := range h["Upgrade"] {
+	for _, value := range fields.Values(nil, "Upgrade") {
 		list = http1.AppendList(list, value)
 	}
 	kept := list[:0]

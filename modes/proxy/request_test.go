@@ -35,7 +35,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		var q request
 		defer q.release()
-		if q.prepare(r, bodyOf(r), nil, to, "upstream") != nil {
+		if q.prepare(r, new(call.Call).Fields(r), bodyOf(r), nil, to, "upstream") != nil {
 			return
 		}
 		head := q.out[:q.head]

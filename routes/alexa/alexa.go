@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // Possible reports whether a request has to be read to learn whether it is Alexa's.
-func Possible(r *http.Request) bool {
+func Possible(r *http.Request, f *http1.Fields) bool {
 	return r.Method == http.MethodPost && r.ContentLength != 0 && r.ContentLength <= largest &&
-		r.Body != nil && r.Header["Content-Encoding"] == nil && r.Header["Upgrade"] == nil
+		r.Body != nil && !f.Has("Content-Encoding") && !f.Has("Upgrade")
 }
 
 const (

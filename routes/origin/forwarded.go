@@ -11,60 +11,59 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
-// Values are the headers' values that are set here, in one piece of memory for each call.
-type Values struct{ For, Proto, Host, Prefix, ID [1]string }
-
-// Forward sets the headers that tell a process behind us how the request came:
+// Forward sets the fields that tell a process behind us how the request came:
 // X-Forwarded-For, -Proto and -Host, and -Prefix where a prefix is stripped,
 // which then is not empty. What a trusted peer says of the proxies before it is believed and
 // kept; otherwise every X-Forwarded-* and Forwarded (RFC 7239) that the peer sent is removed.
-// A peer on a unix socket counts as 127.0.0.1. The values go into v.
+// A peer on a unix socket counts as 127.0.0.1. Of r the Header does not count.
 //
 // It reports whether the request came by way of another proxy.
-func Forward(r *http.Request, stripped string, trusted []netip.Prefix, v *Values) (proxied bool) {
+func Forward(r *http.Request, f *http1.Fields, stripped string, trusted []netip.Prefix) (proxied bool) {
 	peer, believed := peerOf(r.RemoteAddr, trusted)
-	h := r.Header
-	for key := range h {
+	f.DeleteFunc(func(field http1.Field) bool {
+		key := field.Name
 		switch {
+		case key[0] != 'X' && key[0] != 'F':
+			return false // most
 		case disguised(key), key == "X-Auth-User": // of a trusted proxy too: it passes on what its client made up
-			delete(h, key)
+			return true
 		case forwardedKey(key):
 			proxied = proxied || !believed || key == "Forwarded"
-			if !believed {
-				delete(h, key)
-			}
+			return !believed
 		}
-	}
-	if before := h["X-Forwarded-For"]; len(before) > 0 {
+		return false
+	})
+	if f.Has("X-Forwarded-For") {
 		proxied = true
-		peer = strings.Join(before, ", ") + ", " + peer
+		peer = strings.Join(f.Values(nil, "X-Forwarded-For"), ", ") + ", " + peer
 	}
-	v.For[0] = peer
-	h["X-Forwarded-For"] = v.For[:]
-	if len(h["X-Forwarded-Proto"]) == 0 {
-		v.Proto[0] = "http"
+	f.Set("X-Forwarded-For", peer)
+	if !f.Has("X-Forwarded-Proto") {
+		proto := "http"
 		if r.TLS != nil {
-			v.Proto[0] = "https"
+			proto = "https"
 		}
-		h["X-Forwarded-Proto"] = v.Proto[:]
+		f.Add("X-Forwarded-Proto", proto)
 	}
-	if len(h["X-Forwarded-Host"]) == 0 && r.Host != "" {
-		v.Host[0] = r.Host
-		h["X-Forwarded-Host"] = v.Host[:]
+	if !f.Has("X-Forwarded-Host") && r.Host != "" {
+		f.Add("X-Forwarded-Host", r.Host)
 	}
-	if before := h["X-Forwarded-Prefix"]; len(before) > 0 {
-		if h["X-Forwarded-Prefix"] = before[:1]; !soundPrefix(before[0]) {
-			delete(h, "X-Forwarded-Prefix")
+	if f.Has("X-Forwarded-Prefix") {
+		if before := f.Get("X-Forwarded-Prefix"); soundPrefix(before) {
+			f.Set("X-Forwarded-Prefix", before)
+		} else {
+			f.Delete("X-Forwarded-Prefix")
 		}
 	}
 	if stripped != "" {
-		v.Prefix[0] = stripped
-		if before := h["X-Forwarded-Prefix"]; len(before) > 0 {
-			v.Prefix[0] = strings.TrimSuffix(before[0], "/") + stripped
+		if before := f.Get("X-Forwarded-Prefix"); f.Has("X-Forwarded-Prefix") {
+			stripped = strings.TrimSuffix(before, "/") + stripped
 		}
-		h["X-Forwarded-Prefix"] = v.Prefix[:]
+		f.Set("X-Forwarded-Prefix", stripped)
 	}
 	return proxied
 }
@@ -72,8 +71,8 @@ func Forward(r *http.Request, stripped string, trusted []netip.Prefix, v *Values
 // OnThisMachine reports whether a request comes from a program on this machine, most
 // likely a developer's: the peer is on loopback or a unix socket, asks for a name of this
 // machine, and speaks for nobody else. A proxy in front of us mostly shows in one of these.
-func OnThisMachine(r *http.Request, proxied bool) bool {
-	if proxied || !r.ProtoAtLeast(1, 1) || len(r.Header["Via"]) > 0 {
+func OnThisMachine(r *http.Request, f *http1.Fields, proxied bool) bool {
+	if proxied || !r.ProtoAtLeast(1, 1) || f.Has("Via") {
 		return false
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -93,6 +92,9 @@ func OnThisMachine(r *http.Request, proxied bool) bool {
 
 // peerOf returns the address of a connection's other end, and whether it is trusted.
 func peerOf(remote string, trusted []netip.Prefix) (peer string, believed bool) {
+	if len(trusted) == 0 && len(remote) > 0 && remote[0] >= '0' && remote[0] <= '9' {
+		return Peer(remote), false // the server's word for an address
+	}
 	addr, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		peer, addr = "127.0.0.1", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
@@ -123,14 +125,9 @@ func soundPrefix(p string) bool {
 		strings.Trim(strings.ToLower(p), "abcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+=:@/") == ""
 }
 
-// Relayed reports whether a header has what proxies add.
-func Relayed(h http.Header) bool {
-	for key := range h {
-		if forwardedKey(key) {
-			return true
-		}
-	}
-	return false
+// Relayed reports whether a request has what proxies add.
+func Relayed(f *http1.Fields) bool {
+	return slices.ContainsFunc(f.All(), func(field http1.Field) bool { return forwardedKey(field.Name) })
 }
 
 // disguised reports whether a header is one of those by which a process learns who called,

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // origins tells requests that a page of another site made a browser send from all others.
@@ -14,17 +16,23 @@ var origins http.CrossOriginProtection
 // that open a connection to talk on (WebSocket) are not safe by their method: there
 // the page may read, too. Forward has been called: the host is that of a trusted proxy's
 // client.
-func CrossSite(r *http.Request) bool {
-	if r.Header["Origin"] == nil && r.Header["Sec-Fetch-Site"] == nil {
+func CrossSite(r *http.Request, f *http1.Fields) bool {
+	if !f.Has("Origin") && !f.Has("Sec-Fetch-Site") {
 		return false // not a browser: Check would let it pass, too
 	}
-	upgrade := r.Header["Upgrade"] != nil
+	upgrade := f.Has("Upgrade")
 	if !upgrade && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions) {
 		return false
 	}
-	asked := http.Request{Method: http.MethodPost, Header: r.Header, Host: r.Host, URL: &url.URL{}}
-	if hosts := r.Header["X-Forwarded-Host"]; len(hosts) > 0 {
-		host, _, _ := strings.Cut(hosts[0], ",") // of several proxies, the first
+	header := http.Header{}
+	for _, name := range []string{"Origin", "Sec-Fetch-Site"} {
+		if f.Has(name) {
+			header[name] = []string{f.Get(name)}
+		}
+	}
+	asked := http.Request{Method: http.MethodPost, Header: header, Host: r.Host, URL: &url.URL{}}
+	if f.Has("X-Forwarded-Host") {
+		host, _, _ := strings.Cut(f.Get("X-Forwarded-Host"), ",") // of several proxies, the first
 		asked.Host = strings.TrimSpace(host)
 	}
 	return origins.Check(&asked) != nil

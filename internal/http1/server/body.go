@@ -47,9 +47,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if !b.begun.Load() {
-		b.begun.Store(true)
-	}
+	b.Begin()
 	if b.expect {
 		if err := b.ask(); err != nil {
 			return 0, err
@@ -67,6 +65,13 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Begin says that the body is being read, by who may stop anywhere: see leaves. Read does so.
+func (b *body) Begin() {
+	if !b.begun.Load() {
+		b.begun.Store(true)
+	}
+}
+
 // Buffered is how many bytes of a body with a length can be read without waiting.
 func (b *body) Buffered() int64 {
 	if b.expect {
@@ -82,7 +87,7 @@ func (b *body) Socket() (net.Conn, int64) {
 	if b.Rest() == 0 || b.expect || b.err != nil || b.c.r < b.c.w || b.c.raw == nil {
 		return nil, 0
 	}
-	b.begun.Store(true)
+	b.Begin()
 	return b.c.nc, b.Rest()
 }
 

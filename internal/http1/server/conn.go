@@ -24,9 +24,10 @@ type conn struct {
 	tls    *tls.ConnectionState
 	remote string
 
-	state atomic.Int32
-	late  atomic.Int64 // for how long it may be as it is, unless it is active; see lateAfter
-	first bool         // no request was served yet
+	state  atomic.Int32
+	late   atomic.Int64 // for how long it may be as it is, unless it is active; see lateAfter
+	first  bool         // no request was served yet
+	fields bool         // the handler takes the fields of a request
 
 	arrived time.Time // when the head of the request was complete
 
@@ -79,6 +80,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 			c.raw, c.try.read, c.put.write = raw, c.tryRead, c.tryWrite
 		}
 	}
+	_, c.fields = s.Handler.(http1.Fielder)
 	c.body.c = c
 	c.response.c = c
 	noticeLoss(nc)
@@ -312,6 +314,7 @@ func (c *conn) refuse(why *Refusal) {
 	c.limit()
 	c.request = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, URL: &url.URL{},
 		Body: http.NoBody, RemoteAddr: c.remote, TLS: c.tls, Close: true}
+	c.head.Fields.Reset() // there may be some of its beginning
 	c.body.None()
 	c.body.begin(0)
 	c.response.begin()

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/http1"
 )
 
 // Hijack hands the connection to the handler, with what was read from it ahead.
@@ -49,6 +51,17 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 func (w *response) EnableFullDuplex() error {
 	w.c.body.toTheEnd = true
 	return nil
+}
+
+// Fields returns the fields of the request's head.
+func (w *response) Fields() *http1.Fields { return &w.c.head.Fields }
+
+// RequestHeader returns the same as an http.Header, which is used again after the request.
+func (w *response) RequestHeader() http.Header {
+	c := w.c
+	c.header = cleared(c.header)
+	c.values = c.head.Fields.Into(c.header, c.values)
+	return c.header
 }
 
 // Arrived is when the head of the request was complete.

@@ -14,7 +14,7 @@ import (
 // parse makes c.request of a head. Its error is a *Refusal.
 func (c *conn) parse(head string) error {
 	r, h := &c.request, &c.head
-	*r = http.Request{Header: c.header, URL: &c.url, Body: http.NoBody, RemoteAddr: c.remote, TLS: c.tls, ProtoMajor: 1, ProtoMinor: 1, Proto: "HTTP/1.1"}
+	*r = http.Request{URL: &c.url, Body: http.NoBody, RemoteAddr: c.remote, TLS: c.tls, ProtoMajor: 1, ProtoMinor: 1, Proto: "HTTP/1.1"}
 	err := h.Parse(head)
 	if h.Minor == 0 {
 		r.ProtoMinor, r.Proto = 0, "HTTP/1.0"
@@ -23,21 +23,6 @@ func (c *conn) parse(head string) error {
 		return refusalOf(err)
 	}
 	r.Method, r.RequestURI, r.Host, r.Close = h.Method, h.Target, h.Host, h.Closes()
-	if len(c.values) < h.Fields.Len() {
-		c.values = make([]string, max(h.Fields.Len(), mostFields))
-	}
-	values := c.values
-	for i, f := range h.Fields.All() {
-		if f.Name == "Host" || f.Name == "Transfer-Encoding" {
-			continue // net/http keeps them elsewhere
-		}
-		if before, ok := c.header[f.Name]; ok {
-			c.header[f.Name] = append(before, f.Value)
-		} else {
-			values[i] = f.Value
-			c.header[f.Name] = values[i : i+1 : i+1]
-		}
-	}
 	if err := c.address(); err != nil {
 		return err
 	}
@@ -59,8 +44,11 @@ func (c *conn) parse(head string) error {
 		c.body.None()
 		c.body.begin(0)
 	}
-	if expect := c.header["Expect"]; expect != nil && h.Minor > 0 {
-		c.body.expect = http1.HasToken(expect, "100-continue") && !c.body.Ended()
+	if h.Fields.Has("Expect") && h.Minor > 0 {
+		c.body.expect = http1.HasToken(h.Fields.Values(nil, "Expect"), "100-continue") && !c.body.Ended()
+	}
+	if !c.fields {
+		r.Header = c.response.RequestHeader()
 	}
 	if r.Host == "" { // then it matters which of our addresses was reached
 		*r = *r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, c.nc.LocalAddr()))
@@ -128,11 +116,11 @@ func plainPath(path string) bool {
 
 // announced notes the names of the trailer's fields, as net/http has them.
 func (c *conn) announced() error {
-	names := c.header["Trailer"]
+	names := c.head.Fields.Values(nil, "Trailer")
 	if names == nil {
 		return nil
 	}
-	delete(c.header, "Trailer")
+	c.head.Fields.Delete("Trailer")
 	for _, value := range names {
 		for name := range strings.SplitSeq(value, ",") {
 			name = textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t"))

@@ -50,10 +50,8 @@ func (c *conn) release() {
 		return
 	}
 	c.header, c.answer = cleared(c.header), cleared(c.response.header)
-	if n := c.head.Fields.Len(); n > mostFields {
+	if clear(c.values); len(c.values) > mostFields {
 		c.values = nil
-	} else {
-		clear(c.values[:min(n, len(c.values))])
 	}
 	c.head.Fields.Forget(mostFields)
 	c.head = http1.Request{Head: http1.Head{Fields: c.head.Fields}}
