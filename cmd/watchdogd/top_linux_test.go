@@ -51,6 +51,17 @@ func (s *session) awaitRow(name, pattern string) string {
 	return s.row(name)
 }
 
+// restored waits until the terminal shows what it did before top, with its cursor, and returns
+// all that top wrote.
+func (s *session) restored() string {
+	s.t.Helper()
+	testkit.Eventually(s.t, "the terminal as it was", func() bool {
+		all := s.wrote()
+		return strings.Contains(all, "\x1b[?1049l") && strings.Contains(all, "\x1b[?25h")
+	})
+	return s.wrote()
+}
+
 func TestTopShowsTheStackAndWhatChanges(t *testing.T) {
 	d := serveFile(t, topped).waitListening()
 	first := d.pid("/api")
@@ -110,9 +121,7 @@ func TestTopShowsTheStackAndWhatChanges(t *testing.T) {
 	if status := s.wait(); status != 0 {
 		t.Errorf("got status %d, want 0", status)
 	}
-	if got := s.wrote(); !strings.Contains(got, "\x1b[?1049l") || !strings.HasSuffix(strings.TrimRight(got, "\r\n"), "h") && !strings.Contains(got, "\x1b[?25h") {
-		t.Errorf("got the end %q, want the terminal as it was", got[max(len(got)-200, 0):])
-	}
+	s.restored()
 }
 
 func TestTopLetsNoLogActOnTheTerminal(t *testing.T) {
@@ -127,7 +136,7 @@ func TestTopLetsNoLogActOnTheTerminal(t *testing.T) {
 	s.await(`\u009b`)
 	s.press("q")
 	s.wait()
-	got := s.wrote()
+	got := s.restored()
 	for _, not := range []string{"stolen", "\x1b]0", "\u009b", "\xff", "\x00"} {
 		if strings.Contains(got, not) {
 			t.Errorf("got %q on the terminal, want none of it", not)
@@ -157,7 +166,7 @@ func TestTopIn40And20ColumnsWithoutColoursAndWithAMouse(t *testing.T) {
 	s.await("TREND")
 	s.press("q")
 	s.wait()
-	if got := regexp.MustCompile(`\x1b\[[\d;]*3\d[\d;]*m`).FindString(s.wrote()); got != "" {
+	if got := regexp.MustCompile(`\x1b\[[\d;]*3\d[\d;]*m`).FindString(s.restored()); got != "" {
 		t.Errorf("got the colour %q, want none", got)
 	}
 }
@@ -180,9 +189,7 @@ func TestTopSurvivesARestartOfTheStack(t *testing.T) {
 	if status := s.wait(); status != 0 {
 		t.Errorf("got status %d, want 0", status)
 	}
-	if got := s.wrote(); !strings.Contains(got, "\x1b[?1049l") {
-		t.Errorf("after SIGTERM: got the end %q, want the terminal as it was", got[max(len(got)-200, 0):])
-	}
+	s.restored()
 }
 
 func TestTopReachesAnotherMachineByItsToken(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -57,7 +58,11 @@ func (a Client) Send(ctx context.Context, method, path string, header http.Heade
 	transport := a.transport()
 	transport.DisableKeepAlives = true
 	a.authorize(request.Header)
-	return (&http.Client{Transport: transport}).Do(request)
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if made, ok := errors.AsType[*url.Error](err); ok {
+		err = made.Err // the URL is none that the user knows
+	}
+	return response, err
 }
 
 func (a Client) transport() *http.Transport {

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
@@ -60,7 +62,8 @@ func (s *stack) watch(ctx context.Context, send func(any)) {
 
 var (
 	errSilent = fmt.Errorf("watchdogd has not answered for %v", silence)
-	errEnded  = errors.New("watchdogd has ended")
+	errEnded  = errors.New("the connection to watchdogd has ended")
+	errNone   = errors.New("no watchdogd answers")
 )
 
 // events sends the events of the stack until they end, and returns why.
@@ -131,8 +134,11 @@ func (s *stack) decode(ctx context.Context, client *admin.Client, who admin.Info
 
 // caused is err, or what ended ctx.
 func caused(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
+	switch cause := context.Cause(ctx); {
+	case cause != nil:
 		return cause
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return errNone
 	}
 	return err
 }
