@@ -353,13 +353,15 @@ func (s *cluster) metric(e *engine, name string) float64 {
 	var sum float64
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if series, value, ok := strings.Cut(lines.Text(), "} "); ok && strings.HasPrefix(series, name+"{") {
-			v, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				return -1
-			}
-			sum += v
+		rest, ok := strings.CutPrefix(lines.Text(), name)
+		if !ok || !strings.HasPrefix(rest, "{") && !strings.HasPrefix(rest, " ") {
+			continue
 		}
+		v, err := strconv.ParseFloat(rest[strings.LastIndex(rest, " ")+1:], 64)
+		if err != nil {
+			return -1
+		}
+		sum += v
 	}
 	return sum
 }
