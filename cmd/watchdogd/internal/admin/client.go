@@ -40,11 +40,14 @@ func (a Client) Do(ctx context.Context, method, path string, value any) error {
 	if response.StatusCode != http.StatusOK {
 		return Refused(response)
 	}
-	if err := json.NewDecoder(response.Body).Decode(value); err != nil {
+	if err := json.NewDecoder(io.LimitReader(response.Body, mostAnswer)).Decode(value); err != nil {
 		return fmt.Errorf("read the answer of the admin API: %w", err)
 	}
 	return nil
 }
+
+// mostAnswer is far more than an answer about ten thousands of routes has.
+const mostAnswer = 256 << 20
 
 // Send sends one request; the caller closes the body, which ends the connection.
 func (a Client) Send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {

@@ -111,10 +111,10 @@ func (s *Screen) table(a areas) (lines [][]part) {
 }
 
 func reversed(tone terminal.Tone) terminal.Tone {
-	if tone == terminal.Normal || tone == terminal.Faint {
-		return "7"
+	if tone == terminal.Bad || tone == terminal.Warn {
+		return tone + ";7"
 	}
-	return tone + ";7"
+	return "7"
 }
 
 // header says which stack that is, and sums it up.

@@ -109,7 +109,7 @@ type pending struct {
 }
 
 func (p *pending) add(line child.Line) {
-	p.last = line.Time
+	p.last, line.Text = line.Time, short(line.Text)
 	p.mu.Lock()
 	if p.lines = append(p.lines, line); len(p.lines) >= 2*mostLines {
 		p.lines = append([]child.Line(nil), p.lines[mostLines:]...)

@@ -31,16 +31,20 @@ const (
 // add appends lines, of which the oldest are dropped.
 func (l *logs) add(lines []child.Line) {
 	for _, line := range lines {
-		text := line.Text
-		if len(text) > mostText {
-			text = strings.ToValidUTF8(text[:mostText], "") + "…"
-		}
-		text = terminal.Line(text)
+		text := terminal.Line(line.Text)
 		l.lines = append(l.lines, logLine{line.Time, text, strings.ToLower(text), line.Stream})
 	}
 	if over := len(l.lines) - mostLines; over > 0 {
 		l.lines = append([]logLine(nil), l.lines[over:]...)
 	}
+}
+
+// short is a text of which no more is kept than is shown.
+func short(text string) string {
+	if len(text) <= mostText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:mostText], "") + "…"
 }
 
 // found returns the lines that are searched for.

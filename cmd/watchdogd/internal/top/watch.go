@@ -50,6 +50,9 @@ func (s *stack) watch(ctx context.Context, send func(any)) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errMore) {
+			continue
+		}
 		send(lost{time.Now(), err})
 		if failures++; failures%findAfter == 0 {
 			if found, err := s.find(); err == nil {
@@ -64,6 +67,7 @@ var (
 	errSilent = fmt.Errorf("watchdogd has not answered for %v", silence)
 	errEnded  = errors.New("the connection to watchdogd has ended")
 	errNone   = errors.New("no watchdogd answers")
+	errMore   = errors.New("there are new rows, whose place only a full event says")
 )
 
 // events sends the events of the stack until they end, and returns why.
@@ -88,6 +92,7 @@ func (s *stack) events(ctx context.Context, send func(any)) error {
 	in := bufio.NewScanner(response.Body)
 	in.Buffer(nil, longestEvent)
 	var kind string
+	known := map[string]bool{}
 	for in.Scan() {
 		alarm.Reset(silence)
 		if name, is := bytes.CutPrefix(in.Bytes(), []byte("event: ")); is {
@@ -102,11 +107,32 @@ func (s *stack) events(ctx context.Context, send func(any)) error {
 			return err
 		}
 		send(m)
+		if !complete(known, m) {
+			return errMore
+		}
 	}
 	if in.Err() == nil {
 		return errEnded
 	}
 	return caused(ctx, in.Err())
+}
+
+// complete reports whether m has no rows that are not known, and notes those of a full event.
+// Where there are very many rows, each may come at any time, and those that do stay last.
+func complete(known map[string]bool, m any) bool {
+	switch m := m.(type) {
+	case began:
+		for i := range m.full.Rows {
+			known[m.full.Rows[i].Name] = true
+		}
+	case changed:
+		for i := range m.change.Rows {
+			if !known[m.change.Rows[i].Name] && len(known) > 0 && len(known) <= mostBefore {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // decode returns the message that an event is.

@@ -113,6 +113,37 @@ func TestAStackThatIsStartedAgainIsWatchedAgain(t *testing.T) {
 	}
 }
 
+// Only a full event says where in the file a new row stands.
+func TestANewRowIsShownInItsPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1/info", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"pid": 1}`) })
+	names := make(chan string, 2)
+	names <- `{"name": "b"}`
+	names <- `{"name": "a"}, {"name": "b"}`
+	mux.HandleFunc("/v1/events", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case rows := <-names:
+			fmt.Fprintf(w, "event: full\ndata: {\"rows\": [%s]}\n\nevent: change\ndata: {\"rows\": [{\"name\": \"a\"}]}\n\n", rows)
+			_ = http.NewResponseController(w).Flush() // the test reads it
+		default:
+		}
+		<-r.Context().Done()
+	})
+	serve(t, path, mux)
+	sent := running(t, stackAt(path).watch)
+	s := &Screen{}
+	s.Resize(80, 24)
+	for range 2 {
+		b := testkit.Await(t, "a full event", sent).(began)
+		s.Begin(start, b.who, b.full, b.before)
+		s.Change(start, testkit.Await(t, "a change", sent).(changed).change)
+	}
+	if len(s.shown) != 2 || s.shown[0].Name != "a" || s.selected != "b" {
+		t.Errorf("got %d rows, %s selected, want a before b, which stays selected", len(s.shown), s.selected)
+	}
+}
+
 func TestAnAnswerThatIsNoneIsAReason(t *testing.T) {
 	for text, want := range map[string]string{
 		"event: full\ndata: {\n\n":    "read an event of watchdogd",
