@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,6 +205,41 @@ func valueAt(t *testing.T, text, location string) any {
 		value = object[name]
 	}
 	return value
+}
+
+func TestStatsShowEachServerThatIsRunElsewhere(t *testing.T) {
+	metrics, gone := freeAddress(t), freeAddress(t)
+	there := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	defer there.Close()
+	here := there.Listener.Addr().String()
+	d := serveFile(t, "server: {listen: \"LISTEN\"}\nmetrics: {listen: \""+metrics+"\"}\n"+
+		"routes:\n  - {name: api, mode: http, upstream: [\"http://"+gone+"\", \"http://"+here+"\"]}\n")
+	d.waitLog(`"msg":"listening"`)
+	for n := range 4 {
+		if status, _, text := body(t, d.base+"/api"); status != 200 || text != "ok" {
+			t.Errorf("call %d: got %d %q, want it from the server that is there", n, status, text)
+		}
+	}
+	_, _, text := body(t, "http://"+metrics+"/_/stats")
+	var stats struct {
+		Routes map[string]struct {
+			State     string
+			Endpoints []struct {
+				Address, State, Reason string
+				Failures               int
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &stats); err != nil {
+		t.Fatalf("got %v in %s, want no error", err, text)
+	}
+	states := map[string]string{}
+	for _, e := range stats.Routes["api"].Endpoints {
+		states[e.Address] = e.State
+	}
+	if len(states) != 2 || states[gone] != "left-out" || states[here] != "ready" || stats.Routes["api"].State != "ready" {
+		t.Errorf("got %s, want %s left out and %s ready", text, gone, here)
+	}
 }
 
 func TestStatsHaveTheNumbersThatAnAutoscalerReads(t *testing.T) {

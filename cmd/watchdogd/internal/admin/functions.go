@@ -41,7 +41,7 @@ func (d *Server) functionStats(all *stats, now time.Time) {
 			continue
 		}
 		n := d.Metrics.Route(row.Name).Totals()
-		one := routeStats{State: row.State, Inflight: n.Inflight, Queued: min(row.Queued, n.Inflight), Instances: row.Tasks, Total: n.Calls, Rate: d.rates.of(row.Name, n.Calls, now)}
+		one := routeStats{State: row.State, Inflight: n.Inflight, Queued: min(row.Queued, n.Inflight), Instances: row.Tasks, Total: n.Calls, Rate: d.rates.of(row.Name, n.Calls, now), Endpoints: row.Endpoints}
 		all.Routes[row.Name] = one
 		all.Inflight += one.Inflight
 		all.Queued += one.Queued

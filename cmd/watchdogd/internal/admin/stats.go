@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -28,6 +29,8 @@ type routeStats struct {
 	Instances int              `json:"instances"` // that run; 0 also where a process is started for each call
 	Rate      float64          `json:"rate"`      // calls a second over the last minute
 	Total     uint64           `json:"total"`     // calls since watchdogd was started
+
+	Endpoints []modes.Endpoint `json:"endpoints,omitempty"` // the servers that are run elsewhere, as in ps
 }
 
 func (d *Server) serveStats(w http.ResponseWriter, _ *http.Request) {
@@ -40,11 +43,11 @@ func (d *Server) stats(now time.Time) stats {
 	for _, s := range d.Supervisor.Standing() {
 		running[s.Name] = s
 	}
-	cfg := d.Config()
+	cfg, elsewhere := d.Config(), d.Upstreams()
 	all := stats{Routes: make(map[string]routeStats, len(cfg.Routes))}
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
-		one := d.routeStats(r, running, now)
+		one := d.routeStats(r, running, elsewhere, now)
 		all.Routes[r.Name] = one
 		all.Inflight += one.Inflight
 		all.Queued += one.Queued
@@ -55,10 +58,11 @@ func (d *Server) stats(now time.Time) stats {
 	return all
 }
 
-func (d *Server) routeStats(r *schema.Route, running map[string]supervisor.Status, now time.Time) routeStats {
+func (d *Server) routeStats(r *schema.Route, running map[string]supervisor.Status, elsewhere map[string]modes.Upstreams, now time.Time) routeStats {
 	row := d.row(r, running)
+	row.standing(elsewhere[r.Name])
 	inflight, _, total := d.Metrics.Route(r.Name).Counts()
-	one := routeStats{State: row.State, Inflight: inflight, Queued: min(row.Queued, inflight), Limit: r.Limits.Inflight, Total: total, Rate: d.rates.of(r.Name, total, now)}
+	one := routeStats{State: row.State, Inflight: inflight, Queued: min(row.Queued, inflight), Limit: r.Limits.Inflight, Total: total, Rate: d.rates.of(r.Name, total, now), Endpoints: row.Endpoints}
 	for _, i := range row.Instances {
 		if i.PID != 0 {
 			one.Instances++
