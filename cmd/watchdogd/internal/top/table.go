@@ -142,7 +142,7 @@ func columnsOf() []column {
 		}},
 		{title: "CPU", width: 5, rank: 6, by: ByCPU, text: ofProcesses(func(f *Figures) string { return percent(f.CPU) })},
 		{title: "RSS", width: 5, rank: 7, by: ByMemory, text: ofProcesses(func(f *Figures) string { return size(f.RSS) })},
-		{title: trendTitle, width: leastTrend, rank: 8},
+		{title: trendTitle, width: leastTrend, rank: 8, tone: func(*Figures) terminal.Tone { return "36" }},
 	}
 }
 
