@@ -14,43 +14,56 @@ import (
 	"time"
 )
 
-// byName is a gateway whose route reaches the tasks of the service echo by its name.
-const byName = `server: {listen: ":8080", drain: {delay: 2s}}
+// bothWays is a gateway that reaches the tasks of the service echo in two ways: by its name, as the
+// route echo, and as the function fn that the engine lists.
+const bothWays = `server: {listen: ":8080", drain: {delay: 2s}}
 metrics: {listen: ":8081"}
+gateway:
+  swarm: {}
 routes:
   - name: echo
     upstream: http://echo:8080
 `
 
+// ways are the paths by which it does.
+var ways = []string{"/echo", "/function/fn"}
+
+// echo creates the service that the gateway reaches in both ways.
+func (s *cluster) echo(t *testing.T, args ...string) {
+	t.Helper()
+	s.service(t, "echo", append([]string{"--label", "watchdogd.function=fn"}, args...)...)
+}
+
 func TestThreeReplicasOnThreeNodesShareTheCalls(t *testing.T) {
 	s := swarm(t)
-	s.service(t, "echo", "--replicas", "3", "--replicas-max-per-node", "1", functionImage)
-	s.gateway(t, "gateway", byName, "--constraint", "node.hostname==node1")
+	s.echo(t, "--replicas", "3", "--replicas-max-per-node", "1", functionImage)
+	s.gateway(t, "gateway", bothWays, "--constraint", "node.hostname==node1")
 	s.running(t, "echo", 3, functionImage)
 	s.running(t, "gateway", 1, "")
-	s.serves(t, s.engines[0], "/echo", 3)
-
-	const calls, clients = 3000, 4
-	results := make([]result, calls)
-	var sending sync.WaitGroup
-	for c := range clients {
-		sending.Go(func() {
-			client := newClient()
-			for n := c; n < calls; n += clients {
-				results[n] = call(client, http.MethodPost, s.engines[0].url("/echo"), fmt.Sprint(n))
+	for _, way := range ways {
+		s.serves(t, s.engines[0], way, 3)
+		const calls, clients = 3000, 4
+		results := make([]result, calls)
+		var sending sync.WaitGroup
+		for c := range clients {
+			sending.Go(func() {
+				client := newClient()
+				for n := c; n < calls; n += clients {
+					results[n] = call(client, http.MethodPost, s.engines[0].url(way), fmt.Sprint(n))
+				}
+			})
+		}
+		sending.Wait()
+		noneLost(t, results)
+		got := shares(results)
+		t.Logf("%d calls of %s: %s", calls, way, counts(got))
+		if len(got) != 3 {
+			t.Errorf("%s: got answers of %d tasks, want 3", way, len(got))
+		}
+		for task, n := range got {
+			if n < 900 || n > 1100 {
+				t.Errorf("%s: got %d calls for task %s, want 1000, or 10 %% more or less", way, n, task)
 			}
-		})
-	}
-	sending.Wait()
-	noneLost(t, results)
-	got := shares(results)
-	t.Logf("3000 calls: %s", counts(got))
-	if len(got) != 3 {
-		t.Errorf("got %d tasks that answered, want 3", len(got))
-	}
-	for task, n := range got {
-		if n < 900 || n > 1100 {
-			t.Errorf("got %d calls for task %s, want 1000, or 10 %% more or less", n, task)
 		}
 	}
 }
@@ -62,19 +75,25 @@ func TestAnUpdateToANewImageLosesNoCall(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := swarm(t)
-			s.service(t, "echo", "--replicas", "3", test.first)
-			s.gateway(t, "gateway", byName, "--constraint", "node.hostname==node1")
+			s.echo(t, "--replicas", "3", test.first)
+			s.gateway(t, "gateway", bothWays, "--constraint", "node.hostname==node1")
 			s.running(t, "echo", 3, test.first)
 			s.running(t, "gateway", 1, "")
-			s.serves(t, s.engines[0], "/echo", 3)
+			var urls []string
+			for _, way := range ways {
+				s.serves(t, s.engines[0], way, 3)
+				urls = append(urls, s.engines[0].url(way))
+			}
 
-			l := start(t, 100, s.engines[0].url("/echo"))
+			l := start(t, 100, urls...)
 			l.more(t, 100)
 			begin := time.Now()
 			s.engines[0].must(t, "service", "update", "-d", "-q", "--update-order", "start-first", "--image", test.second, "echo")
 			s.running(t, "echo", 3, test.second)
 			took := time.Since(begin)
-			s.onlyVersion(t, s.engines[0], "2")
+			for _, url := range urls {
+				onlyVersion(t, url, "2")
+			}
 			l.more(t, 100)
 			results := l.end()
 			noneLost(t, results)
@@ -90,12 +109,12 @@ func TestAnUpdateToANewImageLosesNoCall(t *testing.T) {
 	}
 }
 
-// onlyVersion waits until the gateway's next 10 answers are of a version.
-func (s *cluster) onlyVersion(t *testing.T, e *engine, version string) {
+// onlyVersion waits until the next 10 answers are of a version.
+func onlyVersion(t *testing.T, url, version string) {
 	t.Helper()
 	client, consecutive := newClient(), 0
 	eventually(t, "10 consecutive answers of version "+version, func() bool {
-		r := call(client, http.MethodGet, e.url("/echo"), "")
+		r := call(client, http.MethodGet, url, "")
 		if consecutive++; r.problem != "" || r.version != version {
 			consecutive = 0
 		}
@@ -115,16 +134,20 @@ routes:
 
 func TestAGatewayThatIsRestartedOrReplacedLosesNoCall(t *testing.T) {
 	s := swarm(t)
-	s.service(t, "echo", "--replicas", "2", functionImage)
-	s.gateway(t, "gateway", byName, "--mode", "global")
+	s.echo(t, "--replicas", "2", functionImage)
+	s.gateway(t, "gateway", bothWays, "--mode", "global")
 	s.running(t, "echo", 2, functionImage)
 	first := s.running(t, "gateway", 3, "")
-	for _, e := range s.engines {
-		s.serves(t, e, "/echo", 2)
+	front := s.front(t, behindAList)
+	var urls []string
+	for _, way := range ways {
+		for _, e := range s.engines {
+			s.serves(t, e, way, 2)
+		}
+		urls = append(urls, front+way)
 	}
-	url := s.front(t, behindAList) + "/echo"
 
-	l := start(t, 100, url)
+	l := start(t, 100, urls...)
 	l.more(t, 100)
 	begin := time.Now()
 	for _, one := range first[:1] {

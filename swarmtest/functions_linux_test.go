@@ -21,8 +21,7 @@ defaults:
 // functions creates a gateway of functions on every manager that the constraint leaves.
 func (s *cluster) functions(t *testing.T, n int, constraint string, args ...string) {
 	t.Helper()
-	s.gateway(t, "gateway", ofSwarm, append(args, "--mode", "global", "--constraint", constraint,
-		"--mount", "type=bind,source=/var/run/docker.sock,target=/var/run/docker.sock")...)
+	s.gateway(t, "gateway", ofSwarm, append(args, "--mode", "global", "--constraint", constraint)...)
 	s.running(t, "gateway", n, "")
 }
 

@@ -59,8 +59,8 @@ func newClient() *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 200}}
 }
 
-// load is calls that are sent at a steady rate, half of them GET and half POST, however long
-// they take.
+// load is calls that are sent at a steady rate to some URLs in turn, half of them GET and half
+// POST, however long they take.
 type load struct {
 	stop    context.CancelFunc
 	sending sync.WaitGroup
@@ -70,7 +70,7 @@ type load struct {
 }
 
 // start begins to send calls; they end with the test, if not before.
-func start(t *testing.T, rate int, url string) *load {
+func start(t *testing.T, rate int, urls ...string) *load {
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{stop: cancel}
 	client := newClient()
@@ -85,7 +85,7 @@ func start(t *testing.T, rate int, url string) *load {
 			}
 			l.sending.Go(func() {
 				method := []string{http.MethodGet, http.MethodPost}[n%2]
-				r := call(client, method, url, fmt.Sprintf("call %d", n))
+				r := call(client, method, urls[n/2%len(urls)], fmt.Sprintf("call %d", n))
 				l.mu.Lock()
 				defer l.mu.Unlock()
 				l.results = append(l.results, r)

@@ -228,11 +228,12 @@ func (s *cluster) config(t *testing.T, name, content string) {
 }
 
 // gateway creates a service of watchdogd with this file, whose ports 8080 and 8081 are those
-// of the nodes that it runs on.
+// of the nodes that it runs on, and which reaches the engine there.
 func (s *cluster) gateway(t *testing.T, name, file string, args ...string) {
 	t.Helper()
 	s.config(t, name+"-file", file)
 	s.service(t, name, append(append([]string{"--config", "source=" + name + "-file,target=/watchdog.yaml", "--stop-grace-period", "30s",
+		"--mount", "type=bind,source=/var/run/docker.sock,target=/var/run/docker.sock",
 		"--publish", "mode=host,published=8080,target=8080", "--publish", "mode=host,published=8081,target=8081"}, args...), gatewayImage, "-c", "/watchdog.yaml")...)
 }
 
@@ -343,7 +344,8 @@ func (s *cluster) serves(t *testing.T, e *engine, path string, n int) {
 	})
 }
 
-// metric returns the sum of the series of a metric of the gateway on an engine, or -1.
+// metric returns the sum of the series of a metric of the gateway on an engine, or -1. The name
+// may be followed by the beginning of the labels.
 func (s *cluster) metric(e *engine, name string) float64 {
 	response, err := http.Get("http://" + e.ip + ":8081/metrics")
 	if err != nil {
@@ -354,7 +356,7 @@ func (s *cluster) metric(e *engine, name string) float64 {
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
 		rest, ok := strings.CutPrefix(lines.Text(), name)
-		if !ok || !strings.HasPrefix(rest, "{") && !strings.HasPrefix(rest, " ") {
+		if !ok || !strings.ContainsAny(rest[:1]+name, "{ ") {
 			continue
 		}
 		v, err := strconv.ParseFloat(rest[strings.LastIndex(rest, " ")+1:], 64)

@@ -21,8 +21,8 @@ func TestAnEngineThatIsCutOffTakesOnlyTheCallsInItsHandsAlong(t *testing.T) {
 
 // withoutEngine loses an engine under load, has it again, and checks what became of the calls.
 func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) {
-	s.service(t, "echo", "--replicas", "3", "--replicas-max-per-node", "1", functionImage)
-	s.gateway(t, "gateway", byName, "--constraint", "node.hostname==node1")
+	s.echo(t, "--replicas", "3", "--replicas-max-per-node", "1", functionImage)
+	s.gateway(t, "gateway", bothWays, "--constraint", "node.hostname==node1")
 	var itsTask string
 	for _, one := range s.running(t, "echo", 3, functionImage) {
 		if s.nodes[one.NodeID] == gone {
@@ -31,17 +31,25 @@ func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) 
 	}
 	s.running(t, "gateway", 1, "")
 	gateway := s.engines[0]
-	s.serves(t, gateway, "/echo", 3)
+	var urls []string
+	for _, way := range ways {
+		s.serves(t, gateway, way, 3)
+		urls = append(urls, gateway.url(way))
+	}
 
-	l := start(t, 100, gateway.url("/echo"))
+	l := start(t, 100, urls...)
 	l.more(t, 100)
-	const each, wait = 9, 4 * time.Second
-	slow := make(chan result, 2*each)
+	const each, wait = 6, 4 * time.Second
+	slow := make(chan result, 2*2*each)
 	for i, method := range []string{http.MethodGet, http.MethodPost} { // one third each, of each method
 		for range each {
-			go func() { slow <- call(newClient(), method, gateway.url("/echo?wait="+wait.String()), "slow") }()
+			for _, url := range urls {
+				go func() { slow <- call(newClient(), method, url+"?wait="+wait.String(), "slow") }()
+			}
 		}
-		eventually(t, "the slow calls in flight", func() bool { return s.metric(gateway, "watchdogd_endpoint_inflight") >= float64(i+1)*each })
+		eventually(t, "the slow calls in flight", func() bool {
+			return s.metric(gateway, `http_requests_in_flight{route="echo"`) >= float64(i+1)*each && s.metric(gateway, `http_requests_in_flight{route="fn"`) >= float64(i+1)*each
+		})
 	}
 	l.more(t, 100)
 
@@ -50,12 +58,13 @@ func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) 
 	lose()
 	eventually(t, "the endpoint to be out", func() bool { return s.metric(gateway, "watchdogd_endpoint_up") == 2 })
 	out := time.Since(begin)
-	if bound := 2*time.Second + watch.longest(); out > bound {
+	bound := 2*time.Second + watch.longest()
+	if out > bound {
 		t.Errorf("the endpoint was out after %v, want at most %v", out, bound)
 	}
 
 	ended := map[string]int{}
-	for range 2 * each {
+	for range cap(slow) {
 		r := <-slow
 		switch {
 		case r.problem == "" && r.task == itsTask:
@@ -81,15 +90,17 @@ func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) 
 	again()
 	returned := time.Now()
 	s.running(t, "echo", 3, functionImage)
-	s.serves(t, gateway, "/echo", 3)
+	for _, way := range ways {
+		s.serves(t, gateway, way, 3)
+	}
 	back := time.Since(returned)
 	l.more(t, 100)
 	results := l.end()
 	for _, r := range results {
-		if r.problem != "" && (r.method != http.MethodPost || r.begin.After(begin.Add(out)) || r.end.Before(begin)) {
+		if r.problem != "" && (r.method != http.MethodPost || r.begin.After(begin.Add(bound)) || r.end.Before(begin)) {
 			t.Errorf("got a call lost that was not in the hands of the engine: %s", strings.Join(problems([]result{r}), ""))
 		}
 	}
 	t.Logf("the endpoint was out after %.1f s, and back %.1f s after the engine; of %d slow calls: %s, the last after %.1f s; of %d others %d POST were lost in its hands, the longest took %v",
-		out.Seconds(), back.Seconds(), 2*each, counts(ended), took.Seconds(), len(results), len(problems(results)), longest(results))
+		out.Seconds(), back.Seconds(), cap(slow), counts(ended), took.Seconds(), len(results), len(problems(results)), longest(results))
 }
