@@ -173,14 +173,18 @@ func (d *daemon) run() {
 }
 
 func (d *daemon) stop() {
+	if d.cmd == nil {
+		return
+	}
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-d.ended:
 	case <-time.After(soonEnough):
 		_ = d.cmd.Process.Kill()
-		d.t.Error("watchdogd did not end")
+		d.t.Errorf("after SIGTERM: got no end of watchdogd in %v, want one", soonEnough)
 	}
+	d.cmd = nil
 }
 
 func (d *daemon) logged() string {

@@ -126,7 +126,7 @@ func TestTheButtonsDoWhatTheySay(t *testing.T) {
 	d.stop() // what is asked of a daemon that is gone is reported
 	p.until(`document.body.classList.contains("stale")`)
 	value[bool](p, `(act("stop", "api", "Stop"), true)`)
-	p.until(`document.querySelector("#done.bad").textContent.startsWith("Stop api: the connection was lost")`)
+	p.until(`document.querySelector("#done.bad")?.textContent.startsWith("Stop api: the connection was lost")`)
 	d.run()
 }
 

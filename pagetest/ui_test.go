@@ -4,11 +4,15 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 // stuck asks for a stream and reads none of it.
@@ -21,10 +25,15 @@ func stuck(address, path string) error {
 	return err // the connection stays open until the test binary ends
 }
 
-// ui runs watchdogd ui, and returns the URL that it prints, and what ends it.
-func (d *daemon) ui(t *testing.T) (url string, end func() error) {
+// ui runs watchdogd ui, and returns the URL that it prints, and what ends it. It opens a browser
+// if there are variables that say which.
+func (d *daemon) ui(t *testing.T, environ ...string) (url string, end func() error) {
 	t.Helper()
 	cmd := exec.Command(binary, "ui", "--print")
+	if len(environ) > 0 {
+		cmd = exec.Command(binary, "ui")
+		cmd.Env = append(os.Environ(), environ...)
+	}
 	cmd.Dir = d.dir
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -98,4 +107,40 @@ func TestUIIsReachedByALinkOfAnotherPage(t *testing.T) {
 	p.leaves(url)
 	value[bool](p, `(location.href = "`+url+`", true)`)
 	p.until(state("api") + ` === "ready"`)
+}
+
+// The URL is a secret, and every user of the machine can see the arguments of a program.
+func TestUIGivesTheBrowserAFileAndNotTheURL(t *testing.T) {
+	d := start(t, "", two)
+	fake := filepath.Join(d.dir, "browser")
+	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho \"$@\" >"+d.dir+"/told.new && mv "+d.dir+"/told.new "+d.dir+"/told\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	url, end := d.ui(t, "BROWSER="+fake)
+	var told []byte
+	for deadline := time.Now().Add(soonEnough); len(told) == 0; <-time.After(10 * time.Millisecond) {
+		told, _ = os.ReadFile(filepath.Join(d.dir, "told")) // it is not there yet
+		if time.Now().After(deadline) {
+			t.Fatal("the browser: got no start, want one")
+		}
+	}
+	file := strings.TrimSpace(string(told))
+	if strings.Contains(file, "token") || strings.Contains(file, "http") {
+		t.Errorf("the arguments of the browser: got %s, want no URL", file)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the file: got %v, %v, want mode 0600", info, err)
+	}
+	p := open(t, "data:text/html,<title>another</title>")
+	p.leaves(url)
+	p.leaves("file:///")
+	p.do(chromedp.Navigate("file://" + file))
+	p.until(state("api") + ` === "ready"`)
+	if err := end(); err != nil {
+		t.Errorf("after Ctrl-C: got %v, want status 0", err)
+	}
+	if _, err := os.Stat(filepath.Dir(file)); !os.IsNotExist(err) {
+		t.Errorf("the folder of the file after the end: got %v, want none", err)
+	}
 }

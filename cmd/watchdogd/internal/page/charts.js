@@ -2,6 +2,7 @@
 
 let uPlot = null; // the library, once the page has been painted
 const hour = 3600;
+const together = 10; // seconds that become one point
 const drawings = [
   { key: "rate", title: "Requests a second", of: [["rate", "requests/s"]], show: count, calls: true },
   { key: "latency", title: "Latency", of: [["p50", "p50"], ["p95", "p95"], ["p99", "p99"]], show: seconds, calls: true, gaps: true },
@@ -18,6 +19,7 @@ class Charts {
     this.into = into;
     this.plots = [];
     this.data = { at: [] };
+    this.fresh = 0; // points at the end that are of a second each
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (this.plots.length > 0) this.draw(this.row); });
     this.resized = new ResizeObserver(() => {
       for (const p of this.plots) p.plot.setSize({ width: Math.max(p.box.clientWidth, 60), height: p.box.clientHeight });
@@ -29,6 +31,7 @@ class Charts {
   load(series) {
     this.data = { at: series ? series.at.slice() : [] };
     for (const c of columns) this.data[c] = series ? series[c].slice() : [];
+    this.fresh = 0;
   }
 
   // add takes one sample more.
@@ -37,12 +40,25 @@ class Charts {
     if (d.at.length > 0 && at <= d.at[d.at.length - 1]) return;
     d.at.push(at);
     for (const c of columns) (d[c] ||= []).push(sample[c]);
+    if (++this.fresh === together) this.join();
     while (d.at[0] < at - hour) {
       d.at.shift();
       for (const c of columns) d[c].shift();
     }
     for (const p of this.plots) p.plot.setData(this.of(p.drawing));
     this.describe();
+  }
+
+  // join makes one point of the last seconds, as those of the history are: rates are their mean,
+  // durations the longest.
+  join() {
+    const d = this.data, from = d.at.length - together;
+    for (const c of columns) {
+      const last = d[c].splice(from);
+      d[c].push(c === "instances" || c === "rss_bytes" ? last[together - 1] : c[0] === "p" ? Math.max(...last) : last.reduce((a, b) => a + b, 0) / together);
+    }
+    d.at.splice(from, together - 1);
+    this.fresh = 0;
   }
 
   of(drawing) {

@@ -19,7 +19,7 @@ import (
 	"text/template"
 )
 
-//go:embed page.html login.html page.css text.js charts.js logs.js page.js uplot/uPlot.iife.min.js uplot/uPlot.min.css
+//go:embed page.html login.html page.css text.js charts.js logs.js page.js uplot/uPlot.iife.min.js uplot/uPlot.min.css uplot/LICENSE
 var files embed.FS
 
 // Page is what a browser is shown.
@@ -39,7 +39,7 @@ var assets = sync.OnceValue(func() (a struct {
 	a.page, a.login = template.Must(template.New("page").Parse(read("page.html"))), template.Must(template.New("login").Parse(read("login.html")))
 	a.style = read("uplot/uPlot.min.css") + read("page.css")
 	// The library sets itself up for a tenth of a second: after the first paint, when it is called.
-	a.charts = "function loadPlot() {\n" + read("uplot/uPlot.iife.min.js") + "\nreturn uPlot;\n}"
+	a.charts = "/*\n" + read("uplot/LICENSE") + "*/\nfunction loadPlot() {\n" + read("uplot/uPlot.iife.min.js") + "\nreturn uPlot;\n}"
 	a.script = read("text.js") + read("charts.js") + read("logs.js") + read("page.js")
 	a.policy = strings.Join([]string{
 		"default-src 'none'", "script-src " + hash(a.charts) + " " + hash(a.script), "style-src " + hash(a.style), "connect-src 'self'", "img-src data:",
