@@ -124,6 +124,54 @@ func TestTopShowsTheStackAndWhatChanges(t *testing.T) {
 	s.restored()
 }
 
+// What stands on the screen, character by character, but for numbers that differ from run to run.
+func TestTheScreenOfTopIsThis(t *testing.T) {
+	d := serveFile(t, `
+name: shop
+server: {listen: "LISTEN"}
+routes:
+  - {name: files, path: /, mode: static, root: .}
+  - {name: upper, path: /upper, mode: streaming, fprocess: "tr a-z A-Z"}
+`).waitListening()
+	s := d.top(80, 12)
+	s.await("0 in flight, 0 in all")
+	d.get("/missing?secret")
+	s.await("GET /missing 404")
+	s.await("0 in flight, 1 in all")
+	s.awaitRow("files", ` 0\.\d +[\d.]+m?s`)
+	s.press("\x1b[B") // down, and up again
+	s.awaitRow("upper", "^›")
+	s.press("\x1b[A")
+	s.awaitRow("files", "^›")
+	s.await("GET /missing 404")
+	shown := s.shown()
+	for pattern, is := range map[string]string{
+		`pid \d+`: "pid N", ` [\d.]+ calls/s`: " N calls/s", `\d\d:\d\d:\d\d`: "TIME", `404 [\d.]+(ms|µs|s)`: "404 T",
+		`(files +ready +-) +[\d.]+ +([\d.]+m?s|-) +([\d.]+m?s|-)`: "$1 N T T", ` *[▁-█]+`: " TREND",
+	} {
+		shown = regexp.MustCompile(pattern).ReplaceAllString(shown, is)
+	}
+	want := ` shop  N calls/s  CPU 0%  RSS 0K  2 routes  pid N
+ NAME  STATE         UP CALLS/S    P95    P99 ERR/S QUEUE   CPU   RSS      TREND
+›files ready          - N T T     0     0     -     - TREND
+ upper ready          -       0      -      -     0     0     -     - TREND
+─ files ready  0 in flight, 1 in all ───────────────────────────────────────────
+TIME GET /missing 404 T: file not found
+
+
+
+
+
+ ?:help q:quit /:filter enter:log f:find w:why r:restart s:start x:stop +-:scale`
+	if shown != want {
+		t.Errorf("got the screen\n%s\nwant\n%s", shown, want)
+	}
+	s.press("q")
+	if status := s.wait(); status != 0 {
+		t.Errorf("got status %d, want 0", status)
+	}
+}
+
 func TestTopLetsNoLogActOnTheTerminal(t *testing.T) {
 	d := serveFile(t, topped).waitListening()
 	d.waitLog("stolen")

@@ -158,7 +158,10 @@ func (s *Screen) header() []part {
 		add("by "+s.by.String(), terminal.Faint)
 	}
 	text := plural(routes, "route")
-	if services > 0 {
+	switch {
+	case services > 0 && routes == 0:
+		text = plural(services, "service")
+	case services > 0:
 		text += ", " + plural(services, "service")
 	}
 	if removed > 0 {
