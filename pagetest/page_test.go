@@ -2,10 +2,10 @@ package pagetest
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -392,15 +392,61 @@ services:
     fprocess: sh -c 'while sleep 1; do echo "sent one"; done'
 `
 
-func TestAClientThatDoesNotReadIsDropped(t *testing.T) {
+func TestAReloadIsSeen(t *testing.T) {
 	d := start(t, "", two)
-	for range 3 {
-		if err := stuck(d.admin, "/_/events"); err != nil {
+	p := open(t, pageOf(d))
+	p.choose("mailer")
+	p.until(state("mailer") + ` === "ready"`)
+	file := filepath.Join(d.dir, "watchdog.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), "name: mailer", "name: postman", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(t, "POST", "http://"+d.admin+"/v1/reload", nil); got != 200 {
+		t.Fatalf("reload: got %d, want 200", got)
+	}
+	p.until(state("postman") + ` === "ready" && !` + row("mailer"))
+	p.until(`document.querySelector("#title").textContent === "All routes and services" && document.querySelector("#done").textContent.includes("mailer is gone")`)
+}
+
+// Beside the metrics there may be sixteen clients, so that the admin listener has room.
+func TestAPageTooManySaysSo(t *testing.T) {
+	d := start(t, "", two)
+	var all []net.Conn
+	for range 16 {
+		c, err := stream(d.metrics, "/_/events")
+		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := c.Read(make([]byte, 1)); err != nil { // it has its place
+			t.Fatal(err)
+		}
+		all = append(all, c)
 	}
-	p := open(t, pageOf(d)) // others get their events
+	p := open(t, "http://"+d.metrics+"/_/")
+	p.until(`document.querySelector("#link").textContent.includes("too many clients")`)
+	q := open(t, pageOf(d))
+	q.until(`document.querySelector("#link").dataset.link === "live"`)
+	for _, c := range all {
+		_ = c.Close()
+	}
+	p.until(`document.querySelector("#link").dataset.link === "live"`)
+}
+
+func TestAClientThatDoesNotReadKeepsNoOtherWaiting(t *testing.T) {
+	d := start(t, "", two)
+	for range 3 {
+		c, err := stream(d.admin, "/_/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+	}
+	p := open(t, pageOf(d))
 	p.until(state("api") + ` === "ready"`)
-	d.call("/api", strconv.Itoa(1))
+	d.call("/api", "hello")
 	p.until(row("api") + `.cells[5].textContent !== ""`)
 }

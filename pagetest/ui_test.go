@@ -15,14 +15,14 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// stuck asks for a stream and reads none of it.
-func stuck(address, path string) error {
+// stream asks for a stream, which the caller reads, or not, and closes.
+func stream(address, path string) (net.Conn, error) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = c.Write([]byte("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-	return err // the connection stays open until the test binary ends
+	return c, err
 }
 
 // ui runs watchdogd ui, and returns the URL that it prints, and what ends it. It opens a browser

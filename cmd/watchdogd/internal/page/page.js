@@ -29,8 +29,11 @@ async function lost() {
   if (source?.readyState !== EventSource.CLOSED) return;
   clearTimeout(retry);
   retry = setTimeout(connect, 1000);
-  const answer = await fetch("history?name=&last=1").catch(() => null);
+  const asked = new AbortController();
+  const answer = await fetch("events", { signal: asked.signal }).catch(() => null);
   if (answer?.status === 401) location.reload(); // to the login
+  if (answer && !answer.ok && $("link").dataset.link === "lost") linked("lost", (await answer.json().catch(() => ({}))).error || "Connection lost, trying again");
+  asked.abort();
 }
 
 function linked(state, text) {
