@@ -20,7 +20,7 @@ func whyCommand(from *source.Source) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "why NAME",
-		Short: "Say why a route or service is not ready, or since when it is",
+		Short: "Say why a route or service is not ready, or how long it has been",
 		Long: `Say in one sentence why a route or service of the running watchdogd is in its state: what
 happened, why, and what to do. The last lines that it printed follow. The same sentence is in
 the log, in ps and in the answer to a request (503).`,
@@ -57,12 +57,12 @@ func writeWhy(w io.Writer, e supervisor.Explanation) error {
 	switch {
 	case strings.HasPrefix(e.Why, "has been "):
 		fmt.Fprintf(w, "%s %s\n", e.Name, e.Why)
+	case e.Since == nil:
+		fmt.Fprintf(w, "%s is %s: %s\n", e.Name, or(stateWords[e.State], string(e.State)), e.Why)
+	case e.State == supervisor.Exited:
+		fmt.Fprintf(w, "%s exited at %s (%s ago): %s\n", e.Name, moment(*e.Since), lasting(time.Since(*e.Since)), e.Why)
 	default:
-		fmt.Fprintf(w, "%s is %s", e.Name, or(stateWords[e.State], string(e.State)))
-		if e.Since != nil {
-			fmt.Fprintf(w, " since %s (%s)", moment(*e.Since), lasting(time.Since(*e.Since)))
-		}
-		fmt.Fprintf(w, ": %s\n", e.Why)
+		fmt.Fprintf(w, "%s has been %s since %s (%s): %s\n", e.Name, or(stateWords[e.State], string(e.State)), moment(*e.Since), lasting(time.Since(*e.Since)), e.Why)
 	}
 	if e.NextStart != nil {
 		fmt.Fprintf(w, "It is started again in %s.\n", lasting(max(time.Until(*e.NextStart), 0)))
