@@ -118,6 +118,14 @@ var bounds = []struct {
 	{"a file that `import` reads", "cmd/watchdogd/internal/importer", "mostBytes", size},
 	{"programs that `import` writes", "cmd/watchdogd/internal/importer", "mostPrograms", number},
 	{"time that node has for an ecosystem file (`import --run-node`)", "cmd/watchdogd/internal/importer", "nodeBound", duration},
+	{"clients that follow the events (`top`, the page)", "cmd/watchdogd/internal/history", "MostFollowers", number},
+	{"events that wait for a client that does not read", "cmd/watchdogd/internal/history", "mostWaiting", number},
+	{"events that wait for a client that does not read", "cmd/watchdogd/internal/history", "writeBound", duration},
+	{"a login on the page", "cmd/watchdogd/internal/page", "mostForm", size},
+	{"name of a function", "supervisor/swarm", "mostName", number},
+	{"tasks that are tried for a connection at once", "supervisor/swarm", "mostDials", number},
+	{"asking the engine for tasks", "supervisor/swarm", "lookBound", duration},
+	{"pause before the engine is asked again after a failure", "supervisor/swarm", "mostPause", duration},
 	{"time for the last spans at the end", "internal/trace", "flushBound", duration},
 }
 
