@@ -6,6 +6,7 @@
 # make build  bin/watchdogd, static
 # make install  to $(DESTDIR)$(PREFIX)/bin, by default /usr/local/bin
 # make docs   docs/reference.md and docs/terminal.svg, which are made from the program
+# make picture  docs/page.png, in ten minutes, with Chromium
 # make dist   what is released, into dist/: programs, packages, manual pages, SHA256SUMS
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -17,7 +18,7 @@ TESTFLAGS ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
 
-.PHONY: build install run test swarm check bench docs dist clean
+.PHONY: build install run test swarm check bench docs picture dist clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/watchdogd
@@ -54,6 +55,9 @@ check:
 
 bench: build
 	go run ./bench
+
+picture:
+	cd pagetest && go test -run TestThePictureOfThePage -count=1 -timeout 20m -picture 10m
 
 docs:
 	go test ./cmd/watchdogd -run '^TestTheReference|^TestThePicture' -count=1 -update
