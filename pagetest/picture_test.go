@@ -3,7 +3,6 @@ package pagetest
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"image/png"
 	"net/http"
 	"os"
@@ -84,7 +83,7 @@ func drawPage(t *testing.T, file string, length time.Duration) {
 	// fewer colours, where ImageMagick is there
 	if convert, err := exec.LookPath("convert"); err == nil {
 		if out, err := exec.Command(convert, file, "+dither", "-colors", "128", "-strip", "PNG8:"+file).CombinedOutput(); err != nil {
-			t.Error(fmt.Errorf("convert: %w: %s", err, out))
+			t.Errorf("convert: got %v: %s, want fewer colours", err, out)
 		}
 	}
 }
