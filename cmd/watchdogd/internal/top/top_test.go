@@ -142,8 +142,8 @@ func TestNoSizeIsTooSmallAndNoLineTooLong(t *testing.T) {
 	}
 	many[2].Name = "日本語の名前はとても長い"
 	for _, all := range [][]history.Row{nil, rows(), many} {
-		for _, width := range []int{1, 2, 3, 5, 8, 13, 20, 27, 40, 59, 60, 79, 109, 110, 139} {
-			for _, height := range []int{1, 2, 3, 4, 5, 6, 7, 8, 13, 39} {
+		for _, width := range []int{1, 3, 8, 20, 40, 59, 60, 109, 110} {
+			for _, height := range []int{1, 2, 3, 4, 6, 7, 13} {
 				for _, keys := range []string{"", "enter", "?", "/ u p", "f x", "x", "=", "end", "/ n o n e", "o o o"} {
 					s := shown(width, height, all)
 					s.Print(s.Following(), logOf("a", strings.Repeat("日本", 100)))
