@@ -124,6 +124,14 @@ var resources = [...]struct {
 	{"stack", syscall.RLIMIT_STACK},
 }
 
+// execLimited sets the limit of the address space and executes path. It returns only if it fails.
+func execLimited(as rlimit, path string, argv, env []string) error {
+	if err := as.set(); err != nil {
+		return err
+	}
+	return syscall.Exec(path, argv, env)
+}
+
 func dieWithParent(string) error { return nil }
 
 func peak(int) int64 { return 0 }

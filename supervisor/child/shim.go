@@ -87,7 +87,7 @@ func becomeChild(args []string) error {
 			limits = append(limits, r)
 		}
 	}
-	// The address space comes last: this program itself needs some.
+	// The address space comes last, as this program itself needs some.
 	slices.SortFunc(limits, func(a, b rlimit) int {
 		switch {
 		case a.resource == syscall.RLIMIT_AS:
@@ -114,9 +114,7 @@ func becomeChild(args []string) error {
 	}
 	for _, l := range limits {
 		if l.resource == syscall.RLIMIT_AS {
-			if err := l.set(); err != nil {
-				return fmt.Errorf("start %s: %w", path, err)
-			}
+			return fmt.Errorf("start %s: %w", path, execLimited(l, path, argv, env))
 		}
 	}
 	return fmt.Errorf("start %s: %w", path, syscall.Exec(path, argv, env))
