@@ -16,6 +16,8 @@ let source = null, heard = 0, retry = 0, loading = 0;
 function connect() {
   clearTimeout(retry);
   source?.close();
+  source = null;
+  if (document.hidden) return; // until it is seen again
   heard = Date.now();
   source = new EventSource("events");
   source.addEventListener("full", (e) => full(JSON.parse(e.data)));
