@@ -29,6 +29,7 @@ var benchmarks = []struct {
 	run        func(*lab) error
 }{
 	{"hop", "http mode: small requests, c=64, pinned, against nginx and no proxy at all", benchHop},
+	{"tls", "http mode for clients of TLS and of HTTP/2 over it, pinned, against nginx with the same cipher", benchTLS},
 	{"idle", "http mode: the memory of connections that wait, against nginx", benchIdle},
 	{"bulk", "http mode: 1 GiB each way, against nginx", benchBulk},
 	{"static", "static mode: 1 KiB file, c=64, pinned, against nginx", benchStatic},

@@ -256,6 +256,11 @@ func benchIdle(l *lab) error {
 
 // nginx starts one worker with the given server block.
 func (l *lab) nginx(server, outside string) (string, int, error) {
+	return l.nginxAt("", server, outside)
+}
+
+// nginxAt is nginx with more words for its listen.
+func (l *lab) nginxAt(listen, server, outside string) (string, int, error) {
 	address, err := free()
 	if err != nil {
 		return "", 0, err
@@ -282,12 +287,12 @@ http {
 		%[3]s
 	}
 }
-`, l.dir, address, server, outside))
+`, l.dir, address+listen, server, outside))
 	cmd, err := l.start("taskset", "-c", underTest, "nginx", "-c", conf)
 	if err != nil {
 		return "", 0, err
 	}
-	return address, cmd.Process.Pid, await(address)
+	return address, cmd.Process.Pid, accepts(address)
 }
 
 var (
