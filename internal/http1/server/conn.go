@@ -24,10 +24,9 @@ type conn struct {
 	tls    *tls.ConnectionState
 	remote string
 
-	state  atomic.Int32
-	late   atomic.Int64 // for how long it may be as it is, unless it is active; see lateAfter
-	first  bool         // no request was served yet
-	fields bool         // the handler takes the fields of a request
+	state atomic.Int32
+	late  atomic.Int64 // for how long it may be as it is, unless it is active; see lateAfter
+	first bool         // no request was served yet
 
 	arrived time.Time // when the head of the request was complete
 
@@ -80,7 +79,6 @@ func newConn(s *Server, nc net.Conn) *conn {
 			c.raw, c.try.read, c.put.write = raw, c.tryRead, c.tryWrite
 		}
 	}
-	_, c.fields = s.Handler.(http1.Fielder)
 	c.body.c = c
 	c.response.c = c
 	noticeLoss(nc)

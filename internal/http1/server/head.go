@@ -47,7 +47,7 @@ func (c *conn) parse(head string) error {
 	if h.Fields.Has("Expect") && h.Minor > 0 {
 		c.body.expect = http1.HasToken(h.Fields.Values(nil, "Expect"), "100-continue") && !c.body.Ended()
 	}
-	if !c.fields {
+	if _, takes := c.server.Handler.(http1.Fielder); !takes {
 		r.Header = c.response.RequestHeader()
 	}
 	if r.Host == "" { // then it matters which of our addresses was reached
