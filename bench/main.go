@@ -42,6 +42,7 @@ var benchmarks = []struct {
 	{"lookup", "route lookup among 1, 100 and 10000 routes", benchLookup},
 	{"scale", "what one node carries: 100 to 10000 functions, 10 to 1000 processes", benchScale},
 	{"watch", "the daemon's CPU with a page and a top open: 50 routes, 1000 calls a second", benchWatch},
+	{"swarm", "the gateway of a simulated swarm: 100 to 10000 services of ten tasks", benchSwarm},
 	{"supervise", "from kill -9 to the next answer; 1000 supervised processes: threads, start, idle CPU", benchSupervise},
 }
 

@@ -30,6 +30,7 @@ type scaling struct {
 	demand  lifecycle.Demand
 	seeded  bool          // demand knows how many tasks there were at first
 	again   time.Duration // not before this
+	rest    time.Duration // without a call nothing changes before this
 	pause   time.Duration // after the last refusal
 	problem string        // why the engine did not do it
 }
@@ -78,6 +79,9 @@ func (s *Swarm) scaleAll(ctx context.Context) (active bool) {
 			continue
 		}
 		active = true
+		if calls == 0 && f.scaling.seeded && s.now() < f.scaling.rest && holds {
+			continue
+		}
 		if !holds || s.down.Load() || f.settings.Problem != "" {
 			f.scaling.seeded = false
 			continue
@@ -109,11 +113,15 @@ func (f *Function) decide(calls int, now time.Time) (step, bool) {
 			_, _, sc.demand = lifecycle.Scale(r, sc.demand, max(1, (n-1)*max(r.Target, 1)), now)
 		}
 	}
-	want := r.Min
+	want, again := r.Min, time.Duration(0)
 	if r.Min < r.Max {
-		want, _, sc.demand = lifecycle.Scale(r, sc.demand, calls, now)
+		want, again, sc.demand = lifecycle.Scale(r, sc.demand, calls, now)
 	}
 	at := f.swarm.now()
+	sc.rest = at
+	if want == int(f.replicas) {
+		sc.rest += again
+	}
 	switch is := int(f.replicas); {
 	case want == is || at < sc.again:
 		return step{}, false
