@@ -21,7 +21,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
@@ -47,8 +46,8 @@ type Functions struct {
 
 	mu       sync.Mutex
 	cfg      *schema.Config
-	wanted   *swarm.Swarm // nil is none
-	of       schema.Swarm // what wanted was made of
+	wanted   *swarm.Swarm  // nil is none
+	of       *schema.Swarm // of cfg, as wanted was made of it; nil is none
 	handlers map[string]handler
 }
 
@@ -77,7 +76,7 @@ func (f *Functions) Prepare(cfg *schema.Config) (apply func(), err error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	kept := want != nil && f.wanted != nil && want.Host == f.of.Host && want.Label == f.of.Label
+	kept := want != nil && f.of != nil && want.Host == f.of.Host && want.Label == f.of.Label
 	if want == nil || kept {
 		return func() { f.become(cfg, want, nil) }, nil
 	}
@@ -96,12 +95,16 @@ func (f *Functions) become(cfg *schema.Config, want *schema.Swarm, client *engin
 	f.cfg = cfg
 	switch {
 	case want == nil:
-		f.wanted, f.of = nil, schema.Swarm{}
+		f.wanted, f.of = nil, nil
 	case client != nil:
-		f.of = *want
-		f.wanted = swarm.New(swarm.Options{Engine: client, Label: want.Label, ID: f.id, Log: f.o.Log, Changed: f.changed})
+		f.of = want
+		var s *swarm.Swarm
+		s = swarm.New(swarm.Options{Engine: client, Label: want.Label, ID: f.id, Log: f.o.Log, Changed: func(gone []string, come []*swarm.Function) {
+			f.changed(s, gone, come)
+		}})
+		f.wanted = s
 	default:
-		if f.of.Function, before = want.Function, sameRest(before, cfg); before == nil || !reflect.DeepEqual(before.Gateway.Swarm.Function, want.Function) {
+		if f.of, before = want, sameRest(before, cfg); before == nil || !reflect.DeepEqual(before.Gateway.Swarm.Function, want.Function) {
 			f.renew()
 		}
 		return
@@ -140,6 +143,10 @@ func (f *Functions) clear() {
 // Run follows the swarm that is wanted until ctx ends.
 func (f *Functions) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
+		select {
+		case <-f.next: // it is looked at now
+		default:
+		}
 		f.mu.Lock()
 		s := f.wanted
 		f.mu.Unlock()
@@ -169,47 +176,49 @@ func (f *Functions) follow(ctx context.Context, s *swarm.Swarm) {
 	}
 }
 
-// changed takes what has changed in the swarm.
-func (f *Functions) changed(gone []string, come []*swarm.Function) {
+// changed takes what has changed in a swarm.
+func (f *Functions) changed(s *swarm.Swarm, gone []string, come []*swarm.Function) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if s != f.wanted {
+		return // it is left
+	}
 	for _, name := range gone {
 		f.remove(name)
 	}
 	for _, fn := range come {
-		if f.wanted != nil && f.wanted.Function(fn.Settings().Name) == fn { // not of a swarm that is left
-			f.put(fn)
-		}
+		f.put(fn)
 	}
 }
 
-// put makes a function be found, in place of one of its name.
+// put makes a function be found, in place of one of its name. It is called with f.mu held.
 func (f *Functions) put(fn *swarm.Function) {
-	template := f.of.Function
-	route, err := fn.Route(&template)
+	template := &f.of.Function
+	route, err := fn.Route(template)
 	if err != nil {
 		f.o.Log.Error("function not served", "function", fn.Settings().Name, "error", err.Error())
 		return
 	}
+	name := route.Name
 	var h handler
-	var check *auth.Check
-	deps := f.o.Deps(f.cfg)
-	deps.Tasks = fn
-	answer, err := modes.New(route, deps)
-	if err == nil {
-		check, err = auth.New(route, f.o.Auth)
-	}
-	if c, ok := answer.(io.Closer); ok {
-		h.closers = append(h.closers, c)
-	}
+	check, err := auth.New(route, f.o.Auth)
 	if check != nil {
 		h.closers = append(h.closers, check)
 		err = errors.Join(err, check.Start(context.Background())) // it has its own bound
 	}
-	h.Handler = counted{fn, answer}
 	if err != nil { // it must not be open to all because its auth cannot be had
-		f.o.Log.Error("function not served", "function", route.Name, "error", err.Error())
-		h.Handler = refused{modes.Responder(f.cfg.Server.Errors, route), &failure.Error{Kind: failure.NotReady, Route: route.Name, Detail: "the function is not served: see the log of watchdogd", Local: err.Error(), Cause: err}}
+		h.Handler = refusal(f.o.Log, f.cfg.Server.Errors, route.Name, err)
+	} else {
+		deps, form := f.o.Deps(f.cfg), f.cfg.Server.Errors
+		deps.Tasks = fn
+		one := &answerer{function: fn, make: func() (http.Handler, error) {
+			r, err := fn.Route(template)
+			if err != nil {
+				return nil, err
+			}
+			return modes.New(r, deps)
+		}, refuse: func(err error) http.Handler { return refusal(f.o.Log, form, name, err) }}
+		h.Handler, h.closers = one, append(h.closers, one)
 	}
 	old, had := f.handlers[route.Name]
 	f.o.Routes.Put(routes.Entry{Route: route, Handler: h.Handler, Auth: check, Untimed: true})
@@ -232,23 +241,3 @@ func (h handler) close() {
 		_ = c.Close() // idle connections: nothing can be lost
 	}
 }
-
-// counted counts the calls of a function, by which it is scaled.
-type counted struct {
-	function *swarm.Function
-	next     http.Handler
-}
-
-func (c counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.function.Enter()
-	defer c.function.Leave()
-	c.next.ServeHTTP(w, r)
-}
-
-// refused answers all calls with one failure.
-type refused struct {
-	respond func(http.ResponseWriter, *http.Request, error)
-	why     *failure.Error
-}
-
-func (f refused) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.respond(w, r, f.why) }

@@ -40,10 +40,9 @@ func (f *Functions) Statuses() []Status {
 		h := f.handlers[one.Name]
 		f.mu.Unlock()
 		switch answer := h.Handler.(type) {
-		case counted:
+		case *answerer:
 			if answer.function.Service() == one.Service {
-				_, up := modes.UpstreamsOf(answer.next)
-				st.Endpoints = up.Endpoints
+				st.Endpoints = answer.endpoints()
 			}
 		case refused:
 			st.State, st.Reason = lifecycle.Unready, answer.why.Error()
