@@ -8,8 +8,8 @@
 //
 // Lists are decoded as they arrive, and only the fields that are needed, so that the tasks
 // of a large swarm never stand in memory as a whole. github.com/moby/moby/client would add
-// 0.8 ms and its OpenTelemetry to each start of the program; the module swarmtest holds this
-// client against it.
+// 0.8 ms and its OpenTelemetry to each start of the program; the module dockertest holds
+// this client against it.
 package engine
 
 import (
@@ -286,7 +286,14 @@ func (f Filter) query(q url.Values) url.Values {
 		q = url.Values{}
 	}
 	if len(f) > 0 {
-		text, _ := json.Marshal(f) // maps of strings: it cannot fail
+		sets := make(map[string]map[string]bool, len(f))
+		for key, values := range f {
+			sets[key] = make(map[string]bool, len(values))
+			for _, v := range values {
+				sets[key][v] = true
+			}
+		}
+		text, _ := json.Marshal(sets) // maps of strings: it cannot fail
 		q.Set("filters", string(text))
 	}
 	return q

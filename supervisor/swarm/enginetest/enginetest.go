@@ -14,6 +14,7 @@ package enginetest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -278,8 +279,12 @@ func (e *Engine) stream(w http.ResponseWriter, r *http.Request) {
 
 // filters reads the filters of a list.
 func filters(r *http.Request) map[string][]string {
+	sets := map[string]map[string]bool{}
+	_ = json.Unmarshal([]byte(r.URL.Query().Get("filters")), &sets) // none
 	all := map[string][]string{}
-	_ = json.Unmarshal([]byte(r.URL.Query().Get("filters")), &all) // none
+	for key, values := range sets {
+		all[key] = slices.Sorted(maps.Keys(values))
+	}
 	return all
 }
 
