@@ -18,7 +18,8 @@ import (
 
 // Marshal writes the configuration as a file that reads back as the same: Parse of
 // it, under the same name, equals c. Keys that equal their default are left out, and
-// short forms are used where they are enough.
+// short forms are used where they are enough. The defaults of the file are written into each
+// route, and not as such, so that the functions of gateway.swarm have none.
 func (c *Config) Marshal() ([]byte, error) {
 	e := &encoder{plans: decode.Plans{In: parseUse}, is: decode.Anywhere}
 	e.split = expand.New(func(string) (string, bool) { return "", false })
