@@ -110,6 +110,13 @@ func (l *load) answered() int {
 	return len(l.results)
 }
 
+// shares counts the calls that each task has answered so far.
+func (l *load) shares() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return shares(l.results)
+}
+
 // more waits for as many further answers.
 func (l *load) more(t *testing.T, n int) {
 	t.Helper()

@@ -1,0 +1,127 @@
+package swarmtest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestAFunctionScalesFromZeroWithItsCallsAndBack(t *testing.T) {
+	s := swarm(t)
+	s.functions(t, 1, "node.hostname==node1")
+	const (
+		most, target = 4, 5
+		calls, wait  = 20, 2 * time.Second // a burst
+		perSecond    = 10                  // and calls that keep the replicas
+	)
+	url := s.engines[0].url("/function/burst?wait=" + wait.String())
+
+	// how long the replicas take to start by themselves on this machine now
+	begin := time.Now()
+	s.service(t, "burst", "--replicas", fmt.Sprint(most), "--label", "watchdogd.function=true", "--env", "START=500ms", functionImage)
+	s.serves(t, s.engines[0], "/function/burst", 1)
+	own := time.Since(begin)
+	s.running(t, "burst", most, "")
+	ownAll := time.Since(begin)
+
+	s.engines[0].must(t, "service", "update", "-d", "-q", "--replicas", "0", "--label-add", "watchdogd.min=0", "--label-add", fmt.Sprint("watchdogd.max=", most),
+		"--label-add", fmt.Sprint("watchdogd.target=", target), "--label-add", "watchdogd.idle=1s", "burst")
+	s.running(t, "burst", 0, "")
+	eventually(t, "the gateway to scale", func() bool { return s.metric(s.engines[0], "watchdogd_swarm_scaler") == 1 })
+
+	watch := watchStalls(t)
+	begin = time.Now()
+	results := make([]result, calls)
+	var sending sync.WaitGroup
+	for n := range results {
+		sending.Go(func() {
+			results[n] = call(newClient(), []string{http.MethodGet, http.MethodPost}[n%2], url, fmt.Sprint(n))
+		})
+	}
+	steady := start(t, perSecond, url)
+	s.running(t, "burst", most, "")
+	grown := time.Since(begin)
+	sending.Wait()
+	first := slices.MinFunc(results, func(a, b result) int { return a.end.Compare(b.end) })
+	held := first.end.Sub(begin) - wait
+	eventually(t, "answers of all replicas", func() bool { return len(steady.shares()) == most })
+	results = append(results, steady.end()...)
+	noneLost(t, results)
+	begin = time.Now()
+	s.running(t, "burst", 0, "")
+	t.Logf("one replica starts in %.1f s, %d in %.1f s; the first of %d calls was held for %.1f s, %d replicas ran after %.1f s, none %.1f s after the last call; shares %s",
+		own.Seconds(), most, ownAll.Seconds(), len(results), held.Seconds(), most, grown.Seconds(), time.Since(begin).Seconds(), counts(shares(results)))
+	if bound := own + 2*time.Second + watch.longest(); held > bound {
+		t.Errorf("the first call was held for %v, want at most %v", held, bound)
+	}
+	if bound := ownAll + 2*time.Second + watch.longest(); grown > bound {
+		t.Errorf("%d replicas ran after %v, want at most %v", most, grown, bound)
+	}
+}
+
+func TestOfTwoGatewaysOneScalesAndTheOtherTakesOver(t *testing.T) {
+	s := swarm(t)
+	two := s.engines[:2]
+	s.functions(t, len(two), "node.hostname!=node3", "--restart-condition", "none")
+	s.service(t, "burst", "--replicas", "0", "--label", "watchdogd.function=true", "--label", "watchdogd.min=0", "--label", "watchdogd.max=2",
+		"--label", "watchdogd.target=6", "--label", "watchdogd.idle=1s", functionImage)
+	scalers := func(all []*engine) (found []*engine) {
+		for _, e := range all {
+			if s.metric(e, "watchdogd_swarm_scaler") == 1 {
+				found = append(found, e)
+			}
+		}
+		return found
+	}
+	// burst calls the function by each of these gateways, until it has its most replicas.
+	burst := func(by []*engine) {
+		var calls sync.WaitGroup
+		results := make(chan result, 100)
+		for n := range 12 {
+			calls.Go(func() {
+				results <- call(newClient(), http.MethodPost, by[n%len(by)].url("/function/burst?wait=2s"), fmt.Sprint(n))
+			})
+		}
+		s.running(t, "burst", 2, "")
+		calls.Wait()
+		close(results)
+		var all []result
+		for r := range results {
+			all = append(all, r)
+		}
+		noneLost(t, all)
+		s.running(t, "burst", 0, "")
+	}
+
+	for _, e := range two {
+		eventually(t, "the function at the gateway on "+e.name, func() bool { return s.metric(e, "watchdogd_swarm_functions") == 1 })
+	}
+	eventually(t, "one gateway to scale", func() bool { return len(scalers(two)) > 0 })
+	burst(two)
+	one := scalers(two)
+	if len(one) != 1 {
+		t.Fatalf("got %d gateways that scale, want 1", len(one))
+	}
+	dies, stays := one[0], two[0]
+	if dies == stays {
+		stays = two[1]
+	}
+	sent := s.metric(dies, "watchdogd_swarm_updates_total")
+	if got := s.metric(stays, "watchdogd_swarm_updates_total"); got != 0 || sent < 2 {
+		t.Errorf("got %v updates of replicas by the gateway that scales and %v by the other, want some and none", sent, got)
+	}
+
+	for _, one := range s.running(t, "gateway", 2, "") {
+		if s.nodes[one.NodeID] == dies {
+			dies.must(t, "kill", one.Status.ContainerStatus.ContainerID)
+		}
+	}
+	begin := time.Now()
+	eventually(t, "the other gateway to scale", func() bool { return len(scalers([]*engine{stays})) == 1 })
+	took := time.Since(begin)
+	burst([]*engine{stays})
+	t.Logf("%s scaled by %v updates; %s took over %.1f s after its end, and has sent %v", dies.name, sent, stays.name, took.Seconds(), s.metric(stays, "watchdogd_swarm_updates_total"))
+}
