@@ -42,14 +42,22 @@ func TestOneBurstOfManyChangedFilesIsOneRestart(t *testing.T) {
 	s := newStack(t, spec)
 	s.await("api", "one instance", allReady(1))
 	p := s.Process("api")
+	apart := t.TempDir() // made at leisure, and moved in one burst
+	var subs []string
 	for n := range 5000 {
-		sub := filepath.Join(dir, fmt.Sprint(n/500))
+		sub := fmt.Sprint(n / 500)
 		if n%500 == 0 {
-			if err := os.Mkdir(sub, 0o755); err != nil {
+			subs = append(subs, sub)
+			if err := os.Mkdir(filepath.Join(apart, sub), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := os.WriteFile(filepath.Join(sub, fmt.Sprint(n, ".py")), []byte("x"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(apart, sub, fmt.Sprint(n, ".py")), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sub := range subs {
+		if err := os.Rename(filepath.Join(apart, sub), filepath.Join(dir, sub)); err != nil {
 			t.Fatal(err)
 		}
 	}

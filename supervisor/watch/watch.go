@@ -262,25 +262,35 @@ func (w *Files) run(changed func(file string)) {
 	var first time.Time
 	quiet := time.NewTimer(0)
 	defer quiet.Stop()
+	note := func(e fsnotify.Event) {
+		if e.Op == fsnotify.Chmod && !touched(e.Name) {
+			return
+		}
+		hit := w.hit(e)
+		if hit == "" {
+			return
+		}
+		if file == "" {
+			first = time.Now()
+		}
+		file = hit
+		quiet.Reset(silence(time.Since(first)))
+	}
 	for {
 		select {
 		case <-w.over:
 			return
 		case e := <-w.changes:
-			if e.Op == fsnotify.Chmod && !touched(e.Name) {
-				continue
-			}
-			hit := w.hit(e)
-			if hit == "" {
-				continue
-			}
-			if file == "" {
-				first = time.Now()
-			}
-			file = hit
-			quiet.Reset(silence(time.Since(first)))
+			note(e)
 		case <-quiet.C:
-			if file != "" {
+			if file == "" {
+				continue
+			}
+			select {
+			case e := <-w.changes: // it is not quiet: on a busy machine both come to this at once
+				quiet.Reset(silence(time.Since(first)))
+				note(e)
+			default:
 				changed(file)
 				file = ""
 			}
