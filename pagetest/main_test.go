@@ -121,8 +121,8 @@ func start(t *testing.T, more, routes string) *daemon {
 	if err := os.WriteFile(filepath.Join(d.dir, "watchdog.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.run()
 	t.Cleanup(d.stop)
+	d.run()
 	return d
 }
 
@@ -139,15 +139,16 @@ func free(t *testing.T) string {
 
 func (d *daemon) run() {
 	d.t.Helper()
-	d.cmd = exec.Command(binary)
-	d.cmd.Dir = d.dir
-	out, err := d.cmd.StderrPipe()
+	cmd := exec.Command(binary)
+	cmd.Dir = d.dir
+	out, err := cmd.StderrPipe()
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	if err := d.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
+	d.cmd = cmd
 	d.ended = make(chan error, 1)
 	serving := make(chan struct{})
 	go func() {
@@ -161,11 +162,12 @@ func (d *daemon) run() {
 				close(serving)
 			}
 		}
-		d.ended <- d.cmd.Wait()
+		d.ended <- cmd.Wait()
 	}()
 	select {
 	case <-serving:
 	case err := <-d.ended:
+		d.cmd = nil
 		d.t.Fatalf("watchdogd ended: %v\n%s", err, d.logged())
 	case <-time.After(soonEnough):
 		d.t.Fatalf("watchdogd does not listen\n%s", d.logged())
