@@ -21,7 +21,7 @@ PREFIX  ?= /usr/local
 .PHONY: build install run test swarm check bench docs picture dist clean
 
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/watchdogd
+	CGO_ENABLED=0 go build -trimpath -pgo=packaging/hop.pgo -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/watchdogd
 
 install: build
 	install -d '$(DESTDIR)$(PREFIX)/bin'
