@@ -33,11 +33,15 @@ scale it, say why it is in its state, filter names and search the log; ? lists t
 			if err != nil {
 				return exit.Fail(err)
 			}
-			return exit.Fail(top.Run(cmd.Context(), running, top.Options{
+			err = top.Run(cmd.Context(), running, top.Options{
 				In: in, Out: out, Colour: terminal.ScreenOf(out).Colour, At: from.Admin,
 				Find: func() (admin.Client, error) { return admin.Find(from, io.Discard) },
 				Why:  writeWhy,
-			}))
+			})
+			if errors.Is(err, top.ErrStuck) {
+				return exit.Silent()
+			}
+			return exit.Fail(err)
 		},
 	}
 }

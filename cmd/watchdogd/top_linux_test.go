@@ -297,9 +297,16 @@ services:
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, "output that nobody reads", func() bool {
-		n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCINQ)
-		return err == nil && n > 4000
+	testkit.Eventually(t, "a terminal that is full", func() bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(terminal.Fd()), Events: unix.POLLOUT}}, 0)
+		return err == nil && n == 0 // the next write waits
+	})
+	if _, err := master.WriteString("?"); err != nil { // what it would draw for that waits too
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the key to be read", func() bool {
+		n, err := unix.IoctlGetInt(int(terminal.Fd()), unix.TIOCINQ)
+		return err == nil && n == 0
 	})
 	if _, errOut, status := d.command("ps"); status != 0 {
 		t.Errorf("got %d, %s, want the stack to go on", status, errOut)

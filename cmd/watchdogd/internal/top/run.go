@@ -39,6 +39,9 @@ const (
 	lastWrites  = 2 * time.Second // for a terminal that takes no output
 )
 
+// ErrStuck is the error of Run on a terminal that takes no output. Nothing can be printed there.
+var ErrStuck = errors.New("the terminal takes no output")
+
 // Run shows the watchdogd that client reaches, until the user leaves, ctx ends or the terminal
 // is gone.
 func Run(ctx context.Context, client admin.Client, opt Options) error {
@@ -52,7 +55,9 @@ func Run(ctx context.Context, client admin.Client, opt Options) error {
 	s := &stack{find: opt.Find}
 	s.client.Store(&client)
 	p := &program{ctx: working, stack: s, why: opt.Why, screen: &Screen{Colour: opt.Colour, At: opt.At}, follow: make(chan Follow, 1)}
-	options := []tea.ProgramOption{tea.WithInput(opt.In), tea.WithOutput(opt.Out), tea.WithoutSignalHandler(), tea.WithFPS(20)}
+	living, kill := context.WithCancel(context.Background()) // while messages are taken
+	defer kill()
+	options := []tea.ProgramOption{tea.WithContext(living), tea.WithInput(opt.In), tea.WithOutput(opt.Out), tea.WithoutSignalHandler(), tea.WithFPS(20)}
 	t := tea.NewProgram(p, options...)
 	defer context.AfterFunc(ctx, t.Quit)()
 	all.Go(func() { s.watch(working, func(m any) { t.Send(m) }) })
@@ -73,8 +78,9 @@ func Run(ctx context.Context, client admin.Client, opt Options) error {
 		select {
 		case err = <-done:
 		case <-timer.C: // its writes do not return; they end with the process
+			kill()
 			_ = term.Restore(opt.In.Fd(), before)
-			err = errors.New("the terminal takes no output")
+			err = ErrStuck
 		}
 	}
 	if err != nil {
