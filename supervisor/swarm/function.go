@@ -258,6 +258,8 @@ func (f *Function) standing() (lifecycle.State, string) {
 		return lifecycle.Unready, s.problem
 	case f.replicas == 0 && f.settings.Scaled:
 		return lifecycle.Idle, f.scaling.problem
+	case f.replicas == 0 && f.settings.Unscaled != "":
+		return lifecycle.Stopped, "the service has 0 replicas, and is not scaled: " + f.settings.Unscaled
 	case f.replicas == 0:
 		return lifecycle.Stopped, fmt.Sprintf("the service has 0 replicas: docker service scale %s=1 starts one", f.service)
 	case t.failed >= failing:

@@ -132,6 +132,7 @@ func TestEachFaultOfAServiceIsAStateWithASentence(t *testing.T) {
 	failed := enginetest.Task{State: "failed", Desired: "shutdown", Err: "task: non-zero exit (1)", At: at}
 	e.PutTasks("s5", failed, failed, failed)
 	e.PutService(service("s6", "off", 0))
+	e.PutService(service("s9", "idle", 0, "watchdogd.max", "2", "watchdogd.idle", "soon"))
 	e.PutService(service("s7", "min", 1, "watchdogd.min", "1"))
 	listenAt := listen(t, "127.0.0.1:0")
 	e.PutService(service("s8", "scaled", 1, "watchdogd.max", "ten", "watchdogd.port", strconv.Itoa(listenAt)))
@@ -143,6 +144,7 @@ func TestEachFaultOfAServiceIsAStateWithASentence(t *testing.T) {
 	stands(t, s, "big", lifecycle.Waiting, "no suitable node")
 	stands(t, s, "bad", lifecycle.CrashLoop, "its tasks keep failing: 3 have, the last one: task: non-zero exit (1)")
 	stands(t, s, "off", lifecycle.Stopped, "docker service scale off=1")
+	stands(t, s, "idle", lifecycle.Stopped, "is not scaled: label watchdogd.idle")
 	stands(t, s, "min", lifecycle.Starting, "")
 	stands(t, s, "scaled", lifecycle.Ready, `label watchdogd.max`)
 }
