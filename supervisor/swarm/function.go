@@ -98,7 +98,10 @@ func (f *Function) Await(ctx context.Context, wait, start time.Duration) error {
 	s := f.swarm
 	now := s.now()
 	f.called.Store(int64(now))
-	if f.usable.Load() > 0 && (now-time.Duration(f.checked.Load()) < stale || s.down.Load()) {
+	if f.usable.Load() > 0 && (now-time.Duration(f.checked.Load()) < stale || s.Lost()) {
+		if s.silent.Load() {
+			wake(s.look) // it may answer again
+		}
 		return nil
 	}
 	s.mu.Lock()
@@ -106,7 +109,10 @@ func (f *Function) Await(ctx context.Context, wait, start time.Duration) error {
 	wake(s.look)
 	wake(s.measure)
 	for {
-		if f.usable.Load() > 0 && (time.Duration(f.checked.Load()) > now-stale || s.down.Load() || s.now() > now+staleWait) {
+		if f.usable.Load() > 0 && (time.Duration(f.checked.Load()) > now-stale || s.Lost() || s.now() > now+staleWait) {
+			if time.Duration(f.checked.Load()) <= now-stale {
+				s.silent.Store(true) // no other call waits for the engine in vain
+			}
 			f.waiting--
 			s.mu.Unlock()
 			return nil

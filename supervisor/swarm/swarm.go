@@ -55,6 +55,7 @@ type Swarm struct {
 	began time.Time
 
 	down    atomic.Bool   // the engine cannot be reached
+	silent  atomic.Bool   // a list of tasks got no answer, or a call waited for one in vain
 	look    chan struct{} // tasks have to be looked at; with room for one
 	measure chan struct{} // replicas have to be decided upon; with room for one
 	leasing chan struct{} // a config has changed, or more is needed; with room for one
@@ -177,14 +178,17 @@ func (s *Swarm) Ready() error {
 func (s *Swarm) Problem() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.problem != "" {
+	switch {
+	case s.problem != "":
 		return s.problem
+	case s.silent.Load():
+		return "the Docker Engine at " + s.o.Engine.Host() + " does not answer"
 	}
 	return s.isolated
 }
 
 // Lost reports whether the engine cannot be used now.
-func (s *Swarm) Lost() bool { return s.down.Load() }
+func (s *Swarm) Lost() bool { return s.down.Load() || s.silent.Load() }
 
 // Events is how many events the engine has sent.
 func (s *Swarm) Events() uint64 {

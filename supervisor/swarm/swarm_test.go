@@ -177,6 +177,38 @@ func TestWhatIsKnownIsServedWhileTheEngineIsLost(t *testing.T) {
 	testkit.Eventually(t, "what was made meanwhile", func() bool { return s.Problem() == "" && s.Function("meanwhile") != nil })
 }
 
+func TestCallsDoNotWaitForAnEngineThatDoesNotAnswer(t *testing.T) {
+	e := newEngine(t)
+	var frozen atomic.Bool
+	release := make(chan struct{})
+	defer close(release)
+	e.Refuse = func(r *http.Request) (int, string) {
+		if frozen.Load() {
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		}
+		return 0, ""
+	}
+	port := listen(t, "127.0.0.1:0")
+	e.PutService(service("s1", "echo", 1, "watchdogd.port", strconv.Itoa(port)))
+	e.PutTasks("s1", running("t1", "127.0.0.1"))
+	s := follow(t, e.Host())
+	reaches(t, s, "echo", fmt.Sprintf("127.0.0.1:%d", port))
+	frozen.Store(true)
+	f := s.Function("echo")
+	for range 3 {
+		f.checked.Store(-int64(time.Hour)) // as if its tasks were not looked at for long
+		if err := f.Await(context.Background(), time.Minute, 0); err != nil {
+			t.Errorf("got %v for a call of a function that is known, want it served", err)
+		}
+	}
+	if got := s.Problem(); !strings.Contains(got, "does not answer") || !s.Lost() {
+		t.Errorf("got %q, want that the engine does not answer", got)
+	}
+}
+
 func TestACallOfAFunctionThatCannotAnswerIsRefusedWithTheReason(t *testing.T) {
 	e := newEngine(t)
 	e.PutService(service("s1", "big", 1))

@@ -28,7 +28,7 @@ const (
 	// idleShare is how many times as long as a list took no other follows, unless a call waits.
 	idleShare = 3
 	// lookBound is how long a list of tasks may take.
-	lookBound = 20 * time.Second
+	lookBound = 10 * time.Second
 	// mostUnsettled is the longest pause for a function that lacks tasks for a long time.
 	mostUnsettled = 10 * time.Second
 )
@@ -134,8 +134,8 @@ type tally struct {
 }
 
 // lookAt lists the tasks of some functions.
-func (s *Swarm) lookAt(ctx context.Context, batch []*Function, prove prover) error {
-	ctx, cancel := context.WithTimeout(ctx, lookBound)
+func (s *Swarm) lookAt(parent context.Context, batch []*Function, prove prover) error {
+	ctx, cancel := context.WithTimeout(parent, lookBound)
 	defer cancel()
 	began := s.now()
 	filter := engine.Filter{}
@@ -156,6 +156,9 @@ func (s *Swarm) lookAt(ctx context.Context, batch []*Function, prove prover) err
 			s.count(one, t)
 		}
 	})
+	if parent.Err() == nil {
+		s.silent.Store(err != nil)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range batch {
