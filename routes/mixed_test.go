@@ -104,23 +104,19 @@ func TestNothingIsInFlightAfterAnyMix(t *testing.T) {
 		})
 	}
 	sending.Wait()
-	testkit.Eventually(t, "the end of all calls", func() bool { return f.live.Inflight() == 0 })
-
-	answer := &recorded{header: http.Header{}}
-	ask, _ := http.NewRequest("GET", "/metrics", nil) // it cannot fail
-	f.metrics.ServeHTTP(answer, ask)
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(&answer.Buffer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	// A client that left at once may be accepted after all others have had their answers.
+	var families map[string]*dto.MetricFamily
+	testkit.Eventually(t, "the end of all calls, each counted and logged", func() bool {
+		families = f.families(t)
+		return f.live.Inflight() == 0 && sumOf(families["http_requests_in_flight"]) == 0 && sumOf(families["http_requests_total"]) == float64(lines.Load())
+	})
 	for _, name := range []string{"http_requests_in_flight", "watchdogd_queue_depth"} {
 		if got := sumOf(families[name]); got != 0 || len(families[name].GetMetric()) != len(entries) {
 			t.Errorf("%s: got %v in %d routes, want 0 in %d", name, got, len(families[name].GetMetric()), len(entries))
 		}
 	}
-	if got := sumOf(families["http_requests_total"]); got != float64(lines.Load()) || got < clients*each/2 {
-		t.Errorf("http_requests_total: got %v, want the %d access lines", got, lines.Load())
+	if got := sumOf(families["http_requests_total"]); got < clients*each/2 {
+		t.Errorf("http_requests_total: got %v, want more than half of the %d requests", got, clients*each)
 	}
 	if calls, took := sumOf(families["gateway_function_invocation_total"]), sumOf(families["gateway_functions_seconds"]); calls != took || calls == 0 {
 		t.Errorf("through the gateway: got %v calls and %v durations, want as many", calls, took)
@@ -133,6 +129,20 @@ func TestNothingIsInFlightAfterAnyMix(t *testing.T) {
 	if n := f.live.Table().gateway.held.Load(); n != 0 {
 		t.Errorf("bytes held by the gateway: got %d, want 0", n)
 	}
+}
+
+// families returns the metrics as a scrape has them.
+func (f *front) families(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	answer := &recorded{header: http.Header{}}
+	ask, _ := http.NewRequest("GET", "/metrics", nil) // it cannot fail
+	f.metrics.ServeHTTP(answer, ask)
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(&answer.Buffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
 }
 
 // sendMixed sends a request on a connection of its own, and then leaves at once, waits for

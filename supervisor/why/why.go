@@ -91,7 +91,7 @@ func (f *Facts) completed() Diagnosis {
 		return Diagnosis{What: soon + "before it listened: http mode is for a server that keeps running; a program that reads its input and ends is mode: streaming", Certain: true}
 	case f.Worker && !f.Served && f.Uptime < Soon:
 		return Diagnosis{What: f.Exit.String() + ": an afterburn worker answers one request after the other on its standard output; a program that answers one and ends is mode: streaming"}
-	case f.Again && f.Uptime < time.Second:
+	case f.Again && !f.Server && !f.Worker && f.Uptime < time.Second:
 		return Diagnosis{What: soon + "at once: a service is a program that keeps running; for a task that runs once write restart: on-failure"}
 	}
 	return Diagnosis{What: f.Exit.String()}

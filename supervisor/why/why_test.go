@@ -40,8 +40,10 @@ func TestFactsAreASentence(t *testing.T) {
 		"a server ends with 0": {
 			Facts{Server: true, Exit: ended(0)},
 			"exited with 0 before it listened: http mode is for a server that keeps running; a program that reads its input and ends is mode: streaming", true},
-		"a server that was ready ends with 0": {Facts{Server: true, Served: true, Exit: ended(0)}, "exit status 0", false},
-		"a service ends with 0":               {Facts{Exit: ended(0)}, "exit status 0", false},
+		"a worker that answered ends with 0 soon":                       {Facts{Worker: true, Served: true, Again: true, Exit: ended(0)}, "exit status 0", false},
+		"a server that is started again was ready and ends with 0 soon": {Facts{Server: true, Served: true, Again: true, Exit: ended(0)}, "exit status 0", false},
+		"a server that was ready ends with 0":                           {Facts{Server: true, Served: true, Exit: ended(0)}, "exit status 0", false},
+		"a service ends with 0":                                         {Facts{Exit: ended(0)}, "exit status 0", false},
 		"a worker ends with 0": {
 			Facts{Worker: true, Exit: ended(0)},
 			"exit status 0: an afterburn worker answers one request after the other on its standard output; a program that answers one and ends is mode: streaming", false},
