@@ -109,3 +109,36 @@ func (c *conn) more() error {
 	}
 	return err
 }
+
+// ReadFrom sends src. Where it is a socket or a file, and the body has a length, the
+// kernel moves it.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	if !w.ready() {
+		return 0, w.refusal()
+	}
+	to, ok := w.c.nc.(io.ReaderFrom)
+	if !ok || w.framed != bySize && w.framed != byClose {
+		buf := copyBuffers.Get().(*[32 << 10]byte)
+		defer copyBuffers.Put(buf)
+		return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, buf[:])
+	}
+	if err := w.send(); err != nil {
+		return 0, err
+	}
+	if w.framed == byClose {
+		n, err := to.ReadFrom(src)
+		w.written += n
+		return n, err
+	}
+	limited, ok := src.(*io.LimitedReader)
+	room := w.length - w.written
+	if !ok || limited.N > room {
+		limited = &io.LimitedReader{R: src, N: room}
+	}
+	n, err := to.ReadFrom(limited)
+	w.written += n
+	if err != nil {
+		w.failed = err // or the reader's: the response is short either way
+	}
+	return n, err
+}

@@ -88,13 +88,18 @@ type counted struct {
 	totals map[string]uint64
 }
 
-// note counts the calls of all routes.
+// note counts the calls of all routes and functions.
 func (d *Server) note(now time.Time) {
 	cfg := d.Config()
 	c := counted{now, make(map[string]uint64, len(cfg.Routes))}
 	for i := range cfg.Routes {
 		name := cfg.Routes[i].Name
 		_, _, c.totals[name] = d.Metrics.Route(name).Counts()
+	}
+	if d.Functions != nil {
+		for _, f := range d.Functions() {
+			_, _, c.totals[f.Name] = d.Metrics.Route(f.Name).Counts()
+		}
 	}
 	d.rates.add(c)
 }

@@ -3,7 +3,28 @@ package admin
 import (
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/functions"
+	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/schema"
+	"github.com/watchdogd/watchdogd/supervisor/swarm"
 )
+
+func TestTheCallsOfFunctionsAreCountedForTheirRate(t *testing.T) {
+	start := time.Unix(1000, 0)
+	m := metrics.New(metrics.Options{RouteLabel: true})
+	d := &Server{Metrics: m, Config: func() *schema.Config { return &schema.Config{} },
+		Functions: func() []functions.Status { return []functions.Status{{Status: swarm.Status{Name: "echo"}}} }}
+	m.Route("echo").End("GET", 200, time.Millisecond)
+	d.note(start)
+	d.note(start.Add(rateWindow))
+	if got := d.rates.of("echo", 1, start.Add(rateWindow)); got != 0 {
+		t.Errorf("a minute after its only call: got %v calls a second, want 0", got)
+	}
+	if got := d.rates.of("echo", 61, start.Add(rateWindow)); got != 1 {
+		t.Errorf("with 60 calls in the minute: got %v calls a second, want 1", got)
+	}
+}
 
 func TestARateIsTheMeanOfTheLastMinute(t *testing.T) {
 	start := time.Unix(1000, 0)
