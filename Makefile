@@ -12,6 +12,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version.linked=$(VERSION)
 BINARY  ?= bin/watchdogd
+PGO     := -pgo=packaging/hop.pgo
 RACE    := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 TESTFLAGS ?=
 
@@ -21,12 +22,14 @@ PREFIX  ?= /usr/local
 .PHONY: build install run test swarm check bench docs picture dist clean
 
 build:
-	CGO_ENABLED=0 go build -trimpath -pgo=packaging/hop.pgo -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/watchdogd
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' $(PGO) -o $(BINARY) ./cmd/watchdogd
 
 install: build
 	install -d '$(DESTDIR)$(PREFIX)/bin'
 	install -m 0755 '$(BINARY)' '$(DESTDIR)$(PREFIX)/bin/watchdogd'
 
+# The example's programs are compiled with the same flags: so the standard library is compiled once.
+run: PGO :=
 run: build
 	bin/watchdogd -c watchdog.yaml.example
 
