@@ -50,12 +50,6 @@ type conn struct {
 		n    int
 		err  error
 	}
-	put struct { // of write, as well
-		write func(fd uintptr) bool
-		p     []byte
-		n     int
-		err   error
-	}
 }
 
 // The states of a connection. To close one that is not active, its state is changed to
@@ -76,7 +70,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	}
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw, c.try.read, c.put.write = raw, c.tryRead, c.tryWrite
+			c.raw, c.try.read = raw, c.tryRead
 		}
 	}
 	c.body.c = c

@@ -23,9 +23,15 @@ type room struct {
 
 	vector [3][]byte // of response.append
 	pieces net.Buffers
+
+	put put
 }
 
-var rooms = sync.Pool{New: func() any { return &room{header: http.Header{}, answer: http.Header{}} }}
+var rooms = sync.Pool{New: func() any {
+	r := &room{header: http.Header{}, answer: http.Header{}}
+	r.put.write = r.put.try
+	return r
+}}
 
 // take lends the connection room, if it has none.
 func (c *conn) take() {

@@ -63,7 +63,7 @@ func (c *conn) tryRead(fd uintptr) bool {
 // write writes p. What is small leaves in one system call that the scheduler is not told of.
 func (c *conn) write(p []byte) error {
 	n := 0
-	if c.raw != nil && len(p) <= socket.Most {
+	if c.raw != nil && c.room != nil && len(p) <= socket.Most {
 		c.put.p, c.put.n, c.put.err = p, 0, nil
 		err := c.raw.Write(c.put.write)
 		c.put.p = nil
@@ -78,11 +78,18 @@ func (c *conn) write(p []byte) error {
 	return err
 }
 
-// tryWrite is the part of write that has the descriptor.
-func (c *conn) tryWrite(fd uintptr) bool {
-	n, err := socket.Write(fd, c.put.p)
-	if c.put.n = n; err != nil && err != syscall.EAGAIN {
-		c.put.err = os.NewSyscallError("write", err)
+// put is the part of write that has the descriptor. It is kept so that a write allocates nothing.
+type put struct {
+	write func(fd uintptr) bool // try
+	p     []byte
+	n     int // of p that was written
+	err   error
+}
+
+func (w *put) try(fd uintptr) bool {
+	n, err := socket.Write(fd, w.p)
+	if w.n = n; err != nil && err != syscall.EAGAIN {
+		w.err = os.NewSyscallError("write", err)
 	}
 	return true
 }
