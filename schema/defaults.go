@@ -123,3 +123,20 @@ func prefill(v any) {
 		p.Header = "X-Hub-Signature-256"
 	}
 }
+
+// CompatOf returns what a value of server.errors stands for.
+func CompatOf(errors string) Compat {
+	if errors == "problem" {
+		return Compat{}
+	}
+	return Compat{
+		BareProbes:     true,
+		OpenStdin:      true,
+		SharedPort:     true,
+		MissingAllowed: true,
+		ListFolders:    true,
+		AnyMethod:      true,
+		SniffTypes:     true,
+		ClassicLines:   errors == "classic",
+	}
+}

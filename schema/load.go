@@ -9,6 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/internal/regular"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
 	"github.com/watchdogd/watchdogd/schema/internal/source"
@@ -241,4 +242,26 @@ func (l *loader) complete(c *Config) {
 			c.Server.Listen = Strings{":" + port}
 		}
 	}
+}
+
+// tagWords are the validate tags of config.go that are not the validator's own: what is
+// wrong with a value, or nil.
+var tagWords = map[string]func(value string) *phrase.Mistake{
+	"mode": func(value string) *phrase.Mistake {
+		if slices.Contains(Modes(), value) {
+			return nil
+		}
+		m := phrase.NotOneOf(value, Modes())
+		return &m
+	},
+	"name": func(value string) *phrase.Mistake {
+		if validName(value) {
+			return nil
+		}
+		m := phrase.Mistake{Message: fmt.Sprintf("must be 1 to %d characters from a-z, 0-9 and -, not starting with -; got %s", maxName, phrase.Quote(value))}
+		if s := NameOf(value); s != "watchdogd" {
+			m.Hint = "write " + s
+		}
+		return &m
+	},
 }

@@ -2,11 +2,7 @@ package schema
 
 import (
 	"bytes"
-	"fmt"
-	"slices"
 	"strings"
-
-	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // maxName is the length of a DNS label, which names become here and there.
@@ -34,26 +30,4 @@ func NameOf(s string) string {
 		return trimmed[:min(len(trimmed), maxName)]
 	}
 	return "watchdogd"
-}
-
-// tagWords are the validate tags of config.go that are not the validator's own: what is
-// wrong with a value, or nil.
-var tagWords = map[string]func(value string) *phrase.Mistake{
-	"mode": func(value string) *phrase.Mistake {
-		if slices.Contains(Modes(), value) {
-			return nil
-		}
-		m := phrase.NotOneOf(value, Modes())
-		return &m
-	},
-	"name": func(value string) *phrase.Mistake {
-		if validName(value) {
-			return nil
-		}
-		m := phrase.Mistake{Message: fmt.Sprintf("must be 1 to %d characters from a-z, 0-9 and -, not starting with -; got %s", maxName, phrase.Quote(value))}
-		if s := NameOf(value); s != "watchdogd" {
-			m.Hint = "write " + s
-		}
-		return &m
-	},
 }

@@ -143,20 +143,3 @@ type Compat struct {
 	SniffTypes     bool // http mode adds a Content-Type to a response without one, from its first bytes
 	ClassicLines   bool // format: classic logs as the classic watchdog, not as of-watchdog
 }
-
-// CompatOf returns what a value of server.errors stands for.
-func CompatOf(errors string) Compat {
-	if errors == "problem" {
-		return Compat{}
-	}
-	return Compat{
-		BareProbes:     true,
-		OpenStdin:      true,
-		SharedPort:     true,
-		MissingAllowed: true,
-		ListFolders:    true,
-		AnyMethod:      true,
-		SniffTypes:     true,
-		ClassicLines:   errors == "classic",
-	}
-}

@@ -150,7 +150,7 @@ func commands() *cobra.Command {
 		envCommand(),
 		versionCommand(),
 	)
-	root.AddCommand(manual()...)
+	root.AddCommand(manual...)
 	root.PersistentFlags().StringVarP(&from.File, "config", "c", "", "the configuration `file` (default $WATCHDOG_CONFIG, otherwise ./watchdog.yaml, otherwise the environment of an OpenFaaS image)")
 	root.PersistentFlags().BoolVar(&from.Env, "env", false, "read the configuration from the environment and ignore any file")
 	root.MarkFlagsMutuallyExclusive("config", "env")

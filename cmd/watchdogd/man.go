@@ -13,10 +13,10 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
 )
 
-// manual returns the command that writes the manual pages. What makes them is no part of the
-// program: packaging/dist runs it with the tag man.
-func manual() []*cobra.Command {
-	return []*cobra.Command{{
+// The command that writes the manual pages. What makes them is no part of the program:
+// packaging/dist runs it with the tag man.
+func init() {
+	manual = append(manual, &cobra.Command{
 		Use:    "man FOLDER",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
@@ -29,5 +29,5 @@ func manual() []*cobra.Command {
 			cmd.Root().DisableAutoGenTag = true
 			return doc.GenManTree(cmd.Root(), head, args[0])
 		},
-	}}
+	})
 }
