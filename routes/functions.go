@@ -1,11 +1,13 @@
 package routes
 
 import (
+	"errors"
 	"iter"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 )
 
@@ -20,11 +22,36 @@ type Functions struct {
 	byName map[string]*route
 	former []*route        // replaced or removed; they may still have calls
 	routes map[string]bool // names of the current table
+	why    func() error    // see Explain; nil is none
 }
 
 // NewFunctions returns no functions yet.
 func NewFunctions(m *metrics.Registry) *Functions {
 	return &Functions{metrics: m, byName: map[string]*route{}}
+}
+
+// Explain has why asked when a call names no route and no function: its error, that they are
+// not known yet, is the answer then. It is nil when the name is just wrong.
+func (f *Functions) Explain(why func() error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.why = why
+}
+
+// unknown is what Explain's function says, or nil.
+func (f *Functions) unknown() *failure.Error {
+	if f == nil {
+		return nil
+	}
+	f.mu.RLock()
+	why := f.why
+	f.mu.RUnlock()
+	if why == nil {
+		return nil
+	}
+	var e *failure.Error
+	errors.As(why(), &e)
+	return e
 }
 
 // Put makes e the function of its name. Calls of the one before go on, in their places.

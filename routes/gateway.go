@@ -205,6 +205,9 @@ func (rt *route) headerNames() string {
 
 // unknown is the failure of a call of a name that no route has.
 func (g *gateway) unknown(t *Table, name string) *failure.Error {
+	if err := t.opt.Functions.unknown(); err != nil {
+		return err
+	}
 	const most = 64 // of a name that was sent, in the answer
 	detail := "no route is named " + strconv.Quote(name[:min(len(name), most)])
 	if t.opt.Functions != nil {

@@ -68,7 +68,7 @@ func (l *loader) checkAuthFile(it decode.Item, file string, keys ...string) {
 	case err != nil:
 		l.Wrong(at, fmt.Sprintf("cannot read %s: %v", shown(at.Item.From, file), err), "")
 	case len(data) == 0:
-		l.Wrong(at, shown(at.Item.From, file)+" is empty, so nobody could call the route", "")
+		l.Wrong(at, shown(at.Item.From, file)+" is empty, so no request would be accepted", "write the keys, users or secret into it, or remove auth")
 	}
 }
 

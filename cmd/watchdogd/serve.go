@@ -208,7 +208,7 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 	d.front = f
 	d.admin = &admin.Server{
 		Log: d.log, Supervisor: d.supervisor, Live: d.live, Metrics: d.metrics, Requests: &d.book.Requests,
-		Config: d.current.config, Upstreams: d.current.upstreams, Functions: d.functions.Statuses, Reload: d.reload, Down: d.down,
+		Config: d.current.config, Upstreams: d.current.upstreams, Functions: d.functions.Statuses, Swarm: d.functions.Note, Reload: d.reload, Down: d.down,
 	}
 	s, err := admin.Open(cfg, d.admin)
 	if err != nil {

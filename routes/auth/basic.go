@@ -83,7 +83,7 @@ func (b *basic) parse(m *mistakes, text string) {
 		return b.add(name, strings.TrimSpace(hash))
 	})
 	if len(b.users) == 0 && len(m.found) == 0 {
-		m.add(1, "the file has no users, so nobody could call the route", "add one with htpasswd -B FILE USER")
+		m.add(1, "the file has no users, so no request would be accepted", "add one with htpasswd -B FILE USER")
 	}
 }
 

@@ -67,7 +67,7 @@ func (k *keys) parse(m *mistakes, text string) {
 		return k.add(strings.TrimSpace(name), strings.TrimSpace(key))
 	})
 	if len(k.byHash) == 0 && len(m.found) == 0 {
-		m.add(1, "the file has no keys, so nobody could call the route", "write one name:key on each line")
+		m.add(1, "the file has no keys, so no request would be accepted", "write one name:key on each line")
 	}
 }
 

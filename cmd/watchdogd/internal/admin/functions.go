@@ -8,6 +8,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/functions"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
+	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
 // Function is the kind of a service of a swarm that is called by its name.
@@ -23,6 +24,19 @@ func (d *Server) functions() (all []Row) {
 	}
 	slices.SortStableFunc(all, func(a, b Row) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// engine is a row that says what is wrong with the engine or the networks of gateway.swarm;
+// none when all is well.
+func (d *Server) engine() []Row {
+	if d.Swarm == nil {
+		return nil
+	}
+	reason, wrong := strings.CutPrefix(d.Swarm(), "gateway.swarm: ")
+	if !wrong {
+		return nil
+	}
+	return []Row{{Status: supervisor.Status{Name: "gateway.swarm", Kind: "swarm", State: lifecycle.Unready, Reason: reason, Instances: []supervisor.InstanceStatus{}}}}
 }
 
 // function is the row of a function. Those that calls wait for are queued.

@@ -32,6 +32,7 @@ type Server struct {
 	Config     func() *schema.Config // the current one
 	Upstreams  func() map[string]modes.Upstreams
 	Functions  func() []functions.Status // of gateway.swarm
+	Swarm      func() string             // what is wrong with it; empty is nothing
 	Reload     func(ctx context.Context, dry bool) (Reloaded, error)
 	Down       func(now bool) // asks for the end; if it is now, without waiting for calls
 
@@ -193,7 +194,7 @@ func (d *Server) list(processes []supervisor.Status) []Row {
 			all = append(all, Row{Status: s})
 		}
 	}
-	all = append(all, d.functions()...)
+	all = append(append(all, d.functions()...), d.engine()...)
 	for _, f := range d.Live.Former() {
 		if !slices.ContainsFunc(former, func(r Row) bool { return r.Name == f.Name }) {
 			former = append(former, Row{Status: supervisor.Status{

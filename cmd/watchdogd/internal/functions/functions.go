@@ -59,7 +59,9 @@ type handler struct {
 
 // New returns no functions yet.
 func New(o Options) *Functions {
-	return &Functions{o: o, id: gatewayID(), next: make(chan struct{}, 1), handlers: map[string]handler{}}
+	f := &Functions{o: o, id: gatewayID(), next: make(chan struct{}, 1), handlers: map[string]handler{}}
+	o.Routes.Explain(f.Ready)
+	return f
 }
 
 // gatewayID is unique among the gateways of a swarm.

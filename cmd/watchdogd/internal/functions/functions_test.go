@@ -160,6 +160,7 @@ func TestAnEngineThatCannotBeReachedIsASentence(t *testing.T) {
 	if err := d.Ready(); err == nil || !strings.Contains(err.Error(), "none.sock does not exist: start Docker") {
 		t.Errorf("got %v, want not ready with what to do", err)
 	}
+	d.answers("echo", 503, "none.sock does not exist: start Docker")
 	if _, err := d.Prepare(&schema.Config{Gateway: &schema.Gateway{Swarm: &schema.Swarm{Host: "ssh://manager", Label: "f"}}}); err == nil || !strings.Contains(err.Error(), "ssh -L") {
 		t.Errorf("got %v for ssh://, want what to do instead", err)
 	}
