@@ -116,7 +116,7 @@ func New(o Options) *Set {
 		}
 	}
 	if !s.names {
-		s.become(fixed)
+		s.replace(fixed)
 		close(s.filled)
 	}
 	return s

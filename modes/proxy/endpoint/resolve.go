@@ -89,8 +89,7 @@ func (s *Set) resolve(ctx context.Context) {
 		problems = append(problems, fmt.Sprintf("the upstream has %d addresses, of which %d are used", len(addresses), Most))
 		addresses = addresses[:Most]
 	}
-	s.say(strings.Join(problems, "; "))
-	s.become(addresses)
+	s.become(addresses, strings.Join(problems, "; "))
 }
 
 // known are the addresses of a port that are endpoints now.
@@ -106,13 +105,9 @@ func (s *Set) known(port string) (addresses []string) {
 }
 
 // say logs a problem when it comes and when it goes.
-func (s *Set) say(problem string) {
-	s.mu.Lock()
-	changed := problem != s.problem
-	s.problem = problem
-	s.mu.Unlock()
+func (s *Set) say(before, problem string) {
 	switch {
-	case !changed:
+	case problem == before:
 	case problem == "":
 		s.o.Log.Info("upstream name resolved", "route", s.o.Route)
 	default:
@@ -128,14 +123,22 @@ func (s *Set) Become(addresses []string) {
 		problem = fmt.Sprintf("there are %d servers, of which %d are used", n, Most)
 		addresses = addresses[:Most]
 	}
-	s.say(problem)
-	s.become(addresses)
+	s.become(addresses, problem)
 }
 
-// become makes these addresses the endpoints: those that stay keep what is known of them.
-func (s *Set) become(addresses []string) {
+// become makes these addresses the endpoints, and problem what Status says of them, in one
+// step: those that stay keep what is known of them.
+func (s *Set) become(addresses []string, problem string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	before := s.problem
+	s.problem = problem
+	s.replace(addresses)
+	s.mu.Unlock()
+	s.say(before, problem)
+}
+
+// replace does it with mu held.
+func (s *Set) replace(addresses []string) {
 	var kept []*Endpoint
 	s.out = 0
 	for _, a := range addresses {
