@@ -28,11 +28,8 @@ type conn struct {
 	late  atomic.Int64 // for how long it may be as it is, unless it is active; see lateAfter
 	first bool         // no request was served yet
 
-	arrived time.Time // when the head of the request was complete
-
-	*room        // nil while idle, and so is buf
-	buf   []byte // what is read
-	r, w  int    // buf[r:w] is not yet used
+	*room     // nil while idle
+	r, w  int // buf[r:w] is not yet used
 
 	body     body
 	response response

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
 )
@@ -27,12 +26,10 @@ type response struct {
 	written int64  // bytes of the body
 	close   bool   // the connection ends with the response
 	failed  error  // of the connection
-	trailer []string
-	trailed bool // fields are to follow the body
+	trailed bool   // fields are to follow the body
 
-	pooled *[]byte
-	out    []byte // what is to be sent
-	head   int    // while undecided: where the head ends that lacks its framing
+	out  []byte // what is to be sent
+	head int    // while undecided: where the head ends that lacks its framing
 }
 
 // framed is how a response's body ends.
@@ -49,25 +46,18 @@ const (
 // outSize is how much is gathered before it is sent; what does not fit is not copied.
 const outSize = 4 << 10
 
-var outs = sync.Pool{New: func() any { b := make([]byte, outSize); return &b }}
-
 // begin makes w the response to c.request.
 func (w *response) begin() {
 	w.status, w.framed, w.length, w.written, w.failed, w.head = 0, undecided, -1, 0, nil, 0
 	w.close = w.c.request.Close
-	w.trailer, w.trailed = w.trailer[:0], false
-	w.pooled = outs.Get().(*[]byte)
-	w.out = (*w.pooled)[:0]
+	w.trailed, w.out = false, w.c.out[:0]
+	w.c.trailer = w.c.trailer[:0]
 }
 
 // end puts the memory back.
 func (w *response) end() {
 	w.header = cleared(w.header)
-	w.failed = errOver
-	if w.pooled != nil {
-		outs.Put(w.pooled)
-		w.pooled, w.out = nil, nil
-	}
+	w.failed, w.out = errOver, nil
 }
 
 var errOver = errors.New("the response is over: its handler has returned")
@@ -236,7 +226,7 @@ func (w *response) announce(values []string) {
 			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
 			if !http1.FramingTrailer(name) && http1.ValidName(name) && !seen[name] && len(seen) < http1.MaxFields {
 				seen[name] = true // or the field would be sent as often as it is named
-				w.trailer, w.trailed = append(w.trailer, name), true
+				w.c.trailer, w.trailed = append(w.c.trailer, name), true
 				w.appendField("Trailer", name)
 			}
 		}
@@ -375,7 +365,7 @@ func (w *response) append(p []byte) error {
 	}
 	_, err := w.c.pieces.WriteTo(w.c.nc)
 	clear(w.c.vector[:])
-	w.out = (*w.pooled)[:0]
+	w.out = w.c.out[:0]
 	w.failed = err
 	return err
 }
@@ -460,7 +450,7 @@ func (w *response) finish() error {
 // appendTrailer appends the fields that were announced, and those with
 // http.TrailerPrefix.
 func (w *response) appendTrailer() {
-	for _, name := range w.trailer {
+	for _, name := range w.c.trailer {
 		for _, value := range w.header[name] {
 			w.appendField(name, value)
 		}

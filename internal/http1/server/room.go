@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
 )
@@ -16,10 +17,15 @@ type room struct {
 	header  http.Header // of request
 	url     url.URL     // of request
 
-	own    [4 << 10]byte // what conn.buf is at first
-	answer http.Header   // of the response
-	values []string      // of the fields, as header has them
-	text   http1.Text
+	arrived time.Time     // when the head of the request was complete
+	own     [4 << 10]byte // what buf is at first
+	buf     []byte        // what is read
+	values  []string      // of the fields, as header has them
+	text    http1.Text
+
+	answer  http.Header   // of the response
+	out     [outSize]byte // what response.out is at first
+	trailer []string      // the names of the fields that follow the body of the response
 
 	vector [3][]byte // of response.append
 	pieces net.Buffers
@@ -62,8 +68,12 @@ func (c *conn) release() {
 	c.head.Fields.Forget(mostFields)
 	c.head = http1.Request{Head: http1.Head{Fields: c.head.Fields}}
 	c.request, c.url = http.Request{}, url.URL{}
+	if clear(c.trailer); len(c.trailer) > mostFields {
+		c.trailer = nil
+	}
+	c.arrived, c.buf = time.Time{}, nil
 	rooms.Put(c.room)
-	c.room, c.buf, c.r, c.w = nil, nil, 0, 0
+	c.room, c.r, c.w = nil, 0, 0
 	c.response.header, c.body.Trailer = nil, nil
 }
 
