@@ -48,7 +48,7 @@ func (p *Process) AcquireFor(ctx context.Context, wait time.Duration, c Client) 
 func (p *Process) takeOrQueue(waits bool) (*Instance, *waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.line.Len() == 0 {
+	if p.line.Len() == 0 || !waits && !p.spread.IsZero() {
 		if i := p.least(); i != nil {
 			p.take(i)
 			return i, nil, nil
@@ -120,10 +120,14 @@ func (p *Process) giveUp(w *waiter, err error) (*Instance, error) {
 		p.giveBack(a.instance)
 		return nil, err
 	}
-	if err == nil {
-		err = p.late()
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
+	if i := p.least(); i != nil { // the call was kept for an instance that is still starting
+		p.take(i)
+		return i, nil
+	}
+	return nil, p.late()
 }
 
 // least is the ready instance with the fewest calls and room for one more, or nil.
@@ -203,11 +207,16 @@ func (p *Process) due(i *Instance, why string) {
 	}
 }
 
-// serve gives instances to those who wait, in order.
+// serve gives instances to those who wait, in order. After a start an instance gets no more
+// than its share.
 func (p *Process) serve() {
+	if p.line.Len() == 0 {
+		return
+	}
+	share := p.share()
 	for p.line.Len() > 0 {
 		i := p.least()
-		if i == nil {
+		if i == nil || share > 0 && i.calls >= share {
 			return
 		}
 		w := p.line.Pop()

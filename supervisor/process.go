@@ -45,9 +45,10 @@ type Process struct {
 	ready    []*Instance
 	line     line
 	inflight int
-	served   uint64 // calls, to tell which instance was used last
-	peak     int    // the most calls at once since adjust
-	crowd    int    // so many calls make another instance needed; 0 is never
+	served   uint64    // calls, to tell which instance was used last
+	peak     int       // the most calls at once since adjust
+	crowd    int       // so many calls make another instance needed; 0 is never
+	spread   time.Time // until then calls that were held are kept for instances that are starting; zero is not
 	demand   lifecycle.Demand
 	ends     []time.Time
 	restarts int
@@ -123,7 +124,7 @@ func (p *Process) run() {
 func (p *Process) step(now time.Time) (again time.Duration, over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	again = p.adjust(now)
+	again = p.spreads(now, p.adjust(now))
 	if over = p.wish == toLeave && len(p.slots) == 0; over {
 		p.refuse(p.hopeless())
 		p.change()
@@ -323,8 +324,11 @@ func (p *Process) move(s *slot, to lifecycle.State, why string) {
 	p.ready = slices.DeleteFunc(p.ready, func(i *Instance) bool { return i.slot == s })
 	if to == lifecycle.Ready {
 		p.ready = append(p.ready, s.life)
-		p.serve()
+		if len(p.ready) == 1 {
+			p.spreadFrom(s.life, s.since)
+		}
 	}
+	p.serve()
 	if to == lifecycle.CrashLoop || to == lifecycle.Exited {
 		if err := p.hopeless(); err != nil {
 			p.refuse(err)
