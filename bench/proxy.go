@@ -30,6 +30,10 @@ func benchHop(l *lab) error {
 	if err != nil {
 		return err
 	}
+	overUnix, upid, err := l.proxyByWatchdogd("unix:" + l.upstreamSocket())
+	if err != nil {
+		return err
+	}
 	nginx, npid, err := l.proxyByNginx(upstream)
 	if err != nil {
 		return err
@@ -48,6 +52,7 @@ func benchHop(l *lab) error {
 		err := compare(load.title, units,
 			candidate{"direct", func() (figures, error) { return wrk("http://"+upstream+load.path, load.script, 64, 0) }},
 			candidate{"watchdogd", func() (figures, error) { return wrk("http://"+watchdogd+load.path, load.script, 64, wpid) }},
+			candidate{"by unix socket", func() (figures, error) { return wrk("http://"+overUnix+load.path, load.script, 64, upid) }},
 			candidate{"haproxy", func() (figures, error) { return wrk("http://"+haproxy+load.path, load.script, 64, hpid) }},
 			candidate{"nginx", func() (figures, error) { return wrk("http://"+nginx+load.path, load.script, 64, npid) }},
 		)
@@ -55,10 +60,19 @@ func benchHop(l *lab) error {
 			return err
 		}
 	}
-	return compare("one at a time, GET 1 KiB", units,
+	err = compare("one at a time, GET 1 KiB", units,
 		candidate{"watchdogd", func() (figures, error) { return wrk("http://"+watchdogd+"/bytes/1024", "", 1, wpid) }},
 		candidate{"nginx", func() (figures, error) { return wrk("http://"+nginx+"/bytes/1024", "", 1, npid) }},
 	)
+	if err != nil {
+		return err
+	}
+	now := func(address string) func() (figures, error) {
+		return func() (figures, error) {
+			return paced(int(duration.Milliseconds()), time.Millisecond, func() error { return get("http://" + address + "/bytes/1024") })
+		}
+	}
+	return compare("now and then, GET 1 KiB", units, candidate{"watchdogd", now(watchdogd)}, candidate{"nginx", now(nginx)})
 }
 
 var units = map[string]string{"rps": "/s", "p50": "us", "p99": "us", "cpu": "us", "MB/s": "MB/s", "cpu_s": "s", "rss": "MiB"}
@@ -152,18 +166,21 @@ func (l *lab) upstream() (string, error) {
 		return "", err
 	}
 	_, port, _ := net.SplitHostPort(address)
-	if _, err := l.start("taskset", "-c", loadCore, program, port); err != nil {
+	if _, err := l.start("taskset", "-c", loadCore, program, port, l.upstreamSocket()); err != nil {
 		return "", err
 	}
 	return address, await(address)
 }
+
+// upstreamSocket is where the C server listens as well.
+func (l *lab) upstreamSocket() string { return filepath.Join(l.dir, "upstream.sock") }
 
 func (l *lab) proxyByWatchdogd(upstream string) (string, int, error) {
 	address, err := free()
 	if err != nil {
 		return "", 0, err
 	}
-	file := l.file("proxy.yaml", fmt.Sprintf("server: {listen: %q}\nmetrics: {listen: \"127.0.0.1:0\"}\nroutes: [{name: up, path: /, mode: http, upstream: %q}]\n", address, upstream))
+	file := l.file("proxy-"+filepath.Base(upstream)+".yaml", fmt.Sprintf("server: {listen: %q}\nmetrics: {listen: \"127.0.0.1:0\"}\nroutes: [{name: up, path: /, mode: http, upstream: %q}]\n", address, upstream))
 	cmd, err := l.start("taskset", "-c", underTest, l.watchdogd, "-c", file)
 	if err != nil {
 		return "", 0, err

@@ -1,6 +1,7 @@
 /* The upstream of the proxy benchmarks: one thread, epoll, keep-alive, and as little
  * work as a server can do. GET /bytes/N answers N bytes; a request body is read and
- * counted by its Content-Length and dropped. Usage: upstream PORT */
+ * counted by its Content-Length and dropped. Usage: upstream PORT [SOCKET]; with SOCKET it
+ * listens there as well. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BUFFER = 256 * 1024, CONNECTIONS = 4096 };
@@ -118,6 +120,22 @@ static int serve(int fd, struct connection *c)
 	}
 }
 
+/* Listens on a unix socket; -1 without one. */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un u = {.sun_family = AF_UNIX};
+	int fd = path ? socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0) : -1;
+	if (fd < 0)
+		return -1;
+	snprintf(u.sun_path, sizeof u.sun_path, "%s", path);
+	unlink(path);
+	if (bind(fd, (struct sockaddr *)&u, sizeof u) || listen(fd, 1024)) {
+		perror(path);
+		exit(1);
+	}
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 0), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -130,12 +148,18 @@ int main(int argc, char **argv)
 	memset(zeros, 'x', sizeof zeros);
 	struct epoll_event e = {.events = EPOLLIN, .data.fd = listener}, got[256];
 	epoll_ctl(poll, EPOLL_CTL_ADD, listener, &e);
+	int local = listen_at(argc > 2 ? argv[2] : NULL);
+	if (local >= 0) {
+		e.data.fd = local;
+		epoll_ctl(poll, EPOLL_CTL_ADD, local, &e);
+	}
 	for (;;) {
 		int n = epoll_wait(poll, got, 256, -1);
 		for (int i = 0; i < n; i++) {
 			int fd = got[i].data.fd;
-			if (fd == listener) {
-				while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+			if (fd == listener || fd == local) {
+				int from = fd;
+				while ((fd = accept4(from, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
 					if (fd >= CONNECTIONS) {
 						close(fd);
 						continue;
