@@ -163,28 +163,17 @@ func (w *response) FlushError() error {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.serving.Touch()
-	switch f := w.w.(type) {
-	case interface{ FlushError() error }:
-		return f.FlushError()
-	case http.Flusher:
-		f.Flush()
-		return nil
-	}
-	return http.ErrNotSupported
+	return http.NewResponseController(w.w).Flush() // w.w may stand before the server's own writer
 }
 
 // Hijack gives the connection to the mode. The mode has sent the head of a 101, or
 // writes one itself. The call lasts until the connection is closed and the handler
 // has returned. When the call is ended, its context is, and reads and writes of the connection fail.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	h, ok := w.w.(http.Hijacker)
-	if !ok {
-		return nil, nil, http.ErrNotSupported
-	}
 	if w.status != 0 && w.status != http.StatusSwitchingProtocols {
 		return nil, nil, errHeadSent
 	}
-	c, rw, err := h.Hijack()
+	c, rw, err := http.NewResponseController(w.w).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}

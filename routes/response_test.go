@@ -225,3 +225,33 @@ func TestAHandlerThatDoesNotAnswerIsAnEmpty200(t *testing.T) {
 		t.Errorf("got %+v %v, want StatusCode 200, ContentLength 0 and nothing", resp, body)
 	}
 }
+
+func TestAResponseIsFlushedThroughAWriterThatOnlyUnwraps(t *testing.T) {
+	f := serve(t, entry("a", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "first")
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("flush: got %v, want no error", err)
+		}
+		_, _ = io.WriteString(w, ", second")
+	}))
+	w := &flushRecorder{recorder: recorder{header: http.Header{}}}
+	r := f.request("GET", "/a", nil)
+	r.RequestURI, r.Body = "/", http.NoBody
+	f.live.ServeNamed(unwrapping{w}, r, "a")
+	if w.status != 200 || w.flushed != "first" || w.body.String() != "first, second" {
+		t.Errorf("got %d, %q flushed of %q; want 200, %q of %q", w.status, w.flushed, w.body.String(), "first", "first, second")
+	}
+}
+
+// flushRecorder is a recorder that remembers what it had when it was flushed.
+type flushRecorder struct {
+	recorder
+	flushed string
+}
+
+func (w *flushRecorder) Flush() { w.flushed = w.body.String() }
+
+// unwrapping is a writer that stands before another one, as that of watchdogd call -v.
+type unwrapping struct{ http.ResponseWriter }
+
+func (w unwrapping) Unwrap() http.ResponseWriter { return w.ResponseWriter }
