@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -40,15 +41,62 @@ func Find(from *source.Source, stderr io.Writer) (Client, error) {
 		return reach(from.Admin)
 	}
 	cfg, _, err := from.Load()
-	if errors.Is(err, source.ErrNone) {
-		if found, other := findStack(drafted()); other == nil {
-			return found, nil // such as of watchdogd try
-		}
+	if err == nil {
+		return FindFor(cfg, stderr)
 	}
-	if err != nil {
+	standing := drafted() // such as that of watchdogd try
+	if !errors.Is(err, source.ErrNone) {
+		standing = unread(from)
+	}
+	if standing == nil {
 		return Client{}, err
 	}
-	return FindFor(cfg, stderr)
+	found, other := FindFor(standing, stderr)
+	if none, is := errors.AsType[*noneError](other); is && errors.Is(err, source.ErrNone) && len(none.others) > 0 {
+		return Client{}, fmt.Errorf("%w; %s", err, none.running())
+	}
+	if other != nil {
+		return Client{}, err
+	}
+	if _, mistakes := errors.AsType[schema.Problems](err); mistakes {
+		fmt.Fprintf(stderr, "watchdogd: %s has mistakes now, which watchdogd validate lists; this is the stack that was started from it before\n", standing.File)
+	}
+	return found, nil
+}
+
+// unread is what a stack is found by whose file cannot be read as it is now: it was edited or
+// removed since, or needs a variable that the command does not have. It is nil for an environment.
+func unread(from *source.Source) *schema.Config {
+	file, err := from.Find()
+	if err != nil || file == "" {
+		return nil
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return nil
+	}
+	cfg := &schema.Config{Name: schema.NameOf(filepath.Base(filepath.Dir(file))), File: file}
+	text, err := regular.ReadFile(file)
+	if err != nil {
+		return cfg
+	}
+	if alone, err := schema.Parse(file, adminAlone(text), os.LookupEnv); err == nil {
+		cfg.Admin = alone.Admin
+	}
+	return cfg
+}
+
+// adminAlone is a valid file with the key admin of text, and nothing else of it.
+func adminAlone(text []byte) []byte {
+	alone, inside := []byte("routes: [{name: none, mode: static, root: .}]\n"), false
+	for line := range bytes.Lines(text) {
+		if len(bytes.TrimSpace(line)) > 0 && !strings.ContainsRune(" \t#", rune(line[0])) {
+			inside = bytes.HasPrefix(line, []byte("admin:"))
+		}
+		if inside {
+			alone = append(alone, line...)
+		}
+	}
+	return alone
 }
 
 // TokenVariable names the variable that has the token for an address that is not taken from a
@@ -119,6 +167,7 @@ func findStack(cfg *schema.Config) (Client, error) {
 	listening := listeningSockets()
 	paths, folders := socketPaths(cfg, listening)
 	var others []Client // of users that only root may speak to
+	none := &noneError{origin: source.Origin(cfg), folders: folders}
 	var refusals []error
 	hidden := -1 // the user of one that this user may not look at
 	deadline := time.Now().Add(10 * time.Second)
@@ -134,7 +183,10 @@ func findStack(cfg *schema.Config) (Client, error) {
 		}
 		untrusted, isForeign := errors.AsType[*foreign](err)
 		switch {
-		case err == nil && !isStack(who, cfg, path): // another's
+		case err == nil && !isStack(who, cfg, path):
+			if filepath.IsAbs(who.File) { // else it is an environment
+				none.others = append(none.others, who.File)
+			}
 		case err == nil && (a.uid == os.Geteuid() || a.uid == 0):
 			return a, nil
 		case err == nil:
@@ -157,7 +209,38 @@ func findStack(cfg *schema.Config) (Client, error) {
 	case len(refusals) > 0:
 		return Client{}, fmt.Errorf("no watchdogd that serves %s can be reached: %w", source.Origin(cfg), errors.Join(refusals...))
 	}
-	return Client{}, fmt.Errorf("%w %s: no socket for it answers in %s; start one, or name its file with -c", ErrNone, source.Origin(cfg), strings.Join(folders, ", "))
+	return Client{}, none
+}
+
+// noneError says where a watchdogd was looked for that serves origin, and what the others serve
+// that were found there.
+type noneError struct {
+	origin          string
+	folders, others []string
+}
+
+func (e *noneError) Error() string {
+	text := fmt.Sprintf("%v %s: no socket for it answers in %s; start it with watchdogd run", ErrNone, e.origin, some(e.folders, "folders"))
+	if len(e.others) == 0 {
+		return text + ", or name the file of one that runs with -c"
+	}
+	return text + "; " + e.running()
+}
+
+func (e *noneError) Unwrap() error { return ErrNone }
+
+// running says which stacks run.
+func (e *noneError) running() string {
+	return "to use a stack that runs, name its file with -c: " + some(unique(e.others), "files")
+}
+
+// some lists the first of many.
+func some(list []string, kind string) string {
+	const most = 4
+	if len(list) <= most+1 {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d other %s", strings.Join(list[:most], ", "), len(list)-most, kind)
 }
 
 // servedBy is the error of a command whose user may not speak to the watchdogd of uid.
@@ -193,6 +276,9 @@ func choose(cfg *schema.Config, others []Client) (Client, error) {
 func isStack(who Info, cfg *schema.Config, path string) bool {
 	if isNamed(cfg, path) || cfg.File == "" {
 		return isNamed(cfg, path)
+	}
+	if who.File == cfg.File {
+		return true
 	}
 	theirs, err := os.Stat(who.File)
 	if err != nil {
