@@ -203,7 +203,7 @@ func (d *daemon) open(ending context.Context, cfg *schema.Config) (*admin.Side, 
 		Leave:  d.health.Leave,
 	})
 	if err != nil {
-		return nil, fwatchdog.OfPort(cfg, err)
+		return nil, fwatchdog.OfPort(cfg, admin.OfItself(cfg, err))
 	}
 	d.front = f
 	d.admin = &admin.Server{

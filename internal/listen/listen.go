@@ -32,11 +32,21 @@ func Open(address string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("listen on %s: the port is in use%s; stop that program or choose another port", address, by(holderOf(address)))
+		return nil, &InUse{address: address, PID: holderOf(address)}
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("listen on %s: this user may not listen there; choose a port above 1023 or grant the right: %w", address, err)
 	}
 	return nil, fmt.Errorf("listen on %s: %w", address, err)
+}
+
+// InUse is the error of Open for a port that is in use.
+type InUse struct {
+	address string
+	PID     int // of the process that has it; 0 if that cannot be seen
+}
+
+func (e *InUse) Error() string {
+	return fmt.Sprintf("listen on %s: the port is in use%s; stop that program or choose another port", e.address, by(e.PID))
 }
 
 // OpenPrivate is Open for the socket at path, of mode 0600: on Linux from its

@@ -18,6 +18,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/owner"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/regular"
 	"github.com/watchdogd/watchdogd/schema"
 )
@@ -141,6 +142,24 @@ func FindFor(cfg *schema.Config, stderr io.Writer) (found Client, err error) {
 		fmt.Fprintf(stderr, "watchdogd: %s is served by %s\n", source.Origin(cfg), owner.Name(found.uid))
 	}
 	return found, nil
+}
+
+// OfItself returns the error of a watchdogd whose port is in use, which is another one if the
+// watchdogd that has the port serves the same file.
+func OfItself(cfg *schema.Config, err error) error {
+	taken, is := errors.AsType[*listen.InUse](err)
+	if !is {
+		return err
+	}
+	running, other := FindFor(cfg, io.Discard)
+	if other != nil {
+		return err
+	}
+	who, other := running.Info()
+	if other != nil || taken.PID != 0 && taken.PID != who.PID {
+		return err
+	}
+	return fmt.Errorf("watchdogd (pid %d) serves %s already: watchdogd reload applies changes of the file, watchdogd down ends it", who.PID, source.Origin(cfg))
 }
 
 // configuredStack is the watchdogd at admin.listen.
