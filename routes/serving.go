@@ -112,8 +112,9 @@ func (s *serving) begin(t *Table, to *aim, w http.ResponseWriter, r *http.Reques
 
 // accept makes the response and the request that the handler will see.
 func (s *serving) accept(w http.ResponseWriter, r *http.Request, path string) {
-	s.ID = origin.Identify(s.fields, &s.ids)
-	s.joinTrace(s.fields)
+	id, made := origin.Identify(s.fields, &s.ids)
+	s.ID = id
+	s.joinTrace(s.fields, made)
 	s.SentPath = path
 	s.SetLocal(s.isLocal)
 	s.SetFields(s.fields, s.headed)

@@ -13,18 +13,18 @@ import (
 )
 
 // joinTrace gives the call its place in a trace: the one that the request is part of, by its
-// traceparent, else a new one. What answers the call gets the header with a span of ours
-// as its parent. Where a new trace has no sampler to ask, it is sampled: programs that record
+// traceparent, else a new one, whose id is the call's where that was made here or has the form of
+// one. What answers the call gets the header with a span of ours as its parent. Where a new trace has no sampler to ask, it is sampled: programs that record
 // what their parent does, which is the default, then do as they do without us.
 //
 // A tracestate belongs to its traceparent, and is dropped without a valid one.
-func (s *serving) joinTrace(f *http1.Fields) {
+func (s *serving) joinTrace(f *http1.Fields, made bool) {
 	var one [2]string
 	parent, joined := trace.Parse(f.Values(one[:0], "Traceparent"))
 	if !joined {
 		f.Delete("Tracestate")
 		var id [32]byte
-		if parent.Sampled, parent.Trace = true, s.ID; !trace.ValidTrace(s.ID) {
+		if parent.Sampled, parent.Trace = true, s.ID; !made && !trace.ValidTrace(s.ID) {
 			parent.Trace = s.ids.Keep(trace.AppendID(id[:0], 16))
 		}
 	}

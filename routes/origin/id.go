@@ -9,21 +9,21 @@ import (
 )
 
 // Identify returns the call's id: the client's X-Request-Id, else its X-Call-Id, else
-// a new one. The request then bears it as X-Request-Id. An id that could do
-// harm in a log or a header further on is replaced, under both names. memory holds a new id.
-func Identify(f *http1.Fields, memory *http1.Text) string {
+// a new one, which is a valid id of a trace as well. The request then bears it as X-Request-Id. An id
+// that could do harm in a log or a header further on is replaced, under both names. memory holds a new id.
+func Identify(f *http1.Fields, memory *http1.Text) (id string, made bool) {
 	id, own := soundIn(f, "X-Request-Id")
 	callID, other := soundIn(f, "X-Call-Id")
 	if !own {
 		if id = callID; !other {
-			id = newID(memory)
+			id, made = newID(memory), true
 		}
 	}
 	f.Set("X-Request-Id", id)
 	if !other && f.Has("X-Call-Id") {
 		f.Set("X-Call-Id", id)
 	}
-	return id
+	return id, made
 }
 
 // soundIn returns the first field called name if its value is fit for an id.

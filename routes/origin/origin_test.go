@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/http1"
+	"github.com/watchdogd/watchdogd/internal/trace"
 )
 
 func TestWhatIsSaidOfTheWayOfARequest(t *testing.T) {
@@ -88,10 +89,13 @@ func TestTheIdOfACall(t *testing.T) {
 		{http.Header{"X-Request-Id": {long + "9"}}, ""},
 	} {
 		f, h := fieldsOf(c.in), http.Header{}
-		id := Identify(f, new(http1.Text))
+		id, made := Identify(f, new(http1.Text))
 		f.Into(h, nil)
 		if c.want != "" && id != c.want || c.want == "" && len(id) != 32 {
 			t.Errorf("%v: got %q, want %q", c.in, id, c.want)
+		}
+		if want := c.want == ""; made != want || made && !trace.ValidTrace(id) {
+			t.Errorf("%v: got %q, made %v; want a trace's id, made %v", c.in, id, made, want)
 		}
 		if got := h["X-Request-Id"]; len(got) != 1 || got[0] != id {
 			t.Errorf("%v: got X-Request-Id %q, want %q", c.in, got, id)
