@@ -117,7 +117,7 @@ func (c *attempts) attemptElsewhere() error {
 		if _, ok := errors.AsType[*failure.Error](err); ok || c.r.Context().Err() != nil {
 			return err
 		}
-		return &failure.Error{Kind: failure.NotReady, Detail: "the upstream has no address now", Local: err.Error(), Cause: err, RetryAfter: time.Second}
+		return &failure.Error{Kind: failure.NotReady, Detail: "the upstream has no address", Local: err.Error(), Cause: err, RetryAfter: time.Second}
 	}
 	err = c.over(e.Value.(*upstream))
 	e.Release(c.answered)

@@ -455,7 +455,17 @@ func upstreamFault(err error) string {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "the upstream did not accept a connection in time"
 	}
-	return "the upstream sent an invalid HTTP response or could not be reached"
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		what := "the connection to the upstream failed"
+		if op.Op == "dial" {
+			what = "the upstream cannot be reached"
+		}
+		if errno, ok := errors.AsType[syscall.Errno](op.Err); ok { // no address is in it
+			what += ": " + errno.Error()
+		}
+		return what
+	}
+	return "the upstream sent an invalid HTTP response"
 }
 
 // end returns back what the call holds.

@@ -129,8 +129,16 @@ func named(network, address string) bool {
 	return network == "tcp" && err == nil && net.ParseIP(host) == nil && !strings.EqualFold(host, "localhost")
 }
 
-// ErrNone is why there is no endpoint; it wraps the reason.
+// ErrNone is why there is no endpoint for a call. An error that wraps it adds the reason.
 var ErrNone = errors.New("the upstream has no address")
+
+// noneError is ErrNone with its reason alone as the text: what it says of the upstream is
+// said by whoever answers the call.
+type noneError struct{ why string }
+
+func (e noneError) Error() string { return e.why }
+
+func (e noneError) Is(target error) bool { return target == ErrNone }
 
 // Acquire returns the endpoint with the fewest calls in flight that is not in tried, for one
 // call, which releases it. One that was left out for long enough is tried by a call first.
@@ -162,7 +170,7 @@ func (s *Set) Acquire(ctx context.Context, tried []*Endpoint) (*Endpoint, error)
 		}
 		s.again()
 		if s.problem != "" {
-			return nil, fmt.Errorf("%w: %s", ErrNone, s.problem)
+			return nil, noneError{s.problem}
 		}
 		return nil, ErrNone
 	}
@@ -243,12 +251,20 @@ func (e *Endpoint) leaveOut(now time.Time, err error) {
 	s := e.set
 	if e.until.IsZero() {
 		s.out++
-		s.o.Log.Warn("endpoint left out", "route", s.o.Route, "endpoint", e.Address, "error", err.Error())
+		s.o.Log.Warn("endpoint left out", "route", s.o.Route, "endpoint", e.Address, "error", reason(err))
 	}
 	pause := firstOut << min(e.failures, 10)
 	e.failures++
 	e.total++
-	e.until, e.trial, e.why = now.Add(min(pause, mostOut)), false, err.Error()
+	e.until, e.trial, e.why = now.Add(min(pause, mostOut)), false, reason(err)
+}
+
+// reason is what happened at an endpoint, without its address, which stands beside it.
+func reason(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && op.Err != nil {
+		return strings.Replace(err.Error(), op.Error(), op.Err.Error(), 1)
+	}
+	return err.Error()
 }
 
 // back is called with s.mu held.

@@ -8,9 +8,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -293,6 +296,53 @@ func TestWhatANameServerAnswersIsASentence(t *testing.T) {
 		t.Errorf("got %d endpoints, want %d", len(all), Most)
 	}
 	log.Await(t, "1000 addresses")
+}
+
+func TestWhyANameIsNotResolvedIsTheSameTextForTheSameReason(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		known bool
+		want  string
+	}{
+		{&net.DNSError{Err: "read udp 127.0.0.1:44170->127.0.0.1:53: i/o timeout", Name: "api.test", Server: "127.0.0.1:53", IsTimeout: true}, true,
+			"the name api.test is not resolved: the name server 127.0.0.1:53 does not answer; the addresses known so far are kept"},
+		{&net.DNSError{Err: "i/o timeout", Name: "api.test", IsTimeout: true}, false, "the name api.test is not resolved: no name server answers"},
+		{&net.DNSError{Err: "server misbehaving", Name: "api.test", Server: "127.0.0.1:53"}, false,
+			"the name api.test is not resolved: the name server 127.0.0.1:53 fails: server misbehaving"},
+		{errors.New("too many open files"), false, "the name api.test is not resolved: too many open files"},
+	} {
+		if got := unresolved("api.test", c.err, c.known); got != c.want {
+			t.Errorf("%v:\ngot  %q\nwant %q", c.err, got, c.want)
+		}
+	}
+}
+
+func TestTheReasonOfAnEndpointDoesNotRepeatItsAddress(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 80}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	for err, want := range map[error]string{
+		refused: "connect: connection refused",
+		fmt.Errorf("its probe fails: %w", refused): "its probe fails: connect: connection refused",
+		io.ErrUnexpectedEOF:                        "unexpected EOF",
+	} {
+		if got := reason(err); got != want {
+			t.Errorf("%v: got %q, want %q", err, got, want)
+		}
+	}
+}
+
+func TestEndpointsOfANameAreInTheOrderOfTheirAddresses(t *testing.T) {
+	var d dns
+	d.set(dnsmessage.RCodeSuccess, "10.0.0.10", "10.0.0.2", "10.0.0.100", "9.0.0.1")
+	s := newSet(t, Options{Addresses: []string{"api.test.:80"}, Resolver: d.resolver(t)})
+	acquire(t, s).Release(true)
+	var got []string
+	all, _ := s.Status()
+	for _, e := range all {
+		got = append(got, e.Address)
+	}
+	if want := []string{"9.0.0.1:80", "10.0.0.2:80", "10.0.0.10:80", "10.0.0.100:80"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
 
 func TestACallThatWaitsForTheFirstResolutionEndsWithItsClient(t *testing.T) {

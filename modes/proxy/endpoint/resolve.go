@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -75,21 +76,52 @@ func (s *Set) resolve(ctx context.Context) {
 			problems = append(problems, fmt.Sprintf("the name %s does not exist or has no address", host))
 			continue
 		case err != nil:
-			problems = append(problems, fmt.Sprintf("the name %s is not resolved (%v); the addresses known so far are kept", host, err))
-			addresses = append(addresses, s.known(port)...)
+			known := s.known(port)
+			problems = append(problems, unresolved(host, err, len(known) > 0))
+			addresses = append(addresses, known...)
 			continue
 		}
 		for _, ip := range ips {
 			addresses = append(addresses, net.JoinHostPort(ip.Unmap().String(), port))
 		}
 	}
-	slices.Sort(addresses)
+	slices.SortFunc(addresses, byNumber)
 	addresses = slices.Compact(addresses)
 	if len(addresses) > Most {
 		problems = append(problems, fmt.Sprintf("the upstream has %d addresses, of which %d are used", len(addresses), Most))
 		addresses = addresses[:Most]
 	}
 	s.become(addresses, strings.Join(problems, "; "))
+}
+
+// unresolved says why there is no answer for a name. It is the same text as long as the
+// reason is the same.
+func unresolved(host string, err error, known bool) string {
+	why := err.Error()
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		switch {
+		case dns.IsTimeout && dns.Server != "":
+			why = "the name server " + dns.Server + " does not answer"
+		case dns.IsTimeout:
+			why = "no name server answers"
+		case dns.Server != "":
+			why = "the name server " + dns.Server + " fails: " + dns.Err
+		}
+	}
+	if known {
+		why += "; the addresses known so far are kept"
+	}
+	return "the name " + host + " is not resolved: " + why
+}
+
+// byNumber compares addresses by their IP addresses as numbers.
+func byNumber(a, b string) int {
+	x, xErr := netip.ParseAddrPort(a)
+	y, yErr := netip.ParseAddrPort(b)
+	if xErr != nil || yErr != nil {
+		return strings.Compare(a, b)
+	}
+	return x.Compare(y)
 }
 
 // known are the addresses of a port that are endpoints now.

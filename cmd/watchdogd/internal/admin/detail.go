@@ -79,6 +79,9 @@ func (d *Server) explain(name string, row Row) supervisor.Explanation {
 	for i := range d.Config().Routes {
 		if r := &d.Config().Routes[i]; r.Name == name {
 			e.Why = d.without(r)
+			if row.Reason != "" {
+				e.Why += ": " + row.Reason
+			}
 		}
 	}
 	if waits := d.waits(name); waits != "" {

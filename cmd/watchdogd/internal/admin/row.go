@@ -36,16 +36,21 @@ func (r *Row) standing(up modes.Upstreams) {
 			r.Reason = e.Address + ": " + e.Reason
 		}
 	}
+	all := len(up.Endpoints)
 	switch {
 	case up.Problem != "":
 		r.Reason = up.Problem
-		if len(up.Endpoints) == 0 {
+		if all == 0 {
 			r.State = supervisor.Unready
 		}
-	case out > 0 && out == len(up.Endpoints):
+	case out == 0:
+	case out < all:
+		r.Reason = fmt.Sprintf("%d of %d endpoints are left out; %s", out, all, r.Reason)
+	default:
 		r.State = supervisor.Unready
-	case out > 0:
-		r.Reason = fmt.Sprintf("%d of %d endpoints are left out; %s", out, len(up.Endpoints), r.Reason)
+		if all > 1 {
+			r.Reason = fmt.Sprintf("all %d endpoints fail; %s", all, r.Reason)
+		}
 	}
 }
 

@@ -118,6 +118,9 @@ func (h *Health) couldAnswer(r *schema.Route) error {
 		}
 		e.Detail = "its upstream takes no connection"
 		e.Local = r.Upstream.String()
+		if err != nil {
+			e.Local = err.Error()
+		}
 		e.Cause = err
 		return e
 	case r.Forks():
