@@ -143,7 +143,7 @@ func (s *Set) say(before, problem string) {
 	case problem == "":
 		s.o.Log.Info("upstream name resolved", "route", s.o.Route)
 	default:
-		s.o.Log.Warn("upstream name not as expected", "route", s.o.Route, "why", problem)
+		s.o.Log.Warn("upstream name has a problem", "route", s.o.Route, "why", problem)
 	}
 }
 

@@ -79,8 +79,11 @@ func (d *Server) explain(name string, row Row) supervisor.Explanation {
 	for i := range d.Config().Routes {
 		if r := &d.Config().Routes[i]; r.Name == name {
 			e.Why = d.without(r)
-			if row.Reason != "" {
+			switch {
+			case row.Reason != "":
 				e.Why += ": " + row.Reason
+			case r.Mode.Traits().Elsewhere && len(row.Endpoints) == 0:
+				e.Why += ", and its name is resolved by the first request"
 			}
 		}
 	}

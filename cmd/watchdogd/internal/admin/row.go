@@ -45,7 +45,11 @@ func (r *Row) standing(up modes.Upstreams) {
 		}
 	case out == 0:
 	case out < all:
-		r.Reason = fmt.Sprintf("%d of %d endpoints are left out; %s", out, all, r.Reason)
+		are := "are"
+		if out == 1 {
+			are = "is"
+		}
+		r.Reason = fmt.Sprintf("%d of %d endpoints %s left out; %s", out, all, are, r.Reason)
 	default:
 		r.State = supervisor.Unready
 		if all > 1 {
