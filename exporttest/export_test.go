@@ -7,10 +7,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -347,22 +349,120 @@ func TestUnitsOfSystemdAreVerified(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip("systemd-analyze is not installed: it verifies units")
 	}
-	unit := export(t, "systemd")["shop.service"]
+	files := export(t, "systemd")
+	unit := files["shop.service"]
 	for _, want := range []string{"Type=notify", "KillMode=mixed", "RestartPreventExitStatus=2", "TimeoutStopSec=75"} {
 		if !strings.Contains(unit, want+"\n") {
 			t.Errorf("%s is not in\n%s", want, unit)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "shop.service")
-	unit = strings.Replace(unit, "/usr/local/bin/watchdogd", binary, 1) // which need not be installed here
-	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
-		t.Fatal(err)
+	if len(files) != 1 {
+		t.Errorf("got %v, want the unit alone: the file is used where it is", slices.Collect(maps.Keys(files)))
+	}
+	verifyUnits(t, files)
+}
+
+func TestSystemdRunsEachRouteInAUnitBehindAGateway(t *testing.T) {
+	files, folder := exportFile(t, `name: shop
+server: {listen: "127.0.0.1:${PORT:-8080}"}
+routes:
+  - {name: files, path: /, mode: static, root: .}
+  - {name: shout, mode: streaming, fprocess: tr a-z A-Z}
+services:
+  - {name: beat, fprocess: sleep 1000}
+`, "systemd", "--layout", "split")
+	var names []string
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if want := []string{"gateway.yaml", "shop-beat.service", "shop-files.service", "shop-gateway.service", "shop-shout.service"}; !slices.Equal(names, want) {
+		t.Fatalf("got %v, want %v", names, want)
+	}
+	for name, want := range map[string]string{
+		"shop-shout.service":   binary + " run -c " + filepath.Join(folder, "watchdog.yaml") + " --only shout",
+		"shop-gateway.service": binary + " run -c " + filepath.Join(folder, "out", "gateway.yaml"),
+	} {
+		if !strings.Contains(files[name], "\nExecStart="+want+"\n") {
+			t.Errorf("%s does not start %s:\n%s", name, want, files[name])
+		}
+	}
+	port := regexp.MustCompile(`(?m)^Environment=PORT=(\d+)$`).FindStringSubmatch(files["shop-shout.service"])
+	if port == nil || !strings.Contains(files["gateway.yaml"], `upstream: "http://127.0.0.1:`+port[1]+`"`) {
+		t.Errorf("the gateway does not forward to the port of shout, %v:\n%s", port, files["gateway.yaml"])
+	}
+	for _, file := range []string{filepath.Join(folder, "watchdog.yaml"), filepath.Join(folder, "out", "gateway.yaml")} {
+		if said, err := exec.Command(binary, "validate", "-c", file).CombinedOutput(); err != nil {
+			t.Errorf("validate %s: got %v: %s, want no error", file, err, said)
+		}
+	}
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("systemd-analyze is not installed: it verifies units")
+	}
+	verifyUnits(t, files)
+}
+
+// verifyUnits has systemd verify the units among the files.
+func verifyUnits(t *testing.T, files map[string]string) {
+	t.Helper()
+	folder := t.TempDir()
+	args := []string{"verify", "--recursive-errors=no"}
+	for name, unit := range files {
+		if !strings.HasSuffix(name, ".service") {
+			continue
+		}
+		path := filepath.Join(folder, name)
+		args = append(args, path)
+		if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var said bytes.Buffer
-	verify := exec.Command("systemd-analyze", "verify", "--recursive-errors=no", path)
+	verify := exec.Command("systemd-analyze", args...)
 	verify.Stderr = &said
 	if err := verify.Run(); err != nil || said.Len() > 0 {
-		t.Errorf("systemd-analyze verify: got %v: %s, want no error, and said.Len() <= 0", err, &said)
+		t.Errorf("systemd-analyze verify: got %v: %s, want no error, and nothing on stderr", err, &said)
+	}
+}
+
+// exportFile runs the command on a file of its own, and returns what it wrote and where the
+// file is.
+func exportFile(t *testing.T, yaml string, args ...string) (files map[string]string, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	file, out := filepath.Join(folder, "watchdog.yaml"), filepath.Join(folder, "out")
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.Command(binary, append([]string{"export", "-c", file, "--out", out}, args...)...).CombinedOutput(); err != nil {
+		t.Fatalf("watchdogd export %s: got %v\n%s\nwant no error", strings.Join(args, " "), err, said)
+	}
+	files = map[string]string{}
+	entries, err := os.ReadDir(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(out, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[e.Name()] = string(content)
+	}
+	return files, folder
+}
+
+// TestTheFileIsCopiedWhereAManifestReadsItAndStaysAsPrivate: a file may hold secrets.
+func TestTheFileIsCopiedWhereAManifestReadsItAndStaysAsPrivate(t *testing.T) {
+	const file = "name: shop\nroutes: [{name: files, path: /, mode: static, root: .}]\n"
+	for engine, want := range map[string]bool{"swarm": true, "compose": true, "kubernetes": false, "knative": false, "openfaas": false, "systemd": false, "nomad": false} {
+		files, folder := exportFile(t, file, engine)
+		if _, got := files["watchdog.yaml"]; got != want {
+			t.Errorf("%s: got %v, want a copy of the file: %v", engine, slices.Collect(maps.Keys(files)), want)
+		}
+		if info, err := os.Stat(filepath.Join(folder, "out", "watchdog.yaml")); want && (err != nil || info.Mode().Perm() != 0o600) {
+			t.Errorf("%s: got %v, %v, want a copy with the permissions of the file, -rw-------", engine, info, err)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ not written: a variable without a default comes from a secret of the engine.`,
 	flags := cmd.Flags()
 	flags.StringVar(&o.Layout, "layout", export.Bundle, "`bundle` or split")
 	flags.StringVar(&o.Image, "image", "", "the `image`, which holds watchdogd and the programs (default NAME:latest)")
-	flags.StringVar(&o.Program, "program", "watchdogd", "watchdogd in the image, a name in its `PATH` or a path")
+	flags.StringVar(&o.Program, "program", "watchdogd", "watchdogd in the image, a name in its `PATH` or a path; for systemd a path, by default of this program")
 	flags.StringVar(&o.Folder, "folder", "/app", "the `folder` of the file in the image")
 	flags.StringVar(&replicas, "replicas", "1", "how many containers, a `number` or MIN:MAX where the engine scales")
 	flags.StringVar(&o.Scaler, "scaler", export.HPA, "with --replicas MIN:MAX, what scales on kubernetes: `hpa` (CPU) or keda (calls in flight)")
@@ -87,6 +87,14 @@ func runExport(cmd *cobra.Command, from *source.Source, engine string, o export.
 	if o, err = o.Complete(app.Config.Name); err != nil {
 		return exit.Misuse(err)
 	}
+	if o.Here, err = os.Executable(); err != nil {
+		return exit.Fail(err)
+	}
+	if out != "" {
+		if o.Out, err = filepath.Abs(out); err != nil {
+			return exit.Fail(err)
+		}
+	}
 	files, notes, err := export.Write(engine, app, o)
 	if err != nil {
 		return exit.Fail(fmt.Errorf("export %s: %w", engine, err))
@@ -96,9 +104,6 @@ func runExport(cmd *cobra.Command, from *source.Source, engine string, o export.
 	}
 	if out == "" {
 		return exit.Fail(printFiles(cmd.OutOrStdout(), files))
-	}
-	for _, f := range app.Files { // some manifests refer to them
-		files = append(files, export.File{Name: f.Path, Content: []byte(f.Content)})
 	}
 	return exit.Fail(writeFiles(cmd.ErrOrStderr(), out, files))
 }
@@ -133,7 +138,11 @@ func writeFiles(w io.Writer, folder string, files []export.File) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, f.Content, 0o644); err != nil {
+		mode := f.Mode
+		if mode == 0 {
+			mode = 0o644
+		}
+		if err := os.WriteFile(path, f.Content, mode); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintf(w, "wrote %s\n", path); err != nil {

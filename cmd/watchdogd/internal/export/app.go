@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,6 +28,8 @@ type App struct {
 type Source struct {
 	Path    string // relative to the folder of the configuration, with slashes
 	Content string
+
+	mode fs.FileMode // its permissions; it may hold secrets
 }
 
 // Variable is an environment variable that the files refer to. A Required one has no
@@ -40,6 +43,7 @@ type Variable struct {
 type File struct {
 	Name    string
 	Content []byte
+	Mode    fs.FileMode // its permissions; 0 is the usual ones
 }
 
 // Options are what the configuration does not say. The zero Options are not complete; see
@@ -47,7 +51,9 @@ type File struct {
 type Options struct {
 	Layout    string // Bundle or Split
 	Image     string // of the container; it holds watchdogd and the programs
-	Program   string // watchdogd in the image
+	Program   string // watchdogd in the image, or on this machine
+	Here      string // the path of the watchdogd that exports, for what runs on this machine
+	Out       string // the folder of the files, with its whole path; empty is that they are printed
 	Folder    string // of the file in the image
 	Namespace string // of Kubernetes
 	Min, Max  int    // replicas of each container
@@ -153,7 +159,11 @@ func (a *App) read(cfg *schema.Config) error {
 		if err != nil || strings.HasPrefix(relative, "..") {
 			return fmt.Errorf("%s is included, but lies outside %s: move it there, since both go into the container together", path, folder)
 		}
-		a.Files = append(a.Files, Source{filepath.ToSlash(relative), string(content)})
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		a.Files = append(a.Files, Source{filepath.ToSlash(relative), string(content), info.Mode().Perm()})
 	}
 	return nil
 }
@@ -182,7 +192,7 @@ func (a *App) requires(file, name string) bool {
 				continue
 			}
 			if content, err := os.ReadFile(path); err == nil {
-				a.Files = append(a.Files, Source{path, string(content)})
+				a.Files = append(a.Files, Source{Path: path, Content: string(content)})
 			}
 		}
 	}

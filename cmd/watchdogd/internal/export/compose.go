@@ -27,7 +27,7 @@ func swarm(p *plan) ([]File, error) {
 		return nil, fmt.Errorf("--publish host with --update start-first: a port of the host is held by one task, so that the new task could never start before the old one stops; write --update stop-first, or --publish ingress")
 	}
 	if p.scales() {
-		p.note("--replicas: Swarm does not scale by load; MIN is the number of replicas")
+		p.note("--replicas: Swarm does not scale by load, and MIN is the number of replicas; a gateway with gateway.swarm scales services by their labels")
 	}
 	return p.composeFiles("stack.yaml", "Stack of Docker Swarm", p.swarmService)
 }
@@ -39,7 +39,7 @@ func (p *plan) composeFiles(name, what string, service func(*writer, *unit)) ([]
 		if u := &p.units[i]; u.Gateway {
 			u.Files = []Source{p.gatewayFile(func(to unit) string { return fmt.Sprintf("http://%s:%d", to.Short, to.Port) })}
 			u.Command = p.run("gateway.yaml")
-			more = append(more, File{"gateway.yaml", []byte(u.Files[0].Content)})
+			more = append(more, File{Name: "gateway.yaml", Content: []byte(u.Files[0].Content)})
 		}
 	}
 	p.note("%s is read from beside this file", p.fileNames())
@@ -68,7 +68,7 @@ func (p *plan) composeFiles(name, what string, service func(*writer, *unit)) ([]
 			}
 		}
 	}
-	return append([]File{{name, []byte(w.String())}}, more...), nil
+	return append([]File{{Name: name, Content: []byte(w.String())}}, more...), nil
 }
 
 // fileNames lists the files that the manifests refer to.

@@ -21,16 +21,19 @@ import (
 type engine struct {
 	name  string
 	write func(*plan) ([]File, error)
+
+	beside bool // its manifests read the files of the configuration from beside themselves
+	onHost bool // no container: watchdogd, its file and its programs are those of this machine
 }
 
 var engines = []engine{
-	{"swarm", swarm},
-	{"kubernetes", kubernetes},
-	{"knative", knative},
-	{"openfaas", openfaas},
-	{"compose", compose},
-	{"systemd", systemd},
-	{"nomad", nomad},
+	{name: "swarm", write: swarm, beside: true},
+	{name: "kubernetes", write: kubernetes},
+	{name: "knative", write: knative},
+	{name: "openfaas", write: openfaas},
+	{name: "compose", write: compose, beside: true},
+	{name: "systemd", write: systemd, onHost: true},
+	{name: "nomad", write: nomad},
 }
 
 // Engines are the names that Write knows.
@@ -49,10 +52,15 @@ func Write(name string, app *App, o Options) (files []File, notes []string, err 
 	if i < 0 {
 		return nil, nil, fmt.Errorf("%q is not a known engine: write one of %s", name, strings.Join(Engines(), ", "))
 	}
-	p, err := newPlan(name, app, o)
+	p, err := newPlan(engines[i], app, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	files, err = engines[i].write(p)
+	if engines[i].beside && o.Out != "" {
+		for _, f := range app.Files {
+			files = append(files, File{Name: f.Path, Content: []byte(f.Content), Mode: f.mode})
+		}
+	}
 	return files, p.notes, err
 }

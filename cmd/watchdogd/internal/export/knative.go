@@ -1,5 +1,7 @@
 package export
 
+import "strings"
+
 // knative writes a Service of Knative for each unit.
 func knative(p *plan) ([]File, error) {
 	if p.app.Config.Server.TLS.Cert != "" {
@@ -11,7 +13,7 @@ func knative(p *plan) ([]File, error) {
 	p.note("the time to stop is Knative's own: it gives a pod timeoutSeconds, which is set to the budget where that is longer")
 	p.note("maxUnavailable, disruption budgets and autoscalers are Knative's own too: --replicas MIN:MAX are its min-scale and max-scale")
 	if len(p.secrets()) > 0 {
-		p.note("the secret %s-env with the keys %s must exist", p.name, quoteList(p.secrets()))
+		p.note("the secret %s-env with the keys %s must exist", p.name, strings.Join(p.secrets(), ", "))
 	}
 	p.note("Knative must allow volumes of type emptyDir (feature kubernetes.podspec-volumes-emptydir), which it does by default")
 	w := &writer{}
@@ -28,7 +30,7 @@ func knative(p *plan) ([]File, error) {
 		}
 		p.knativeService(w, u, config)
 	}
-	return []File{{p.name + ".yaml", []byte(w.String())}}, nil
+	return []File{{Name: p.name + ".yaml", Content: []byte(w.String())}}, nil
 }
 
 func (p *plan) knativeService(w *writer, u *unit, config string) {

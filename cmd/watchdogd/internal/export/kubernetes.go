@@ -37,7 +37,7 @@ func kubernetes(p *plan) ([]File, error) {
 			p.scaler(w, u)
 		}
 	}
-	return []File{{p.name + ".yaml", []byte(w.String())}}, nil
+	return []File{{Name: p.name + ".yaml", Content: []byte(w.String())}}, nil
 }
 
 func (p *plan) scales() bool { return p.o.Max > p.o.Min }

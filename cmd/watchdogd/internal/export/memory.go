@@ -50,7 +50,7 @@ func memoryOf(routes []schema.Route, services []schema.Service) (schema.Size, st
 		add(services[i].Name, &services[i].Process, services[i].Replicas.Max, recycles(&services[i].Process))
 	}
 	if len(unbounded) > 0 {
-		return 0, fmt.Sprintf("no memory limit: %s has no recycle.memory or rlimits.as that bounds it (a route that starts a process per request needs limits.inflight too)", strings.Join(unbounded, ", "))
+		return 0, fmt.Sprintf("no memory limit: neither recycle.memory nor rlimits.as bounds %s (a route that starts a process per request needs limits.inflight too)", strings.Join(unbounded, ", "))
 	}
 	return total, strings.Join(parts, " + ") + " = " + total.String()
 }

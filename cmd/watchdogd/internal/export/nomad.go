@@ -34,7 +34,7 @@ func nomad(p *plan) ([]File, error) {
 		p.nomadGroup(w, u)
 	}
 	w.line(0, "}")
-	return []File{{p.name + ".nomad.hcl", []byte(w.String())}}, nil
+	return []File{{Name: p.name + ".nomad.hcl", Content: []byte(w.String())}}, nil
 }
 
 // nomadAddress is a placeholder that the template of the gateway's file replaces by the

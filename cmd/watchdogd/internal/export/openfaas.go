@@ -29,7 +29,7 @@ func openfaas(p *plan) ([]File, error) {
 			p.function(w, u)
 		}
 	}
-	return []File{{"stack.yaml", []byte(w.String())}}, nil
+	return []File{{Name: "stack.yaml", Content: []byte(w.String())}}, nil
 }
 
 func (p *plan) function(w *writer, u *unit) {

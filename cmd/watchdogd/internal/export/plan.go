@@ -15,11 +15,12 @@ import (
 
 // plan is what runs where, for every engine alike.
 type plan struct {
-	app   *App
-	o     Options
-	name  string // of the stack
-	units []unit
-	notes []string
+	app    *App
+	o      Options
+	onHost bool   // see engine
+	name   string // of the stack
+	units  []unit
+	notes  []string
 }
 
 // unit is one container, with as many replicas as the options say.
@@ -44,18 +45,17 @@ type unit struct {
 }
 
 // newPlan lays the configuration out for an engine.
-func newPlan(engine string, app *App, o Options) (*plan, error) {
+func newPlan(e engine, app *App, o Options) (*plan, error) {
 	cfg := app.Config
-	p := &plan{app: app, o: o, name: cfg.Name}
+	p := &plan{app: app, o: o, name: cfg.Name, onHost: e.onHost}
 	if cfg.File == "" {
 		return nil, errors.New("the configuration comes from the environment, which an image carries already: write a file with watchdogd migrate first")
 	}
-	onHost := engine == "systemd"
-	front, err := p.front(onHost)
+	front, err := p.front(e.onHost)
 	if err != nil {
 		return nil, err
 	}
-	if !onHost && p.name[0] >= '0' && p.name[0] <= '9' {
+	if !e.onHost && p.name[0] >= '0' && p.name[0] <= '9' {
 		p.name = "app-" + p.name
 		p.note("the name of the stack begins with a digit, which the name of a service must not: it is %s here", p.name)
 	}
@@ -67,7 +67,9 @@ func newPlan(engine string, app *App, o Options) (*plan, error) {
 	for i := range p.units {
 		p.complete(&p.units[i])
 	}
-	p.general()
+	if !e.onHost {
+		p.general()
+	}
 	return p, nil
 }
 
@@ -163,7 +165,11 @@ func (p *plan) split(front unit) {
 		p.note("gateway.alexa: the split layout routes functions by URL and header only; Alexa requests need the bundle layout")
 	}
 	if len(cfg.Server.TrustedProxies) == 0 {
-		p.note("server.trusted_proxies is empty: behind the gateway a route sees the gateway's address as the client's; list the network of the containers there")
+		from := "the network of the containers"
+		if p.onHost {
+			from = "127.0.0.1"
+		}
+		p.note("server.trusted_proxies is empty: behind the gateway a route sees the gateway's address as the client's; list %s there", from)
 	}
 	p.units = append(p.units, gateway)
 }
@@ -229,7 +235,7 @@ func (p *plan) complete(u *unit) {
 		u.Root = u.Root || services[i].User != ""
 	}
 	if u.Root {
-		p.note("a process has user:, so that watchdogd starts as root to become that user: without it the container runs as one that is not root")
+		p.note("a process has user:, so that watchdogd starts as root to become that user: without user: it does not run as root")
 	}
 }
 
@@ -250,7 +256,7 @@ func (p *plan) only(name string) (routes []schema.Route, services []schema.Servi
 	return routes, services
 }
 
-// general notes what no engine takes over.
+// general notes what no engine of containers takes over.
 func (p *plan) general() {
 	cfg := p.app.Config
 	for i := range cfg.Routes {
@@ -305,7 +311,7 @@ func (p *plan) gatewayFile(host func(unit) string) Source {
 			w.gatewayRoute(free(taken, r.Name+"-header"), "/", "", map[string]string{g.Header: r.Name}, r.CrossOrigin, upstream)
 		}
 	}
-	return Source{"gateway.yaml", w.String()}
+	return Source{Path: "gateway.yaml", Content: w.String()}
 }
 
 func (p *plan) gateway() *unit {

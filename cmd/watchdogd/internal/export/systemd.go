@@ -2,7 +2,10 @@ package export
 
 import (
 	"fmt"
+	"net"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -24,11 +27,18 @@ func systemd(p *plan) ([]File, error) {
 		if cfg.Metrics.Listen != "" {
 			return nil, fmt.Errorf("metrics.listen: %s is one address, which only one of the units could listen on: leave it out for --layout split, or use --layout bundle", cfg.Metrics.Listen)
 		}
+		if host, _, err := net.SplitHostPort(cfg.Server.Listen[0]); err == nil && !loopback(host) {
+			p.note("the units of the routes listen on all addresses, where they are reached past the gateway: write server: {listen: \"127.0.0.1:${PORT:-%d}\"}, which the gateway does not follow", p.front0().Port)
+		}
 	}
 	if p.o.Max > 1 {
 		p.note("--replicas: systemd runs one of each unit; the replicas of the file are processes inside it")
 	}
 	p.note("readiness is READY=1, and there is no probe of liveness but the process itself and WatchdogSec")
+	program := p.o.Here
+	if filepath.IsAbs(p.o.Program) {
+		program = p.o.Program
+	}
 	var files []File
 	port := firstPort
 	front := p.front0().Port
@@ -41,18 +51,48 @@ func systemd(p *plan) ([]File, error) {
 	folder := filepath.Dir(cfg.File)
 	for i := range p.units {
 		u := &p.units[i]
-		u.Command[0], u.Command[3] = "/usr/local/bin/watchdogd", cfg.File
+		file := cfg.File
 		if u.Gateway {
-			u.Port = front
-			file := p.gatewayFile(func(to unit) string { return fmt.Sprintf("http://127.0.0.1:%d", to.Port) })
-			files = append(files, File{file.Path, []byte(file.Content)})
-			u.Command[3] = filepath.Join(folder, file.Path)
+			u.Port, u.Command = front, p.run("gateway.yaml")
+			g := p.gatewayFile(func(to unit) string { return fmt.Sprintf("http://127.0.0.1:%d", to.Port) })
+			files = append(files, File{Name: g.Path, Content: []byte(g.Content)})
+			if file = filepath.Join(p.o.Out, g.Path); p.o.Out == "" {
+				file = filepath.Join(folder, g.Path)
+				p.note("save %s in %s", g.Path, folder)
+			}
 		}
+		u.Command[0], u.Command[3] = program, file // of p.run
 	}
+	p.hidden(program, cfg.File)
 	for i := range p.units {
-		files = append(files, File{p.units[i].Name + ".service", []byte(p.systemdUnit(&p.units[i], folder))})
+		files = append(files, File{Name: p.units[i].Name + ".service", Content: []byte(p.systemdUnit(&p.units[i], folder))})
 	}
 	return files, nil
+}
+
+// hidden notes which of the paths a unit does not see, or its user may not reach.
+func (p *plan) hidden(paths ...string) {
+	for _, path := range paths {
+		for folder := filepath.Dir(path); ; folder = filepath.Dir(folder) {
+			if folder == "/tmp" || folder == "/var/tmp" {
+				p.note("%s is in %s, of which the unit has one of its own (PrivateTmp): move it to a folder such as /srv", path, folder)
+				break
+			}
+			info, err := os.Stat(folder)
+			if err == nil && info.Mode().Perm()&0o001 == 0 && !p.asRoot() {
+				p.note("%s cannot be reached by the unit's user, which is not root: %s has the permissions %s", path, folder, info.Mode().Perm())
+				break
+			}
+			if folder == filepath.Dir(folder) {
+				break
+			}
+		}
+	}
+}
+
+// asRoot reports whether all units run as root.
+func (p *plan) asRoot() bool {
+	return !slices.ContainsFunc(p.units, func(u unit) bool { return !u.Root })
 }
 
 func (p *plan) systemdUnit(u *unit, folder string) string {
