@@ -132,9 +132,7 @@ func (f *follower) read(part string) {
 			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 				f.t.Fatal(err)
 			}
-			if err := os.WriteFile(file, []byte(code), 0o700); err != nil {
-				f.t.Fatal(err)
-			}
+			testkit.WriteProgram(f.t, file, code) // which it may be
 		}
 	}
 }
@@ -298,9 +296,7 @@ stop)
 	exit 2 ;;
 esac
 `
-	if err := os.WriteFile(filepath.Join(f.home, "docker"), []byte(script), 0o700); err != nil {
-		f.t.Fatal(err)
-	}
+	testkit.WriteProgram(f.t, filepath.Join(f.home, "docker"), script)
 	f.run(`PATH=$HOME:$PATH`)
 }
 

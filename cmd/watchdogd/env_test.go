@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // serveEnv starts watchdogd on an environment, with a lock file of its own and on free
@@ -325,9 +326,7 @@ func TestFunctionsEndIsOurs(t *testing.T) {
 		for _, mode := range []string{"mode=http", "mode=afterburn"} {
 			dir := t.TempDir()
 			program := filepath.Join(dir, "function")
-			if err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testkit.WriteProgram(t, program, "#!/bin/sh\n"+script+"\n")
 			d := serveEnv(t, mode, "fprocess="+program, "http_upstream_url=http://127.0.0.1:1", "healthcheck_interval=10m", "write_timeout=10m")
 			if status := d.wait(); status != want {
 				t.Errorf("%s %q: status %d, not %d\n%s", mode, script, status, want, d.logged())
@@ -460,9 +459,7 @@ func TestMetricsOfAnImageHaveNoRoute(t *testing.T) {
 func TestCallsWaitForAFunctionThatStartsSlowly(t *testing.T) {
 	open := filepath.Join(t.TempDir(), "open")
 	program := filepath.Join(t.TempDir(), "slow.sh")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\nuntil test -e "+open+"; do sleep 0.01; done\nexec env WATCHDOGD_TEST_AS=server "+self(t)+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteProgram(t, program, "#!/bin/sh\nuntil test -e "+open+"; do sleep 0.01; done\nexec env WATCHDOGD_TEST_AS=server "+self(t)+"\n")
 	d := serveEnv(t, server(t, "function_process="+program)...).waitListening()
 	answer := make(chan answered, 1)
 	go func() {

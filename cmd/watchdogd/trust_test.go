@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -33,21 +34,7 @@ func dirForAll(t *testing.T) string {
 func selfForAll(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(dirForAll(t), "watchdogd")
-	from, err := os.Open(self(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
-	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o755)
-	if err == nil {
-		_, err = io.Copy(to, from)
-	}
-	if err == nil {
-		err = to.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteProgram(t, path, readFile(t, self(t)))
 	return path
 }
 

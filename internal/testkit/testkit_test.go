@@ -5,8 +5,10 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -104,4 +106,21 @@ func TestAZombieHasEnded(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	AwaitEnd(t, cmd.Process.Pid)
+}
+
+func TestAProgramThatWasJustWrittenCanBeStartedWhileOthersAre(t *testing.T) {
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			for i := range 10 {
+				path := filepath.Join(dir, fmt.Sprintf("program-%d-%d", n, i))
+				WriteProgram(t, path, "#!/bin/sh\necho here\n")
+				if out, err := exec.Command(path).Output(); err != nil || string(out) != "here\n" {
+					t.Errorf("got %q, %v, want what it prints", out, err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
