@@ -388,12 +388,13 @@ func (p *Process) report(s *slot) {
 	}
 }
 
-// tell logs what happened to the process, and has logs show it among what it printed.
+// tell has logs show what happened to the process among what it printed, and logs it: who
+// reads it in the log finds it in logs.
 func (p *Process) tell(level slog.Level, attrs ...slog.Attr) {
-	p.log.LogAttrs(context.Background(), level, event.Process, attrs...)
 	if text := event.Change(attrs); level > slog.LevelDebug && text != "" {
 		p.output.Note(text)
 	}
+	p.log.LogAttrs(context.Background(), level, event.Process, attrs...)
 }
 
 // State is where the process stands as a whole.

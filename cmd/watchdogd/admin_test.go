@@ -22,6 +22,7 @@ services:
 func TestPsShowsEveryRouteAndService(t *testing.T) {
 	d := serveFile(t, steered).waitListening()
 	pid := d.pid("/app")
+	d.waitLog(`"service":"migrate","state":"exited"`)
 	out, errOut, status := d.command("ps", "--json")
 	var list []struct {
 		Name, Kind, Mode, State string
@@ -123,7 +124,7 @@ func TestReloadSaysWhatItDid(t *testing.T) {
 
 func TestLogsShowWhatProcessesPrinted(t *testing.T) {
 	d := serveFile(t, steered).waitListening()
-	d.pid("/app")
+	d.waitLog("listening on")
 	out, errOut, status := d.command("logs", "app")
 	if status != 0 || !strings.Contains(out, "listening on") {
 		t.Errorf("got %d %q %q, want 0 with listening on", status, out, errOut)

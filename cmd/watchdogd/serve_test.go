@@ -240,10 +240,10 @@ func TestHealthAndReadiness(t *testing.T) {
 			t.Errorf("%s: got %d %q, want %d", path, status, body, want)
 		}
 	}
-	if out, errOut, status := d.command("healthcheck"); status != 0 {
+	if out, errOut, status := d.command("healthcheck", "--timeout", "1m"); status != 0 {
 		t.Errorf("healthcheck: got %d %q %q, want 0", status, out, errOut)
 	}
-	if _, errOut, status := d.command("healthcheck", "broken"); status != 1 || !strings.Contains(errOut, "503") {
+	if _, errOut, status := d.command("healthcheck", "broken", "--timeout", "1m"); status != 1 || !strings.Contains(errOut, "503") {
 		t.Errorf("healthcheck broken: got %d %q, want 1 with 503", status, errOut)
 	}
 }
@@ -646,6 +646,7 @@ routes:
 `).waitListening()
 	for _, route := range []string{"plain", "compressed", "dependent"} {
 		d.get("/" + route)
+		d.waitLog(`"route":"` + route + `","stream":"stderr"`)
 		if out, errOut, status := d.command("logs", route); status != 0 || !strings.Contains(out, "spoken") {
 			t.Errorf("logs %s: got status %d, %q, %q, want the line of its program", route, status, out, errOut)
 		}
