@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -95,26 +96,48 @@ func (d *daemonUnderTest) stream(path, headers string) net.Conn {
 
 const webSocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-// wantEnds checks that an event stream and a WebSocket end as their protocols provide.
-func wantEnds(t *testing.T, events, socket net.Conn) {
+// ends reads an event stream and a WebSocket as their clients do from now on: the latter
+// answers the close frame, for which a server does not wait for long. want waits until both
+// have ended, and checks that they ended as their protocols provide.
+func ends(t *testing.T, events, socket net.Conn) (want func()) {
 	t.Helper()
-	if rest, err := io.ReadAll(events); err != nil || !strings.HasSuffix(string(rest), "\r\n0\r\n\r\n") {
-		t.Errorf("got %.200q (%v) at the end of an event stream, want a last chunk", rest, err)
-	}
-	_, _ = socket.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 3, 0xe9})
-	if rest, err := io.ReadAll(socket); err != nil || !strings.HasSuffix(string(rest), "\x88\x02\x03\xe9") {
-		t.Errorf("got %.200q (%v) at the end of a WebSocket, want a close frame with 1001", rest, err)
+	const lastChunk, closeFrame = "\r\n0\r\n\r\n", "\x88\x02\x03\xe9"
+	var reading sync.WaitGroup
+	var stream, frames strings.Builder
+	var streamErr, framesErr error
+	reading.Go(func() { _, streamErr = io.Copy(&stream, events) })
+	reading.Go(func() {
+		buf := make([]byte, 4096)
+		for answered := false; framesErr == nil; {
+			var n int
+			n, framesErr = socket.Read(buf)
+			frames.Write(buf[:n])
+			if !answered && strings.HasSuffix(frames.String(), closeFrame) {
+				answered = true
+				_, _ = socket.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 3, 0xe9}) // it may have been given up
+			}
+		}
+	})
+	return func() {
+		t.Helper()
+		reading.Wait() // each has a deadline
+		if streamErr != nil || !strings.HasSuffix(stream.String(), lastChunk) {
+			t.Errorf("got %.200q (%v) at the end of an event stream, want a last chunk", stream.String(), streamErr)
+		}
+		if framesErr != io.EOF || !strings.HasSuffix(frames.String(), closeFrame) {
+			t.Errorf("got %.200q (%v) at the end of a WebSocket, want a close frame with 1001", frames.String(), framesErr)
+		}
 	}
 }
 
 func TestARestartEndsStreamsAndReturns(t *testing.T) {
 	d := serveStreamer(t)
 	for _, route := range []string{"own", "fixed"} {
-		events, socket := d.stream("/"+route+"/events", "Connection: close\r\n"), d.stream("/"+route+"/ws", webSocket)
+		want := ends(t, d.stream("/"+route+"/events", "Connection: close\r\n"), d.stream("/"+route+"/ws", webSocket))
 		if out, errOut, status := d.command("restart", route); status != 0 {
 			t.Fatalf("restart %s: got status %d %s%s, want 0", route, status, out, errOut)
 		}
-		wantEnds(t, events, socket)
+		want()
 		again := d.stream("/"+route+"/events", "")
 		again.Close()
 	}
@@ -126,9 +149,9 @@ func TestARestartEndsStreamsAndReturns(t *testing.T) {
 
 func TestTermEndsStreamsAtOnceWithStatus0(t *testing.T) {
 	d := serveStreamer(t)
-	events, socket := d.stream("/own/events", "Connection: close\r\n"), d.stream("/fixed/ws", webSocket)
+	want := ends(t, d.stream("/own/events", "Connection: close\r\n"), d.stream("/fixed/ws", webSocket))
 	d.signal(syscall.SIGTERM)
-	wantEnds(t, events, socket)
+	want()
 	if status := d.wait(); status != 0 {
 		t.Errorf("got status %d, want 0", status)
 	}

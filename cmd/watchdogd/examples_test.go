@@ -20,6 +20,7 @@ import (
 type example struct {
 	programs []string // beyond Go and POSIX
 	modules  []string // commands that succeed if the libraries of a language are installed
+	compile  []string // packages that its programs compile when they start, however long that takes
 	start    string   // the command of its README, where that is not watchdogd
 	fileless bool     // its configuration is the environment
 	env      func(t *testing.T) []string
@@ -27,8 +28,8 @@ type example struct {
 
 var examples = map[string]example{
 	"00-start":            {programs: []string{"python3"}},
-	"01-bundle":           {programs: []string{"go", "python3"}},
-	"02-afterburn-go":     {programs: []string{"go"}},
+	"01-bundle":           {programs: []string{"go", "python3"}, compile: []string{"hello/main.go"}},
+	"02-afterburn-go":     {programs: []string{"go"}, compile: []string{"main.go"}},
 	"03-git-http-backend": {programs: []string{"git"}},
 	"04-php-cgi":          {programs: []string{"php-cgi"}},
 	"05-warm":             {programs: []string{"python3"}},
@@ -149,7 +150,21 @@ func (x example) copied(t *testing.T, name string) (dir string, env []string) {
 	if x.env != nil {
 		env = append(env, x.env(t)...)
 	}
+	for _, file := range x.compile {
+		compile(t, dir, env, "-o", os.DevNull, file)
+	}
 	return dir, env
+}
+
+// compile has "go run" find in its cache what it would compile: no request waits for that long
+// on every machine.
+func compile(t *testing.T, dir string, env []string, args ...string) {
+	t.Helper()
+	build := exec.Command("go", append([]string{"build"}, args...)...)
+	build.Dir, build.Env = dir, append(os.Environ(), env...)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build %v: got %v\n%s\nwant no error", args, err, out)
+	}
 }
 
 // test runs "watchdogd test -v" in dir.
@@ -163,9 +178,7 @@ func (x example) test(t *testing.T, dir string, env []string) (stdout, stderr st
 	if strings.HasSuffix(x.start, "'") { // as sh -c '...; exec watchdogd'
 		text = strings.Replace(text, "' test -v requests.txt", " test -v requests.txt'", 1)
 	}
-	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteProgram(t, script, text)
 	return commandOf(t, script, env)
 }
 

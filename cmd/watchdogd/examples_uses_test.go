@@ -97,7 +97,7 @@ func TestAJobWithProgressEndsWithItsClient(t *testing.T) {
 }
 
 func TestOfTwentyFunctionsOnlyTheOneThatIsCalledRuns(t *testing.T) {
-	d := servedExample(t, "14-scale-to-zero", "IDLE=500ms")
+	d := servedExample(t, "14-scale-to-zero", "IDLE=1h")
 	running := func() (names []string) {
 		for name, p := range processes(t, d) {
 			if len(p.Instances) > 0 {
@@ -117,6 +117,13 @@ func TestOfTwentyFunctionsOnlyTheOneThatIsCalledRuns(t *testing.T) {
 	}
 	if got := running(); len(got) != 1 || got[0] != "reverse" {
 		t.Errorf("after a call: got %v running, want reverse", got)
+	}
+	text := strings.Replace(readFile(t, d.file), "${IDLE:-1m}", "100ms", 1)
+	if err := os.WriteFile(d.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errOut, status := d.command("reload"); status != 0 {
+		t.Fatalf("reload: got status %d, %s%s, want 0", status, out, errOut)
 	}
 	poll(t, "the function to be stopped when it is not called", func() bool { return len(running()) == 0 })
 	if status, _, body := d.request("POST", "/reverse", nil, "abc"); status != 200 || body != "cba\n" {

@@ -116,7 +116,7 @@ func serveProject(t *testing.T, dir string, env []string, want, file string) {
 	}()
 	port := strings.TrimPrefix(env[len(env)-1], "PORT=")
 	last := ""
-	testkit.Eventually(t, "a listener", func() bool {
+	testkit.Eventually(t, "an answer of "+want, func() bool {
 		response, err := http.Post("http://127.0.0.1:"+port+"/x", "text/plain", bytes.NewBufferString("hello"))
 		if err != nil {
 			time.Sleep(20 * time.Millisecond)
@@ -128,7 +128,7 @@ func serveProject(t *testing.T, dir string, env []string, want, file string) {
 			t.Error(err)
 		}
 		last = response.Status + " " + string(body)
-		return true
+		return response.StatusCode != http.StatusServiceUnavailable // its start takes longer than a request waits
 	})
 	if !strings.Contains(last, want) {
 		t.Errorf("got %s, want %q in it\n%s\n%s", last, want, file, log.String())

@@ -14,7 +14,8 @@ import (
 const oneOfEach = `
 server: {listen: "LISTEN"}
 routes:
-- {name: early, path: /early, mode: streaming, shell: true, fprocess: 'echo "$Http_Path"'}
+- {name: early, path: /early, mode: streaming, shell: true, fprocess: 'head -c 1 >/dev/null; echo "$Http_Path"'}
+- {name: deaf, path: /deaf, mode: streaming, shell: true, fprocess: 'echo "$Http_Path"'}
 - {name: small, path: /small, mode: serializing, fprocess: cat, limits: {body: 5}}
 - {name: cat, path: /cat, mode: streaming, fprocess: cat}
 - {name: whole, path: /whole, mode: serializing, fprocess: cat}
@@ -30,7 +31,7 @@ func exchange(t *testing.T, d *daemonUnderTest, sent, then string) (res *http.Re
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // a connection that is kept would be read for long
+	_ = c.SetDeadline(time.Now().Add(patience)) // a connection that is kept would be read for long
 	if _, err := io.WriteString(c, sent); err != nil {
 		t.Fatal(err)
 	}
@@ -50,13 +51,15 @@ func exchange(t *testing.T, d *daemonUnderTest, sent, then string) (res *http.Re
 func TestTheRestOfAnUploadIsNotARequest(t *testing.T) {
 	d := serveFile(t, oneOfEach)
 	d.waitLog(`"msg":"listening"`)
-	for _, path := range []string{"/early", "/small", "/worker"} {
+	for _, path := range []string{"/early", "/deaf", "/small", "/worker"} {
 		res, _, rest := exchange(t, d, "POST "+path+" HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n0123456789",
 			"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
 		if rest != "" {
 			t.Errorf("%s: got %q for what is part of a body, want nothing", path, rest)
 		}
-		if !res.Close {
+		// Of a program that reads nothing, it may end before the body was looked at. What is
+		// left is then read to its end, if it comes.
+		if !res.Close && path != "/deaf" {
 			t.Errorf("%s: got %d %v, want a response that says that the connection ends", path, res.StatusCode, res.Header)
 		}
 	}

@@ -332,10 +332,11 @@ func command(t *testing.T, env []string, args ...string) (stdout, stderr string,
 	return commandOf(t, self(t), env, args...)
 }
 
-// commandOf runs program, which is watchdogd by some name, until it ends.
+// commandOf runs program, which is watchdogd by some name, until it ends. A command may wait for
+// several things, each of which has patience.
 func commandOf(t *testing.T, program string, env []string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(append(os.Environ(), env...), "WATCHDOGD_TEST_AS=watchdogd")

@@ -245,7 +245,7 @@ func TestStatsShowEachServerThatIsRunElsewhere(t *testing.T) {
 func TestStatsHaveTheNumbersThatAnAutoscalerReads(t *testing.T) {
 	metrics := freeAddress(t)
 	d := serveFile(t, "server: {listen: \"LISTEN\"}\nmetrics: {listen: \""+metrics+"\"}\n"+
-		"routes:\n  - {name: slow-one, mode: streaming, fprocess: cat, limits: {inflight: 1, queue: 5}}\n")
+		"routes:\n  - {name: slow-one, mode: streaming, fprocess: cat, limits: {inflight: 1, queue: 5}, timeouts: {queue: 1m, exec: 1m}}\n")
 	d.waitLog(`"msg":"listening"`)
 	stats := func() string {
 		_, header, text := body(t, "http://"+metrics+"/_/stats")
@@ -265,11 +265,11 @@ func TestStatsHaveTheNumbersThatAnAutoscalerReads(t *testing.T) {
 		}
 		open = append(open, conn)
 	}
+	var text string
 	testkit.Eventually(t, "three calls, two of which wait", func() bool {
-		text := stats()
+		text = stats()
 		return valueAt(t, text, "routes.slow-one.inflight") == 3.0 && valueAt(t, text, "routes.slow-one.queued") == 2.0
 	})
-	text := stats()
 	for location, want := range map[string]any{"routes.slow-one.limit": 1.0, "routes.slow-one.instances": 0.0, "routes.slow-one.total": 3.0, "routes.slow-one.state": "ready", "inflight": 3.0, "queued": 2.0} {
 		if got := valueAt(t, text, location); got != want {
 			t.Errorf("%s: got %v, want %v in %s", location, got, want, text)

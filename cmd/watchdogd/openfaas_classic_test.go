@@ -70,10 +70,7 @@ func classicMode() []scenario {
 			w.start("combine_output=false", "fprocess="+w.script("echo out; echo err >&2; exit 3")).get("/").is(500, "exit status 3\nout\n")
 		}},
 		{says: "a failed start is 500 with its text", do: func(w *watchdog) {
-			program := w.file("gone", "#!/bin/sh\n")
-			if err := os.Chmod(program, 0o755); err != nil {
-				w.Fatal(err)
-			}
+			program := w.written("gone", "#!/bin/sh\n")
 			w.start("fprocess=" + program)
 			if err := os.Remove(program); err != nil {
 				w.Fatal(err)
@@ -87,7 +84,7 @@ func classicMode() []scenario {
 		{says: "exec_timeout is 408, whoever holds the pipe, and all are dead", ours: true, do: func(w *watchdog) {
 			pid := filepath.Join(w.dir, "pid")
 			w.start("exec_timeout=300ms", "fprocess="+w.script("echo part; sleep 1000 & echo $! >"+pid+"; wait"))
-			w.get("/").is(408, "Killed process.\n")
+			w.until(pid, func() { w.get("/").is(408, "Killed process.\n") })
 			w.dead(w.pidFile(pid))
 		}},
 		{says: "there is no exec_timeout by default", do: func(w *watchdog) {
@@ -102,10 +99,7 @@ func classicMode() []scenario {
 			w.line(clock + `Duration: \d+\.\d{6}s`)
 		}},
 		{says: "write_debug does not spoil a failed start", ours: true, do: func(w *watchdog) {
-			program := w.file("gone", "#!/bin/sh\n")
-			if err := os.Chmod(program, 0o755); err != nil {
-				w.Fatal(err)
-			}
+			program := w.written("gone", "#!/bin/sh\n")
 			w.start("write_debug=true", "fprocess="+program)
 			if err := os.Remove(program); err != nil {
 				w.Fatal(err)

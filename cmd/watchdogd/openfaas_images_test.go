@@ -89,18 +89,18 @@ func afterburn() []scenario {
 			w.line(clock + "stderr: said by the worker")
 		}},
 		{says: "an answer without a length is an error in the end, and the worker is replaced", do: func(w *watchdog) {
-			first := run(w, "exec_timeout=1s").get("/").seen().PID
+			first := run(w, "exec_timeout=1s").begun("/").seen().PID
 			if a := w.get("/unframed"); a.err == nil && a.status < 500 {
 				w.Errorf("got the response %v, want what the scenario says", a)
 			}
-			if second := w.get("/").code(200).seen().PID; second == first {
+			if second := w.begun("/").code(200).seen().PID; second == first {
 				w.Errorf("got process %d, want another", first)
 			}
 		}},
 		{says: "an overrun is an error, and the worker is replaced and ends nothing", do: func(w *watchdog) {
-			first := run(w, "exec_timeout=1s").get("/").seen().PID
+			first := run(w, "exec_timeout=1s").begun("/").seen().PID
 			w.get("/hang").code(504)
-			if second := w.get("/").code(200).seen().PID; second == first {
+			if second := w.begun("/").code(200).seen().PID; second == first {
 				w.Errorf("got process %d, want another", first)
 			}
 		}},

@@ -28,6 +28,19 @@ func (w *watchdog) pidFile(path string) (pid int) {
 	return pid
 }
 
+// until makes calls that end a process soon after its start, until one has written a file.
+func (w *watchdog) until(file string, call func()) {
+	w.Helper()
+	w.poll("a process that writes "+file+" before it is ended", func() bool { call(); return exists(file) })
+}
+
+// begun makes calls that are ended soon after their start, until one has begun to be answered.
+func (w *watchdog) begun(path string) (a *answer) {
+	w.Helper()
+	w.poll("an answer that begins before the call is ended", func() bool { a = w.get(path); return a.status == 200 })
+	return a
+}
+
 // dead waits for the end of a process.
 func (w *watchdog) dead(pid int) {
 	w.Helper()
@@ -134,10 +147,7 @@ func streaming() []scenario {
 			w.line(clock + "stderr: trouble")
 		}},
 		{says: "a failed start is 500", ours: true, do: func(w *watchdog) {
-			program := w.file("gone", "#!/bin/sh\necho here\n")
-			if err := os.Chmod(program, 0o755); err != nil {
-				w.Fatal(err)
-			}
+			program := w.written("gone", "#!/bin/sh\necho here\n")
 			w.start("fprocess="+program).get("/").is(200, "here\n")
 			if err := os.Remove(program); err != nil {
 				w.Fatal(err)
@@ -146,10 +156,7 @@ func streaming() []scenario {
 			w.line(clock + "GET / - 500 - .*")
 		}},
 		{says: "a failed start is logged with its reason and as 500", do: func(w *watchdog) {
-			program := w.file("gone", "#!/bin/sh\necho here\n")
-			if err := os.Chmod(program, 0o755); err != nil {
-				w.Fatal(err)
-			}
+			program := w.written("gone", "#!/bin/sh\necho here\n")
 			w.start("fprocess=" + program)
 			if err := os.Remove(program); err != nil {
 				w.Fatal(err)
@@ -190,7 +197,7 @@ func streaming() []scenario {
 		{says: "exec_timeout ends the process", of: either, do: func(w *watchdog) {
 			pid := filepath.Join(w.dir, "pid")
 			w.start("exec_timeout=300ms", "fprocess="+w.script("echo $$ >"+pid+"; exec sleep 1000"))
-			w.get("/").comes()
+			w.until(pid, func() { w.get("/").comes() })
 			w.dead(w.pidFile(pid))
 		}},
 		{says: "exec_timeout before output is 504", ours: true, do: func(w *watchdog) {
@@ -200,17 +207,17 @@ func streaming() []scenario {
 		{says: "exec_timeout before output is 504, whoever holds the pipe, and all are dead", ours: true, do: func(w *watchdog) {
 			pid := filepath.Join(w.dir, "pid")
 			w.start("exec_timeout=300ms", "fprocess="+w.script("sleep 1000 & echo $! >"+pid+"; wait"))
-			w.get("/").code(504)
+			w.until(pid, func() { w.get("/").code(504) })
 			w.dead(w.pidFile(pid))
 		}},
 		{says: "exec_timeout ends one that ignores TERM, and left its group", ours: true, do: func(w *watchdog) {
 			pid := filepath.Join(w.dir, "pid")
 			w.start("exec_timeout=300ms", "fprocess="+w.script("trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ >"+pid+"; sleep 1000; sleep 1000' & sleep 1000; sleep 1000"))
-			w.get("/").code(504)
+			w.until(pid, func() { w.get("/").code(504) })
 			w.dead(w.pidFile(pid))
 		}},
 		{says: "exec_timeout after output cuts the connection", ours: true, do: func(w *watchdog) {
-			w.start("exec_timeout=300ms", "fprocess="+w.script("echo part; sleep 1000")).get("/").isCut()
+			w.start("exec_timeout=300ms", "fprocess="+w.script("echo part; sleep 1000")).begun("/").isCut()
 		}},
 		{says: "X-Timeout never raises nor disables exec_timeout", ours: true, do: func(w *watchdog) {
 			w.start("exec_timeout=300ms", "fprocess=sleep 1000")
@@ -311,10 +318,7 @@ func serializing() []scenario {
 			run(w, "fprocess=cat").post("/", "hello", "Transfer-Encoding: chunked").is(200, "hello")
 		}},
 		{says: "a failed start is 500 with its text", do: func(w *watchdog) {
-			program := w.file("gone", "#!/bin/sh\n")
-			if err := os.Chmod(program, 0o755); err != nil {
-				w.Fatal(err)
-			}
+			program := w.written("gone", "#!/bin/sh\n")
 			run(w, "fprocess="+program)
 			if err := os.Remove(program); err != nil {
 				w.Fatal(err)
@@ -785,28 +789,40 @@ func ending() []scenario {
 		}})
 	}
 	return append(rows,
-		scenario{says: "during healthcheck_interval it serves and is not ready", of: either, do: func(w *watchdog) {
-			w.start("fprocess=cat", "healthcheck_interval=1500ms").poll("health", func() bool { return w.get("/_/health").status == 200 })
+		scenario{says: "during healthcheck_interval it serves and is not ready", ours: true, do: func(w *watchdog) {
+			w.start("fprocess=cat", "healthcheck_interval=1h").poll("health", func() bool { return w.get("/_/health").status == 200 })
 			w.signal(syscall.SIGTERM)
-			w.line(".*SIGTERM: no new connections in 1.5s")
+			w.line(".*SIGTERM: no new connections in 1h0m0s")
 			w.poll("503", func() bool { return w.get("/_/health").status == 503 })
 			w.post("/", "x").is(200, "x")
 			if exists(w.lock()) {
 				w.Error("the lock file is there still")
 			}
+			if status := w.hurry(); status != 0 {
+				w.Errorf("got status %d, want 0", status)
+			}
+		}},
+		scenario{says: "healthcheck_interval ends by itself", of: either, do: func(w *watchdog) {
+			w.start("fprocess=cat", "healthcheck_interval=100ms").poll("health", func() bool { return w.get("/_/health").status == 200 })
+			w.signal(syscall.SIGTERM)
 			if status := w.wait(); status != 0 {
 				w.Errorf("got status %d, want 0", status)
 			}
+			if exists(w.lock()) {
+				w.Error("the lock file is there still")
+			}
+			w.line(".*SIGTERM: no new connections in 100ms")
 			w.line(".*No new connections allowed, draining: 0 requests?")
 			w.line(".*Exiting. Active connections: 0")
 		}},
 		scenario{says: "readiness is 503 in the drain, and http serves still", ours: true, do: func(w *watchdog) {
-			w.serve("healthcheck_interval=1500ms")
+			w.serve("healthcheck_interval=1h")
 			w.signal(syscall.SIGTERM)
-			w.line(".*SIGTERM: no new connections in 1.5s")
+			w.line(".*SIGTERM: no new connections in 1h0m0s")
+			w.poll("readiness to end", func() bool { return w.get("/_/ready").status == 503 })
 			w.get("/_/ready").is(503, "")
 			w.get("/teapot").is(418, "short and stout")
-			if status := w.wait(); status != 0 {
+			if status := w.hurry(); status != 0 {
 				w.Errorf("got status %d, want 0", status)
 			}
 		}},
@@ -840,30 +856,14 @@ func ending() []scenario {
 			s := w.get("/x").code(200).seen()
 			w.signal(syscall.SIGTERM)
 			w.line(".*Exiting.*|.*draining.*")
-			w.poll("the end, hurried", func() bool {
-				_ = w.cmd.Process.Signal(syscall.SIGTERM)
-				select {
-				case <-w.ended:
-					return true
-				default:
-					return false
-				}
-			})
+			w.hurry()
 			w.dead(s.PID)
 		}},
 		scenario{says: "a second signal hurries", ours: true, do: func(w *watchdog) {
 			w.start("fprocess=cat", "healthcheck_interval=1h")
 			w.signal(syscall.SIGTERM)
 			w.line(".*no new connections in.*")
-			w.poll("the end", func() bool {
-				_ = w.cmd.Process.Signal(syscall.SIGTERM)
-				select {
-				case <-w.ended:
-					return true
-				default:
-					return false
-				}
-			})
+			w.hurry()
 		}},
 		scenario{says: "the function of a wrapper script is signalled too", ours: true, do: func(w *watchdog) {
 			w.upstream = freePort(w.T)

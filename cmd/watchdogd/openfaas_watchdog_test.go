@@ -143,11 +143,8 @@ func (w *watchdog) hide() {
 	if os.Getuid() == 0 {
 		as = w.program("setpriv") + " --reuid 65534 --regid 65534 --clear-groups "
 		program = filepath.Join(w.dir, "watchdog") // which may stand where only root can look
-		data, err := os.ReadFile(w.path)
-		if err == nil {
-			err = errors.Join(os.WriteFile(program, data, 0o755), os.Chmod(w.dir, 0o755))
-		}
-		if err != nil {
+		testkit.WriteProgram(w.T, program, readFile(w.T, w.path))
+		if err := os.Chmod(w.dir, 0o755); err != nil {
 			w.Fatal(err)
 		}
 	}
@@ -175,6 +172,14 @@ func (w *watchdog) file(name, text string) string {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		w.Fatal(err)
 	}
+	return path
+}
+
+// written writes a program of the scenario.
+func (w *watchdog) written(name, text string) string {
+	w.Helper()
+	path := filepath.Join(w.dir, name)
+	testkit.WriteProgram(w.T, path, text)
 	return path
 }
 
@@ -229,6 +234,21 @@ func (w *watchdog) stop() int {
 	return w.wait()
 }
 
+// hurry asks it to end until it has, and returns its exit status.
+func (w *watchdog) hurry() int {
+	w.Helper()
+	w.poll("the end, hurried", func() bool {
+		_ = w.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		select {
+		case <-w.ended:
+			return true
+		default:
+			return false
+		}
+	})
+	return w.wait()
+}
+
 // wait returns the exit status; -1 is the end by a signal.
 func (w *watchdog) wait() int {
 	w.Helper()
@@ -261,14 +281,10 @@ func (w *watchdog) clear() {
 		}
 	}
 	left := w.processes()
-	if tick := time.NewTicker(5 * time.Millisecond); w.bench.ours { // who was killed takes a moment to be gone
-		defer tick.Stop()
-		for range 400 {
-			if left = w.processes(); len(left) == 0 {
-				break
-			}
-			<-tick.C
-		}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(soon); w.bench.ours && len(left) > 0 && time.Now().Before(end); <-tick.C {
+		left = w.processes() // who was killed takes a moment to be gone
 	}
 	for _, pid := range left {
 		if w.bench.ours {

@@ -31,6 +31,9 @@ func TestTheExampleFileAnswers(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("make build: got %v\n%s\nwant no error", err, out)
 	}
+	for _, program := range []string{"./examples/01-bundle/hello", "./examples/02-afterburn-go"} {
+		compile(t, root, []string{"CGO_ENABLED=0"}, "-trimpath", "-o", os.DevNull, program)
+	}
 	_, port, _ := strings.Cut(freeAddress(t), ":")
 	_, metricsPort, _ := strings.Cut(freeAddress(t), ":")
 	file := filepath.Join(root, "watchdog.yaml.example")

@@ -206,11 +206,11 @@ func TestATerminalSession(t *testing.T) {
 	}
 	s.await("| stopped")
 	shown := s.shown()
-	shown = regexp.MustCompile(`(?m)^(app    .*) (starting|ready)( +http)`).ReplaceAllString(shown, "$1 STATE$3") // as fast as the machine is
+	shown = regexp.MustCompile(`(?m)^((?:app|ticker) .*) (starting|ready)( +(?:http|-))`).ReplaceAllString(shown, "$1 STATE$3") // as fast as the machine is
 	want := `NAME    MODE     STATE  URL
 files   static   ready  http://localhost:N/
 app     http     STATE  http://localhost:N/app
-ticker  service  ready  -
+ticker  service  STATE  -
 
           | app)
 app       | GET /app/slow 200 Ns
@@ -227,7 +227,7 @@ watchdogd | stopped
 watchdogd | stopping (Ctrl-C); press Ctrl-C again to cut off what is left
 watchdogd | waiting up to Ns for GET /app/slow from N:N (route`
 	shown = regexp.MustCompile(`listening on \d+`).ReplaceAllString(shown, "listening on N")
-	shown = regexp.MustCompile(`still waiting for[^|]*\|[^|]*\n`).ReplaceAllString(shown, "") // when the machine is slow
+	shown = regexp.MustCompile(`(?m)^watchdogd \| still waiting for.*\n(?: +\| .*\n)*`).ReplaceAllString(shown, "") // when the machine is slow
 	if got := sorted(shown); spaces(got) != spaces(want) {
 		t.Errorf("got the screen\n%s\nwant\n%s", got, want)
 	}
@@ -319,6 +319,7 @@ func TestLogsShowStartsEndsAndRequests(t *testing.T) {
 	d := serveFile(t, steered).waitListening()
 	d.pid("/app")
 	d.get("/app/a?secret")
+	d.waitLog(`"service":"migrate","state":"exited"`)
 	for args, want := range map[string]string{
 		"logs":                       `app starting \(pid \d+\)`,
 		"logs app":                   `app ready on port \d+ \(pid \d+\)`,

@@ -98,7 +98,7 @@ func TestSpansOfCallsReachTheCollectorWithTheirParents(t *testing.T) {
 server: {listen: "LISTEN"}
 gateway: {}
 routes:
-  - {name: up, upstream: ` + upstream.URL + `, limits: {inflight: 1, queue: 5}}
+  - {name: up, upstream: ` + upstream.URL + `, limits: {inflight: 1, queue: 5}, timeouts: {queue: 1m, exec: 2m}}
   - {name: fork, mode: streaming, shell: true, fprocess: 'printf "$$TRACEPARENT $$Http_Tracestate"'}
 `)
 	d.start([]string{"-c", d.file}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=20"})
