@@ -78,8 +78,40 @@ func FreeAddress(t testing.TB) string {
 // who ask for this one with SO_REUSEADDR, as servers do.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	port, err := reserve(t, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// FreePair returns a port that ends in 0, and is free as that of FreePort is, and the one
+// after it too.
+func FreePair(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		one := FreePort(t)
+		first := one / 10 * 10
+		var errs []error
+		for port := first; port < first+2; port++ {
+			if port != one {
+				_, err := reserve(t, port)
+				errs = append(errs, err)
+			}
+		}
+		if errors.Join(errs...) == nil {
+			return first
+		}
+	}
+	t.Fatal("got no free pair of ports in 1000 tries, want one")
+	return 0
+}
+
+// reserve keeps a port, or any for 0, from all who ask for any, until the test ends.
+func reserve(t testing.TB, port int) (int, error) {
+	t.Helper()
 	if runtime.GOOS != "linux" { // where such a socket keeps servers away too
-		return someFreePort(t)
+		return freeNow(port)
 	}
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM, 0)
@@ -88,26 +120,28 @@ func FreePort(t testing.TB) int {
 	}
 	syscall.ForkLock.RUnlock()
 	if err != nil {
-		return someFreePort(t) // without IPv6
+		return freeNow(port) // without IPv6
 	}
 	t.Cleanup(func() { _ = syscall.Close(fd) }) // nothing was sent
 	name, err := syscall.Sockaddr(nil), errors.Join(
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 0),
-		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1),
-		syscall.Bind(fd, new(syscall.SockaddrInet6)))
+		syscall.Bind(fd, &syscall.SockaddrInet6{Port: port}),
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)) // not before: nor may another have reserved it
 	if err == nil {
 		name, err = syscall.Getsockname(fd)
 	}
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
-	return name.(*syscall.SockaddrInet6).Port
+	return name.(*syscall.SockaddrInet6).Port, nil
 }
 
-// someFreePort returns a port that was free a moment ago.
-func someFreePort(t testing.TB) int {
-	t.Helper()
-	l := Listen(t)
+// freeNow returns a port that was free a moment ago.
+func freeNow(port int) (int, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return 0, err
+	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return l.Addr().(*net.TCPAddr).Port, nil
 }

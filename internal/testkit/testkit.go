@@ -57,6 +57,17 @@ func Await[T any](t testing.TB, what string, c <-chan T) (v T) {
 	return v
 }
 
+// InTime calls try with a short time, and with longer and longer ones as long as it returns
+// false: the machine was too slow to come to what is tried within the time before.
+func InTime(t testing.TB, short time.Duration, try func(short time.Duration) bool) {
+	t.Helper()
+	for ; !try(short); short *= 2 {
+		if short > Patience/10 {
+			t.Fatalf("got too late for a time of %v, want to come to what is tried", short)
+		}
+	}
+}
+
 // Eventually waits until ok returns true. It is for what nothing announces, such as the files
 // and children of another process.
 func Eventually(t testing.TB, what string, ok func() bool) {

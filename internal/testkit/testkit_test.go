@@ -59,6 +59,35 @@ func TestAFreePortIsKeptFromOthersAndServes(t *testing.T) {
 	}
 }
 
+func TestAFreePairIsTwoPortsThatServe(t *testing.T) {
+	first := FreePair(t)
+	if first%10 != 0 {
+		t.Errorf("got %d, want one that ends in 0", first)
+	}
+	for port := first; port < first+2; port++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatalf("got %v, want to listen on the port", err)
+		}
+		defer l.Close()
+	}
+}
+
+func TestAllocationsOfOthersDoNotCount(t *testing.T) {
+	var kept []byte
+	calls := 0
+	if n := Allocs(10, 0, func() {
+		if calls++; calls < 15 { // as another goroutine would, in the first attempt
+			kept = make([]byte, 1<<10)
+		}
+	}); n != 0 {
+		t.Errorf("got %v allocations, want 0", n)
+	}
+	if n := Allocs(10, 0, func() { kept = make([]byte, 1<<10) }); n != 1 || len(kept) == 0 {
+		t.Errorf("got %v allocations, want 1", n)
+	}
+}
+
 func TestALogIsWaitedForWhileItGrows(t *testing.T) {
 	var log Log
 	go func() {
