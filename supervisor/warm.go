@@ -86,20 +86,18 @@ const replaceAfter = 2 * time.Millisecond
 func (p *Process) TakeWarm() (*WarmChild, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.pool.waiting) > 0 {
-		w := p.pool.waiting[0]
-		p.pool.waiting = slices.Delete(p.pool.waiting, 0, 1)
-		if w.Ended() {
-			continue // its watcher sees to it
-		}
-		close(w.taken)
-		if next := time.Now().Add(replaceAfter); p.pool.next.Before(next) {
-			p.pool.next = next
-		}
-		p.nudge()
-		return w, true
+	n := slices.IndexFunc(p.pool.waiting, func(w *WarmChild) bool { return !w.Ended() }) // of others their watchers see to it
+	if n < 0 {
+		return nil, false
 	}
-	return nil, false
+	w := p.pool.waiting[n]
+	p.pool.waiting = slices.Delete(p.pool.waiting, n, n+1)
+	close(w.taken)
+	if next := time.Now().Add(replaceAfter); p.pool.next.Before(next) {
+		p.pool.next = next
+	}
+	p.nudge()
+	return w, true
 }
 
 // runWarm is run for a process of a forking route: it keeps Spec.Warm processes waiting.
@@ -113,11 +111,8 @@ func (p *Process) runWarm() {
 			w.Close()
 			w.Kill()
 		}
-		if len(next.surplus) > 0 {
-			p.locked(func() {
-				p.pool.ending = 0
-				p.change()
-			})
+		if n := len(next.surplus); n > 0 {
+			p.ended(n)
 		}
 		switch {
 		case next.leave:
@@ -133,6 +128,14 @@ func (p *Process) runWarm() {
 		case <-timer.C:
 		}
 	}
+}
+
+// ended notes that n of those that were being killed are gone.
+func (p *Process) ended(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pool.ending -= n
+	p.change()
 }
 
 // warmStep is what runWarm does next.
@@ -164,7 +167,7 @@ func (p *Process) stepWarm() warmStep {
 			close(w.taken)
 		}
 	}
-	p.pool.ending = len(next.surplus)
+	p.pool.ending += len(next.surplus)
 	next.need = want > len(p.pool.waiting)
 	p.change()
 	return next
@@ -174,7 +177,7 @@ func (p *Process) stepWarm() warmStep {
 func (p *Process) startWarm(r *Spec) {
 	w, err := newWarm(r)
 	if err != nil {
-		p.lostWarm(err.Error(), lifecycle.StartFailed, child.Exit{Code: 127, At: time.Now()}, 0)
+		p.locked(func() { p.lostWarm(err.Error(), lifecycle.StartFailed, child.Exit{Code: 127, At: time.Now()}, 0) })
 		return
 	}
 	p.locked(func() {
@@ -189,28 +192,25 @@ func (p *Process) startWarm(r *Spec) {
 		case <-w.Done():
 		}
 		ours := false
-		p.locked(func() {
-			n := len(p.pool.waiting)
-			p.pool.waiting = slices.DeleteFunc(p.pool.waiting, func(o *WarmChild) bool { return o == w })
-			ours = len(p.pool.waiting) < n
-		})
-		if !ours {
-			select {
-			case <-w.taken: // and so its taker's
-				return
-			default: // TakeWarm saw that it had ended
+		p.locked(func() { // one step: no other is started before the pause after this end is known
+			n := slices.Index(p.pool.waiting, w)
+			if ours = n >= 0; ours {
+				p.pool.waiting = slices.Delete(p.pool.waiting, n, n+1)
+				p.pool.ending++ // with what it has left
+				p.lostWarm(w.Exit().String(), lifecycle.EndedItself, w.Exit(), time.Since(w.began))
 			}
+		})
+		if ours { // and not its taker's
+			w.Close()
+			w.Kill()
+			p.ended(1)
 		}
-		w.Close()
-		w.Kill()
-		p.lostWarm(w.Exit().String(), lifecycle.EndedItself, w.Exit(), time.Since(w.began))
 	})
 }
 
-// lostWarm is called when a process could not be started, or ended while it waited.
+// lostWarm is called when a process could not be started, or ended while it waited. p.mu is
+// held.
 func (p *Process) lostWarm(why string, o lifecycle.Outcome, exit child.Exit, uptime time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	policy := p.spec.Process.Restart
 	policy.Policy = "always"
 	now := time.Now()
