@@ -116,7 +116,7 @@ func (i *Instance) watchLive(ctx context.Context) error {
 // memoryPause is how often an instance's memory is looked at.
 const memoryPause = time.Second
 
-// watchAge has the instance replaced when it is too old or too large.
+// watchAge has the instance, once it was ready, replaced when it is too old or too large.
 func (i *Instance) watchAge(ctx context.Context) error {
 	c := i.spec.Process.Recycle
 	var old, look <-chan time.Time
@@ -129,6 +129,11 @@ func (i *Instance) watchAge(ctx context.Context) error {
 		t := time.NewTicker(memoryPause)
 		defer t.Stop()
 		look = t.C
+	}
+	select {
+	case <-i.up: // one that needs longer to start than it may be old would never be replaced by one that is ready
+	case <-ctx.Done():
+		return nil
 	}
 	for {
 		why := ""

@@ -479,6 +479,20 @@ func TestRecycleByCallsAgeAndMemory(t *testing.T) {
 	}
 }
 
+func TestAnInstanceThatNeedsLongerToStartThanItMayBeOldIsReplacedByOneThatIsReady(t *testing.T) {
+	spec := server(t, "api", "serve 200ms")
+	spec.Process.Recycle.Age = 20 * ms
+	s := newStack(t, spec)
+	before := s.mustGet("api", "/")
+	testkit.Eventually(t, "a new instance", func() bool {
+		after, err := s.getAgain("api", "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return after != before
+	})
+}
+
 func TestARecycledInstanceLeavesWhenItsSuccessorIsReadyAndItsCallsAreDone(t *testing.T) {
 	spec := server(t, "api", "serve 100ms")
 	spec.Process.Recycle.Requests = 1
