@@ -152,11 +152,14 @@ func (i *Instance) sayStuck(d why.Diagnosis) {
 		return
 	}
 	isNew := s.why != d.What && (s.why == "" || d.Certain) // a slow start is logged once, whatever it waits for later
+	changed := s.why != d.What || s.certain != d.Certain || s.printed != d.Printed
 	s.why, s.certain, s.printed = d.What, d.Certain, d.Printed
+	if changed {
+		i.p.change()
+	}
 	if !isNew {
 		return
 	}
-	i.p.change()
 	level := slog.LevelWarn
 	if !d.Certain {
 		d, level = why.Slow(time.Since(i.began), i.spec.Start, d), slog.LevelInfo

@@ -20,25 +20,24 @@ import (
 // Instance is one life of one instance of a process, from the start of its child to
 // the end of all that the child started. Acquire returns it.
 type Instance struct {
-	p        *Process
-	slot     *slot
-	spec     *Spec
-	number   int
-	port     int
-	address  probe.Address // with Spec.Listens
-	conn     net.Conn
-	stdin    *os.File // of Spec.OpenStdin
-	child    *child.Child
-	began    time.Time
-	path     string        // of its program
-	dir      string        // its folder; empty is ours
-	behind   []string      // the programs that it left running, when its child ended by itself
-	done     chan struct{} // the life is over for callers
-	up       chan struct{} // closed when it is ready for the first time
-	said     chan struct{} // closed when a line matched the readiness probe's
-	replace  chan string   // why; buffered by one
-	retiring atomic.Bool
-	answer   atomic.Pointer[error] // that its readiness probe had last, while it started
+	p       *Process
+	slot    *slot
+	spec    *Spec
+	number  int
+	port    int
+	address probe.Address // with Spec.Listens
+	conn    net.Conn
+	stdin   *os.File // of Spec.OpenStdin
+	child   *child.Child
+	began   time.Time
+	path    string                // of its program
+	dir     string                // its folder; empty is ours
+	behind  []string              // the programs that it left running, when its child ended by itself
+	done    chan struct{}         // the life is over for callers
+	up      chan struct{}         // closed when it is ready for the first time
+	said    chan struct{}         // closed when a line matched the readiness probe's
+	replace chan string           // why; buffered by one
+	answer  atomic.Pointer[error] // that its readiness probe had last, while it started
 
 	copies struct { // of its output into the log
 		wg    sync.WaitGroup
@@ -105,10 +104,6 @@ func (i *Instance) Conn() net.Conn { return i.conn }
 // Done is closed when this life is over for its callers: its child was seen to end, or
 // is made to. Nothing more is to be expected than what it had sent by then.
 func (i *Instance) Done() <-chan struct{} { return i.done }
-
-// Retiring reports whether no more calls are given to this life, so that a call without
-// end should find one.
-func (i *Instance) Retiring() bool { return i.retiring.Load() }
 
 // servedPort is the port that the instance listens on, as far as is known: the one that it was
 // given, unless it was seen on another. 0 is none.

@@ -372,7 +372,6 @@ func (i *Instance) retire(why string) {
 	if s := i.slot; s.state != lifecycle.Stopping {
 		i.p.move(s, lifecycle.Stopping, why)
 	}
-	i.retiring.Store(true)
 }
 
 // stop ends the child, for the reason why: first its calls, then the signal, then KILL.
