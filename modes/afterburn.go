@@ -236,6 +236,9 @@ func (c *burning) exchange(instance remarker, w *worker, first []byte) error {
 		t := time.AfterFunc(muteAfter, func() {
 			c.a.log.Warn("worker is silent", "instance", c.instance, "pid", c.pid, "why", mute)
 			instance.Remark(mute)
+			if c.a.spoke.Load() { // it answers just now
+				instance.Remark("")
+			}
 		})
 		defer t.Stop()
 	}
