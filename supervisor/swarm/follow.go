@@ -252,7 +252,7 @@ func (s *Swarm) merge(one *engine.Service) {
 	case f.settings != settings:
 		if f.settings.Port != settings.Port {
 			f.tasks, f.dirty = nil, true
-			f.usable.Store(0)
+			f.publish()
 		}
 		f.settings = settings
 		s.changed[settings.Name] = struct{}{}

@@ -127,7 +127,6 @@ func wake(c chan struct{}) {
 
 // troubled notes that the engine cannot be used, and why.
 func (s *Swarm) troubled(err error) {
-	s.down.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := err.Error()
@@ -138,6 +137,7 @@ func (s *Swarm) troubled(err error) {
 		s.since = time.Now()
 	}
 	s.problem = text
+	s.down.Store(true)
 	s.o.Log.Error("engine not usable; what is known of its services goes on being served", "engine", s.o.Engine.Host(), "error", text)
 	for _, f := range s.order {
 		if f.waiting > 0 {

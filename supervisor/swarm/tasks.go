@@ -166,10 +166,10 @@ func (s *Swarm) lookAt(parent context.Context, batch []*Function, prove prover) 
 			f.dirty = true
 			continue
 		}
-		f.checked.Store(int64(began))
 		if !f.gone {
 			f.become(tallies[f.ID], prove)
 		}
+		f.checked.Store(int64(began)) // not before: a call that sees it asks for no lock
 	}
 	return err
 }

@@ -227,6 +227,9 @@ func (e *Endpoint) probed(err error) {
 	s := e.set
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if e.gone {
+		return // it was asked before it left the name
+	}
 	if err == nil {
 		if e.unwell >= max(s.o.Failures, 1) {
 			e.back()
