@@ -39,7 +39,7 @@ func Example() {
 	running.Go(func() { _ = sup.Run(ctx) }) // its error is always nil
 	retire(ctx)                             // what the set had and has no more: nothing
 
-	i, err := sup.Process("echo").Acquire(ctx, 10*time.Second)
+	i, err := sup.Process("echo").Acquire(ctx, time.Minute)
 	if err == nil {
 		fmt.Fprintln(i.Conn(), "hello")
 		line, _ := bufio.NewReader(i.Conn()).ReadString('\n')

@@ -10,18 +10,17 @@ import (
 )
 
 // listen6 listens on a port of ::1, or skips the test.
-func listen6(t *testing.T, port int) net.Listener {
+func listen6(t *testing.T, port int) {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(port)))
 	if err != nil {
 		t.Skip("this machine has no IPv6 loopback: ", err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return l
 }
 
 func TestAServerOnTheOtherLoopbackIsReady(t *testing.T) {
-	_ = listen6(t, 0).Close()
+	listen6(t, 0)
 	t.Setenv("HOST", "")
 	fixed := strconv.Itoa(testkit.FreePort(t))
 	for name, at := range map[string]string{
@@ -48,7 +47,8 @@ func TestAServerOnTheOtherLoopbackIsReady(t *testing.T) {
 }
 
 func TestAnotherServerOnTheOtherLoopbackIsNotTakenForOurs(t *testing.T) {
-	port := listen6(t, 0).Addr().(*net.TCPAddr).Port
+	port := testkit.FreePort(t)
+	listen6(t, port)
 	spec := server(t, "api", "serve 200ms")
 	spec.Upstream = upstream(t, "http://127.0.0.1:"+strconv.Itoa(port))
 	i := newStack(t, spec).acquire("api")
@@ -59,7 +59,8 @@ func TestAnotherServerOnTheOtherLoopbackIsNotTakenForOurs(t *testing.T) {
 }
 
 func TestAServiceOnTheOtherLoopbackIsReady(t *testing.T) {
-	port := listen6(t, 0).Addr().(*net.TCPAddr).Port
+	port := testkit.FreePort(t)
+	listen6(t, port)
 	spec := service(t, "db", "sleep")
 	spec.Process.Ready = schema.Probe{TCP: schema.Text(":" + strconv.Itoa(port))}
 	newStack(t, spec).awaitState("db", Ready)

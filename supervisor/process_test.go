@@ -188,7 +188,7 @@ func TestAcquireAndReleaseAllocateNothing(t *testing.T) {
 	s := newStack(t, spec)
 	s.await("api", "ready thrice", allReady(3))
 	p, ctx := s.Process("api"), context.Background()
-	if n := testing.AllocsPerRun(1000, func() {
+	if n := testkit.Allocs(1000, 0, func() {
 		i, err := p.Acquire(ctx, time.Second)
 		if err != nil {
 			t.Fatal(err)
@@ -343,12 +343,11 @@ func TestALostPortIsDistinguishedFromACrash(t *testing.T) {
 			c.Close()
 		}
 	}()
-	first := s.Process("api").Status().Instances[0]
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	st := s.await("api", "on another port", func(st Status) bool {
-		return st.State == Ready && st.Instances[0].Port != first.Port
+		return st.State == Ready && strconv.Itoa(st.Instances[0].Port) != port
 	})
 	if st.Restarts != 0 || st.LastExit != "" {
 		t.Errorf("it counts as a crash: got %+v, want Restarts 0 and LastExit nothing", st)
@@ -359,12 +358,12 @@ func TestALostPortIsDistinguishedFromACrash(t *testing.T) {
 }
 
 func TestTheHolderOfAFixedPortInUseIsNamed(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port := testkit.FreePort(t)
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	port := l.Addr().(*net.TCPAddr).Port
 	fixed := server(t, "fixed", "serve")
 	fixed.Upstream = upstream(t, "http://127.0.0.1:"+strconv.Itoa(port))
 	s := newStack(t, fixed, server(t, "other", "serve"))
@@ -377,14 +376,8 @@ func TestTheHolderOfAFixedPortInUseIsNamed(t *testing.T) {
 }
 
 func TestWithAFixedPortTheOldOneLeavesFirstAndCallsWait(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	spec := server(t, "api", "serve")
-	spec.Upstream = upstream(t, "127.0.0.1:"+strconv.Itoa(port))
+	spec.Upstream = upstream(t, "127.0.0.1:"+strconv.Itoa(testkit.FreePort(t)))
 	s := newStack(t, spec)
 	before := s.mustGet("api", "/")
 	spec.Process.Env = map[string]schema.Text{"BE": "serve", "MORE": "1"}

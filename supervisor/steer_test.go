@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -230,20 +229,7 @@ func FuzzSteering(f *testing.F) {
 }
 
 func TestAPortMadeOfTheNumberIsTheInstancesOwn(t *testing.T) {
-	base := 0
-	for range 100 { // two ports that differ in their last digit only
-		base = testkit.FreePort(t) / 10
-		a, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d0", base))
-		if err != nil {
-			continue
-		}
-		b, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d1", base))
-		a.Close()
-		if err == nil {
-			b.Close()
-			break
-		}
-	}
+	base := testkit.FreePair(t) / 10
 	spec := server(t, "api", "serve")
 	spec.Upstream = upstream(t, "http://127.0.0.1:"+strconv.Itoa(base)+"${INSTANCE}")
 	spec.Process.Replicas = schema.Replicas{Min: 2, Max: 2}
@@ -297,9 +283,7 @@ func TestRestartReadsEnvFileAgain(t *testing.T) {
 	s.awaitState("job", Exited)
 	write("INSTANCE_COLOUR=blue\n")
 	_ = s.Restart(context.Background(), "job") // it ends with 0
-	s.await("job", "the new colour", func(Status) bool {
-		return strings.Contains(s.log.String(), "INSTANCE_COLOUR=blue")
-	})
+	s.log.Await(t, "INSTANCE_COLOUR=blue")
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ func TestAProcessThatIsEndingIsOfNoOtherLife(t *testing.T) {
 	if err := running.Start(); err != nil {
 		t.Fatal(err)
 	}
-	o.wentAway()
 	daemon := entry{pid: running.Process.Pid, pgrp: running.Process.Pid, state: 'S', began: now(), top: os.Getpid()}
+	o.wentAway()
 	if !o.owns(daemon) {
 		t.Error("got a process of another life, want the life's own: it was born before its child ended, and has no mark")
 	}

@@ -36,13 +36,23 @@ func records(t *testing.T, log string) (all []record) {
 	return all
 }
 
+// logged waits until all that was put has been logged, however long the log takes.
+func (o *Output) logged() {
+	o.mu.Lock()
+	done := o.logging
+	o.mu.Unlock()
+	if done != nil {
+		<-done
+	}
+}
+
 // copied gives the log of what is read.
 func copied(t *testing.T, r io.Reader) []record {
 	t.Helper()
 	var log testkit.Log
 	o := NewOutput(slog.New(slog.NewJSONHandler(&log, nil)), "route", "fn", Printing{})
 	o.Copy(7, "stdout", r)
-	o.Close()
+	o.logged()
 	return records(t, log.String())
 }
 
@@ -116,6 +126,7 @@ func TestLinesOfAnyLengthAreCutWhereAskedFor(t *testing.T) {
 		}
 		want = append(want, "no end")
 		o.Copy(7, "stdout", &narrow{strings.NewReader(strings.Join(want, "\n")), o})
+		o.logged()
 		if !slices.Equal(got, want) {
 			t.Errorf("%d: %d lines of %d, or others", longest, len(got), len(want))
 		}
@@ -129,7 +140,7 @@ type narrow struct {
 }
 
 func (n *narrow) Read(p []byte) (int, error) {
-	n.o.Close()
+	n.o.logged()
 	return n.r.Read(p[:min(len(p), 977)])
 }
 
@@ -204,7 +215,7 @@ func TestAFloodAndASlowLogNeverBlockAChild(t *testing.T) {
 	w.Close()
 	copying.Wait()
 	close(log.free)
-	o.Close()
+	o.logged()
 	logged, dropped := 0, 0
 	for _, r := range records(t, log.String()) {
 		switch r.Msg {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func newClient(t testing.TB, host string) *engine.Client {
 	return c
 }
 
-// follow runs a Swarm on an engine.
+// follow runs a Swarm on an engine, and waits until it has listed the services.
 func follow(t testing.TB, host string) *followed { return followAs(t, host, "gateway") }
 
 // followAs is follow of one of several gateways.
@@ -94,6 +95,7 @@ func followAs(t testing.TB, host, id string) *followed {
 		<-done
 	})
 	t.Cleanup(f.stop)
+	testkit.Eventually(t, "the services listed", func() bool { return f.Ready() == nil })
 	return f
 }
 
@@ -104,11 +106,10 @@ func (f *followed) told(name string) int {
 	return f.names[name]
 }
 
-// listen accepts connections at a port of an address of the loopback, which the test knows
-// beforehand or 0, and returns the port.
-func listen(t testing.TB, address string) (port int) {
+// listen accepts connections at a port of an address of the loopback.
+func listen(t testing.TB, ip string, port int) {
 	t.Helper()
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,6 @@ func listen(t testing.TB, address string) (port int) {
 			_ = c.Close()
 		}
 	}()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // addresses are where a function has tasks that take calls.

@@ -24,9 +24,9 @@ import (
 // loopback where something listens at the port.
 func orchestrated(t testing.TB, e *enginetest.Engine, most int) (port int) {
 	t.Helper()
-	port = listen(t, "127.0.0.1:0")
-	for i := 2; i <= most; i++ {
-		listen(t, fmt.Sprintf("127.0.0.%d:%d", i, port))
+	port = testkit.FreePort(t)
+	for i := range most {
+		listen(t, fmt.Sprintf("127.0.0.%d", i+1), port)
 	}
 	e.Scaled = func(id string, n int) {
 		var tasks []enginetest.Task
@@ -94,7 +94,6 @@ func TestCallsInFlightKeepTheirTasks(t *testing.T) {
 	port := orchestrated(t, e, 2)
 	e.PutService(service("s1", "echo", 0, "watchdogd.port", strconv.Itoa(port), "watchdogd.min", "0", "watchdogd.max", "2", "watchdogd.idle", "1ms"))
 	s := follow(t, e.Host())
-	testkit.Eventually(t, "the function", func() bool { return s.Function("echo") != nil })
 	end := calls(t, s, "echo", 1)
 	for range 20 { // as many measures as there may be
 		wake(s.measure)
@@ -119,7 +118,6 @@ func TestAnUpdateThatTheEngineRefusesIsAStateWithItsSentence(t *testing.T) {
 	}
 	e.PutService(service("s1", "echo", 0, "watchdogd.port", strconv.Itoa(port), "watchdogd.min", "0", "watchdogd.max", "1"))
 	s := follow(t, e.Host())
-	testkit.Eventually(t, "the function", func() bool { return s.Function("echo") != nil })
 	f := s.Function("echo")
 	f.Enter()
 	defer f.Leave()
@@ -162,7 +160,6 @@ func TestOneOfTwoGatewaysScalesAlsoForTheOther(t *testing.T) {
 	if second.Scaler().Holds {
 		holder, other = second, first
 	}
-	testkit.Eventually(t, "both to know the function", func() bool { return other.Function("echo") != nil && holder.Function("echo") != nil })
 	end := calls(t, other, "echo", 4)
 	testkit.Eventually(t, "3 replicas for the 4 calls at the other gateway", func() bool { return e.Replicas("s1") == 3 })
 	if n := other.Scaler().Done; n != 0 {

@@ -46,7 +46,8 @@ func stands(t *testing.T, s *followed, service string, state lifecycle.State, wo
 
 func TestServicesWithTheLabelAreFunctionsAtTheirTasks(t *testing.T) {
 	e := newEngine(t)
-	port := listen(t, "127.0.0.1:0")
+	port := testkit.FreePort(t)
+	listen(t, "127.0.0.1", port)
 	at := fmt.Sprintf("127.0.0.1:%d", port)
 	e.PutService(service("s1", "echo", 1, "watchdogd.port", strconv.Itoa(port)))
 	e.PutTasks("s1", running("t1", "127.0.0.1"))
@@ -74,19 +75,19 @@ func TestServicesWithTheLabelAreFunctionsAtTheirTasks(t *testing.T) {
 func TestATaskTakesCallsOnceItAcceptsConnections(t *testing.T) {
 	e := newEngine(t)
 	s := follow(t, e.Host())
-	testkit.Eventually(t, "the services listed", func() bool { return s.Ready() == nil })
 	port := testkit.FreePort(t)
 	e.PutService(service("s1", "slow", 1, "watchdogd.port", strconv.Itoa(port)))
 	e.PutTasks("s1", running("t1", "127.0.0.1"))
 	stands(t, s, "slow", lifecycle.Starting, "accepts no connection at port "+strconv.Itoa(port))
-	listen(t, fmt.Sprintf("127.0.0.1:%d", port))
+	listen(t, "127.0.0.1", port)
 	reaches(t, s, "slow", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
 func TestTheTasksOfAFunctionThatIsCalledAreFollowed(t *testing.T) {
 	e := newEngine(t)
-	port := listen(t, "127.0.0.1:0")
-	listen(t, fmt.Sprintf("127.0.0.2:%d", port))
+	port := testkit.FreePort(t)
+	listen(t, "127.0.0.1", port)
+	listen(t, "127.0.0.2", port)
 	e.PutService(service("s1", "echo", 1, "watchdogd.port", strconv.Itoa(port)))
 	e.PutTasks("s1", running("t1", "127.0.0.1"))
 	s := follow(t, e.Host())
@@ -134,8 +135,9 @@ func TestEachFaultOfAServiceIsAStateWithASentence(t *testing.T) {
 	e.PutService(service("s6", "off", 0))
 	e.PutService(service("s9", "idle", 0, "watchdogd.max", "2", "watchdogd.idle", "soon"))
 	e.PutService(service("s7", "min", 1, "watchdogd.min", "1"))
-	listenAt := listen(t, "127.0.0.1:0")
-	e.PutService(service("s8", "scaled", 1, "watchdogd.max", "ten", "watchdogd.port", strconv.Itoa(listenAt)))
+	port := testkit.FreePort(t)
+	listen(t, "127.0.0.1", port)
+	e.PutService(service("s8", "scaled", 1, "watchdogd.max", "ten", "watchdogd.port", strconv.Itoa(port)))
 	e.PutTasks("s8", running("t8", "127.0.0.1"))
 	s := follow(t, e.Host())
 	stands(t, s, "port", lifecycle.Unready, `label watchdogd.port: must be a whole number from 1 to 65535`)
@@ -158,7 +160,8 @@ func TestWhatIsKnownIsServedWhileTheEngineIsLost(t *testing.T) {
 		}
 		return 0, ""
 	}
-	port := listen(t, "127.0.0.1:0")
+	port := testkit.FreePort(t)
+	listen(t, "127.0.0.1", port)
 	e.PutService(service("s1", "echo", 1, "watchdogd.port", strconv.Itoa(port)))
 	e.PutTasks("s1", running("t1", "127.0.0.1"))
 	s := follow(t, e.Host())
@@ -191,7 +194,8 @@ func TestCallsDoNotWaitForAnEngineThatDoesNotAnswer(t *testing.T) {
 		}
 		return 0, ""
 	}
-	port := listen(t, "127.0.0.1:0")
+	port := testkit.FreePort(t)
+	listen(t, "127.0.0.1", port)
 	e.PutService(service("s1", "echo", 1, "watchdogd.port", strconv.Itoa(port)))
 	e.PutTasks("s1", running("t1", "127.0.0.1"))
 	s := follow(t, e.Host())
@@ -238,7 +242,6 @@ func TestLabelsAreTheKeysOfARoute(t *testing.T) {
 	e := newEngine(t)
 	e.PutService(service("s1", "echo", 0, "watchdogd.timeout", "3s", "watchdogd.inflight", "4", "watchdogd.queue", "-1"))
 	s := follow(t, e.Host())
-	testkit.Eventually(t, "the function", func() bool { return s.Function("echo") != nil })
 	r, err := s.Function("echo").Route(&template)
 	if err != nil {
 		t.Fatal(err)

@@ -70,6 +70,7 @@ func run(words []string) int {
 		signal.Notify(c, syscall.SIGTERM)
 		fmt.Println(os.Getpid())
 		<-c
+		fmt.Println("missed")
 		<-c
 		fmt.Println("bye")
 		return 0
