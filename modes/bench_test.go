@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/watchdogd/watchdogd/internal/http1/server"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -117,7 +118,7 @@ func TestACallIsCheapInAllocations(t *testing.T) {
 		"GET":  newHop(t, plainGet, "", 1024),
 		"POST": newHop(t, plainPost, strings.Repeat("x", 1024), 1024),
 	} {
-		if n := testing.AllocsPerRun(200, func() { x.call(t) }); n > most {
+		if n := testkit.Allocs(200, most, func() { x.call(t) }); n > most {
 			t.Errorf("%s: got %.0f allocations, want at most %v", name, n, most)
 		} else {
 			t.Logf("%s: %.0f allocations", name, n)

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/watchdogd/watchdogd/internal/testkit"
 )
@@ -88,12 +87,7 @@ func TestAServerWhoseLinkIsCutIsLeftOut(t *testing.T) {
 	address, handler := elsewhere(t, far, near)
 
 	// Both have connections, and a call is in flight at the far one.
-	dial := func() *testkit.Conn {
-		c := testkit.Dial(t, address)
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-		return c
-	}
-	c := dial()
+	c := testkit.Dial(t, address)
 	for range 10 {
 		c.Send("GET / HTTP/1.1\r\nHost: api\r\n\r\n")
 		c.Want(200, "ok")
@@ -101,7 +95,7 @@ func TestAServerWhoseLinkIsCutIsLeftOut(t *testing.T) {
 	var waiting *testkit.Conn
 	for before := counts[0].Load(); counts[0].Load() == before; { // the near one answers it
 		all := counts[0].Load() + counts[1].Load()
-		waiting = dial()
+		waiting = testkit.Dial(t, address)
 		waiting.Send("POST /slow HTTP/1.1\r\nHost: api\r\nContent-Length: 0\r\n\r\n")
 		testkit.Eventually(t, "the call reaches a server", func() bool { return counts[0].Load()+counts[1].Load() > all })
 	}
@@ -110,7 +104,7 @@ func TestAServerWhoseLinkIsCutIsLeftOut(t *testing.T) {
 	var calls sync.WaitGroup
 	for n := range 8 {
 		calls.Go(func() {
-			c := dial()
+			c := testkit.Dial(t, address)
 			for range 3 {
 				c.Send("GET / HTTP/1.1\r\nHost: api\r\n\r\n")
 				if res, body := c.Response("GET"); res == nil || res.StatusCode != 200 || body != "ok" {
@@ -131,7 +125,7 @@ func TestAServerWhoseLinkIsCutIsLeftOut(t *testing.T) {
 		}
 	}
 	// Calls that cannot be repeated are served as well, while it is left out.
-	c = dial()
+	c = testkit.Dial(t, address)
 	for range 5 {
 		c.Send("POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 2\r\n\r\nhi")
 		if res, body := c.Response("POST"); res == nil || res.StatusCode != 200 || body != "ok" {

@@ -86,9 +86,8 @@ func TestAnUpstreamThatFailsAtAnyPointOfItsResponseIsReported(t *testing.T) {
 }
 
 func TestAnUpstreamThatRefusesIsBad(t *testing.T) {
-	l := testkit.Listen(t)
-	_ = l.Close()
-	for _, up := range []string{l.Addr().String(), "unix:" + t.TempDir() + "/none", "h2c://" + l.Addr().String()} {
+	nobody := testkit.FreeAddress(t)
+	for _, up := range []string{nobody, "unix:" + t.TempDir() + "/none", "h2c://" + nobody} {
 		for _, request := range []string{get, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"} {
 			if answer := ask(t, proxyTo(t, up), request); !strings.HasPrefix(answer, "HTTP/1.1 502") || !strings.Contains(answer, "application/problem+json") {
 				t.Errorf("%s: got %q, want %q at its start and %q in it", up, answer, "HTTP/1.1 502", "application/problem+json")

@@ -355,9 +355,7 @@ func TestAConversationEndsWithItsUpstream(t *testing.T) {
 
 // TestOnlyGRPCGetsItsStatus asks where no upstream is.
 func TestOnlyGRPCGetsItsStatus(t *testing.T) {
-	l := testkit.Listen(t)
-	front := proxyTo(t, "h2c://"+l.Addr().String())
-	_ = l.Close()
+	front := proxyTo(t, "h2c://"+testkit.FreeAddress(t))
 	for kind, want := range map[string]int{"application/grpc": 200, "application/grpc+proto": 200, "application/grpc-web": 502, "text/plain": 502} {
 		r, _ := http.NewRequest("POST", "http://"+front+"/", nil)
 		r.Header.Set("Content-Type", kind)

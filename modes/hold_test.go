@@ -59,7 +59,7 @@ func serveH2C() {
 // address of the front.
 func supervisedServer(t *testing.T, text string) string {
 	t.Helper()
-	route := routeOf(t, t.TempDir(), "mode: http\nfprocess: ${SELF}\nrestart: {min: 10ms, max: 50ms, give_up: {exits: 1000, within: 1s}}\n"+text)
+	route := routeOf(t, t.TempDir(), patient("mode: http\nfprocess: ${SELF}\nrestart: {min: 10ms, max: 50ms, give_up: {exits: 1000, within: 1s}}\n"+text))
 	sup := supervisor.New(supervisor.Options{Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -344,9 +344,7 @@ func (i *life) Keep(make func() io.Closer) io.Closer {
 }
 
 func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
-	l := testkit.Listen(t)
-	_ = l.Close() // nobody listens there any more
-	dead := &life{upstream: l.Addr().String(), done: make(chan struct{})}
+	dead := &life{upstream: testkit.FreeAddress(t), done: make(chan struct{})}
 	alive := &life{upstream: answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), done: make(chan struct{})}
 	process := &lives{waiting: make(chan time.Duration, 1000)}
 	process.next.Store(dead)
@@ -375,15 +373,13 @@ func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
 }
 
 func TestALivingProcessThatRefusesIsBad(t *testing.T) {
-	l := testkit.Listen(t)
 	process := &lives{}
-	process.next.Store(&life{upstream: l.Addr().String(), done: make(chan struct{})})
+	process.next.Store(&life{upstream: testkit.FreeAddress(t), done: make(chan struct{})})
 	p, err := newProxy(&schema.Route{Name: "api"}, process)
 	if err != nil {
 		t.Fatal(err)
 	}
 	front := serve(t, p)
-	_ = l.Close() // not before: the front could be given its port
 	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 502") {
 		t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 502")
 	}
@@ -400,14 +396,14 @@ func TestTheWaitForAPlaceIsAPartOfTimeoutsQueue(t *testing.T) {
 	front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, r := call.Enter(w, r)
 		defer c.Leave()
-		c.WaitedSince(time.Now().Add(time.Second-testkit.Patience), "queue")
+		c.WaitedSince(time.Now().Add(-testkit.Patience/2), "queue")
 		p.ServeHTTP(w, r)
 	}))
 	if answer := ask(t, front, get); !strings.HasPrefix(answer, "HTTP/1.1 200") {
 		t.Errorf("got %q, want %q at its start", answer, "HTTP/1.1 200")
 	}
-	if wait := testkit.Await(t, "a wait for an instance", process.waiting); wait > time.Second {
-		t.Errorf("waits for %v more, want at most %v", wait, time.Second)
+	if wait := testkit.Await(t, "a wait for an instance", process.waiting); wait > testkit.Patience/2 {
+		t.Errorf("waits for %v more, want at most %v", wait, testkit.Patience/2)
 	}
 	_ = alive.kept.Close()
 }

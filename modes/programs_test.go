@@ -47,6 +47,15 @@ func routeOf(t *testing.T, dir, text string) *schema.Route {
 	return &config.Routes[0]
 }
 
+// patient is text with timeouts that no start of a process needs, unless it has its own
+// or its processes are not waited for.
+func patient(text string) string {
+	if strings.Contains(text, "timeouts:") || strings.Contains(text, "warm:") {
+		return text
+	}
+	return strings.TrimSpace(text) + fmt.Sprintf("\ntimeouts: {start: %[1]v, queue: %[1]v}\n", testkit.Patience)
+}
+
 // site is a route behind a real server, with what routes would add in front of it.
 type site struct {
 	*httptest.Server
@@ -147,7 +156,7 @@ func (s *site) serveHandler(t *testing.T, route *schema.Route, handler http.Hand
 func supervise(t *testing.T, text string) *site {
 	t.Helper()
 	s := &site{dir: t.TempDir(), log: &testkit.Log{}}
-	route := routeOf(t, s.dir, text)
+	route := routeOf(t, s.dir, patient(text))
 	spec := supervisor.Spec{Name: route.Name, Kind: supervisor.Route, Mode: route.Mode, Process: route.Process,
 		Start: route.Timeouts.Start.D(), Warm: route.Warm, OneOutput: route.OneOutput()}
 	if route.Mode == schema.Afterburn {

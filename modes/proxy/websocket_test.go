@@ -134,7 +134,7 @@ func TestAWebSocketGetsACloseFrameBehindTheFrameThatIsOnItsWay(t *testing.T) {
 	}
 	_, _ = server.Write(closeFrame(false))
 	_, _ = client.Write(closeFrame(true))
-	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = client.SetReadDeadline(time.Now().Add(testkit.Patience))
 	rest, err := io.ReadAll(client)
 	if want := append(bytes.Clone(message[40:]), 0x88, 2, 3, 0xe9); err != nil || !bytes.Equal(rest, want) {
 		t.Errorf("got %x (%v), want the rest of the message and a close frame: %x", rest, err, want)
