@@ -12,6 +12,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // written gives what both ways make of a line.
@@ -60,7 +61,7 @@ var usual = Line{
 
 func TestAnAccessLineAllocatesNothing(t *testing.T) {
 	write := JSONLines(logwriter.New(io.Discard))
-	if n := testing.AllocsPerRun(100, func() { write(usual) }); n > 0 && !racing {
+	if n := testkit.Allocs(100, 0, func() { write(usual) }); n > 0 && !racing {
 		t.Errorf("got %v allocations, want 0", n)
 	}
 }

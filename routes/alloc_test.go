@@ -9,6 +9,7 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -68,7 +69,7 @@ func TestACallAllocatesLittle(t *testing.T) {
 			most *= 10 // pools forget under the race detector
 		}
 		call := passing(method)
-		if n := testing.AllocsPerRun(200, call); n > most {
+		if n := testkit.Allocs(200, most, call); n > most {
 			t.Errorf("%s: got %v allocations, want %v at most", method, n, most)
 		}
 	}

@@ -103,6 +103,7 @@ func TestOverInflightWithoutAQueueACallIsRefusedAtOnce(t *testing.T) {
 	if a := <-again; a.status != 200 {
 		t.Errorf("the place was not given back: got %+v, want status 200", a)
 	}
+	f.log.requests(t, 3)
 	if s := f.series(); !strings.Contains(s, `watchdogd_rejected_total{reason="full",route="a"} 1`) {
 		t.Errorf("got %v, want %q in it", s, `watchdogd_rejected_total{reason="full",route="a"} 1`)
 	}
@@ -146,9 +147,9 @@ func TestACallThatWaitsTooLongForAPlaceGets503(t *testing.T) {
 	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.HasPrefix(body, "503 queue") {
 		t.Errorf("got %d %q %q, want 503, %q at its start and something", resp.StatusCode, body, resp.Header.Get("Retry-After"), "503 queue")
 	}
+	line := f.log.request(t)
 	g.let <- struct{}{}
 	<-first
-	line := f.log.requests(t, 2)[0]
 	if line["timeout"] != "queue" || line["queue_wait"].(float64) < 0.03 {
 		t.Errorf(`got %v, want line["timeout"] == "queue" && line["queue_wait"].(float64) >= 0.03`, line)
 	}
@@ -172,6 +173,9 @@ func TestAClientThatLeavesTheQueueFreesItsPlace(t *testing.T) {
 				t.Errorf("got %+v, want an error in err", a)
 			}
 			f.queued(0)
+			if line := f.log.request(t); line["status"] != 499.0 || line["path"] != "/a/1" {
+				t.Errorf("got %v %v %v, want 499.0 %q", line, line["status"], line["path"], "/a/1")
+			}
 			second := f.startGet("/a/2")
 			f.queued(1)
 			g.let <- struct{}{}
@@ -181,9 +185,6 @@ func TestAClientThatLeavesTheQueueFreesItsPlace(t *testing.T) {
 			g.let <- struct{}{}
 			<-first
 			<-second
-			if line := f.log.requests(t, 3)[0]; line["status"] != 499.0 || line["path"] != "/a/1" {
-				t.Errorf("got %v %v %v, want 499.0 %q", line, line["status"], line["path"], "/a/1")
-			}
 		})
 	}
 }

@@ -75,6 +75,7 @@ func TestAnUpgradedConnectionIsInFlightUntilItIsClosed(t *testing.T) {
 	if resp, _ := f.get("/a"); resp.StatusCode != 429 {
 		t.Errorf("its place was given away: got %d, want 429", resp.StatusCode)
 	}
+	f.log.request(t)
 	_, _ = io.WriteString(server, "hello")
 	readAnswer(t, client, "hello")
 	_, _ = io.WriteString(client, "ping")
@@ -107,45 +108,59 @@ func TestAStreamIsInFlightUntilItEnds(t *testing.T) {
 
 func TestTimeoutsIdleRulesAnUpgradedConnection(t *testing.T) {
 	k := newTakeover(true)
-	f := serve(t, entry("a", k.ServeHTTP, timeoutsOf(schema.Timeouts{Exec: short, Idle: 2 * short})))
-	client, _ := f.upgrade(k, "/a")
-	err := <-k.ended
-	if e, ok := errors.AsType[*failure.Error](err); !ok || e.Timeout != "idle" {
-		t.Errorf(`ended by: got %v, want ok && e.Timeout == "idle"`, err)
-	}
-	if _, err := client.Read(make([]byte, 1)); err == nil {
-		t.Error("still open")
-	}
-	f.loggedTimeout("idle", true)
+	inTime(t, func(short schema.Duration) bool {
+		f := serve(t, entry("a", k.ServeHTTP, timeoutsOf(schema.Timeouts{Exec: short, Idle: 2 * short})))
+		client := f.dial("GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		switch head := readAnswer(t, client, "\r\n\r\n"); {
+		case strings.HasPrefix(head, "HTTP/1.1 504"):
+			return false
+		case !strings.HasPrefix(head, "HTTP/1.1 101"):
+			t.Fatalf("got %v, want %q at its start", head, "HTTP/1.1 101")
+		}
+		<-k.taken
+		err := <-k.ended
+		if e, ok := errors.AsType[*failure.Error](err); !ok || e.Timeout != "idle" {
+			t.Errorf(`ended by: got %v, want ok && e.Timeout == "idle"`, err)
+		}
+		if _, err := client.Read(make([]byte, 1)); err == nil {
+			t.Error("still open")
+		}
+		f.loggedTimeout("idle", true)
+		return true
+	})
 }
 
 func TestTouchKeepsAnUpgradedConnection(t *testing.T) {
-	done := make(chan error, 1)
-	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusSwitchingProtocols)
-		c, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			done <- err
-			return
-		}
-		defer c.Close()
-		tick := time.NewTicker(short.D() / 5)
-		defer tick.Stop()
-		for range 40 {
-			select {
-			case <-tick.C:
-				call.From(r.Context()).Touch()
-			case <-r.Context().Done():
-				done <- context.Cause(r.Context())
+	inTime(t, func(short schema.Duration) bool {
+		done := make(chan error, 1)
+		f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusSwitchingProtocols)
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				done <- err
 				return
 			}
+			defer c.Close()
+			tick := time.NewTicker(short.D() / 5)
+			defer tick.Stop()
+			for range 40 {
+				select {
+				case <-tick.C:
+					call.From(r.Context()).Touch()
+				case <-r.Context().Done():
+					done <- context.Cause(r.Context())
+					return
+				}
+			}
+			done <- nil
+		}, timeoutsOf(schema.Timeouts{Idle: 4 * short})))
+		f.dial("GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		err := <-done
+		if e, ok := errors.AsType[*failure.Error](err); err != nil && (!ok || e.Timeout != "idle") {
+			t.Fatal(err)
 		}
-		done <- nil
-	}, timeoutsOf(schema.Timeouts{Idle: 4 * short})))
-	f.dial("GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+		return err == nil
+	})
 }
 
 func TestDrainWaitsForCallsAndServesThoseThatCome(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/testkit"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -55,8 +56,8 @@ func TestAMalformedRequestIsRefusedWithAProblem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(30 * time.Second)) // far more than an answer takes
-		_, _ = io.WriteString(c, test.request)              // a refusal may come before all is sent
+		_ = c.SetDeadline(time.Now().Add(testkit.Patience))
+		_, _ = io.WriteString(c, test.request) // a refusal may come before all is sent
 		r, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
 			t.Errorf("%.30q: %v", test.request, err)
@@ -68,7 +69,7 @@ func TestAMalformedRequestIsRefusedWithAProblem(t *testing.T) {
 		}
 		_ = c.Close() // answered
 	}
-	if n := len(logged.lines("request")); n != 4 {
+	if n := len(logged.requests(t, 4)); n != 4 {
 		t.Errorf("%d lines were logged", n)
 	}
 	var exposed strings.Builder

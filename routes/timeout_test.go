@@ -21,6 +21,12 @@ import (
 // short is a timeout that a test waits for.
 const short = schema.Duration(50 * time.Millisecond)
 
+// inTime is testkit.InTime from short on.
+func inTime(t *testing.T, try func(short schema.Duration) bool) {
+	t.Helper()
+	testkit.InTime(t, short.D(), func(d time.Duration) bool { return try(schema.Duration(d)) })
+}
+
 func timeoutsOf(t schema.Timeouts) func(*schema.Route) {
 	return func(r *schema.Route) { r.Timeouts = t }
 }
@@ -72,53 +78,78 @@ func TestBeforeTheHeadATimeoutIs504AndNamed(t *testing.T) {
 }
 
 func TestAfterTheHeadATimeoutCutsTheResponse(t *testing.T) {
-	for kind, times := range map[string]schema.Timeouts{"exec": {Exec: short, Idle: 1e15}, "idle": {Idle: short, Exec: 1e15}} {
+	for kind, times := range map[string]func(short schema.Duration) schema.Timeouts{
+		"exec": func(short schema.Duration) schema.Timeouts { return schema.Timeouts{Exec: short, Idle: 1e15} },
+		"idle": func(short schema.Duration) schema.Timeouts { return schema.Timeouts{Idle: short, Exec: 1e15} },
+	} {
 		t.Run(kind, func(t *testing.T) {
-			f := serve(t, entry("a", hang("text/plain"), timeoutsOf(times)))
-			f.cutAfter(f.request("GET", "/a", nil), "begun")
-			f.loggedTimeout(kind, true)
+			inTime(t, func(short schema.Duration) bool {
+				f := serve(t, entry("a", hang("text/plain"), timeoutsOf(times(short))))
+				a := <-f.startGet("/a")
+				if kind == "exec" && a.status == 504 {
+					return false
+				}
+				if a.err == nil || a.body != "begun" {
+					t.Errorf("not cut: got %+v, want an error in err and body begun", a)
+				}
+				f.loggedTimeout(kind, true)
+				return true
+			})
 		})
 	}
 }
 
 func TestAHandlerThatIgnoresTheEndIsCut(t *testing.T) {
-	returned := make(chan struct{})
-	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
-		defer close(returned)
-		for { // the caller reads nothing: the write blocks until it is stopped
-			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
-				return
+	inTime(t, func(short schema.Duration) bool {
+		returned := make(chan struct{})
+		f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+			defer close(returned)
+			for { // the caller reads nothing: the write blocks until it is stopped
+				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+					return
+				}
 			}
+		}, timeoutsOf(schema.Timeouts{Exec: short})))
+		c := f.dial("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-returned
+		all, _ := io.ReadAll(c)
+		if strings.HasPrefix(string(all), "HTTP/1.1 504") {
+			return false
 		}
-	}, timeoutsOf(schema.Timeouts{Exec: short})))
-	c := f.dial("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-returned
-	all, _ := io.ReadAll(c)
-	if strings.HasSuffix(string(all), "\r\n0\r\n\r\n") {
-		t.Error("ended as if whole")
-	}
-	f.loggedTimeout("exec", true)
+		if strings.HasSuffix(string(all), "\r\n0\r\n\r\n") {
+			t.Error("ended as if whole")
+		}
+		f.loggedTimeout("exec", true)
+		return true
+	})
 }
 
 func TestEventStreamsAreUnderExecUntilTheirHead(t *testing.T) {
 	for _, kind := range []string{"text/event-stream", "application/x-ndjson; charset=utf-8", "Text/Event-Stream"} {
 		t.Run(kind, func(t *testing.T) {
-			f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", kind)
-				w.WriteHeader(200)
-				w.(http.Flusher).Flush()
-				timer := time.NewTimer(3 * short.D())
-				defer timer.Stop()
-				select {
-				case <-timer.C:
-					_, _ = io.WriteString(w, "late")
-				case <-r.Context().Done():
-					obey(w, r, true)
+			inTime(t, func(short schema.Duration) bool {
+				f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", kind)
+					w.WriteHeader(200)
+					w.(http.Flusher).Flush()
+					timer := time.NewTimer(3 * short.D())
+					defer timer.Stop()
+					select {
+					case <-timer.C:
+						_, _ = io.WriteString(w, "late")
+					case <-r.Context().Done():
+						obey(w, r, true)
+					}
+				}, timeoutsOf(schema.Timeouts{Exec: short})))
+				a := <-f.startGet("/a")
+				if a.status == 504 {
+					return false
 				}
-			}, timeoutsOf(schema.Timeouts{Exec: short})))
-			if resp, body := f.get("/a"); resp.StatusCode != 200 || body != "late" {
-				t.Errorf(`got %d %q, want 200 "late"`, resp.StatusCode, body)
-			}
+				if a.status != 200 || a.body != "late" || a.err != nil {
+					t.Errorf(`got %+v, want 200 "late"`, a)
+				}
+				return true
+			})
 		})
 	}
 	t.Run("before it", func(t *testing.T) {
@@ -283,33 +314,39 @@ func TestAHalfClosedClientGetsNoInventedResponse(t *testing.T) {
 }
 
 func TestAKeptConnectionOutlivesATimeout(t *testing.T) {
-	f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		if r.URL.RawQuery == "hang" {
-			<-r.Context().Done()
-			obey(w, r, false)
-			return
+	inTime(t, func(short schema.Duration) bool {
+		f := serve(t, entry("a", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			if r.URL.RawQuery == "hang" {
+				<-r.Context().Done()
+				obey(w, r, false)
+				return
+			}
+			w.Header().Set("Content-Length", "2")
+			_, _ = io.WriteString(w, "ok")
+		}, timeoutsOf(schema.Timeouts{Exec: short})))
+		c := f.dial("")
+		in := bufio.NewReader(c)
+		for i, want := range []int{200, 504, 200, 504, 200} {
+			query := ""
+			if want == 504 {
+				query = "?hang"
+			}
+			_, _ = io.WriteString(c, "POST /a"+query+" HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatalf("call %d: %v", i, err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			if want == 200 && resp.StatusCode == 504 {
+				return false
+			}
+			if resp.StatusCode != want {
+				t.Errorf("call %d: got %d, want %d", i, resp.StatusCode, want)
+			}
 		}
-		w.Header().Set("Content-Length", "2")
-		_, _ = io.WriteString(w, "ok")
-	}, timeoutsOf(schema.Timeouts{Exec: short})))
-	c := f.dial("")
-	in := bufio.NewReader(c)
-	for i, want := range []int{200, 504, 200, 504, 200} {
-		query := ""
-		if want == 504 {
-			query = "?hang"
-		}
-		_, _ = io.WriteString(c, "POST /a"+query+" HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatalf("call %d: %v", i, err)
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		if resp.StatusCode != want {
-			t.Errorf("call %d: got %d, want %d", i, resp.StatusCode, want)
-		}
-	}
+		return true
+	})
 }
 
 // The whole call is what its caller waits for.

@@ -256,7 +256,7 @@ func TestAnInvalidTokenIs401(t *testing.T) {
 		"a changed signature":        good[:len(good)-6] + "AAAAAA",
 		"expired":                    with("exp", time.Now().Add(-3*time.Second).Unix()),
 		"no end":                     without("exp"),
-		"not yet":                    with("nbf", time.Now().Add(time.Minute).Unix()),
+		"not yet":                    with("nbf", time.Now().Add(time.Hour).Unix()),
 		"another issuer":             with("iss", "http://elsewhere"),
 		"no issuer":                  without("iss"),
 		"another audience":           with("aud", "http://elsewhere"),
