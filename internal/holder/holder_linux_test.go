@@ -4,16 +4,19 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 func TestTheProcessBehindAPortAndASocketIsFoundAndNamed(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port := testkit.FreePort(t)
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
 	if got := OfPort(port); got != os.Getpid() || !Has(got, Listener(port)) {
 		t.Errorf("port %d: got process %d, want %d", port, got, os.Getpid())
 	}

@@ -325,7 +325,7 @@ func TestWritingAllocatesNothingOnceItHasRoom(t *testing.T) {
 	w.running = true
 	w.batch = make([]byte, 0, writerRoom)
 	line := []byte("a line\n")
-	if n := testing.AllocsPerRun(100, func() { _, _ = w.Write(line) }); n != 0 {
+	if n := testkit.Allocs(100, 0, func() { _, _ = w.Write(line) }); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
 	}
 }

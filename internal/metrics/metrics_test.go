@@ -12,6 +12,8 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // scrape reads the exposition of m.
@@ -220,7 +222,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		r.TimedOut("exec")
 		r.End("GET", 200, time.Millisecond)
 	}
-	if n := testing.AllocsPerRun(100, count); n != 0 {
+	if n := testkit.Allocs(100, 0, count); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
 // pairs makes connections for a pool, with the ends that an upstream would have.
@@ -27,7 +29,7 @@ func pairs(t *testing.T, cl *Client, n int) (ours []*Conn, theirs []net.Conn) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = far.Close() })
-		_ = far.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = far.SetDeadline(time.Now().Add(testkit.Patience))
 		ours, theirs = append(ours, c), append(theirs, far)
 	}
 	return ours, theirs

@@ -238,15 +238,23 @@ func TestALargeBodyThatIsNotReadEndsTheConnectionAfterTheResponse(t *testing.T) 
 // Closed with bytes unread, a connection is reset, and the response may be lost.
 func TestWhoSendsOnSlowlyStillGetsTheResponse(t *testing.T) {
 	f := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "enough") })
-	c := f.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n")
-	tick := time.NewTicker(lingering / 5)
-	defer tick.Stop()
-	for range 8 { // beyond one pause that is allowed
-		<-tick.C
-		c.Send("more")
-	}
-	c.Want(200, "enough")
-	if rest := c.Rest(); rest != "" {
-		t.Errorf(`got %q, want ""`, rest)
+	for try := 1; ; try++ {
+		c := f.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n")
+		tick := time.NewTicker(lingering / 5)
+		defer tick.Stop()
+		longest, last := time.Duration(0), time.Now()
+		for range 8 { // beyond one pause that is allowed
+			<-tick.C
+			c.Send("more")
+			longest, last = max(longest, time.Since(last)), time.Now()
+		}
+		all := c.Tail()
+		if longest > lingering/2 && try < 20 {
+			continue // it was the machine that paused
+		}
+		if !strings.HasPrefix(all, "HTTP/1.1 200") || !strings.HasSuffix(all, "enough") {
+			t.Errorf("got %q, want the whole response", all)
+		}
+		return
 	}
 }
