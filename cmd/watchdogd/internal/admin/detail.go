@@ -76,8 +76,9 @@ func (d *Server) explain(name string, row Row) supervisor.Explanation {
 	if row.Removed {
 		return e
 	}
-	for i := range d.Config().Routes {
-		if r := &d.Config().Routes[i]; r.Name == name {
+	routes := d.Config().Routes
+	for i := range routes {
+		if r := &routes[i]; r.Name == name {
 			e.Why = d.without(r)
 			switch {
 			case row.Reason != "":

@@ -144,8 +144,9 @@ func (d *Server) unknown(name string) error {
 	for _, s := range d.Supervisor.Standing() {
 		names = append(names, s.Name)
 	}
-	for i := range d.Config().Routes {
-		if r := &d.Config().Routes[i]; r.Name == name {
+	routes := d.Config().Routes
+	for i := range routes {
+		if r := &routes[i]; r.Name == name {
 			return fmt.Errorf("%s is a %s route: it has no process of its own to steer", name, r.Mode)
 		}
 	}

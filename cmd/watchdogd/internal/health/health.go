@@ -75,8 +75,9 @@ func (h *Health) Ready(name string) error {
 		}
 		return nil
 	}
-	for i := range h.Config().Routes {
-		if r := &h.Config().Routes[i]; r.Name == name {
+	routes := h.Config().Routes
+	for i := range routes {
+		if r := &routes[i]; r.Name == name {
 			return h.couldAnswer(r)
 		}
 	}
