@@ -11,11 +11,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,9 +26,10 @@ import (
 )
 
 // soonEnough is how long a test waits for what must happen.
-const soonEnough = 30 * time.Second
+const soonEnough = 2 * time.Minute
 
-// asServer in the environment makes the test binary a server on $PORT.
+// asServer in the environment makes the test binary a server on $PORT, which listens at once
+// or after the duration that is its value.
 const asServer = "WATCHDOGD_PAGE_TEST_SERVER"
 
 var (
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		binary = filepath.Join(dir, "watchdogd")
-		build := exec.Command("go", "build", "-o", binary, "./cmd/watchdogd")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "./cmd/watchdogd")
 		build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build watchdogd: %v: %s\n", err, out)
@@ -57,7 +58,7 @@ func TestMain(m *testing.M) {
 		}
 		if path, err := exec.LookPath("chromium"); err == nil {
 			options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-				chromedp.WindowSize(1280, 900), chromedp.UserDataDir(filepath.Join(dir, "profile")), chromedp.WSURLReadTimeout(time.Minute))
+				chromedp.WindowSize(1280, 900), chromedp.UserDataDir(filepath.Join(dir, "profile")), chromedp.WSURLReadTimeout(soonEnough))
 			all, end := chromedp.NewExecAllocator(context.Background(), options...)
 			defer end()
 			first, close := chromedp.NewContext(all)
@@ -87,6 +88,9 @@ func serve() {
 		}
 	})
 	fmt.Println("the server starts")
+	if wait, err := time.ParseDuration(os.Getenv(asServer)); err == nil {
+		time.Sleep(wait)
+	}
 	if err := http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -115,7 +119,7 @@ func start(t *testing.T, more, routes string) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{t: t, dir: t.TempDir(), public: free(t), admin: free(t), metrics: free(t)}
+	d := &daemon{t: t, dir: t.TempDir(), public: freeAddress(t), admin: freeAddress(t), metrics: freeAddress(t)}
 	text := fmt.Sprintf("name: shop\nserver:\n  listen: %s\nadmin:\n  listen: %s\n%smetrics:\n  listen: %s\n%s", d.public, d.admin, more, d.metrics,
 		strings.NewReplacer("SELF", self, "ENV", "env: {"+asServer+": '1'}").Replace(routes))
 	if err := os.WriteFile(filepath.Join(d.dir, "watchdog.yaml"), []byte(text), 0o600); err != nil {
@@ -126,15 +130,36 @@ func start(t *testing.T, more, routes string) *daemon {
 	return d
 }
 
-// free is an address that nothing listens on.
-func free(t *testing.T) string {
+// freeAddress returns an address of 127.0.0.1 whose port no one else is given until the test
+// ends: a socket is bound to it that does not listen. watchdogd can listen there, which asks
+// for SO_REUSEADDR.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	syscall.ForkLock.RLock()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	if runtime.GOOS == "linux" {
+		t.Cleanup(func() { _ = syscall.Close(fd) }) // nothing was sent
+	} else { // where it would keep watchdogd away too
+		defer func() { _ = syscall.Close(fd) }()
+	}
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }
 
 func (d *daemon) run() {

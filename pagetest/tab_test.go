@@ -115,25 +115,35 @@ func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 // value returns what an expression of JavaScript is.
 func value[T any](p *tab, expression string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, soonEnough)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	v, err := evaluate[T](p, expression)
 	if err != nil {
 		p.t.Fatalf("%s: %v", expression, err)
 	}
 	return v
 }
 
-// until waits for an expression of JavaScript to be true.
-func (p *tab) until(expression string) {
+func evaluate[T any](p *tab, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, soonEnough)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+}
+
+// until waits for an expression of JavaScript to be true, and does meanwhile, if it is
+// given, before each look. The expression may have an error while the page is loaded.
+func (p *tab) until(expression string, meanwhile ...func()) {
 	p.t.Helper()
-	deadline := time.Now().Add(soonEnough)
-	for !value[bool](p, "Boolean("+expression+")") {
+	for deadline := time.Now().Add(soonEnough); ; <-time.After(20 * time.Millisecond) {
+		for _, do := range meanwhile {
+			do()
+		}
+		is, err := evaluate[bool](p, "Boolean("+expression+")")
+		if is && err == nil {
+			return
+		}
 		if time.Now().After(deadline) {
 			p.shoot("failed-" + p.t.Name())
-			p.t.Fatalf("%s: got false for %v, want true; the page has %s", expression, soonEnough, value[string](p, "document.body.innerText.slice(0, 3000)"))
+			p.t.Fatalf("%s: got %v, %v for %v, want true; the page has %s", expression, is, err, soonEnough, value[string](p, "document.body.innerText.slice(0, 3000)"))
 		}
-		<-time.After(20 * time.Millisecond)
 	}
 }
 
@@ -164,7 +174,9 @@ func (p *tab) shoot(name string) {
 		p.t.Fatal(err)
 	}
 	beyond := true
-	picture, err := chromedp.Call(p.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond})
+	ctx, cancel := context.WithTimeout(p.ctx, soonEnough)
+	defer cancel()
+	picture, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond})
 	if err != nil {
 		p.t.Fatal(err)
 	}
