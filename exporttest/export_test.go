@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		binary = filepath.Join(dir, "watchdogd")
-		build := exec.Command("go", "build", "-o", binary, "./cmd/watchdogd")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "./cmd/watchdogd")
 		build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build watchdogd: %v: %s\n", err, out)
