@@ -197,7 +197,7 @@ func (s *cluster) front(t *testing.T, file string) string {
 	})
 	const url = "http://127.0.0.1:8079"
 	eventually(t, "the front to be ready", func() bool {
-		response, err := http.Get(url + "/_/ready")
+		response, err := quick.Get(url + "/_/ready")
 		if err != nil {
 			return false
 		}

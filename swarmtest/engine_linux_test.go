@@ -24,7 +24,7 @@ const (
 )
 
 // patience bounds every wait for what must happen; a test that passes does not reach it.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // engine is one dockerd, in namespaces of its own.
 type engine struct {
@@ -79,6 +79,7 @@ func (e *engine) start() error {
 		_ = first.Wait() // however it ends
 		close(e.ended)
 	}()
+	_ = ip("link", "del", e.link()) // of its last life, if the kernel has not removed it yet
 	for _, args := range []string{
 		fmt.Sprintf("link add %s type veth peer name eth0 netns %d", e.link(), first.Process.Pid),
 		"link set " + e.link() + " master bridge up",

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // What the test binary is: started by go test, the first process of the world, or the first
@@ -134,7 +135,7 @@ func images() string { return filepath.Join(folder, "images") }
 // world has no way to the Internet, from which go build may have to get modules.
 func build() error {
 	for _, p := range []struct{ from, of, name string }{{"..", "./cmd/watchdogd", "watchdogd"}, {".", "./fn", "function"}} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(images(), p.name), p.of)
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(images(), p.name), p.of)
 		cmd.Dir, cmd.Env = p.from, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w: %s", p.of, err, out)
@@ -244,8 +245,17 @@ func removeLeft() {
 	}
 }
 
-// remove removes the folder of a run, and its cgroups.
-func remove(dir string) error {
+// remove removes the folder of a run, and its cgroups: the kernel may use them for a moment
+// after the end of their processes.
+func remove(dir string) (err error) {
+	for end := time.Now().Add(patience / 10); ; pause() {
+		if err = removeOnce(dir); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+func removeOnce(dir string) error {
 	errs := []error{os.RemoveAll(dir)}
 	tops, _ := filepath.Glob("/sys/fs/cgroup/*/" + filepath.Base(dir)) // the pattern is correct
 	for _, top := range append(tops, "/sys/fs/cgroup/"+filepath.Base(dir)) {

@@ -1,6 +1,7 @@
 package swarmtest
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +12,11 @@ import (
 
 func TestAFunctionScalesFromZeroWithItsCallsAndBack(t *testing.T) {
 	s := swarm(t)
+	attempts(t, s.scalesFromZero)
+}
+
+// scalesFromZero returns what was late.
+func (s *cluster) scalesFromZero(t *testing.T) (late []string) {
 	s.functions(t, 1, "node.hostname==node1")
 	const (
 		most, target = 4, 5
@@ -55,11 +61,12 @@ func TestAFunctionScalesFromZeroWithItsCallsAndBack(t *testing.T) {
 	t.Logf("one replica starts in %.1f s, %d in %.1f s; the first of %d calls was held for %.1f s, %d replicas ran after %.1f s, none %.1f s after the last call; shares %s",
 		own.Seconds(), most, ownAll.Seconds(), len(results), held.Seconds(), most, grown.Seconds(), time.Since(begin).Seconds(), counts(shares(results)))
 	if bound := own + 2*time.Second + watch.longest(); held > bound {
-		t.Errorf("the first call was held for %v, want at most %v", held, bound)
+		late = append(late, fmt.Sprintf("the first call was held for %v, want at most %v", held, bound))
 	}
 	if bound := ownAll + 2*time.Second + watch.longest(); grown > bound {
-		t.Errorf("%d replicas ran after %v, want at most %v", most, grown, bound)
+		late = append(late, fmt.Sprintf("%d replicas ran after %v, want at most %v", most, grown, bound))
 	}
+	return late
 }
 
 func TestOfTwoGatewaysOneScalesAndTheOtherTakesOver(t *testing.T) {
@@ -76,42 +83,41 @@ func TestOfTwoGatewaysOneScalesAndTheOtherTakesOver(t *testing.T) {
 		}
 		return found
 	}
-	// burst calls the function by each of these gateways, until it has its most replicas.
-	burst := func(by []*engine) {
-		var calls sync.WaitGroup
-		results := make(chan result, 100)
-		for n := range 12 {
-			calls.Go(func() {
-				results <- call(newClient(), http.MethodPost, by[n%len(by)].url("/function/burst?wait=2s"), fmt.Sprint(n))
-			})
-		}
-		s.running(t, "burst", 2, "")
-		calls.Wait()
-		close(results)
-		var all []result
-		for r := range results {
-			all = append(all, r)
-		}
-		noneLost(t, all)
-		s.running(t, "burst", 0, "")
+	// one waits until exactly one of the gateways scales.
+	one := func() (found *engine) {
+		eventually(t, "one gateway to scale", func() bool {
+			all := scalers(two)
+			if len(all) == 1 {
+				found = all[0]
+			}
+			return len(all) == 1
+		})
+		return found
 	}
 
 	for _, e := range two {
 		eventually(t, "the function at the gateway on "+e.name, func() bool { return s.metric(e, "watchdogd_swarm_functions") == 1 })
 	}
-	eventually(t, "one gateway to scale", func() bool { return len(scalers(two)) > 0 })
-	burst(two)
-	one := scalers(two)
-	if len(one) != 1 {
-		t.Fatalf("got %d gateways that scale, want 1", len(one))
-	}
-	dies, stays := one[0], two[0]
-	if dies == stays {
-		stays = two[1]
-	}
-	sent := s.metric(dies, "watchdogd_swarm_updates_total")
-	if got := s.metric(stays, "watchdogd_swarm_updates_total"); got != 0 || sent < 2 {
-		t.Errorf("got %v updates of replicas by the gateway that scales and %v by the other, want some and none", sent, got)
+	var dies, stays *engine
+	var sent float64
+	for n := 1; ; n++ {
+		dies, stays = one(), two[0]
+		if dies == stays {
+			stays = two[1]
+		}
+		before, othersBefore := s.updates(t, dies), s.updates(t, stays)
+		s.burst(t, two)
+		if one() == dies {
+			sent = s.updates(t, dies) - before
+			others := s.updates(t, stays) - othersBefore
+			if others != 0 || sent < 2 {
+				t.Errorf("got %v updates of replicas by the gateway that scales and %v by the other, want some and none", sent, others)
+			}
+			break
+		}
+		if n == 3 { // the engines were so slow that the lease expired
+			t.Fatal("got another gateway that scales after each of three bursts, want the same")
+		}
 	}
 
 	for _, one := range s.running(t, "gateway", 2, "") {
@@ -122,6 +128,38 @@ func TestOfTwoGatewaysOneScalesAndTheOtherTakesOver(t *testing.T) {
 	begin := time.Now()
 	eventually(t, "the other gateway to scale", func() bool { return len(scalers([]*engine{stays})) == 1 })
 	took := time.Since(begin)
-	burst([]*engine{stays})
-	t.Logf("%s scaled by %v updates; %s took over %.1f s after its end, and has sent %v", dies.name, sent, stays.name, took.Seconds(), s.metric(stays, "watchdogd_swarm_updates_total"))
+	s.burst(t, []*engine{stays})
+	t.Logf("%s scaled by %v updates; %s took over %.1f s after its end, and has sent %v", dies.name, sent, stays.name, took.Seconds(), s.updates(t, stays))
+}
+
+// updates returns how many updates of replicas the gateway on an engine has sent.
+func (s *cluster) updates(t *testing.T, e *engine) (n float64) {
+	t.Helper()
+	eventually(t, "the metrics of the gateway on "+e.name, func() bool {
+		n = s.metric(e, "watchdogd_swarm_updates_total")
+		return n >= 0
+	})
+	return n
+}
+
+// burst calls the function burst by each of these gateways until it has its most replicas, and
+// waits until it has none.
+func (s *cluster) burst(t *testing.T, by []*engine) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var calls sync.WaitGroup
+	results := make([][]result, 12)
+	for n := range results {
+		calls.Go(func() {
+			for client := newClient(); ctx.Err() == nil; {
+				results[n] = append(results[n], call(client, http.MethodPost, by[n%len(by)].url("/function/burst?wait=2s"), fmt.Sprint(n)))
+			}
+		})
+	}
+	s.running(t, "burst", 2, "")
+	cancel()
+	calls.Wait()
+	noneLost(t, slices.Concat(results...))
+	s.running(t, "burst", 0, "")
 }

@@ -336,7 +336,7 @@ func (e *engine) url(path string) string { return "http://" + e.ip + ":8080" + p
 func (s *cluster) serves(t *testing.T, e *engine, path string, n int) {
 	t.Helper()
 	client, seen := newClient(), map[string]bool{}
-	eventually(t, fmt.Sprintf("answers of %d tasks from the gateway on %s", n, e.name), func() bool {
+	eventually(t, fmt.Sprintf("answers of %d tasks for %s from the gateway on %s", n, path, e.name), func() bool {
 		if r := call(client, http.MethodGet, e.url(path), ""); r.problem == "" {
 			seen[r.task] = true
 		}
@@ -344,10 +344,13 @@ func (s *cluster) serves(t *testing.T, e *engine, path string, n int) {
 	})
 }
 
+// quick is the client of what is asked again and again.
+var quick = &http.Client{Timeout: patience / 10}
+
 // metric returns the sum of the series of a metric of the gateway on an engine, or -1. The name
 // may be followed by the beginning of the labels.
 func (s *cluster) metric(e *engine, name string) float64 {
-	response, err := http.Get("http://" + e.ip + ":8081/metrics")
+	response, err := quick.Get("http://" + e.ip + ":8081/metrics")
 	if err != nil {
 		return -1
 	}

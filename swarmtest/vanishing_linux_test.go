@@ -1,6 +1,7 @@
 package swarmtest
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,17 +11,22 @@ import (
 func TestAnEngineThatIsKilledTakesOnlyTheCallsInItsHandsAlong(t *testing.T) {
 	s := swarm(t)
 	gone := s.engines[2]
-	s.withoutEngine(t, gone, func() { gone.kill(t) }, func() { gone.again(t) })
+	attempts(t, func(t *testing.T) []string {
+		return s.withoutEngine(t, gone, func() { gone.kill(t) }, func() { gone.again(t) })
+	})
 }
 
 func TestAnEngineThatIsCutOffTakesOnlyTheCallsInItsHandsAlong(t *testing.T) {
 	s := swarm(t)
 	gone := s.engines[2]
-	s.withoutEngine(t, gone, func() { gone.cut(t) }, func() { gone.connect(t) })
+	attempts(t, func(t *testing.T) []string {
+		return s.withoutEngine(t, gone, func() { gone.cut(t) }, func() { gone.connect(t) })
+	})
 }
 
 // withoutEngine loses an engine under load, has it again, and checks what became of the calls.
-func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) {
+// It returns what was late.
+func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) (late []string) {
 	s.echo(t, "--replicas", "3", "--replicas-max-per-node", "1", functionImage)
 	s.gateway(t, "gateway", bothWays, "--constraint", "node.hostname==node1")
 	var itsTask string
@@ -39,7 +45,7 @@ func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) 
 
 	l := start(t, 100, urls...)
 	l.more(t, 100)
-	const each, wait = 6, 4 * time.Second
+	const each, wait = 6, 10 * time.Second // long after the engine is lost
 	slow := make(chan result, 2*2*each)
 	for i, method := range []string{http.MethodGet, http.MethodPost} { // one third each, of each method
 		for range each {
@@ -60,7 +66,7 @@ func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) 
 	out := time.Since(begin)
 	bound := 2*time.Second + watch.longest()
 	if out > bound {
-		t.Errorf("the endpoint was out after %v, want at most %v", out, bound)
+		late = append(late, fmt.Sprintf("the endpoint was out after %v, want at most %v", out, bound))
 	}
 
 	ended := map[string]int{}
@@ -73,7 +79,7 @@ func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) 
 			t.Errorf("got a GET lost after %v, want it repeated elsewhere: %s", r.end.Sub(begin), r.problem)
 		case r.problem != "":
 			ended["POST failed"]++
-		case r.end.After(begin.Add(wait)): // it began a second before the engine was lost
+		case r.arrived.After(begin):
 			ended[r.method+" repeated"]++
 		default:
 			ended[r.method+" answered"]++
@@ -97,10 +103,11 @@ func (s *cluster) withoutEngine(t *testing.T, gone *engine, lose, again func()) 
 	l.more(t, 100)
 	results := l.end()
 	for _, r := range results {
-		if r.problem != "" && (r.method != http.MethodPost || r.begin.After(begin.Add(bound)) || r.end.Before(begin)) {
+		if r.problem != "" && (r.method != http.MethodPost || r.begin.After(begin.Add(max(bound, out))) || r.end.Before(begin)) {
 			t.Errorf("got a call lost that was not in the hands of the engine: %s", strings.Join(problems([]result{r}), ""))
 		}
 	}
 	t.Logf("the endpoint was out after %.1f s, and back %.1f s after the engine; of %d slow calls: %s, the last after %.1f s; of %d others %d POST were lost in its hands, the longest took %v",
 		out.Seconds(), back.Seconds(), cap(slow), counts(ended), took.Seconds(), len(results), len(problems(results)), longest(results))
+	return late
 }

@@ -1,5 +1,5 @@
 // Command fn is the function of the tests: it returns the body of a request, and says in
-// headers which task it is. It ends on SIGTERM, when the requests in flight are answered.
+// headers which task it is, and when the request arrived. It ends on SIGTERM, when the requests in flight are answered.
 //
 //	POST /?wait=2s     answers after 2 s
 //	VERSION=2 fn       sends X-Version: 2
@@ -54,6 +54,7 @@ func main() {
 }
 
 func answer(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Arrived", time.Now().UTC().Format(time.RFC3339Nano))
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
