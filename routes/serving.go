@@ -86,10 +86,12 @@ func newServing() *serving {
 	return s
 }
 
-// client is what the server of a request can tell of the client and when its request came.
+// client is what the server of a request can tell of the client, when its request came, and
+// whether the program is saturated: see call.Call.
 type client interface {
 	Gone() bool
 	Arrived() time.Time
+	Saturated() bool
 }
 
 // begin starts the call of a request to a route. It is ended by over.
@@ -107,6 +109,7 @@ func (s *serving) begin(t *Table, to *aim, w http.ResponseWriter, r *http.Reques
 	}
 	s.Begin(r.Context(), &s.values.context, w, came)
 	s.Route, s.Prefix, s.Stripped = rt.name, to.prefix, to.stripped
+	s.Saturated = s.client != nil && s.client.Saturated()
 	rt.count.Begin()
 }
 

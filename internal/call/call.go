@@ -35,15 +35,16 @@ import (
 // Stop, EndStream, Touch and Fail. A Call must not be used after the handler has returned.
 type Call struct {
 	// What the front knows of the request.
-	ID       string       // its X-Request-Id
-	Route    string       // the name of the route; empty without one
-	Prefix   string       // the route's path, without a slash at the end
-	Stripped bool         // the request's target does not have the prefix any more
-	SentPath string       // the path as the client sent it, with the prefix
-	TraceID  string       // of the trace that the request is part of
-	Spans    *trace.Spans // what is recorded of the call for a collector; nil is nothing
-	User     string       // who calls, if the route's auth has named them
-	AuthType string       // the scheme by which they were authenticated: Basic or Bearer
+	ID        string       // its X-Request-Id
+	Route     string       // the name of the route; empty without one
+	Prefix    string       // the route's path, without a slash at the end
+	Stripped  bool         // the request's target does not have the prefix any more
+	SentPath  string       // the path as the client sent it, with the prefix
+	TraceID   string       // of the trace that the request is part of
+	Spans     *trace.Spans // what is recorded of the call for a collector; nil is nothing
+	User      string       // who calls, if the route's auth has named them
+	AuthType  string       // the scheme by which they were authenticated: Basic or Bearer
+	Saturated bool         // the program has no processor's time to spare: let others go on before a write
 
 	fields   *http1.Fields      // of the request; nil where its Header has them
 	own      http1.Fields       // of a request that came with a Header

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -97,6 +98,9 @@ func (x *exchange) attempt(c *client.Conn) error {
 	write := c.Write
 	if c.Reused {
 		write = c.Send
+	}
+	if x.call.Saturated {
+		runtime.Gosched()
 	}
 	n, err := write(x.request.out)
 	if x.reached = n > 0; err != nil && n == 0 {

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -443,6 +444,9 @@ func (w *response) finish() error {
 		w.out = append(w.out, "0\r\n"...)
 		w.appendTrailer()
 		w.out = append(w.out, http1.CRLF...)
+	}
+	if w.Saturated() {
+		runtime.Gosched()
 	}
 	return w.send()
 }

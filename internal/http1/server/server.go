@@ -63,9 +63,11 @@ type Server struct {
 	watching  bool          // watch runs
 	parking   *parking      // nil until there are many connections
 	http2     *http2        // nil until somebody speaks it
+	load      cpuLoad
 
-	leaving atomic.Bool  // responses say that their connection is closed
-	waiting atomic.Int64 // connections that wait with a goroutine
+	leaving   atomic.Bool  // responses say that their connection is closed
+	waiting   atomic.Int64 // connections that wait with a goroutine
+	saturated atomic.Bool  // see cpuLoad
 }
 
 // Refusal is why something is no request that can be served.
@@ -208,7 +210,9 @@ func (s *Server) watch() {
 		}
 	}
 	if s.watching = len(s.conns) > 0; s.watching {
-		time.AfterFunc(s.tick(), s.watch)
+		time.AfterFunc(s.lookAtLoad(s.tick()), s.watch)
+	} else {
+		s.saturated.Store(false)
 	}
 }
 
