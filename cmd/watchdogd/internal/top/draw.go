@@ -2,7 +2,9 @@ package top
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
@@ -28,7 +30,11 @@ func (s *Screen) String() string {
 		if a.info == 1 {
 			lines = append(lines, s.info())
 		}
-		lines = append(lines, s.logs.rows(s.width, a.logs, s.zoomed)...)
+		log := s.logs.rows(s.width, a.logs, s.zoomed)
+		if len(log) > 0 && len(s.logs.found()) == 0 {
+			log[0] = s.silent()
+		}
+		lines = append(lines, log...)
 	}
 	if a.footer == 1 {
 		lines = append(lines, s.footer(a))
@@ -226,7 +232,11 @@ func reason(f *Figures) string {
 func (s *Screen) text(height int) [][]part {
 	var rows []string
 	for _, line := range s.answer {
-		rows = append(rows, terminal.Rows(line, max(s.width-2, 1))...)
+		if s.helping {
+			rows = append(rows, hanging(line, max(s.width-2, 1))...)
+		} else {
+			rows = append(rows, terminal.Rows(line, max(s.width-2, 1))...)
+		}
 	}
 	s.scrolls = max(min(s.scrolls, len(rows)-height), 0)
 	lines := make([][]part, height)
@@ -236,6 +246,42 @@ func (s *Screen) text(height int) [][]part {
 		}
 	}
 	return lines
+}
+
+// described is a line of Help: a key or a column, and behind two spaces what it does.
+var described = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^  \S+( \S+)*  +`) })
+
+// hanging lays a line of Help out in rows. The second row of a description begins below the first
+// or, where that leaves too little room, all of it on a row of its own.
+func hanging(line string, room int) (rows []string) {
+	head := described().FindString(line)
+	text := line[len(head):]
+	if head == "" || len(line) <= room {
+		return terminal.Rows(line, room)
+	}
+	indent := len(head)
+	if indent > room/2 {
+		indent = min(6, room/2)
+		rows = append(rows, terminal.Rows(strings.TrimRight(head, " "), room)...)
+		head = strings.Repeat(" ", indent)
+	}
+	for _, row := range terminal.Rows(text, room-indent) {
+		rows = append(rows, head+row)
+		head = strings.Repeat(" ", indent)
+	}
+	return rows
+}
+
+// silent is shown where the log of the selected row has no lines.
+func (s *Screen) silent() []part {
+	text := "nothing was printed yet"
+	switch {
+	case s.logs.search != "":
+		text = "no line contains " + s.logs.search
+	case s.Following().Requests:
+		text = "nothing was printed and no request came yet"
+	}
+	return []part{{" " + text, terminal.Faint}}
 }
 
 // nothing is shown where there are no rows.

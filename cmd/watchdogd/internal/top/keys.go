@@ -329,30 +329,32 @@ func (s *Screen) Done(ask Ask, now supervisor.Status, err error) {
 // Help is what the key ? shows.
 const Help = `Keys
 
-  up, down, j, k        select a route or service; PgUp, PgDn, Home and End too
-  /                     show only names that contain a text
-  o, O                  sort by the next or previous column; a click on a title too
-  enter                 show the log on the whole screen, and back
-  f                     show only lines of the log that contain a text
-  e                     show a line of the log for each request, or not
-  ctrl+u, ctrl+d        scroll the log; the wheel of the mouse too
-  esc                   take back the search or the filter
+  up, down, j, k  select a route or service; PgUp, PgDn, Home and End too
+  /               show only names that contain a text
+  o, O            sort by the next or previous column; a click on a title too
+  enter           show the log on the whole screen, and back
+  f               show only lines of the log that contain a text
+  e               show a line of the log for each request, or not
+  ctrl+u, ctrl+d  scroll the log; the wheel of the mouse too
+  esc             clear the search, then the filter
 
-  r                     restart: replace the processes without losing a request
-  s                     start
-  x                     stop, after a question
-  +, -                  one instance more or less, until the next reload
-  =                     another number of instances
-  w                     why it is in its state, and what to do
+  r               restart: replace the processes without losing a request
+  s               start
+  x               stop, after a question
+  +, -            one instance more or less, until the next reload
+  =               another number of instances
+  w               why it is in its state, and what to do
 
-  ?                     this help
-  q, ctrl+c             leave; what runs goes on
+  ?               this help
+  q, ctrl+c       leave; the stack keeps running
 
 Columns
 
   UP       instances that are ready, of all
-  CALLS/S  calls a second, ERR/S those with a status of 500 or more; of the last 3 seconds
-  P50 ...  that share of the calls of the last second took at most so long
+  CALLS/S  calls a second, the mean of 3 seconds
+  ERR/S    those of them with a status of 500 or more
+  P50 ...  half, 95 % and 99 % of the calls of the last second took no longer
   QUEUE    calls that wait for a place or an instance
-  CPU      100% is one processor; with RSS, of all processes that belong to it
-  TREND    calls a second of the last minutes, of a service its CPU; 10 seconds each (more with over 100 rows)`
+  CPU      100% is one processor; like RSS, it is that of all its processes
+  TREND    calls a second, of a service its CPU; 10 seconds a bar (longer with
+           more than 100 rows)`

@@ -49,7 +49,8 @@ type Screen struct {
 	input   string
 	asking  Ask // what is done if the question is answered by y
 	answer  []string
-	scrolls int // rows of the answer above the first that is shown
+	helping bool // the answer is Help
+	scrolls int  // rows of the answer above the first that is shown
 	message part
 	until   time.Time // when the message is over
 }
@@ -181,7 +182,7 @@ func (s *Screen) say(text string, tone terminal.Tone) {
 
 // Explain shows a text on the whole screen.
 func (s *Screen) Explain(text string) {
-	s.mode, s.scrolls, s.answer = reading, 0, strings.Split(strings.TrimRight(text, "\n"), "\n")
+	s.mode, s.scrolls, s.helping, s.answer = reading, 0, text == Help, strings.Split(strings.TrimRight(text, "\n"), "\n")
 }
 
 // Follow is the log that is shown.

@@ -224,6 +224,44 @@ func TestAMistakeIsSaid(t *testing.T) {
 	}
 }
 
+func TestHelpFitsEightyColumnsAndHangsInFewer(t *testing.T) {
+	s := shown(80, 60, rows())
+	press(s, "?")
+	for line := range strings.Lines(Help) {
+		if line = strings.TrimRight(line, "\n"); !strings.Contains(s.String(), " "+line) {
+			t.Errorf("80 columns: got a row that is wrapped, want one for %q", line)
+		}
+	}
+	s = shown(40, 60, rows())
+	press(s, "?")
+	want := "   enter           show the log on the\n                   whole screen, and\n                   back\n"
+	if got := trimmed(s); !strings.Contains(got, want) {
+		t.Errorf("40 columns: got\n%s\nwant in it\n%s", got, want)
+	}
+	s = shown(24, 90, rows())
+	press(s, "?")
+	want = "   enter\n       show the log on\n       the whole\n"
+	if got := trimmed(s); !strings.Contains(got, want) {
+		t.Errorf("24 columns: got\n%s\nwant in it\n%s", got, want)
+	}
+}
+
+func TestALogWithoutLinesSaysSo(t *testing.T) {
+	s := shown(80, 12, rows())
+	if got := trimmed(s); !strings.Contains(got, "\n nothing was printed yet\n") {
+		t.Errorf("got\n%s\nwant that nothing was printed", got)
+	}
+	press(s, "e")
+	if got := trimmed(s); !strings.Contains(got, "\n nothing was printed and no request came yet\n") {
+		t.Errorf("with requests: got\n%s\nwant that none came", got)
+	}
+	s.Print(s.Following(), logOf("listening"))
+	press(s, "f x enter")
+	if got := trimmed(s); !strings.Contains(got, "\n no line contains x\n") || strings.Contains(got, "nothing was printed") {
+		t.Errorf("after a search: got\n%s\nwant that no line contains x", got)
+	}
+}
+
 func TestTheSelectionStaysWithItsName(t *testing.T) {
 	s := shown(100, 30, rows())
 	press(s, "down down")
