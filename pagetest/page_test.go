@@ -140,7 +140,7 @@ func TestALineOfTheLogStaysText(t *testing.T) {
 	d.call("/api", evil+"\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m\x00\xff\u202etxt.exe")
 	p.until(`document.querySelector("#lines").textContent.includes("red")`)
 	got := value[string](p, `[...document.querySelectorAll("#lines .text")].map((e) => e.textContent).find((l) => l.includes("red"))`)
-	for _, want := range []string{evil, "␛]0;owned␇␛[2Jred", "␀", `\u202etxt.exe`} {
+	for _, want := range []string{evil, `\x1b]0;owned\x07\x1b[2Jred`, `\x00`, `\u202etxt.exe`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got the line %q, want in it %q", got, want)
 		}
@@ -326,7 +326,7 @@ func TestTheKeyboardReachesEverything(t *testing.T) {
 	p.do(chromedp.KeyEvent(kb.Escape))
 	p.until(`!document.querySelector("#sure").open`)
 	p.do(chromedp.KeyEvent(kb.Escape))
-	p.until(`document.querySelector("#title").textContent === "All routes and services"`)
+	p.until(`document.querySelector("#title").textContent === "All routes and services" && document.activeElement.textContent === "mailer"`)
 	if got := d.ps("mailer"); got.State != "ready" {
 		t.Errorf("after Escape: got %s, want nothing done", got.State)
 	}

@@ -264,7 +264,11 @@ $("filter").addEventListener("input", arrange);
 document.addEventListener("keydown", (e) => {
   if (e.target.matches("input, dialog *") || e.ctrlKey || e.metaKey || e.altKey) return;
   if (e.key === "/") { e.preventDefault(); $("filter").focus(); }
-  if (e.key === "Escape" && chosen) choose("");
+  if (e.key === "Escape" && chosen) {
+    const left = rows.get(chosen)?.tr; // the keyboard goes on where it came from
+    choose("");
+    if (left && !left.hidden) { tabbable(left); left.querySelector("button").focus(); }
+  }
 });
 
 function tiles() {
