@@ -131,9 +131,14 @@ func TestAReloadKeepsWhatItDoesNotChange(t *testing.T) {
 	file := "gateway: {swarm: {host: \"" + e.Host() + "\"}}\n"
 	d := serve(t, file)
 	d.answers("echo", 200, "echo /x")
-	swarm, answerer := d.current(), d.handlers["echo"].Handler
+	handlerOf := func(name string) http.Handler {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.handlers[name].Handler
+	}
+	swarm, answerer := d.current(), handlerOf("echo")
 	d.apply(file + "routes: [{name: other, mode: static, root: .}]\n")
-	if d.current() != swarm || d.handlers["echo"].Handler != answerer {
+	if d.current() != swarm || handlerOf("echo") != answerer {
 		t.Error("got the swarm or the function anew, want both kept by a reload that changes neither")
 	}
 	secret := filepath.Join(t.TempDir(), "keys")

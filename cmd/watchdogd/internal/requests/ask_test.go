@@ -3,7 +3,6 @@ package requests
 import (
 	"encoding/xml"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -77,9 +76,7 @@ func TestARequestThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	if got, want := fmt.Sprint(result.Differs), "[r.txt:1: not answered within 1ms]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	l := testkit.Listen(t)
-	_ = l.Close()
-	result = Server{Address: l.Addr().(*net.TCPAddr).String(), Timeout: testkit.Patience}.Ask(t.Context(), f, f.Requests[0])
+	result = Server{Address: testkit.FreeAddress(t), Timeout: testkit.Patience}.Ask(t.Context(), f, f.Requests[0])
 	if got := fmt.Sprint(result.Differs); !strings.Contains(got, "r.txt:1: connect to watchdogd: ") || !strings.Contains(got, "refused") {
 		t.Errorf("got %s, want that the connection was refused", got)
 	}

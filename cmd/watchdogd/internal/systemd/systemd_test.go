@@ -32,7 +32,7 @@ func manager(t *testing.T) *net.UnixConn {
 // await reads messages until one holds all of want.
 func await(t *testing.T, c *net.UnixConn, want ...string) {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(testkit.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 4096)
