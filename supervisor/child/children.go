@@ -25,7 +25,7 @@ var ours = children{over: make(chan struct{}, 1), ledger: newLedger()}
 type children struct {
 	mu      sync.Mutex
 	running map[int]info
-	former  []formerOrigin // of children that ended lately: what they left may not be swept yet
+	former  []formerOrigin // of children that have ended: what they left is not swept yet
 	feeds   []*guardFeed
 	thread  chan func() // nil while it has no child
 	under   int         // the thread's children and starts under way
@@ -54,7 +54,17 @@ type formerOrigin struct {
 	ended time.Time
 }
 
-// origins are those of the children of Owners that run or have ended lately.
+// formerBound is how long a former origin is kept that nobody sweeps.
+const formerBound = 10 * time.Minute
+
+// swept notes that nothing is left of an origin, as far as could be seen.
+func (f *children) swept(o *origin) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.former = slices.DeleteFunc(f.former, func(one formerOrigin) bool { return one.origin == o })
+}
+
+// origins are those of the children of Owners that run or have not been swept yet.
 func (f *children) origins() []*origin {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -159,7 +169,7 @@ func (f *children) forget(pid int) {
 	}
 	if o := f.running[pid].origin; o != nil {
 		now := time.Now()
-		f.former = slices.DeleteFunc(f.former, func(o formerOrigin) bool { return now.Sub(o.ended) > sweepBound })
+		f.former = slices.DeleteFunc(f.former, func(o formerOrigin) bool { return now.Sub(o.ended) > formerBound })
 		f.former = append(f.former, formerOrigin{o, now})
 	}
 	delete(f.running, pid)

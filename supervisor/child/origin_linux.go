@@ -19,7 +19,7 @@ type origin struct {
 	since uint64           // when the life began, in ticks after boot
 	until uint64           // when its child had gone to the background; 0 is that it has not
 	file  string           // its program
-	all   func() []*origin // of the lives that run or have ended lately
+	all   func() []*origin // of the lives that run or have not been swept yet
 
 	mu     sync.Mutex
 	groups map[int]bool // of processes without a mark that were seen to come from it

@@ -3,7 +3,9 @@ package child
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
+	"time"
 )
 
 // A life that ended with 0 owns what was born meanwhile and bears no mark. When many go to
@@ -27,5 +29,22 @@ func TestAProcessThatIsEndingIsOfNoOtherLife(t *testing.T) {
 	other.wentAway()
 	if other.owns(daemon) {
 		t.Error("got a process that is gone as the life's own, want it left to its own life")
+	}
+}
+
+// On a busy machine it takes long until a life is swept.
+func TestALifeThatHasEndedKeepsItsDaemonUntilItIsSwept(t *testing.T) {
+	daemon, other := newOrigin("daemon", "/usr/sbin/nginx"), newOrigin("other", "/bin/true")
+	f := children{running: map[int]info{1: {origin: daemon}, 2: {origin: other}}, over: make(chan struct{}, 1)}
+	f.forget(1)
+	f.former[0].ended = time.Now().Add(-2 * sweepBound)
+	f.forget(2)
+	if !slices.Contains(f.origins(), daemon) {
+		t.Error("got a life that is forgotten before it was swept, want its daemon to be taken for that of no other")
+	}
+	f.swept(daemon)
+	f.swept(other)
+	if got := f.origins(); len(got) != 0 {
+		t.Errorf("got %d lives after they were swept, want none", len(got))
 	}
 }

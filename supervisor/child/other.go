@@ -96,8 +96,13 @@ func keepInherited() {
 // Elsewhere orphans are init's.
 func reapOrphans(ctx context.Context, _ *slog.Logger) { <-ctx.Done() }
 
-// Sweep does nothing: descendants that left the group are not found on this system.
-func (*Child) Sweep(context.Context, syscall.Signal) int { return 0 }
+// Sweep ends nothing: descendants that left the group are not found on this system.
+func (c *Child) Sweep(context.Context, syscall.Signal) int {
+	if c.origin != nil {
+		ours.swept(c.origin)
+	}
+	return 0
+}
 
 // SweepAll does nothing, as Sweep.
 func (*Owner) SweepAll() {}

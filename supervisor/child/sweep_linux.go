@@ -61,6 +61,7 @@ func (c *Child) Sweep(until context.Context, sig syscall.Signal) int {
 	match := func(e entry) bool { return markOf(e.pid) == c.mark }
 	if c.origin != nil {
 		match = c.origin.owns
+		defer ours.swept(c.origin)
 	}
 	return sweep(adopted(match), sig, until)
 }
