@@ -164,10 +164,7 @@ as Ctrl-C does, and returns when it has ended.`,
 		if err := running.Do(cmd.Context(), http.MethodPost, path, &who); err != nil {
 			return exit.Fail(about("down", err))
 		}
-		for { // it has its own bounds: drain.timeout, and the grace of each process
-			if _, err := running.Info(); err != nil {
-				break
-			}
+		for !running.Gone() { // it has its own bounds: drain.timeout, and the grace of each process
 			if !sleep.For(cmd.Context(), 50*time.Millisecond) {
 				return exit.Fail(fmt.Errorf("down: %s (pid %d) is still stopping", who.Name, who.PID))
 			}

@@ -88,7 +88,7 @@ func endOfLines(ctx context.Context, stderr io.Writer, running admin.Client, fol
 		fmt.Fprintf(stderr, "watchdogd: logs: %v\n", terminal.ErrUnread)
 		return nil
 	case follow && (err == nil || errors.Is(err, errCut)) && ctx.Err() == nil:
-		if _, gone := running.Info(); gone != nil {
+		if running.Gone() {
 			fmt.Fprintln(stderr, "watchdogd: the stack has ended, and no more lines will come")
 			return nil
 		}

@@ -140,11 +140,22 @@ func Refused(response *http.Response) error {
 // errToken is the error of a client without the right token.
 var errToken = errors.New("the admin API did not accept the token")
 
-// Info asks who serves the admin address.
-func (a Client) Info() (Info, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+// Gone reports whether no watchdogd serves the admin address any more. One that does not answer
+// in time, as on a busy machine, is there.
+func (a Client) Gone() bool {
+	_, err := a.Info()
+	return err != nil && !silent(err)
+}
+
+// silent reports whether err is that of a watchdogd that did not answer in time.
+func silent(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+
+// Info asks who serves the admin address, and waits for 5 seconds.
+func (a Client) Info() (Info, error) { return a.infoWithin(5 * time.Second) }
+
+func (a Client) infoWithin(bound time.Duration) (who Info, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	var who Info
-	err := a.Get(ctx, "/v1/info", &who)
+	err = a.Get(ctx, "/v1/info", &who)
 	return who, err
 }

@@ -51,8 +51,12 @@ func listenAdmin(cfg *schema.Config) (net.Listener, error) {
 
 func listenSocket(path string) (net.Listener, error) {
 	if _, err := os.Lstat(path); err == nil {
-		if held, err := (Client{address: "unix:" + path}).Info(); err == nil {
+		held, err := (Client{address: "unix:" + path}).Info()
+		if err == nil {
 			return nil, fmt.Errorf("%w: watchdogd with pid %d serves this stack already (%s); stop it, or give this one a name or an admin.listen of its own", errHeld, held.PID, path)
+		}
+		if silent(err) {
+			return nil, fmt.Errorf("%w: the process that serves %s does not answer; end it, or give this stack a name or an admin.listen of its own", errHeld, path)
 		}
 	}
 	return listen.OpenPrivate(path)
