@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
@@ -114,14 +114,20 @@ func TestWhySaysWhatIsWrongWithBrokenPrograms(t *testing.T) {
 			yaml += "  - " + filepath.Join(b.dir, "watchdog.yaml") + "\n"
 		}
 	}
-	d := serveFile(t, yaml).waitListening()
+	socket := filepath.Join(shortDir(t), "admin.sock")
+	d := serveFile(t, "admin: {listen: \"unix:"+socket+"\"}\n"+yaml).waitListening()
 	got := make(map[string]string, len(all))
 	pending := slices.DeleteFunc(slices.Clone(all), func(b broken) bool { return b.lacks != "" })
-	for limit := time.Now().Add(2 * patience); len(pending) > 0 && time.Now().Before(limit); {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.Now().Add(5 * patience); len(pending) > 0 && time.Now().Before(limit); <-tick.C {
 		pending = slices.DeleteFunc(pending, func(b broken) bool {
-			got[b.name] = d.why(b.name)
+			got[b.name] = sentenceOf(t, admin.At(socket), b.name)
 			return b.pattern(taken).MatchString(got[b.name])
 		})
+	}
+	if out, errOut, status := d.command("why", "--json", "says-nothing"); status != 0 || !strings.Contains(out, got["says-nothing"]) {
+		t.Errorf("why says-nothing: got status %d, %s%s, want %q", status, out, errOut, got["says-nothing"])
 	}
 	for _, b := range all {
 		t.Run(b.name, func(t *testing.T) {
@@ -163,13 +169,12 @@ func (b *broken) make(t *testing.T) {
 	}
 }
 
-// why is the sentence of why NAME.
-func (d *daemonUnderTest) why(name string) string {
-	d.t.Helper()
-	out, errOut, status := d.command("why", "--json", name)
+// sentenceOf is what "watchdogd why NAME" asks for.
+func sentenceOf(t *testing.T, running admin.Client, name string) string {
+	t.Helper()
 	var e supervisor.Explanation
-	if err := json.Unmarshal([]byte(out), &e); status != 0 || err != nil {
-		d.t.Fatalf("why %s: got status %d, %v, %s%s", name, status, err, out, errOut)
+	if err := running.Get(t.Context(), "/v1/why/"+name, &e); err != nil {
+		t.Fatalf("why %s: got %v, want the sentence", name, err)
 	}
 	return e.Why
 }
