@@ -252,7 +252,7 @@ func TestAStaleConnectionOfALivingProcessIsReplaced(t *testing.T) {
 		}
 	})
 	process := &lives{}
-	alive := &life{upstream: up, done: make(chan struct{})}
+	alive := &life{upstream: up, done: make(chan struct{}), lives: true}
 	process.next.Store(alive)
 	p, err := newProxy(&schema.Route{Name: "api"}, process)
 	if err != nil {
@@ -305,6 +305,7 @@ type lives struct {
 type life struct {
 	upstream string
 	done     chan struct{}
+	lives    bool // though what is suspected is its end
 	kept     io.Closer
 	held     atomic.Int32
 }
@@ -323,11 +324,14 @@ func (i *life) Upstream() schema.Endpoint { return upstreamAt(i.upstream).At(sch
 func (i *life) Done() <-chan struct{}     { return i.done }
 func (i *life) Ending() string            { return "exit status 3" }
 func (i *life) Suspect(ctx context.Context) bool {
+	if i.lives {
+		return false
+	}
 	select {
 	case <-i.done:
 		return true
 	case <-ctx.Done():
-	case <-time.After(time.Second):
+	case <-time.After(testkit.Patience):
 	}
 	return false
 }
@@ -374,7 +378,7 @@ func TestTheSupervisorMayLearnOfADeathAfterUs(t *testing.T) {
 
 func TestALivingProcessThatRefusesIsBad(t *testing.T) {
 	process := &lives{}
-	process.next.Store(&life{upstream: testkit.FreeAddress(t), done: make(chan struct{})})
+	process.next.Store(&life{upstream: testkit.FreeAddress(t), done: make(chan struct{}), lives: true})
 	p, err := newProxy(&schema.Route{Name: "api"}, process)
 	if err != nil {
 		t.Fatal(err)
