@@ -272,6 +272,11 @@ func (c *burning) exchange(instance remarker, w *worker, first []byte) error {
 	if http1.StreamType(h.Fields.Get("Content-Type")) != http1.NoStream {
 		return c.passEvents()
 	}
+	return c.collect()
+}
+
+// collect reads the body of the response into c.response.
+func (c *burning) collect() error {
 	for {
 		p, err := c.body.Next(true)
 		if err == io.EOF {

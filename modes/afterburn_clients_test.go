@@ -83,7 +83,7 @@ func TestTheKnownClientsOfAfterburn(t *testing.T) {
 				t.Errorf("it was replaced: got %s, %s, want again == first", first, again)
 			}
 			if name == "node" {
-				// What its wrong length leaves over is nobody's answer.
+				// What its wrong length leaves over is no answer to a request.
 				_, got := s.do(t, "POST", "/", strings.NewReader("ääää"))
 				if !strings.HasPrefix("POST 8 ÄÄÄÄ", got) {
 					t.Errorf(`got %q, want strings.HasPrefix("POST 8 ÄÄÄÄ", got)`, got)

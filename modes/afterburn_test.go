@@ -317,7 +317,7 @@ func FuzzWorkersResponse(f *testing.F) {
 	})
 }
 
-// unixPair gives the two ends of a socket.
+// unixPair returns the two ends of a socket.
 func unixPair(t testing.TB) (ends [2]net.Conn, err error) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)

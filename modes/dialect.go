@@ -9,7 +9,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// Responder gives how the failed calls of route are answered in the form of
+// Responder returns how the failed calls of route are answered in the form of
 // server.errors; nil is the calls that no route took. openfaas and classic write what
 // of-watchdog and the classic watchdog write, with the truth in the status: no failure is
 // a 200.

@@ -81,7 +81,7 @@ func supervisedServer(t *testing.T, text string) string {
 	return serve(t, h)
 }
 
-// askPID gives the process number of who answers.
+// askPID returns the pid of the process that answers.
 func askPID(t *testing.T, front string, method string) int {
 	t.Helper()
 	body := strings.NewReader("hello")
@@ -189,7 +189,7 @@ func askPIDUntil(t *testing.T, front string) int {
 			return pid
 		}
 	}
-	t.Fatal("nobody answers")
+	t.Fatal("got no answer, want one")
 	return 0
 }
 

@@ -206,7 +206,7 @@ s.listen(0, '127.0.0.1', () => console.log('port', s.address().port));
 		}
 	}
 
-	// Its idle connections close after 20 ms, while ours are used again and again. A POST that
+	// Its idle connections close after 20 ms, while ours are used repeatedly. A POST that
 	// crosses such a close on its way is lost, so each comes when the connection is closed.
 	for i := range 20 {
 		got := fetch(t, front, "GET", "/connection", nil, nil)

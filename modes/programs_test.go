@@ -26,7 +26,7 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
-// routeOf gives the one route of a file that holds what text says, in dir. ${SELF} in
+// routeOf returns the one route of a file that holds what text says, in dir. ${SELF} in
 // it is this test binary.
 func routeOf(t *testing.T, dir, text string) *schema.Route {
 	t.Helper()

@@ -119,7 +119,7 @@ var answers = [...]answer{
 	failure.Timeout:         {status: 504, name: "timeout", title: "Timed out"},
 }
 
-// answerTo gives the row of kind; one that has none is a bug of ours.
+// answerTo returns the row of kind; one that has none is a bug of ours.
 func answerTo(kind failure.Kind) answer {
 	if int(kind) >= len(answers) || answers[kind].status == 0 {
 		return answers[failure.Internal]

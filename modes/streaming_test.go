@@ -321,7 +321,7 @@ func TestProgramThatDoesNotReadDoesNotDelayItsAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serveRoute(t, "mode: streaming\nshell: true\nfprocess: |\n  "+program)
 			for _, length := range []int64{-1, 10, 20 << 10, 1 << 30} {
-				r, w := io.Pipe() // nobody ever ends this upload
+				r, w := io.Pipe() // this upload never ends
 				go io.WriteString(w, strings.Repeat("x", 9))
 				request, _ := http.NewRequestWithContext(t.Context(), "POST", s.URL, r)
 				request.ContentLength = length

@@ -15,7 +15,7 @@ import (
 )
 
 // A process that ended while it was being taken has read nothing: its call is given to
-// another that is forked for it, and to nobody else.
+// another that is forked for it.
 func TestACallWhoseWarmProcessEndedBeforeItReadAnythingIsForked(t *testing.T) {
 	for _, c := range []struct {
 		what, method, body string

@@ -15,7 +15,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/testkit"
 )
 
-// written gives what both ways make of a line.
+// written returns what both ways make of a line.
 func written(l Line) (fast, slow string) {
 	var a, b bytes.Buffer
 	JSONLines(logwriter.New(&a))(l)

@@ -79,7 +79,7 @@ func (l *Live) ServeNamed(w http.ResponseWriter, r *http.Request, name string) {
 	l.Respond(w, r, &failure.Error{Kind: failure.NoRoute, Detail: "no route is called " + name})
 }
 
-// hold gives the current table, counting a call in it. nil is none yet.
+// hold returns the current table, counting a call in it. nil is none yet.
 func (l *Live) hold() *Table {
 	for {
 		t := l.table.Load()
@@ -94,7 +94,7 @@ func (l *Live) hold() *Table {
 	}
 }
 
-// Table gives the current table; nil is none yet.
+// Table returns the current table; nil is none yet.
 func (l *Live) Table() *Table { return l.table.Load() }
 
 // Swap makes t the table of all calls that come from now on and gives the one
@@ -172,7 +172,7 @@ func (l *Live) Drain(ctx context.Context) (cut int) {
 // cutGrace is how long handlers have to return after their calls were ended.
 const cutGrace = 2 * time.Second
 
-// tables gives the tables that may have calls.
+// tables returns the tables that may have calls.
 func (l *Live) tables() []*Table {
 	l.mu.Lock()
 	defer l.mu.Unlock()

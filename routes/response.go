@@ -28,7 +28,7 @@ type response struct {
 	upgrade *upgrade // the connection that was taken over
 }
 
-// Header gives the headers that WriteHeader will send.
+// Header returns the headers that WriteHeader will send.
 func (w *response) Header() http.Header { return w.w.Header() }
 
 // WriteHeader sends the head. Informational ones (1xx) may come before it.

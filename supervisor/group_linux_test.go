@@ -144,7 +144,7 @@ func TestAGuardThatIsKilledIsStartedAgainAndHoldsNothing(t *testing.T) {
 	}
 }
 
-// awaitGuard gives our guard when it reads, another than not.
+// awaitGuard returns our guard when it reads, another than not.
 func awaitGuard(t *testing.T, not int) int {
 	t.Helper()
 	pid := 0
@@ -155,7 +155,7 @@ func awaitGuard(t *testing.T, not int) int {
 	return pid
 }
 
-// guardOf gives the guard of a program when it ignores signals, or 0.
+// guardOf returns the guard of a program when it ignores signals, or 0.
 func guardOf(parent int) int {
 	for _, pid := range testprogram.Children(parent) {
 		argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

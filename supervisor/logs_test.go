@@ -46,7 +46,7 @@ func TestLogsKeepTheLastLinesAndFollow(t *testing.T) {
 		t.Errorf("got %d lines %v, want %d, no error and all[child.MostLines-1].Text the last", len(all), err, child.MostLines)
 	}
 	if _, err := s.Logs(0, "other"); err == nil {
-		t.Error("the lines of nobody")
+		t.Error("got the lines of a name that does not exist, want an error")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()

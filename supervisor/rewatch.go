@@ -55,7 +55,7 @@ func (p *Process) watchFiles() {
 }
 
 // fileChanged has the process restarted because a watched file changed, now or, where its
-// files change again and again, later.
+// files change repeatedly, later.
 func (p *Process) fileChanged(file string) {
 	if p.restartsNow(file) {
 		p.restartForFile()

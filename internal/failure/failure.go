@@ -85,10 +85,10 @@ func (e *Error) Error() string {
 	return e.Detail + ": " + cause
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Of gives the *Error in err's chain, or one of kind Internal around err.
+// Of returns the *Error in err's chain, or one of kind Internal around err.
 func Of(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

@@ -38,7 +38,7 @@ func (c *Certificate) Load() error {
 	return nil
 }
 
-// Config gives what a server needs to present the certificate, whichever is current
+// Config returns what a server needs to present the certificate, whichever is current
 // when a connection comes, and to speak HTTP/2 and HTTP/1.1.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{

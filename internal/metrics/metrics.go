@@ -57,7 +57,7 @@ func New(o Options) *Registry {
 	return m
 }
 
-// Route gives the counters of the route called name: the same ones at each call,
+// Route returns the counters of the route called name: the same ones at each call,
 // until Keep forgets them. The empty name is that of calls which no route takes.
 func (m *Registry) Route(name string) *Route {
 	m.mu.Lock()

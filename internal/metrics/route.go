@@ -47,7 +47,7 @@ func (r *Route) End(method string, code int, took time.Duration) {
 	r.of(m, code).duration.add(took)
 }
 
-// of gives the calls of one method and status, and makes them if they are the first.
+// of returns the calls of one method and status, and makes them if they are the first.
 func (r *Route) of(m, code int) *calls {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 	"github.com/watchdogd/watchdogd/schema"
 )
 
-// variablesOf gives what a route's environ makes of r, by name.
+// variablesOf returns what a route's environ makes of r, by name.
 func variablesOf(t *testing.T, route schema.Route, r *http.Request) map[string]string {
 	t.Helper()
 	c, r := call.Enter(httptest.NewRecorder(), r)
@@ -155,7 +155,7 @@ func TestCGIPathsAreRelativeToTheRoute(t *testing.T) {
 	}{
 		{"kept prefix", schema.Route{Path: "/git"}, "/git/repo.git/info", "", "/git", "/repo.git/info", "/git/repo.git/info"},
 		{"stripped prefix", schema.Route{Path: "/git", StripPrefix: true}, "/repo.git/info?a", "/git", "/git", "/repo.git/info", "/git/repo.git/info?a"},
-		{"stripped by nobody we know", schema.Route{Path: "/git", StripPrefix: true}, "/repo.git", "", "/git", "/repo.git", "/git/repo.git"},
+		{"a prefix that is not in the path", schema.Route{Path: "/git", StripPrefix: true}, "/repo.git", "", "/git", "/repo.git", "/git/repo.git"},
 		{"the prefix alone", schema.Route{Path: "/git"}, "/git", "", "/git", "", "/git"},
 		{"the root", schema.Route{Path: "/"}, "/a/b", "", "", "/a/b", "/a/b"},
 		{"behind a proxy's prefix", schema.Route{Path: "/git"}, "/git/x", "/outer", "/outer/git", "/x", "/outer/git/x"},

@@ -11,7 +11,7 @@ import (
 )
 
 // A copy of the program's end of a pipe that stays open here would make each call wait
-// for the overtime to pass, and a program never learn that nobody reads.
+// for the overtime to pass, and a program never learn that its reader has left.
 func TestOutputEndsWithTheProgramAndNotByTheClock(t *testing.T) {
 	for _, program := range []string{"cat", "cat >&2"} {
 		config, err := schema.Parse("watchdog.yaml", []byte("routes: [{name: f, mode: streaming, shell: true, fprocess: '"+program+"'}]"), nil)

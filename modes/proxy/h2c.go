@@ -282,7 +282,7 @@ func (b *lentBody) Close() error {
 	return nil
 }
 
-// end waits until nobody reads the body, and reports whether that ended by itself.
+// end waits until the body is not read any more, and reports whether that ended by itself.
 func (b *lentBody) end() bool {
 	b.once.Do(b.stop)
 	return b.alone

@@ -18,8 +18,8 @@ import (
 )
 
 // request is one call's request as it goes to an HTTP/1.1 upstream. It outlives an
-// attempt that failed: what was taken from the client's body and has reached nobody
-// is still in out.
+// attempt that failed: what was taken from the client's body and has reached no
+// upstream is still in out.
 type request struct {
 	r       *http.Request
 	length  int64       // of the body; -1 = chunked

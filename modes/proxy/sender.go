@@ -163,8 +163,8 @@ func (s *sender) decide(wanted bool) {
 }
 
 // abandon is for a client whose body cannot be read: the upstream cannot be given the
-// rest, and whoever waits for its response stops. (A failure of the upstream stops
-// nobody: its answer may have come before the connection broke.)
+// rest, and what waits for its response stops. (A failure of the upstream stops
+// nothing: its answer may have come before the connection broke.)
 func (s *sender) abandon(err error) error {
 	s.c.Interrupt()
 	return err

@@ -24,7 +24,7 @@ func TestWaitReturnsHowTheLeaderEnded(t *testing.T) {
 	}
 	c.Kill()
 	if err := c.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
-		t.Fatalf("a signal to nobody: got %v, want %v", err, os.ErrProcessDone)
+		t.Fatalf("a signal to no process: got %v, want %v", err, os.ErrProcessDone)
 	}
 
 	c, _ = start(t, "sleep")

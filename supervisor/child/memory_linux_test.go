@@ -170,7 +170,7 @@ func memoryGroup(t *testing.T) string {
 	if err := os.Mkdir(dir, 0o755); top == "" || err != nil {
 		t.Skipf("a cgroup cannot be made here: %v", err)
 	}
-	t.Cleanup(func() { _ = os.Remove(dir) }) // what is left of it harms nobody
+	t.Cleanup(func() { _ = os.Remove(dir) }) // what is left of it does no harm
 	if err := os.WriteFile(filepath.Join(dir, limit), []byte("33554432"), 0o644); err != nil {
 		t.Skipf("a cgroup cannot be limited here: %v", err)
 	}

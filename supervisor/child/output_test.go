@@ -46,7 +46,7 @@ func (o *Output) logged() {
 	}
 }
 
-// copied gives the log of what is read.
+// copied returns the log of what is read.
 func copied(t *testing.T, r io.Reader) []record {
 	t.Helper()
 	var log testkit.Log
@@ -133,7 +133,7 @@ func TestLinesOfAnyLengthAreCutWhereAskedFor(t *testing.T) {
 	}
 }
 
-// narrow gives what it reads in pieces that fit nowhere, and no faster than o takes them.
+// narrow returns what it reads in pieces that fit nowhere, and no faster than o takes them.
 type narrow struct {
 	r io.Reader
 	o *Output
@@ -207,7 +207,7 @@ func TestAFloodAndASlowLogNeverBlockAChild(t *testing.T) {
 	copying.Go(func() { o.Copy(child.PID(), "stdout", r) })
 	const lines = 200_000
 	text := strings.Repeat("x", 49) + "\n"
-	for range lines { // would block for ever if nobody read
+	for range lines { // would block for ever without a reader
 		if _, err := w.WriteString(text); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// sweep ends the processes that find returns, again and again until it returns none: they
+// sweep ends the processes that find returns, and repeats that until it returns none: they
 // may be forking. Each gets sig, and all get KILL from the end of until on. It returns how
 // many there were, and gives up after sweepBound.
 func sweep(find func() []int, sig syscall.Signal, until context.Context) int {

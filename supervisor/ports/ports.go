@@ -86,7 +86,7 @@ func (p *Set) Release(port int) {
 }
 
 // Taken returns nil when host:port can be listened on, and otherwise a sentence that
-// names who has it, if that can be found.
+// names the process that has it, if that can be found.
 func Taken(host string, port int) error {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err == nil {

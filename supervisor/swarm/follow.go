@@ -282,7 +282,7 @@ func (f *Function) want(one *engine.Service) {
 	}
 	if f.replicas != n {
 		f.replicas, f.dirty = n, true
-		f.scaling.seeded = false // somebody else wanted it so
+		f.scaling.seeded = false // another client of the engine wanted it so
 		f.announce()
 	}
 }

@@ -107,7 +107,7 @@ type step struct {
 // the mutex held.
 func (f *Function) decide(calls int, now time.Time) (step, bool) {
 	r, sc := f.settings.Replicas, &f.scaling
-	if !sc.seeded { // the tasks that there are were needed by somebody until now
+	if !sc.seeded { // the tasks that there are were needed until now
 		sc.seeded = true
 		if n := int(f.replicas); n > 0 {
 			_, _, sc.demand = lifecycle.Scale(r, sc.demand, max(1, (n-1)*max(r.Target, 1)), now)

@@ -226,6 +226,6 @@ func TestCallsArePublishedInCoarseSteps(t *testing.T) {
 		t.Errorf("got %v %v later without calls, want that published", all, due)
 	}
 	if _, _, due := n.take(time.Hour); due {
-		t.Error("got nothing published again and again, want it once")
+		t.Error("got an unchanged demand published more than once")
 	}
 }

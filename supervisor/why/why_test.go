@@ -68,7 +68,7 @@ func TestFactsAreASentence(t *testing.T) {
 		"a shell starts it in the background": {
 			Facts{Words: []string{"nginx -c x & true"}, Shell: true, Exit: ended(0), Behind: []string{"nginx"}},
 			"went to the background: remove the & from the command", true},
-		"somebody goes to the background": {
+		"an unknown program goes to the background": {
 			Facts{Words: []string{"frobd"}, Exit: ended(0), Behind: []string{"frobd"}},
 			"went to the background: frobd ran on when the program that was started had ended; watchdogd supervises only what stays in the foreground: look for an option such as --foreground or --no-daemon", true},
 		"a service leaves something behind after a long life": {

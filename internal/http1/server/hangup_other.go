@@ -4,7 +4,7 @@ package server
 
 import "syscall"
 
-// hungUp cannot tell: a caller who leaves is noticed when something is written to him,
+// hungUp cannot know: a client that leaves is noticed when something is written to it,
 // or when the request's body is read.
 func hungUp(syscall.RawConn) bool { return false }
 

@@ -56,7 +56,7 @@ func (f *front) connections() int {
 	return len(f.server.conns)
 }
 
-// states gives the number of connections in a state.
+// states returns the number of connections in a state.
 func (f *front) states(state int32) (n int) {
 	f.server.mu.Lock()
 	defer f.server.mu.Unlock()

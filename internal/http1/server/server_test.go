@@ -242,7 +242,7 @@ func TestAFailureToAcceptThatStaysIsReturnedAndConnectionsGoOn(t *testing.T) {
 	_ = s.Close()
 }
 
-// certified gives a configuration with a certificate that nobody knows.
+// certified returns a configuration with a self-signed certificate.
 func certified(t *testing.T, protocols ...string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -268,7 +268,7 @@ func serveTLS(t *testing.T, h http.HandlerFunc, change ...func(*Server)) *front 
 	return serveOn(t, tls.NewListener(l, config), h, append(change, func(s *Server) { s.TLSConfig = config })...)
 }
 
-// secure gives a client that speaks TLS.
+// secure returns a client that speaks TLS.
 func (f *front) secure(protocol, raw string) *testkit.Conn {
 	f.t.Helper()
 	c := f.dial("")
