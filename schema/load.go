@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -35,9 +36,22 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 	l := newLoader(env)
 	config := l.load(file, data)
 	if len(l.Problems) > 0 {
-		return nil, source.Sort(l.Problems, l.names())
+		return nil, source.Sort(withoutMisspelt(l.Problems), l.names())
 	}
 	return config, nil
+}
+
+// withoutMisspelt leaves out that a key is missing where an unknown key beside it was probably
+// meant to be that key.
+func withoutMisspelt(all Problems) Problems {
+	meant := map[string]bool{}
+	for _, p := range all {
+		hint := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(p.Hint, "did you mean "), "write "), "?")
+		if p.Message == unknownKey && hint != p.Hint {
+			meant[p.File+p.Path[:strings.LastIndexByte(p.Path, '.')+1]+hint] = true
+		}
+	}
+	return slices.DeleteFunc(all, func(p Problem) bool { return meant[p.File+p.Path] && strings.HasPrefix(p.Message, "is missing") })
 }
 
 // Problem is one mistake in a configuration and its place. Problems are all of them, in

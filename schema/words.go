@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema/internal/decode"
 )
+
+// unknownKey is what is said of an unknown key.
+const unknownKey = "unknown key"
 
 // unknown returns what to say of an unknown key: the one that was probably meant.
 func (l *loader) unknown(key string, value *yaml.Node, p *decode.Plan) (message, hint string) {
@@ -26,7 +30,7 @@ func (l *loader) unknown(key string, value *yaml.Node, p *decode.Plan) (message,
 	if hint == "" {
 		hint = l.meant(key, p)
 	}
-	return "unknown key", hint
+	return unknownKey, hint
 }
 
 // portHint is what to write in the place of a port in a route or service, as files of
@@ -95,6 +99,13 @@ func (l *loader) meant(key string, p *decode.Plan) string {
 	}
 	if near := phrase.Nearest(word, keys); near != "" {
 		return "did you mean " + near + "?"
+	}
+	if near := phrase.Nearest(strings.ReplaceAll(word, "-", "_"), slices.Sorted(maps.Keys(habits))); near != "" {
+		for _, path := range strings.Fields(habits[near]) {
+			if slices.Contains(keys, path) {
+				return "write " + path
+			}
+		}
 	}
 	if len(keys) <= 8 {
 		return "allowed here: " + strings.Join(keys, ", ")
