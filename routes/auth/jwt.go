@@ -72,8 +72,7 @@ func (t *tokens) verify(ctx context.Context, token string) (*oidc.IDToken, map[s
 	}
 	verified, err := t.verifier.Verify(ctx, token)
 	if err != nil {
-		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "oidc: "), "failed to verify signature: ")
-		return nil, nil, errors.New(text[:min(len(text), 300)])
+		return nil, nil, errors.New(plainly(err))
 	}
 	var claims map[string]json.RawMessage
 	if err := verified.Claims(&claims); err != nil {
@@ -83,6 +82,18 @@ func (t *tokens) verify(ctx context.Context, token string) (*oidc.IDToken, map[s
 		return nil, nil, err
 	}
 	return verified, claims, nil
+}
+
+// plainly is an error of go-oidc as a client understands it.
+func plainly(err error) string {
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "oidc: "), "failed to verify signature: ")
+	if issuers, ok := strings.CutPrefix(text, "id token issued by a different provider, "); ok {
+		text = "its issuer (iss) is not that of this route: " + issuers
+	}
+	if strings.HasPrefix(text, "failed to unmarshal claims: ") {
+		text = "one of its claims iss, sub and aud is not a text, or one of its times is not a number"
+	}
+	return text[:min(len(text), 300)]
 }
 
 // times checks exp and nbf. They are numbers (RFC 7519, 2): go-oidc takes strings too, and others
