@@ -82,9 +82,76 @@ func Folder(dir string, env []string) (*Result, error) {
 		}
 	}
 	if result == nil {
-		return nil, errors.New("nothing in this folder is known to be a program: no Procfile, package.json, Python with Flask, Django or FastAPI, app.py, main.go, Gemfile, artisan, index.php, index.html or Dockerfile, and no fprocess in the environment; watchdogd try COMMAND serves any command, and --write saves it")
+		return nil, f.unknown()
 	}
 	return result, nil
+}
+
+// unknown is the error for a folder with nothing that is known, and says what comes near it.
+func (f *folder) unknown() error {
+	const instead = "watchdogd try COMMAND serves any command, and --write saves it"
+	for _, name := range []string{"Flask", "FastAPI", "Django"} {
+		if f.requires(strings.ToLower(name)) {
+			return fmt.Errorf("this folder needs %s, but in its .py files, and those in src, app and api, no application is made; %s", name, instead)
+		}
+	}
+	var inside []string
+	for _, dir := range f.folders() {
+		if found := (&folder{dir: f.path(dir), names: namesIn(f.path(dir))}).found(); found != "" {
+			inside = append(inside, dir+" ("+found+")")
+		}
+	}
+	switch n := len(inside); {
+	case n > 3:
+		return fmt.Errorf("the programs are in folders of this one: %s and %d more; run watchdogd init in each, or put the routes that init --print shows there into one file, with a path and a dir: each", strings.Join(inside[:3], ", "), n-3)
+	case n > 1:
+		return fmt.Errorf("the programs are in folders of this one: %s; run watchdogd init in each, or put the routes that init --print shows there into one file, with a path and a dir: each", strings.Join(inside, ", "))
+	case n == 1:
+		return fmt.Errorf("the program is in a folder of this one: %s; run watchdogd init there", inside[0])
+	}
+	if name := f.first("Dockerfile", "Containerfile"); name != "" {
+		return fmt.Errorf("the %s has no CMD and no ENTRYPOINT: its base image says what is started; %s", name, instead)
+	}
+	return errors.New("nothing in this folder is known to be a program: no Procfile, package.json, Python with Flask, Django or FastAPI, app.py, main.go, Gemfile, artisan, index.php, index.html or Dockerfile, and no fprocess in the environment; " + instead)
+}
+
+// found is what the folder would be written for; empty is nothing.
+func (f *folder) found() string {
+	for _, k := range kinds {
+		if p := k.look(f); p != nil && p.err == nil {
+			return p.found
+		}
+	}
+	return ""
+}
+
+// mostFolders is how many folders are looked at for programs that this one has not.
+const mostFolders = 50
+
+// folders are those in the folder, and those in the ones that hold the packages of a repository.
+func (f *folder) folders() (dirs []string) {
+	for _, name := range f.names {
+		switch {
+		case strings.HasPrefix(name, "."), slices.Contains([]string{"node_modules", "vendor", "venv", "env", "dist", "build", "docs", "testdata"}, name), !f.isFolder(name):
+		case slices.Contains([]string{"packages", "apps", "services", "cmd"}, name):
+			for _, inner := range namesIn(f.path(name)) {
+				if f.isFolder(name + "/" + inner) {
+					dirs = append(dirs, name+"/"+inner)
+				}
+			}
+		default:
+			dirs = append(dirs, name)
+		}
+	}
+	return dirs[:min(len(dirs), mostFolders)]
+}
+
+func namesIn(dir string) (names []string) {
+	entries, _ := os.ReadDir(dir) // one that cannot be read has none
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 // result completes and checks the file of a project.

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -21,7 +22,7 @@ func procfile(f *folder) *project {
 	}
 	result, err := importer.Import([]string{f.path("Procfile")}, importer.Options{Into: f.path("watchdog.yaml")})
 	if err != nil {
-		return &project{err: err}
+		return &project{err: errors.New(strings.Replace(err.Error(), "import "+f.path("Procfile"), "Procfile", 1))}
 	}
 	result.File.Head = nil
 	return &project{found: "Procfile", file: result.File}
@@ -223,10 +224,13 @@ func fastAPI(f *folder) *project {
 func flask(f *folder) *project {
 	file, variable := f.assigned("Flask")
 	if file == "" {
-		if file = f.first("app.py", "wsgi.py"); file == "" || !f.requires("flask") || !strings.Contains(f.text(file), "def create_app(") {
+		i := slices.IndexFunc(f.pythonSources(), func(name string) bool {
+			return f.requires("flask") && strings.Contains(f.text(name), "def create_app(")
+		})
+		if i < 0 {
 			return nil
 		}
-		variable = "create_app()"
+		file, variable = f.pythonSources()[i], "create_app()"
 	}
 	module, below := moduleOf(file)
 	words := append(f.python3(), "-m", "flask", "--app", module+":"+variable, "run", "--host", "127.0.0.1", "--port", "${PORT}")
@@ -372,18 +376,23 @@ func dockerfile(f *folder) *project {
 	} else {
 		item.Program(image.Literals())
 	}
-	port := image.Expose
+	port, why := image.Expose, "EXPOSE says so"
+	if g := guess.Of(image.Words, nil, f.dir); port == 0 && g.Port != 0 && !g.UsesPort {
+		port, why = g.Port, "its command says so"
+	}
 	for _, key := range image.Env {
 		switch value, _ := key.Value.(string); key.Name {
 		case "PATH":
 		case "PORT":
-			port = 0 // it reads $PORT
+			if !slices.Contains(image.Words, value) {
+				port = 0 // it reads $PORT
+			}
 		default:
 			item.Env(key.Name, value)
 		}
 	}
 	if port != 0 {
-		item.SetNoted("upstream", fmt.Sprintf("http://127.0.0.1:%d", port), "EXPOSE says so; a program that reads $PORT needs no upstream")
+		item.SetNoted("upstream", fmt.Sprintf("http://127.0.0.1:%d", port), why+"; a program that reads $PORT needs no upstream")
 	}
 	item.Head = append(item.Head, "This is what the image starts, run on this machine: its program and its files must be here.")
 	return &project{found: name + " (CMD)", file: file}

@@ -29,7 +29,7 @@ const mostBytes = 8 << 20
 func open(path string) (source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return source{}, fmt.Errorf("import: %w", err)
+		return source{}, fmt.Errorf("import %s: %w", path, err.(*os.PathError).Err)
 	}
 	if info.IsDir() {
 		return source{}, fmt.Errorf("import %s: it is a folder; name a file in it, or run watchdogd init there", path)
