@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,6 +55,9 @@ become ready, the exit status is 1 and the message says what and why.`,
   watchdogd run -- npm run dev       one server, on http://localhost:8080/
   watchdogd run -d && watchdogd logs -f`,
 		Args: func(c *cobra.Command, args []string) error {
+			if c.ArgsLenAtDash() == 0 && (len(args) == 0 || strings.TrimSpace(args[0]) == "") {
+				return errors.New("run: write a command after --, as in watchdogd run -- npm run dev")
+			}
 			if len(args) > 0 && c.ArgsLenAtDash() != 0 {
 				return fmt.Errorf("run: unknown argument %q; to serve a command, write watchdogd run -- %s", args[0], args[0])
 			}
@@ -122,5 +126,8 @@ func (r *runFlags) serveCommand(args []string) error {
 	text := &draft.File{}
 	route.Write(text)
 	r.from.File, r.from.Draft, r.from.AnyPort = file, text.Bytes(), true
+	if cfg, _, err := r.from.Load(); err == nil { // else serving says what is wrong
+		r.from.Change = aside(cfg)
+	}
 	return nil
 }

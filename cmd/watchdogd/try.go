@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/admin"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
@@ -37,7 +39,7 @@ is called. Behind a path stand a command, which is run for each request; http: a
 of a server, which finds its port in $PORT; static: and a folder; another mode and a command; or
 the URL of a server.
 
-A command without a path is served on /. It is started once to see what it is: one that
+Without a path each of these is served on /. A command without a mode is started once to see what it is: one that
 listens is kept running, in mode http; one that ends is run for each request, in mode
 streaming. --mode chooses instead. --write saves all of it as watchdog.yaml.`,
 		Example: `  watchdogd try 'tr a-z A-Z'
@@ -45,7 +47,7 @@ streaming. --mode chooses instead. --write saves all of it as watchdog.yaml.`,
   watchdogd try '/upper=tr a-z A-Z' '/=static:./public' '/app=http:python3 -m http.server $PORT'
   watchdogd try -p 9000 --write '/api=http://127.0.0.1:3000'`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) == 0 || strings.TrimSpace(args[0]) == "" {
 				return errors.New("try needs a command, as in watchdogd try 'tr a-z A-Z'")
 			}
 			return nil
@@ -116,8 +118,9 @@ func (t *try) run(ctx context.Context, from *source.Source, args []string, onPor
 	from.File, from.Draft = file, text
 	cfg, _, err := from.Load()
 	if err != nil {
-		return exit.Fail(fmt.Errorf("try: %w", err))
+		return exit.Fail(t.drafted(routes, err))
 	}
+	from.Change = aside(cfg)
 	if t.write {
 		if err := wouldRun(cfg); err != nil {
 			return exit.Fail(err)
@@ -146,8 +149,12 @@ func (t *try) routes(ctx context.Context, file string, args []string) ([]*trial.
 	if i := slices.IndexFunc(args[1:], trial.Spec); i >= 0 && strings.Contains(args[0], " ") {
 		return nil, exit.Misuse(fmt.Errorf("try: %s: write a path before each command, as in '/first=%s'", args[0], args[0]))
 	}
-	r := trial.Command(args)
+	r, err := trial.Bare(args)
+	if err != nil {
+		return nil, exit.Misuse(fmt.Errorf("try: %w", err))
+	}
 	if t.mode != "" {
+		r = trial.Command(args)
 		r.Mode, r.Why = schema.Mode(t.mode), ""
 		return []*trial.Route{r}, nil
 	}
@@ -156,7 +163,10 @@ func (t *try) routes(ctx context.Context, file string, args []string) ([]*trial.
 	}
 	cfg, err := schema.Parse(file, t.text([]*trial.Route{r}), os.LookupEnv)
 	if err != nil {
-		return nil, exit.Fail(fmt.Errorf("try: %w", err))
+		return nil, exit.Fail(t.drafted([]*trial.Route{r}, err))
+	}
+	if _, err := os.Stat(args[0]); len(args) == 1 && errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(args[0], "/") && !strings.Contains(args[0], " ") {
+		return nil, exit.Misuse(fmt.Errorf("try: there is no program %s; to serve a command on that path, write '%s=COMMAND'", args[0], args[0]))
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -176,12 +186,49 @@ func (t *try) routes(ctx context.Context, file string, args []string) ([]*trial.
 	return []*trial.Route{r}, t.chose(r)
 }
 
+// drafted is err as it is said to someone who has not seen the file that try makes: the mistakes
+// of each route stand behind what was written for it.
+func (t *try) drafted(routes []*trial.Route, err error) error {
+	problems, ok := errors.AsType[schema.Problems](err)
+	if !ok {
+		return fmt.Errorf("try: %w", err)
+	}
+	var all []string
+	for _, p := range problems {
+		text := p.Message
+		if p.Hint != "" {
+			text += "; " + p.Hint
+		}
+		for i, r := range routes {
+			if strings.HasPrefix(p.Path, fmt.Sprintf("routes[%d]", i)) {
+				text = r.Target + ": " + text
+			}
+		}
+		all = append(all, "try: "+text)
+	}
+	return errors.New(strings.Join(all, "\nwatchdogd: "))
+}
+
+// aside returns what gives a stack without a file another name where one runs in this folder: two
+// of one name would have the same admin socket. It is nil where none runs.
+func aside(cfg *schema.Config) func(*schema.Config) {
+	if _, err := admin.FindFor(cfg, io.Discard); err != nil {
+		return nil
+	}
+	_, port, _ := net.SplitHostPort(cfg.Server.Listen[0]) // a socket has none, and its name is the other one's then
+	return func(cfg *schema.Config) { cfg.Name = schema.NameOf("port-" + port + "-" + cfg.Name) }
+}
+
 // chose prints which mode was chosen, and why.
 func (t *try) chose(r *trial.Route) error {
 	how := map[schema.Mode]string{
 		schema.HTTP:      "is kept running as a server (mode http)",
 		schema.Streaming: "is run for each request (mode streaming)",
+		schema.Static:    "is served as files (mode static)",
 	}[r.Mode]
+	if r.Why == "" || how == "" || strings.HasPrefix(r.Why, "it is an address") {
+		return nil // it was written so
+	}
 	_, err := fmt.Fprintf(t.out, "%s %s: %s.\n", r.Target, how, r.Why)
 	return exit.Fail(err)
 }

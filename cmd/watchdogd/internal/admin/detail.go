@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
@@ -139,5 +138,5 @@ func (d *Server) noName(name string) error {
 	if near := phrase.Nearest(name, names); near != "" {
 		return fmt.Errorf("no route or service is named %s; did you mean %s?", name, near)
 	}
-	return fmt.Errorf("no route or service is named %s; there are %s", name, strings.Join(names, ", "))
+	return fmt.Errorf("no route or service is named %s; there are %s", name, some(names, 20, "more"))
 }

@@ -159,6 +159,9 @@ func OfItself(cfg *schema.Config, err error) error {
 	if other != nil || taken.PID != 0 && taken.PID != who.PID {
 		return err
 	}
+	if _, err := os.Stat(cfg.File); cfg.File != "" && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("watchdogd (pid %d) has that port, and serves a command of this folder already: watchdogd down ends it", who.PID)
+	}
 	return fmt.Errorf("watchdogd (pid %d) serves %s already: watchdogd reload applies changes of the file, watchdogd down ends it", who.PID, source.Origin(cfg))
 }
 
@@ -239,7 +242,7 @@ type noneError struct {
 }
 
 func (e *noneError) Error() string {
-	text := fmt.Sprintf("%v %s: no socket for it answers in %s; start it with watchdogd run", ErrNone, e.origin, some(e.folders, "folders"))
+	text := fmt.Sprintf("%v %s: no socket for it answers in %s; start it with watchdogd run", ErrNone, e.origin, some(e.folders, 4, "other folders"))
 	if len(e.others) == 0 {
 		return text + ", or name the file of one that runs with -c"
 	}
@@ -250,16 +253,15 @@ func (e *noneError) Unwrap() error { return ErrNone }
 
 // running says which stacks run.
 func (e *noneError) running() string {
-	return "to use a stack that runs, name its file with -c: " + some(unique(e.others), "files")
+	return "to use a stack that runs, name its file with -c: " + some(unique(e.others), 4, "other files")
 }
 
-// some lists the first of many.
-func some(list []string, kind string) string {
-	const most = 4
+// some lists the first of more than most+1.
+func some(list []string, most int, others string) string {
 	if len(list) <= most+1 {
 		return strings.Join(list, ", ")
 	}
-	return fmt.Sprintf("%s and %d other %s", strings.Join(list[:most], ", "), len(list)-most, kind)
+	return fmt.Sprintf("%s and %d %s", strings.Join(list[:most], ", "), len(list)-most, others)
 }
 
 // servedBy is the error of a command whose user may not speak to the watchdogd of uid.

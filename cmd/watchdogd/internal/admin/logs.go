@@ -55,14 +55,22 @@ func (d *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
 
 // sources are what keeps the lines of names. A route that keeps no process has requests only.
 func (d *Server) sources(names []string, requests bool) ([]child.Source, error) {
-	if !requests {
-		return d.Supervisor.Sources(names...)
-	}
-	sources := []child.Source{d.Requests.Of(names)}
-	with := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+	var sources []child.Source
+	var with []string
+	for _, name := range names {
 		_, err := d.Supervisor.Sources(name)
-		return err != nil && d.isRoute(name)
-	})
+		switch {
+		case err == nil:
+			with = append(with, name)
+		case !d.isRoute(name):
+			return nil, d.noName(name)
+		case !requests:
+			return nil, fmt.Errorf("%s is a route without a process that could print something; --requests shows its requests", name)
+		}
+	}
+	if requests {
+		sources = append(sources, d.Requests.Of(names))
+	}
 	if len(with) == 0 && len(names) > 0 {
 		return sources, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/history"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/version"
+	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/metrics"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
@@ -138,22 +139,19 @@ func (d *Server) steer(do func(context.Context, string) error) http.HandlerFunc 
 	}
 }
 
-// unknown is the error for a name that cannot be steered, with those that can.
+// unknown is the error for a name that cannot be steered.
 func (d *Server) unknown(name string) error {
-	var names []string
-	for _, s := range d.Supervisor.Standing() {
-		names = append(names, s.Name)
-	}
-	routes := d.Config().Routes
-	for i := range routes {
-		if r := &routes[i]; r.Name == name {
-			return fmt.Errorf("%s is a %s route: it has no process of its own to steer", name, r.Mode)
+	all := d.Config().Routes
+	for i := range all {
+		switch r := &all[i]; {
+		case r.Name != name:
+		case r.Forks():
+			return fmt.Errorf("%s is a %s route: it starts a process for each call, and keeps none", name, r.Mode)
+		default:
+			return fmt.Errorf("%s is a route without a process of its own", name)
 		}
 	}
-	if len(names) == 0 {
-		return fmt.Errorf("no process is named %s: this stack keeps none", name)
-	}
-	return fmt.Errorf("no process is named %s; there are %s", name, strings.Join(names, ", "))
+	return d.noName(name)
 }
 
 // serveCall sends a request to the route of a name, whatever its host, path and headers.
@@ -164,7 +162,23 @@ func (d *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del(Observe)
 		w = &observed{ResponseWriter: w}
 	}
+	if err := d.uncallable(name); err != nil {
+		d.Live.Respond(w, r, &failure.Error{Kind: failure.NoRoute, Detail: err.Error()})
+		return
+	}
 	d.Live.ServeNamed(w, r, name)
+}
+
+// uncallable is why a name cannot be called; nil for that of a route or function.
+func (d *Server) uncallable(name string) error {
+	cfg := d.Config()
+	switch {
+	case d.isRoute(name), slices.ContainsFunc(d.Functions(), func(f functions.Status) bool { return f.Name == name }):
+		return nil
+	case slices.ContainsFunc(cfg.Services, func(s schema.Service) bool { return s.Name == name }):
+		return fmt.Errorf("%s is a service; only a route can be called", name)
+	}
+	return d.noName(name)
 }
 
 // List is every route and service of the file, those without a process too: the routes in

@@ -193,15 +193,28 @@ func (w Word) print(stdout, stderr io.Writer) error {
 	for _, s := range w.Served {
 		rows = append(rows, []string{s.Name, s.Mode, s.State, s.URL})
 		if s.Why != "" || strings.HasPrefix(s.State, "starting") {
-			missing = append(missing, strings.TrimSuffix(s.Name+" is "+s.State+": "+s.Why, ": "))
+			missing = append(missing, strings.TrimSuffix(s.Name+" is "+inWords(s.State)+": "+s.Why, ": "))
 		}
 	}
 	_ = terminal.Table(stdout, screen, rows, listing.ToneOfStates(rows)) // what cannot be shown runs all the same
 	if !w.Ready {
-		return exit.Fail(fmt.Errorf("%s runs in the background (pid %d), and not all of it is ready: %s; watchdogd logs shows more, watchdogd down ends it", w.Stack, w.PID, strings.Join(missing, "; ")))
+		if len(missing) == 1 {
+			return exit.Fail(fmt.Errorf("%s runs in the background (pid %d), but %s; watchdogd logs shows more, watchdogd down ends it", w.Stack, w.PID, missing[0]))
+		}
+		return exit.Fail(fmt.Errorf("%s runs in the background (pid %d), but %d of %d are not ready; watchdogd logs shows more, watchdogd down ends it:\n  %s", w.Stack, w.PID, len(missing), len(w.Served), strings.Join(missing, "\n  ")))
 	}
 	fmt.Fprintf(stdout, "\n%s runs in the background (pid %d): watchdogd logs -f follows it, watchdogd down ends it.\n", w.Stack, w.PID)
 	return nil
+}
+
+// inWords is a state as it stands in a sentence: "crash-loop (30s)" is in a crash loop.
+func inWords(state string) string {
+	word, next, _ := strings.Cut(state, " ")
+	said := map[string]string{"crash-loop": "in a crash loop", "backoff": "waiting for its next start"}[word]
+	if said == "" {
+		return state
+	}
+	return strings.TrimSpace(said + " " + next)
 }
 
 // lines are the last lines that a detached watchdogd wrote to its stderr.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -53,6 +54,32 @@ func Parse(args []string) ([]*Route, error) {
 	return routes, nil
 }
 
+// Bare makes the one route of arguments without a path: [MODE:]COMMAND as a line or as words, a
+// folder, or a URL. The mode of a command is not known yet, unless it is written before it or the
+// command uses $PORT.
+func Bare(args []string) (*Route, error) {
+	if len(args) > 1 {
+		mode, rest, found := strings.Cut(args[0], ":")
+		if !found || rest == "" || !slices.Contains(schema.Modes(), mode) {
+			return Command(args), nil
+		}
+		if schema.Mode(mode) == schema.Static {
+			return nil, fmt.Errorf("%s: static: takes one folder; write it in quotes", strings.Join(args, " "))
+		}
+		r := Command(append([]string{rest}, args[1:]...))
+		r.Mode, r.Why = schema.Mode(mode), ""
+		return r, nil
+	}
+	r := &Route{Path: "/", Target: strings.TrimSpace(args[0])}
+	if err := r.choose(); err != nil {
+		return nil, fmt.Errorf("%s: %w", args[0], err)
+	}
+	if r.Mode == schema.Streaming && r.Target == strings.TrimSpace(args[0]) {
+		return Command(args), nil
+	}
+	return r, nil
+}
+
 // Command makes the one route of a bare command: a line, or words. Its mode is not known
 // yet, unless the command uses $PORT.
 func Command(args []string) *Route {
@@ -78,17 +105,23 @@ func usesPort(s string) bool {
 // choose finds out the mode of what stands behind the path.
 func (r *Route) choose() error {
 	if r.Target == "" {
-		return errors.New("there is nothing behind the =")
+		return errors.New("write a command, a folder or a URL after the =")
 	}
 	mode, rest, found := strings.Cut(r.Target, ":")
 	switch {
 	case found && slices.Contains(schema.Modes(), mode) && !strings.HasPrefix(rest, "//"):
 		r.Mode, r.Target = schema.Mode(mode), strings.TrimSpace(rest)
 		if r.Target == "" {
-			return fmt.Errorf("nothing stands behind %s: in it", mode)
+			what := "command"
+			if r.Mode == schema.Static {
+				what = "folder"
+			}
+			return fmt.Errorf("write a %s after %s:", what, mode)
 		}
-	case found && slices.Contains([]string{"http", "h2c", "unix"}, mode):
+	case found && slices.Contains([]string{"http", "https", "h2c", "unix"}, mode):
 		r.Mode, r.upstream, r.Why = schema.HTTP, r.Target, "it is an address"
+	case found && misspelt(mode) != "":
+		return fmt.Errorf("%s is not a mode; did you mean %s?", mode, misspelt(mode))
 	case usesPort(r.Target):
 		r.Mode, r.Why = schema.HTTP, "the command uses $PORT"
 	default:
@@ -99,6 +132,14 @@ func (r *Route) choose() error {
 		r.Mode, r.Why = schema.Streaming, "a command is run for each request unless http: stands before it"
 	}
 	return nil
+}
+
+// misspelt returns the mode that word was meant to be, or "".
+func misspelt(word string) string {
+	if strings.ContainsAny(word, " \t/=\"'") {
+		return ""
+	}
+	return phrase.Nearest(word, schema.Modes())
 }
 
 // Name is what the route is called, from its path or its command.
