@@ -284,7 +284,7 @@ func (p *Process) sentence(e Explanation, ready int, others []string) string {
 	case e.State == lifecycle.Stopped && p.scaledToNone():
 		return "it is scaled to 0; run `watchdogd scale " + p.name + "=1`"
 	case e.State == lifecycle.Stopped:
-		return "it was stopped; run `watchdogd start " + p.name + "`"
+		return "a stop was asked for; run `watchdogd start " + p.name + "`"
 	case e.Why == "" && e.State == lifecycle.Waiting:
 		return "it is about to start"
 	case e.Why == "" && e.State == lifecycle.Starting:

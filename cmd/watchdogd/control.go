@@ -47,11 +47,19 @@ func steerCommand(from *source.Source, verb, short, done string) *cobra.Command 
 				if err := running.Do(cmd.Context(), http.MethodPost, "/v1/"+verb+"/"+url.PathEscape(name), &now); err != nil {
 					return exit.Fail(about(verb+" "+name, err))
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s %s, now %s\n", name, done, admin.StateText(now))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s %s%s\n", name, done, nowIn(done, now))
 			}
 			return nil
 		},
 	}
+}
+
+// nowIn says in which state a process is after something was done to it, unless that says it.
+func nowIn(done string, now supervisor.Status) string {
+	if state := admin.StateText(now); state != done {
+		return ", now " + state
+	}
+	return ""
 }
 
 // about is err with what failed before it, unless it says so itself.
@@ -70,7 +78,10 @@ func scaleCommand(from *source.Source) *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
-				name, count, _ := strings.Cut(arg, "=")
+				name, count, is := strings.Cut(arg, "=")
+				if !is {
+					return exit.Misuse(fmt.Errorf("scale %s: write NAME=N, as in api=4", arg))
+				}
 				if _, err := schema.ParseCount(count, 0, schema.MaxReplicas); err != nil {
 					return exit.Misuse(fmt.Errorf("scale %s: the number of instances %w; write NAME=N, as in api=4", arg, err))
 				}
@@ -88,7 +99,7 @@ func scaleCommand(from *source.Source) *cobra.Command {
 				if err := running.Do(cmd.Context(), http.MethodPost, "/v1/scale/"+url.PathEscape(name)+"/"+n, &now); err != nil {
 					return exit.Fail(fmt.Errorf("scale %s: %w", arg, err))
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %s, now %s\n", name, n, admin.StateText(now))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s scaled to %s%s\n", name, n, nowIn("scaled", now))
 			}
 			return nil
 		},

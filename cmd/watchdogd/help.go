@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
@@ -28,7 +29,7 @@ the file. "help errors" and "help keys" list all of them.`,
   watchdogd help keys/routes.timeouts.queue
   watchdogd help keys/stop.drain`,
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print errors and keys as JSON, as described in docs/cli.md")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		topic, name, one := strings.Cut(strings.Join(args, "/"), "/")
 		out := cmd.OutOrStdout()
@@ -46,11 +47,52 @@ the file. "help errors" and "help keys" list all of them.`,
 		}
 		about, rest, err := cmd.Root().Find(args)
 		if err != nil || about == nil || about == cmd.Root() && len(rest) > 0 {
-			return exit.Misuse(noSuchCommand(cmd.Root(), args))
+			return exit.Misuse(fmt.Errorf("%w (\"watchdogd help\" lists the commands)", noSuchCommand(cmd.Root(), args)))
+		}
+		if asJSON {
+			return exit.Fail(listing.JSON(out, describe(about)))
 		}
 		return exit.Fail(about.Help())
 	}
 	return cmd
+}
+
+// described is a command as help --json prints it.
+type described struct {
+	Name     string      `json:"name"` // "" is watchdogd itself
+	Usage    string      `json:"usage"`
+	Short    string      `json:"short"`
+	Text     string      `json:"text"`
+	Examples string      `json:"examples"`
+	Flags    []flagHelp  `json:"flags"`
+	Commands []described `json:"commands,omitempty"`
+}
+
+type flagHelp struct {
+	Name    string `json:"name"`
+	Short   string `json:"short"`
+	Type    string `json:"type"`
+	Default string `json:"default"`
+	Text    string `json:"text"`
+}
+
+func describe(cmd *cobra.Command) described {
+	d := described{Usage: cmd.UseLine(), Short: cmd.Short, Text: cmd.Long, Examples: cmd.Example, Flags: []flagHelp{}}
+	if cmd.HasParent() {
+		d.Name = cmd.Name()
+	}
+	cmd.InitDefaultHelpFlag()
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			d.Flags = append(d.Flags, flagHelp{Name: f.Name, Short: f.Shorthand, Type: f.Value.Type(), Default: f.DefValue, Text: strings.ReplaceAll(f.Usage, "`", "")})
+		}
+	})
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			d.Commands = append(d.Commands, describe(c))
+		}
+	}
+	return d
 }
 
 func helpErrors(out io.Writer, asJSON bool) error {

@@ -27,7 +27,7 @@ import (
 
 func logsCommand(from *source.Source) *cobra.Command {
 	var follow, requests, asJSON bool
-	var since time.Duration
+	var since time.Time
 	lines := 100
 	cmd := &cobra.Command{
 		Use:   "logs [NAME...]",
@@ -41,7 +41,7 @@ prints it.`,
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing lines as they come")
 	cmd.Flags().VarP(option.Count(&lines, child.MostLines), "lines", "n", "how many of the last lines; 0 prints all that are kept")
-	cmd.Flags().Var(option.Duration(&since), "since", "only lines of the last `duration`, as in 5m; all of them, without -n")
+	cmd.Flags().Var(option.Since(&since, time.Now), "since", "only lines since this `time`, as in 5m (ago), 14:30 or \"2026-01-31 14:30\"; all of them, without -n")
 	cmd.Flags().BoolVar(&requests, "requests", false, "print a line for each request too")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line, as described in docs/cli.md")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
@@ -50,8 +50,8 @@ prints it.`,
 			return exit.Fail(err)
 		}
 		query := url.Values{"name": names, "lines": {strconv.Itoa(lines)}}
-		if since > 0 {
-			query.Set("since", time.Now().Add(-since).Format(time.RFC3339Nano))
+		if !since.IsZero() {
+			query.Set("since", since.Format(time.RFC3339Nano))
 			if !cmd.Flags().Changed("lines") {
 				query.Set("lines", "0")
 			}
@@ -75,7 +75,10 @@ prints it.`,
 		if response.StatusCode != http.StatusOK {
 			return exit.Fail(admin.Refused(response))
 		}
-		err = printLines(response.Body, linePrinter(cmd.OutOrStdout(), asJSON))
+		if !asJSON && len(names) == 0 && terminal.Of(cmd.OutOrStdout()) != nil {
+			names = namesIn(ctx, running)
+		}
+		err = printLines(response.Body, linePrinter(cmd.OutOrStdout(), asJSON, names))
 		return exit.Fail(endOfLines(ctx, cmd.ErrOrStderr(), running, follow, err))
 	}
 	return cmd
@@ -116,8 +119,19 @@ func printLines(stream io.Reader, print func(text []byte) error) error {
 	}
 }
 
-// linePrinter returns what prints a line, which comes as a JSON object.
-func linePrinter(w io.Writer, asJSON bool) func(text []byte) error {
+// namesIn returns the names whose lines may come, so that the first line is aligned with the last.
+func namesIn(ctx context.Context, running admin.Client) (names []string) {
+	var rows []admin.Row
+	_ = running.Get(ctx, "/v1/ps", &rows) // without the names the columns become wider with the lines
+	for i := range rows {
+		names = append(names, rows[i].Name)
+	}
+	return names
+}
+
+// linePrinter returns what prints a line, which comes as a JSON object. On a terminal the names
+// are a column.
+func linePrinter(w io.Writer, asJSON bool, names []string) func(text []byte) error {
 	if asJSON {
 		return func(text []byte) error {
 			_, err := w.Write(text)
@@ -133,7 +147,7 @@ func linePrinter(w io.Writer, asJSON bool) func(text []byte) error {
 		return err
 	}
 	if f := terminal.Of(w); f != nil {
-		columns := terminal.NewColumns(f, terminal.ScreenOf(f))
+		columns := terminal.NewColumns(f, terminal.ScreenOf(f), names...)
 		print = func(l *child.Line) error { return columns.Print(logbook.Source(l), l.Text, logbook.ToneOf(l)) }
 	}
 	return func(text []byte) error {

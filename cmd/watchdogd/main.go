@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,6 +88,11 @@ func misused(cmd *cobra.Command, err error) error {
 			err = fmt.Errorf("%w; did you mean --%s?", err, near)
 		}
 	}
+	if word, wrong := strings.CutPrefix(err.Error(), "invalid argument "); wrong && len(cmd.ValidArgs) > 0 {
+		if word, err := strconv.Unquote(strings.TrimSuffix(word, fmt.Sprintf(" for %q", cmd.CommandPath()))); err == nil {
+			return fmt.Errorf("%s %s: it must be %s%s", cmd.Name(), word, phrase.Either(cmd.ValidArgs), meant(word, cmd.ValidArgs))
+		}
+	}
 	if !cmd.HasParent() {
 		return fmt.Errorf("%w (\"watchdogd help\" lists the commands)", err)
 	}
@@ -112,10 +119,37 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 			names = append(names, c.Name())
 		}
 	}
-	if meant := phrase.Nearest(args[0], names); meant != "" {
-		return fmt.Errorf("unknown command %q; did you mean %s?", args[0], meant)
+	return fmt.Errorf("unknown command %q%s", args[0], meant(args[0], names))
+}
+
+// meant suggests the word of words that word was probably meant to be.
+func meant(word string, words []string) string {
+	if near := phrase.Nearest(word, words); near != "" {
+		return "; did you mean " + near + "?"
 	}
-	return fmt.Errorf("unknown command %q", args[0])
+	return ""
+}
+
+// completesNames has the shell complete the names of the routes and services of the file, or only
+// those of its routes.
+func completesNames(from *source.Source, onlyRoutes bool, cmd *cobra.Command) *cobra.Command {
+	cmd.ValidArgsFunction = func(_ *cobra.Command, before []string, _ string) ([]string, cobra.ShellCompDirective) {
+		cfg, _, err := from.Load()
+		if err != nil || onlyRoutes && len(before) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for i := range cfg.Routes {
+			names = append(names, cfg.Routes[i].Name)
+		}
+		for i := range cfg.Services {
+			if !onlyRoutes {
+				names = append(names, cfg.Services[i].Name)
+			}
+		}
+		return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(before, name) }), cobra.ShellCompDirectiveNoFileComp
+	}
+	return cmd
 }
 
 // commands is the command table. With no subcommand watchdogd runs.
@@ -129,18 +163,18 @@ func commands() *cobra.Command {
 		initCommand(),
 		doctorCommand(&from),
 		validateCommand(&from),
-		interruptible(remote(&from, psCommand(&from))),
+		interruptible(remote(&from, completesNames(&from, false, psCommand(&from)))),
 		remote(&from, topCommand(&from)),
-		interruptible(remote(&from, whyCommand(&from))),
-		interruptible(remote(&from, logsCommand(&from))),
+		interruptible(remote(&from, completesNames(&from, false, whyCommand(&from)))),
+		interruptible(remote(&from, completesNames(&from, false, logsCommand(&from)))),
 		remote(&from, uiCommand(&from)),
-		interruptible(remote(&from, startCommand(&from))),
-		interruptible(remote(&from, stopCommand(&from))),
-		interruptible(remote(&from, restartCommand(&from))),
+		interruptible(remote(&from, completesNames(&from, false, startCommand(&from)))),
+		interruptible(remote(&from, completesNames(&from, false, stopCommand(&from)))),
+		interruptible(remote(&from, completesNames(&from, false, restartCommand(&from)))),
 		interruptible(remote(&from, scaleCommand(&from))),
 		interruptible(remote(&from, reloadCommand(&from))),
 		interruptible(remote(&from, downCommand(&from))),
-		remote(&from, callCommand(&from)),
+		remote(&from, completesNames(&from, true, callCommand(&from))),
 		testCommand(&from),
 		interruptible(healthcheckCommand(&from)),
 		importCommand(),

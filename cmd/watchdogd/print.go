@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -61,6 +62,18 @@ func addCompletion(root *cobra.Command) {
 	}
 	completion.Example = `  watchdogd completion bash > /etc/bash_completion.d/watchdogd
   watchdogd completion fish > ~/.config/fish/completions/watchdogd.fish`
+	completion.Use, completion.DisableFlagsInUseLine = "completion bash|zsh|fish|powershell", true
+	completion.Args = cobra.ArbitraryArgs
+	completion.RunE = func(cmd *cobra.Command, args []string) error {
+		var shells []string
+		for _, c := range cmd.Commands() {
+			shells = append(shells, c.Name())
+		}
+		if len(args) == 0 {
+			return exit.Misuse(misused(cmd, errors.New("completion needs the name of a shell")))
+		}
+		return exit.Misuse(misused(cmd, fmt.Errorf("there is no completion for %q%s", args[0], meant(args[0], shells))))
+	}
 	for _, shell := range completion.Commands() {
 		shell.Example = map[string]string{
 			"bash": `  source <(watchdogd completion bash)

@@ -336,8 +336,8 @@ func TestLogsShowStartsEndsAndRequests(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"logs other":       `no process is called "other"`,
-		"logs --since yes": "must be a duration",
+		"logs other":       "no route or service is named other; there are ",
+		"logs --since yes": "must be how long ago, such as 5m, or a time",
 	} {
 		out, errOut, status := d.command(strings.Fields(args)...)
 		if status == 0 || !strings.Contains(errOut, want) {

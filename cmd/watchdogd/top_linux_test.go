@@ -100,7 +100,7 @@ func TestTopShowsTheStackAndWhatChanges(t *testing.T) {
 	s.await("stop api? y/n")
 	s.press("n")
 	s.press("xy")
-	s.await("api stopped, now stopped")
+	s.await("api stopped")
 	s.awaitRow("api", "stopped")
 	s.press("s")
 	s.awaitRow("api", "ready +1/1")

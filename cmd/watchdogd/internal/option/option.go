@@ -33,6 +33,48 @@ func (f duration) Set(s string) error {
 func (f duration) String() string { return f.d.String() }
 func (f duration) Type() string   { return "duration" }
 
+// Since returns the value of a flag that is a time in the past: how long ago, or a time of the
+// day or a date with a time, of this machine's time zone.
+func Since(t *time.Time, now func() time.Time) pflag.Value { return since{t, now} }
+
+type since struct {
+	t   *time.Time
+	now func() time.Time
+}
+
+// Set implements pflag.Value.
+func (f since) Set(s string) error {
+	now := f.now()
+	if d, err := schema.ParseDuration(s); err == nil && d > 0 {
+		*f.t = now.Add(-d.D())
+		return nil
+	}
+	for _, layout := range []string{time.TimeOnly, "15:04"} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			*f.t = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+			if f.t.After(now) {
+				*f.t = f.t.AddDate(0, 0, -1)
+			}
+			return nil
+		}
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			*f.t = t
+			return nil
+		}
+	}
+	return errors.New(`must be how long ago, such as 5m, or a time, such as 14:30 or "2026-01-31 14:30"`)
+}
+
+func (f since) String() string {
+	if f.t.IsZero() {
+		return ""
+	}
+	return f.t.Format(time.RFC3339)
+}
+func (f since) Type() string { return "time" }
+
 // Count returns the value of a flag that is a whole number from 0 to most.
 func Count(n *int, most int) pflag.Value { return count{n, most} }
 

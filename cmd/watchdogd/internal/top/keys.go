@@ -323,7 +323,11 @@ func (s *Screen) Done(ask Ask, now supervisor.Status, err error) {
 		return
 	}
 	past := map[Verb]string{Start: "started", Stop: "stopped", Restart: "restarted", Scale: fmt.Sprintf("scaled to %s", strconv.Itoa(ask.Replicas))}
-	s.Say(fmt.Sprintf("%s %s, now %s", ask.Name, past[ask.Verb], now.State), false)
+	said := ask.Name + " " + past[ask.Verb]
+	if string(now.State) != past[ask.Verb] {
+		said += ", now " + string(now.State)
+	}
+	s.Say(said, false)
 }
 
 // Help is what the key ? shows.
