@@ -327,7 +327,7 @@ func (p *Process) late() error {
 		e.Detail = fmt.Sprintf("all %d instances of %s were busy", len(p.ready), p.name)
 		return e
 	}
-	e.Detail = fmt.Sprintf("no instance of %s was ready in time: it is %s", p.name, e.State)
+	e.Detail = fmt.Sprintf("no instance of %s was ready in time: it is %s", p.name, lifecycle.State(e.State).InWords())
 	for _, s := range p.slots {
 		if d := s.sentence(); s.state == lifecycle.State(e.State) && d.What != "" {
 			e.Detail += " (" + d.What + ")"
@@ -383,7 +383,7 @@ func (p *Process) stuck() *failure.Error {
 	}
 	e := p.failure(failure.NotReady)
 	e.RetryAfter, e.Timeout, e.NextStart, e.Local = time.Second, "queue", s.next, s.printed
-	e.Detail = fmt.Sprintf("%s is %s: %s", p.name, e.State, s.why)
+	e.Detail = fmt.Sprintf("%s is %s: %s", p.name, lifecycle.State(e.State).InWords(), s.why)
 	return e
 }
 

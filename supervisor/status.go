@@ -248,7 +248,7 @@ func (p *Process) Explain() Explanation {
 			e.NextStart = &at
 		}
 		if s.state != e.State {
-			other := fmt.Sprintf("instance %d is %s", s.number, s.state)
+			other := fmt.Sprintf("instance %d is %s", s.number, s.state.InWords())
 			if d.What != "" {
 				other += ": " + d.String()
 			}

@@ -23,6 +23,19 @@ const (
 	Idle      State = "idle"       // no instance runs because none is needed
 )
 
+// InWords is the state as it stands after "is" in a sentence.
+func (s State) InWords() string {
+	switch s {
+	case Unready:
+		return "not ready"
+	case Backoff:
+		return "waiting for its next start"
+	case CrashLoop:
+		return "in a crash loop"
+	}
+	return string(s)
+}
+
 // follows is which states may follow each. Idle is a process's alone: an instance that
 // does not run is none.
 var follows = map[State][]State{

@@ -193,7 +193,7 @@ func (w Word) print(stdout, stderr io.Writer) error {
 	for _, s := range w.Served {
 		rows = append(rows, []string{s.Name, s.Mode, s.State, s.URL})
 		if s.Why != "" || strings.HasPrefix(s.State, "starting") {
-			missing = append(missing, strings.TrimSuffix(s.Name+" is "+inWords(s.State)+": "+s.Why, ": "))
+			missing = append(missing, s.missing())
 		}
 	}
 	_ = terminal.Table(stdout, screen, rows, listing.ToneOfStates(rows)) // what cannot be shown runs all the same
@@ -207,14 +207,18 @@ func (w Word) print(stdout, stderr io.Writer) error {
 	return nil
 }
 
+// missing is a sentence on what is not ready.
+func (s Served) missing() string {
+	if strings.HasPrefix(s.Why, "has been ") {
+		return s.Name + " " + s.Why
+	}
+	return strings.TrimSuffix(s.Name+" is "+inWords(s.State)+": "+s.Why, ": ")
+}
+
 // inWords is a state as it stands in a sentence: "crash-loop (30s)" is in a crash loop.
 func inWords(state string) string {
 	word, next, _ := strings.Cut(state, " ")
-	said := map[string]string{"crash-loop": "in a crash loop", "backoff": "waiting for its next start"}[word]
-	if said == "" {
-		return state
-	}
-	return strings.TrimSpace(said + " " + next)
+	return strings.TrimSpace(lifecycle.State(word).InWords() + " " + next)
 }
 
 // lines are the last lines that a detached watchdogd wrote to its stderr.
