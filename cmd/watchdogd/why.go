@@ -46,23 +46,17 @@ the log, in ps and in the answer to a request (503).`,
 	return cmd
 }
 
-// stateWords are the states that are no adjective.
-var stateWords = map[supervisor.State]string{
-	supervisor.CrashLoop: "in a crash loop",
-	supervisor.Backoff:   "waiting for its next start",
-}
-
 // writeWhy is the sentence and what goes with it, a line each.
 func writeWhy(w io.Writer, e supervisor.Explanation) error {
 	switch {
 	case strings.HasPrefix(e.Why, "has been "):
 		fmt.Fprintf(w, "%s %s\n", e.Name, e.Why)
 	case e.Since == nil:
-		fmt.Fprintf(w, "%s is %s: %s\n", e.Name, or(stateWords[e.State], string(e.State)), e.Why)
+		fmt.Fprintf(w, "%s is %s: %s\n", e.Name, e.State.InWords(), e.Why)
 	case e.State == supervisor.Exited:
 		fmt.Fprintf(w, "%s exited at %s (%s ago): %s\n", e.Name, moment(*e.Since), lasting(time.Since(*e.Since)), e.Why)
 	default:
-		fmt.Fprintf(w, "%s has been %s since %s (%s): %s\n", e.Name, or(stateWords[e.State], string(e.State)), moment(*e.Since), lasting(time.Since(*e.Since)), e.Why)
+		fmt.Fprintf(w, "%s has been %s since %s (%s): %s\n", e.Name, e.State.InWords(), moment(*e.Since), lasting(time.Since(*e.Since)), e.Why)
 	}
 	if e.NextStart != nil {
 		fmt.Fprintf(w, "It is started again in %s.\n", lasting(max(time.Until(*e.NextStart), 0)))
@@ -70,7 +64,7 @@ func writeWhy(w io.Writer, e supervisor.Explanation) error {
 	if e.LastExitAt != nil && e.LastExit != e.Why {
 		fmt.Fprintf(w, "It last ended at %s: %s\n", moment(*e.LastExitAt), e.LastExit)
 	}
-	if e.Ready {
+	if e.Ready && !strings.Contains(e.Why, admin.LastFailed) {
 		return nil
 	}
 	return writeOutput(w, e.Output)

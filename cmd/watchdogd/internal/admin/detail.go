@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
@@ -85,6 +86,9 @@ func (d *Server) explain(name string, row Row) supervisor.Explanation {
 			case r.Mode.Traits().Elsewhere && len(row.Endpoints) == 0:
 				e.Why += ", and its name is resolved by the first request"
 			}
+			if last, failing := d.Requests.Failing(name); failing {
+				e.Why += LastFailed + last.Time.Local().Format(time.TimeOnly) + ": " + last.Text
+			}
 		}
 	}
 	if waits := d.waits(name); waits != "" {
@@ -92,6 +96,10 @@ func (d *Server) explain(name string, row Row) supervisor.Explanation {
 	}
 	return e
 }
+
+// LastFailed begins what the sentence for a route without a process of its own says of its last
+// request, if that failed.
+const LastFailed = "; its last request failed at "
 
 // without is the sentence for a route without a process of its own.
 func (d *Server) without(r *schema.Route) string {

@@ -45,6 +45,7 @@ type Server struct {
 // Requests keeps the last requests.
 type Requests interface {
 	Of(names []string) child.Source
+	Failing(route string) (last child.Line, failing bool)
 }
 
 // Reloaded is what a reload did, or would do.

@@ -1,6 +1,7 @@
 package logbook
 
 import (
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -76,6 +77,19 @@ func (q *request) line() child.Line {
 		name = ourName
 	}
 	return child.Line{Time: q.at, Name: name, Instance: -1, Stream: RequestStream, Text: text}
+}
+
+// Failing returns the last request to a route, if its status is 500 or more.
+func (r *Requests) Failing(route string) (line child.Line, failing bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.all {
+		q := &r.all[(r.next+len(r.all)-1-i)%len(r.all)]
+		if q.route == route {
+			return q.line(), q.status >= http.StatusInternalServerError
+		}
+	}
+	return child.Line{}, false
 }
 
 // Of returns the requests to the routes called names, to all routes when there is no name.
