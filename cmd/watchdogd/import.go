@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/draft"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/importer"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 func importCommand() *cobra.Command {
@@ -45,6 +47,9 @@ is a comment with the reason, and a line on stderr.`,
 		if o.Into, err = filepath.Abs(into); err != nil {
 			return exit.Fail(fmt.Errorf("import: this folder cannot be read; change to another: %w", err))
 		}
+		if o.From != "" && !slices.Contains(importer.Formats(), o.From) {
+			return exit.Misuse(fmt.Errorf("import --from %s: there is no such format; use %s%s", o.From, phrase.Either(importer.Formats()), meant(o.From, importer.Formats())))
+		}
 		result, err := importer.Import(args, o)
 		if err != nil {
 			return exit.Fail(err)
@@ -62,9 +67,19 @@ is a comment with the reason, and a line on stderr.`,
 			fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: %s\n", lost)
 		}
 		if output != "" {
-			fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: wrote %s: %s, %s. Check it with: watchdogd validate -c %s\n", output, count(len(result.File.Routes), "route"), count(len(result.File.Services), "service"), output)
+			fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: wrote %s: %s, %s. Check it with: watchdogd validate -c %s\n", output, count(written(result.File.Routes), "route"), count(written(result.File.Services), "service"), output)
 		}
 		return nil
 	}
 	return cmd
+}
+
+// written is how many of items are not comments.
+func written(items []*draft.Item) (n int) {
+	for _, item := range items {
+		if !item.Gone {
+			n++
+		}
+	}
+	return n
 }

@@ -88,6 +88,10 @@ func misused(cmd *cobra.Command, err error) error {
 			err = fmt.Errorf("%w; did you mean --%s?", err, near)
 		}
 	}
+	if _, both, exclusive := strings.Cut(err.Error(), "none of the others can be; ["); exclusive {
+		both, _, _ = strings.Cut(both, "]")
+		err = fmt.Errorf("--%s exclude each other: leave out all but one", strings.Join(strings.Fields(both), " and --"))
+	}
 	if word, wrong := strings.CutPrefix(err.Error(), "invalid argument "); wrong && len(cmd.ValidArgs) > 0 {
 		if word, err := strconv.Unquote(strings.TrimSuffix(word, fmt.Sprintf(" for %q", cmd.CommandPath()))); err == nil {
 			return fmt.Errorf("%s %s: it must be %s%s", cmd.Name(), word, phrase.Either(cmd.ValidArgs), meant(word, cmd.ValidArgs))

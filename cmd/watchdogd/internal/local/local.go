@@ -4,6 +4,7 @@ package local
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -55,6 +56,10 @@ func Get(ctx context.Context, listen string, tls bool, path string) (string, err
 	}
 	text := strings.TrimSpace(string(body))
 	if response.StatusCode != http.StatusOK {
+		var problem struct{ Detail string }
+		if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
+			return "", fmt.Errorf("%s: %s", response.Status, problem.Detail)
+		}
 		return "", fmt.Errorf("%s %s", response.Status, text)
 	}
 	return text, nil

@@ -1,6 +1,7 @@
 package requests
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -73,6 +74,10 @@ func (a Answer) shown() (lines []string) {
 			break
 		}
 		lines = append(lines, cut(line))
+	}
+	var problem struct{ Detail string }
+	if len(body) == 1 && len(body[0]) > shownWidth && json.Unmarshal([]byte(a.Body), &problem) == nil && problem.Detail != "" {
+		lines = append(lines, "detail: "+problem.Detail) // of a problem+json: why
 	}
 	return lines
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/schema/openfaas"
 )
@@ -161,6 +162,9 @@ func narrow(cfg *schema.Config, names []string) (*schema.Config, error) {
 	}
 	for _, name := range names {
 		if _, known := needs[name]; !known {
+			if near := phrase.Nearest(name, namesOf(cfg)); near != "" {
+				return nil, fmt.Errorf("--only %s: no route or service has that name; did you mean %s?", name, near)
+			}
 			return nil, fmt.Errorf("--only %s: no route or service has that name; %s has %s", name, Origin(cfg), strings.Join(namesOf(cfg), ", "))
 		}
 		add(name)

@@ -116,7 +116,7 @@ func (r *Route) choose() error {
 			if r.Mode == schema.Static {
 				what = "folder"
 			}
-			return fmt.Errorf("write a %s after %s:", what, mode)
+			return fmt.Errorf("write a %s after %q", what, mode+":")
 		}
 	case found && slices.Contains([]string{"http", "https", "h2c", "unix"}, mode):
 		r.Mode, r.upstream, r.Why = schema.HTTP, r.Target, "it is an address"
