@@ -12,6 +12,7 @@ import (
 
 const steered = `
 server: {listen: "LISTEN"}
+defaults: {timeouts: {queue: 1m}}
 routes:
   - {name: app, mode: http, fprocess: SELF}
   - {name: up, mode: streaming, fprocess: tr a-z A-Z}

@@ -64,6 +64,7 @@ func serveStreamer(t *testing.T) *daemonUnderTest {
 	return serveFile(t, `
 server: {listen: "LISTEN"}
 defaults:
+  timeouts: {queue: 1m}
   fprocess: [`+python+`, `+program+`]
 routes:
   - {name: own, stop: {drain: 100ms}}

@@ -17,6 +17,7 @@ func TestPsCountsTheCallsOfEveryMode(t *testing.T) {
 	until := filepath.Join(t.TempDir(), "until")
 	d := serveFile(t, `
 server: {listen: "LISTEN"}
+defaults: {timeouts: {queue: 1m, exec: 1m}}
 services:
   - {name: zeta, fprocess: sleep 1000}
 routes:

@@ -20,7 +20,7 @@ import (
 // are three commands more than those of testscript:
 //
 //	freeport NAME...          sets variables to ports that are free
-//	get [-X METHOD] [-d BODY] URL   sends a request, as soon as the port is listened on; the status and the body are stdout
+//	get [-X METHOD] [-d BODY] URL   sends a request, as soon as it is answered by a program; the status and the body are stdout
 //	await FILE TEXT           waits until a file contains TEXT
 func TestScripts(t *testing.T) {
 	executable := self(t)
@@ -81,6 +81,10 @@ func scriptGet(ts *testscript.TestScript, neg bool, args []string) {
 		text, err := io.ReadAll(response.Body)
 		_ = response.Body.Close() // it was read
 		ts.Check(err)
+		if !neg && waitedInVain(response.StatusCode, string(text)) {
+			last = fmt.Errorf("got %s: %s", response.Status, text)
+			continue
+		}
 		fmt.Fprintf(ts.Stdout(), "%d\n%s", response.StatusCode, text)
 		if neg == (response.StatusCode < 400) {
 			ts.Fatalf("got %s: %s", response.Status, text)

@@ -20,6 +20,7 @@ import (
 
 const oneServer = `
 server: {listen: "LISTEN"}
+defaults: {timeouts: {queue: 1m}}
 routes:
   - name: app
     mode: http
@@ -95,28 +96,40 @@ routes:
 func TestKilledServerIsReplacedAndCallersWait(t *testing.T) {
 	d := serveFile(t, oneServer).waitListening()
 	pid := d.pid("/app")
-	for range 3 {
+	for range 3 { // each time a request waits, for timeouts.queue at most
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		waitGone(t, pid)
-		next := d.pid("/app")
-		if next == pid {
-			t.Fatalf("still %d", pid)
+		status, body := d.get("/app/pid")
+		next, err := strconv.Atoi(body)
+		if status != 200 || err != nil || next == pid {
+			t.Fatalf("got %d %q, want 200 and another process than %d", status, body, pid)
 		}
 		pid = next
 	}
 }
 
-// pid asks the test server of a route for its pid.
+// pid asks the test server of a route for its pid, however long that takes to start.
 func (d *daemonUnderTest) pid(prefix string) int {
 	d.t.Helper()
-	status, body := d.get(prefix + "/pid")
+	var status int
+	var body string
+	poll(d.t, "an answer of "+prefix, func() bool {
+		status, body = d.get(prefix + "/pid")
+		return !waitedInVain(status, body)
+	})
 	pid, err := strconv.Atoi(body)
 	if status != 200 || err != nil {
 		d.t.Fatalf("%s/pid: got %d %q, want 200 and no error", prefix, status, body)
 	}
 	return pid
+}
+
+// waitedInVain reports whether a request was answered with 503 because its program takes longer
+// to start than a request waits, as it may on a busy machine.
+func waitedInVain(status int, body string) bool {
+	return status == http.StatusServiceUnavailable && strings.Contains(body, `"timeout":"queue"`)
 }
 
 // TERM and INT let a call in flight end, then leave no process behind.
@@ -192,6 +205,7 @@ func (d *daemonUnderTest) hurry() {
 func TestHangupReloads(t *testing.T) {
 	two := `
 server: {listen: "LISTEN"}
+defaults: {timeouts: {queue: 1m}}
 routes:
   - {name: app, mode: http, fprocess: SELF}
   - {name: other, mode: http, fprocess: SELF, env: {VERSION: "1"}}
