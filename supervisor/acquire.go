@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
@@ -330,7 +331,11 @@ func (p *Process) late() error {
 	e.Detail = fmt.Sprintf("no instance of %s was ready in time: it is %s", p.name, lifecycle.State(e.State).InWords())
 	for _, s := range p.slots {
 		if d := s.sentence(); s.state == lifecycle.State(e.State) && d.What != "" {
-			e.Detail += " (" + d.What + ")"
+			if since, ok := strings.CutPrefix(d.What, "has been "); ok {
+				e.Detail = fmt.Sprintf("no instance of %s was ready in time: it has been %s", p.name, since)
+			} else {
+				e.Detail += ": " + d.What
+			}
 			e.Local = d.Printed
 			break
 		}
