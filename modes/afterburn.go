@@ -88,6 +88,7 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.log.Warn(event.WorkerRefused, "instance", c.instance, "pid", c.pid, "error", e.Error())
 	}
 	if c.begun || e.Kind == failure.Gone {
+		one.Fail(e)
 		panic(http.ErrAbortHandler)
 	}
 	a.respond(w, r, e)

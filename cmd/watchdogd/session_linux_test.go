@@ -233,6 +233,32 @@ watchdogd | waiting up to Ns for GET /app/slow from N:N (route`
 	}
 }
 
+func TestAResponseThatBreaksOffIsOneLineWithItsReason(t *testing.T) {
+	dir, address := t.TempDir(), freeAddress(t)
+	const file = `
+server: {listen: "%s"}
+routes:
+  - {name: half, path: /, mode: streaming, shell: true, fprocess: "echo half; exit 4"}
+`
+	if err := os.WriteFile(filepath.Join(dir, "watchdog.yaml"), fmt.Appendf(nil, file, address), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := onScreen(t, 100, 24, dir, []string{"XDG_RUNTIME_DIR=" + shortDir(t)})
+	s.await("NAME")
+	d := &daemonUnderTest{t: t, base: "http://" + address}
+	if _, err := d.try(http.MethodGet, "/", nil, ""); err == nil {
+		t.Error("got a whole response, want one that breaks off")
+	}
+	s.await("cut short: the program ended with exit status 4")
+	if shown := s.shown(); strings.Count(shown, "exit status 4") != 1 {
+		t.Errorf("got the screen\n%s\nwant the reason in it once", shown)
+	}
+	s.press("\x03")
+	if status := s.wait(); status != 0 {
+		t.Errorf("got status %d, want 0", status)
+	}
+}
+
 // spaces makes the width of columns of no account.
 func spaces(s string) string {
 	return regexp.MustCompile(`(?m) +`).ReplaceAllString(strings.NewReplacer("µs", "s", "ms", "s").Replace(s), " ")

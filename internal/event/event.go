@@ -40,6 +40,16 @@ const (
 	NoRoom         = "no room for a temporary file"
 )
 
+// OfRequest reports whether message is of a request that failed. The line of the request has
+// the same reason.
+func OfRequest(message string) bool {
+	switch message {
+	case UpstreamFailed, NotStarted, Failed, OutputRefused, CallFailed, WorkerRefused, NoRoom:
+		return true
+	}
+	return false
+}
+
 // Process is a change of a process's state: state, why, pause.
 const Process = "process"
 

@@ -223,8 +223,8 @@ func (f *forking) contentType(r *http.Request, output []byte) []string {
 	return nil
 }
 
-// report logs what an operator would want to know of a failed call of process pid, and
-// the access line does not have. A pid of 0 stands for no process.
+// report logs what an operator would want to know of a failed call of process pid, also
+// where requests are not logged. A pid of 0 stands for no process.
 func (f *forking) report(pid int, e *failure.Error) {
 	var message string
 	switch e.Kind {

@@ -30,6 +30,7 @@ func (s streaming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := call.Outcome(r.Context(), s.route.Name, err)
 	s.report(pid, e)
 	if to.begun {
+		one.Fail(e)
 		panic(http.ErrAbortHandler)
 	}
 	s.fail(w, r, u, e)

@@ -97,6 +97,9 @@ func (b *Book) lost(lines uint64) {
 // logs --requests; nil does neither.
 func (b *Book) Access(cfg *schema.Config) func(routes.Line) {
 	write := b.access(cfg)
+	if b.screen != nil {
+		b.screen.lines.Store(write != nil)
+	}
 	if write == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
@@ -27,7 +28,8 @@ type screen struct {
 	columns *terminal.Columns
 	held    *held
 	level   slog.Leveler
-	name    string // of the route or service that the records are about
+	lines   *atomic.Bool // each request has a line
+	name    string       // of the route or service that the records are about
 	attrs   []slog.Attr
 }
 
@@ -36,7 +38,7 @@ const ourName = "watchdogd"
 
 func newScreen(out io.Writer, on terminal.Screen, level slog.Leveler) *screen {
 	h := &held{out: out, holds: true}
-	return &screen{on: on, columns: terminal.NewColumns(h, on, ourName), held: h, level: level, name: ourName}
+	return &screen{on: on, columns: terminal.NewColumns(h, on, ourName), held: h, level: level, lines: new(atomic.Bool), name: ourName}
 }
 
 // names are the names of the routes and services of cfg.
@@ -83,6 +85,9 @@ func (s *screen) Handle(_ context.Context, r slog.Record) error {
 		}
 		return true
 	})
+	if s.lines.Load() && event.OfRequest(r.Message) {
+		return nil // the line of the request has the reason
+	}
 	text := s.words(r.Message, attrs)
 	if text == "" {
 		return nil
@@ -141,8 +146,6 @@ func (s *screen) words(message string, attrs []slog.Attr) string {
 		return fmt.Sprintf("still waiting for %s; press Ctrl-C to cut it off", of("which"))
 	case event.WaitingForProcesses:
 		return fmt.Sprintf("waiting for %s; press Ctrl-C to kill it", of("which"))
-	case event.UpstreamFailed:
-		return message + ": " + of("error") // the line of the request says the rest
 	case event.Stopped:
 		if cut := of("cut"); cut != "0" {
 			return "stopped; requests that were cut off: " + cut
@@ -238,7 +241,7 @@ func inShort(what string, status int, took time.Duration, cut bool, failed strin
 // whatFailed is what an operator is told of a failed request: of one that is the client's own
 // fault, not what it came from.
 func whatFailed(status int, f *failure.Error) string {
-	if status < 500 {
+	if status >= 400 && status < 500 {
 		return f.Detail
 	}
 	return f.Error()
