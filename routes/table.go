@@ -20,6 +20,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/http1"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/internal/trace"
 	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
@@ -117,7 +118,7 @@ func listing(entries []Entry) string {
 	if said == nil {
 		return "there are no routes"
 	}
-	return "the routes are " + strings.Join(said, ", ")
+	return phrase.Of(len(entries), "the only route is ", "the routes are ") + strings.Join(said, ", ")
 }
 
 // root gives the tree of the routes with one host.

@@ -70,7 +70,7 @@ func (g *dependencies) known(d *dependent, need string) {
 		if near := phrase.Nearest(need, names); near != "" {
 			hint = "did you mean " + near + "?"
 		} else if len(names) > 0 && len(names) <= 10 {
-			hint = "the names are " + strings.Join(names, ", ")
+			hint = phrase.Of(len(names), "the only name is ", "the names are ") + strings.Join(names, ", ")
 		}
 		g.Wrong(g.dependency(d.it, need), fmt.Sprintf("no route or service is named %s", phrase.Quote(need)), hint)
 	case !other.supervised && g.Fine(g.At(other.it, "mode")) && g.Fine(g.At(other.it, "fprocess")):

@@ -9,6 +9,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/failure"
 	"github.com/watchdogd/watchdogd/internal/fifo"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
@@ -193,7 +194,7 @@ func (p *Process) giveBack(i *Instance) {
 		i.unused = nil
 	}
 	if n := p.spec.Process.Recycle.Requests; n > 0 && i.served == n {
-		p.due(i, fmt.Sprintf("recycle: it has answered %d calls", n))
+		p.due(i, "recycle: it has answered "+phrase.Count(n, "call"))
 	}
 	if p.line.Len() > 0 {
 		p.serve()
@@ -325,7 +326,7 @@ func (p *Process) late() error {
 	e.RetryAfter, e.Timeout = time.Second, "queue"
 	if len(p.ready) > 0 {
 		e.Kind = failure.QueueTimeout
-		e.Detail = fmt.Sprintf("all %d instances of %s were busy", len(p.ready), p.name)
+		e.Detail = phrase.Of(len(p.ready), "the only ready instance of "+p.name+" was busy", fmt.Sprintf("all %d instances of %s were busy", len(p.ready), p.name))
 		return e
 	}
 	e.Detail = fmt.Sprintf("no instance of %s was ready in time: it is %s", p.name, lifecycle.State(e.State).InWords())

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/internal/sleep"
 
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
@@ -106,7 +107,7 @@ func (i *Instance) watchLive(ctx context.Context) error {
 			failures = 0
 		default:
 			if failures++; failures >= max(l.Failures, 1) {
-				return fmt.Errorf("%w %s failed %d times: %w", errUnwell, l.Name(i.target()), failures, err)
+				return fmt.Errorf("%w %s failed %s: %w", errUnwell, l.Name(i.target()), phrase.Of(failures, "once", fmt.Sprintf("%d times", failures)), err)
 			}
 		}
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/watchdogd/watchdogd/internal/failure"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
-	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
 // farewell is how long calls have to return after they were ended: a WebSocket waits as
@@ -97,7 +97,7 @@ func (i *Instance) waitsFor(calls int, until time.Time) string {
 		return ""
 	}
 	left := max(time.Until(until), 0).Round(time.Second)
-	text := fmt.Sprintf("waits for %s, at most %v more (stop.drain)", why.Plural(calls, "call"), left)
+	text := fmt.Sprintf("waits for %s, at most %v more (stop.drain)", phrase.Count(calls, "call"), left)
 	if who := i.seats.String(); who != "" {
 		text += ": " + who
 	}

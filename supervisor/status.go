@@ -5,11 +5,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor/child"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 	"github.com/watchdogd/watchdogd/supervisor/lives"
-	"github.com/watchdogd/watchdogd/supervisor/why"
 )
 
 // State is where a process or one of its instances stands: the words of ps and of the
@@ -274,11 +274,11 @@ func (p *Process) sentence(e Explanation, ready int, others []string) string {
 	case e.State == lifecycle.Ready && len(p.slots) == 0:
 		return fmt.Sprintf("a process is started for each call; %d of %d started ahead wait for one", len(p.pool.waiting), p.spec.Warm)
 	case e.State == lifecycle.Ready && len(others) > 0:
-		return fmt.Sprintf("%s of %d is ready, but %s", why.Plural(ready, "instance"), len(p.slots), others[0])
+		return fmt.Sprintf("%d of %s %s ready, but %s", ready, phrase.Count(len(p.slots), "instance"), phrase.Of(ready, "is", "are"), others[0])
 	case e.State == lifecycle.Ready && e.Why != "":
 		return e.Why
 	case e.State == lifecycle.Ready:
-		return why.Plural(ready, "instance") + " can answer"
+		return phrase.Count(ready, "instance") + " can answer"
 	case e.State == lifecycle.Idle:
 		return "no instance runs because none is needed; the next call starts one"
 	case e.State == lifecycle.Stopped && p.scaledToNone():

@@ -67,7 +67,7 @@ is a comment with the reason, and a line on stderr.`,
 			fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: %s\n", lost)
 		}
 		if output != "" {
-			fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: wrote %s: %s, %s. Check it with: watchdogd validate -c %s\n", output, count(written(result.File.Routes), "route"), count(written(result.File.Services), "service"), output)
+			fmt.Fprintf(cmd.ErrOrStderr(), "watchdogd: wrote %s: %s, %s. Check it with: watchdogd validate -c %s\n", output, phrase.Count(written(result.File.Routes), "route"), phrase.Count(written(result.File.Services), "service"), output)
 		}
 		return nil
 	}

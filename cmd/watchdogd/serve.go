@@ -27,6 +27,7 @@ import (
 	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/logwriter"
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/internal/trace"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/routes"
@@ -314,16 +315,9 @@ func (d *daemon) status(err error, stop context.Context) error {
 		return exit.Fail(err)
 	}
 	if n, status := d.front.Cut, d.current.config().Server.Drain.Status; n > 0 && status != exit.OK {
-		return exit.Error{Status: status, Err: fmt.Errorf("%s cut off: not finished when the drain ended", was(n, "request"))}
+		return exit.Error{Status: status, Err: fmt.Errorf("%s cut off: not finished when the drain ended", phrase.Count(n, "request")+phrase.Of(n, " was", " were"))}
 	}
 	return nil
-}
-
-func was(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun + " was"
-	}
-	return fmt.Sprintf("%d %ss were", n, noun)
 }
 
 // tracer returns what exports the spans of calls, as the environment says; nil is nothing. A

@@ -23,6 +23,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/requests"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -241,11 +242,11 @@ func (t *tester) conclude(interrupted bool, runs []requests.Run) error {
 	}
 	switch {
 	case differ == 0 && (failed || interrupted):
-		t.say("%s, %s\n", requests.Counted(sent, "request"), t.paint("and then it ended", requests.Bad))
+		t.say("%s, %s\n", phrase.Count(sent, "request"), t.paint("and then it ended", requests.Bad))
 	case differ == 0:
-		t.say("%s, %s\n", requests.Counted(sent, "request"), t.paint("all as the file says", requests.Good))
+		t.say("%s, %s\n", phrase.Count(sent, "request"), t.paint("all as the file says", requests.Good))
 	default:
-		t.say("%s, %s\n", requests.Counted(sent, "request"), t.paint(fmt.Sprintf("%d not as the file says", differ), requests.Bad))
+		t.say("%s, %s\n", phrase.Count(sent, "request"), t.paint(fmt.Sprintf("%d not as the file says", differ), requests.Bad))
 	}
 	if interrupted || failed || differ > 0 && !t.update {
 		return exit.Silent()
@@ -264,7 +265,7 @@ func (t *tester) conclude(interrupted bool, runs []requests.Run) error {
 // rewrite updates a file, after asking.
 func (t *tester) rewrite(run requests.Run) error {
 	if !t.yes {
-		fmt.Fprintf(t.ask(), "Update %s in %s? [y/N] ", requests.Counted(run.Differing(), "answer"), t.paint(run.File.Name, requests.Plain))
+		fmt.Fprintf(t.ask(), "Update %s in %s? [y/N] ", phrase.Count(run.Differing(), "answer"), t.paint(run.File.Name, requests.Plain))
 		answer, _ := bufio.NewReader(t.stdin).ReadString('\n') // an end is a no
 		if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
 			return fmt.Errorf("%s is unchanged", run.File.Name)
@@ -280,7 +281,7 @@ func (t *tester) rewrite(run requests.Run) error {
 		return fmt.Errorf("update %s: %w", run.File.Name, err)
 	}
 	if left > 0 {
-		return fmt.Errorf("%s: %s without an answer stays as it was", run.File.Name, requests.Counted(left, "request"))
+		return fmt.Errorf("%s: %s without an answer stays as it was", run.File.Name, phrase.Count(left, "request"))
 	}
 	t.say("%s is updated\n", t.paint(run.File.Name, requests.Plain))
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
 	"github.com/watchdogd/watchdogd/supervisor"
@@ -58,7 +59,7 @@ nothing to list, and 1 otherwise.`,
 		if err != nil {
 			return exit.Fail(err)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s.\n", source.Origin(cfg), count(len(cfg.Routes), "route"), count(len(cfg.Services), "service"))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s, %s.\n", source.Origin(cfg), phrase.Count(len(cfg.Routes), "route"), phrase.Count(len(cfg.Services), "service"))
 		return nil
 	}
 	return cmd
@@ -96,12 +97,4 @@ func problemsOf(file string, err error) (problems schema.Problems) {
 		}
 	}
 	return problems
-}
-
-// count is "1 route" or "3 routes".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

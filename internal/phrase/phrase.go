@@ -36,6 +36,27 @@ func Either(words []string) string {
 	}
 }
 
+// All lists words as in "a, b and c".
+func All(words []string) string {
+	if n := len(words); n > 1 {
+		return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
+	}
+	return strings.Join(words, "")
+}
+
+// Count is a number of things: "1 route", "3 routes".
+func Count[T ~int | ~int64 | ~uint64](n T, noun string) string {
+	return fmt.Sprintf("%d %s", n, Of(n, noun, noun+"s"))
+}
+
+// Of is the word for n things: "is" for one and "are" for several.
+func Of[T ~int | ~int64 | ~uint64](n T, one, several string) string {
+	if n == 1 {
+		return one
+	}
+	return several
+}
+
 // Nearest returns the word of words that word was probably meant to be, or "".
 func Nearest(word string, words []string) string {
 	if len(word) > 40 {

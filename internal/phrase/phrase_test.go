@@ -23,3 +23,22 @@ func TestLongTextIsShortenedInQuotes(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+func TestNumbersOfThings(t *testing.T) {
+	for n, want := range map[int]string{0: "0 routes are", 1: "1 route is", 2: "2 routes are"} {
+		if got := Count(n, "route") + " " + Of(n, "is", "are"); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestAListEndsWithAnd(t *testing.T) {
+	for _, c := range []struct {
+		words []string
+		want  string
+	}{{nil, ""}, {[]string{"a"}, "a"}, {[]string{"a", "b"}, "a and b"}, {[]string{"a", "b", "c"}, "a, b and c"}} {
+		if got := All(c.words); got != c.want {
+			t.Errorf("%q: got %q, want %q", c.words, got, c.want)
+		}
+	}
+}

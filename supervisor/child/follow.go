@@ -2,10 +2,11 @@ package child
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // Source is what keeps lines and shows new ones as they come, as an Output does.
@@ -59,7 +60,7 @@ func Follow(ctx context.Context, sources []Source, wanted Selection, each func(L
 				continue
 			}
 			if lost := f.takeLost(); lost > 0 {
-				if err := each(Line{Time: time.Now(), Stream: "lost", Text: fmt.Sprintf("%d lines were lost", lost)}); err != nil {
+				if err := each(Line{Time: time.Now(), Stream: "lost", Text: phrase.Count(lost, "line") + phrase.Of(lost, " was", " were") + " lost"}); err != nil {
 					return err
 				}
 			}

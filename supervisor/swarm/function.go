@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/failure"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/supervisor/lifecycle"
 )
 
@@ -295,9 +296,9 @@ func (f *Function) beside() string {
 	case uint64(len(f.tasks)) >= f.replicas:
 		return ""
 	case t.pending != "":
-		return fmt.Sprintf("%d of %d tasks run; %s", len(f.tasks), f.replicas, t.pending)
+		return fmt.Sprintf("%d of %s %s; %s", len(f.tasks), phrase.Count(f.replicas, "task"), phrase.Of(len(f.tasks), "runs", "run"), t.pending)
 	case t.failed >= failing:
-		return fmt.Sprintf("%d of %d tasks run; the others keep failing, the last one: %s", len(f.tasks), f.replicas, t.failure)
+		return fmt.Sprintf("%d of %s %s; the others keep failing, the last one: %s", len(f.tasks), phrase.Count(f.replicas, "task"), phrase.Of(len(f.tasks), "runs", "run"), t.failure)
 	}
 	return ""
 }

@@ -146,11 +146,3 @@ func (f *Facts) Script(file, dir string) string {
 	}
 	return filepath.Join(dir, words[0])
 }
-
-// Plural is a number and what it is of: 1 call, 2 calls.
-func Plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

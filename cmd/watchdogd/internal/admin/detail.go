@@ -146,5 +146,5 @@ func (d *Server) noName(name string) error {
 	if near := phrase.Nearest(name, names); near != "" {
 		return fmt.Errorf("no route or service is named %s; did you mean %s?", name, near)
 	}
-	return fmt.Errorf("no route or service is named %s; there are %s", name, some(names, 20, "more"))
+	return fmt.Errorf("no route or service is named %s; there %s %s", name, phrase.Of(len(names), "is", "are"), some(names, 20, "more"))
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/metrics"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/modes"
 	"github.com/watchdogd/watchdogd/supervisor"
 )
@@ -45,11 +46,7 @@ func (r *Row) standing(up modes.Upstreams) {
 		}
 	case out == 0:
 	case out < all:
-		are := "are"
-		if out == 1 {
-			are = "is"
-		}
-		r.Reason = fmt.Sprintf("%d of %d endpoints %s left out; %s", out, all, are, r.Reason)
+		r.Reason = fmt.Sprintf("%d of %d endpoints %s left out; %s", out, all, phrase.Of(out, "is", "are"), r.Reason)
 	default:
 		r.State = supervisor.Unready
 		if all > 1 {

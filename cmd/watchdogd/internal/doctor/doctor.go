@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -149,22 +150,14 @@ func (d *doctor) routes() {
 		}
 	}
 	if inside > 0 {
-		d.say(Note, "routes", "", "%s: the longer path wins (%s in all)", example, count(inside, "such pair"))
+		d.say(Note, "routes", "", "%s: the longer path wins (%s in all)", example, phrase.Count(inside, "such pair"))
 	}
 	for _, around := range d.cfg.Around() {
 		d.say(Note, "routes", "", "%s", around)
 	}
 	if inside == 0 {
-		d.say(OK, "routes", "", "%s, none of which lies within another's path but /", count(len(d.cfg.Routes), "route"))
+		d.say(OK, "routes", "", "%s, none of which lies within another's path but /", phrase.Count(len(d.cfg.Routes), "route"))
 	}
-}
-
-// count is "1 route" or "3 routes".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // some are the first of names.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -124,6 +125,14 @@ func rounded(n int64) string {
 // busy is how many instances for each CPU are many: most wait for something else.
 const busy = 8
 
+// cpus is the noun for n of them.
+func cpus(n float64) string {
+	if n == 1 {
+		return "CPU"
+	}
+	return "CPUs"
+}
+
 // cpu judges the number of instances against that of CPUs.
 func (d *doctor) cpu() {
 	if d.m.CPUs == 0 {
@@ -131,7 +140,7 @@ func (d *doctor) cpu() {
 	}
 	_, instances := d.demand()
 	if float64(instances) > busy*max(1, d.m.CPUs) {
-		d.say(Warn, "cpu", "lower replicas.max or limits.inflight, or give it more CPUs", "up to %d processes may run at once on %.3g CPUs", instances, d.m.CPUs)
+		d.say(Warn, "cpu", "lower replicas.max or limits.inflight, or give it more CPUs", "up to %d processes may run at once on %.3g %s", instances, d.m.CPUs, cpus(d.m.CPUs))
 		return
 	}
 	d.say(OK, "cpu", "", "%.3g CPUs", d.m.CPUs)
@@ -213,7 +222,7 @@ func Summary(findings []Finding) string {
 		noun string
 	}{{Fail, "failure"}, {Warn, "warning"}, {Note, "note"}} {
 		if n[level.Level] > 0 {
-			parts = append(parts, count(n[level.Level], level.noun))
+			parts = append(parts, phrase.Count(n[level.Level], level.noun))
 		}
 	}
 	if len(parts) == 0 {

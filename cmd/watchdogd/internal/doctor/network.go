@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -122,7 +123,7 @@ func (d *doctor) exposure() {
 	case len(any) == 0:
 		d.say(OK, "exposure", "", "everyone on the network reaches %s, and every route asks for auth", where)
 	default:
-		d.say(Note, "exposure", "for this machine only: server: {listen: \"127.0.0.1:8080\"}; for known clients only: auth:", "everyone on the network reaches %s and may call %s without auth: %s", where, count(len(any), "route"), some(any))
+		d.say(Note, "exposure", "for this machine only: server: {listen: \"127.0.0.1:8080\"}; for known clients only: auth:", "everyone on the network reaches %s and may call %s without auth: %s", where, phrase.Count(len(any), "route"), some(any))
 	}
 	if len(allowed) > 0 && d.cfg.File != "" {
 		d.say(Warn, "exposure", "leave out cross_origin, or set auth:", "cross_origin: allow without auth: any page that a browser on this network shows may call %s", some(allowed))

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // compose writes a compose.yaml for docker compose, and the gateway's file beside it.
@@ -42,7 +44,7 @@ func (p *plan) composeFiles(name, what string, service func(*writer, *unit)) ([]
 			more = append(more, File{Name: "gateway.yaml", Content: []byte(u.Files[0].Content)})
 		}
 	}
-	p.note("%s is read from beside this file", p.fileNames())
+	p.note("%s %s read from beside this file", p.fileNames(), phrase.Of(len(p.app.Files), "is", "are"))
 	w := &writer{}
 	p.head(w, "#", what)
 	if name == "stack.yaml" {
@@ -77,7 +79,7 @@ func (p *plan) fileNames() string {
 	for _, f := range p.app.Files {
 		names = append(names, f.Path)
 	}
-	return strings.Join(names, ", ")
+	return phrase.All(names)
 }
 
 func configID(f Source) string {

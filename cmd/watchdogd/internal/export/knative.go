@@ -1,6 +1,6 @@
 package export
 
-import "strings"
+import "github.com/watchdogd/watchdogd/internal/phrase"
 
 // knative writes a Service of Knative for each unit.
 func knative(p *plan) ([]File, error) {
@@ -13,7 +13,7 @@ func knative(p *plan) ([]File, error) {
 	p.note("the time to stop is Knative's own: it gives a pod timeoutSeconds, which is set to the budget where that is longer")
 	p.note("maxUnavailable, disruption budgets and autoscalers are Knative's own too: --replicas MIN:MAX are its min-scale and max-scale")
 	if len(p.secrets()) > 0 {
-		p.note("the secret %s-env with the keys %s must exist", p.name, strings.Join(p.secrets(), ", "))
+		p.note("the secret %s-env with the %s %s must exist", p.name, phrase.Of(len(p.secrets()), "key", "keys"), phrase.All(p.secrets()))
 	}
 	p.note("Knative must allow volumes of type emptyDir (feature kubernetes.podspec-volumes-emptydir), which it does by default")
 	w := &writer{}

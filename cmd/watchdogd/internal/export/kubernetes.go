@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // kubernetes writes one file of all objects: for each unit a ConfigMap, a Deployment, a
@@ -66,7 +68,7 @@ func (p *plan) kubernetesNotes() {
 		p.note("server.tls: the certificate and its key must be in the image or mounted at the paths of the file")
 	}
 	if len(p.secrets()) > 0 {
-		p.note("the secret %s-env with the keys %s must exist: kubectl create secret generic %s-env --from-literal=%s=...", p.name, strings.Join(p.secrets(), ", "), p.name, p.secrets()[0])
+		p.note("the secret %s-env with the %s %s must exist: kubectl create secret generic %s-env --from-literal=%s=...", p.name, phrase.Of(len(p.secrets()), "key", "keys"), phrase.All(p.secrets()), p.name, p.secrets()[0])
 	}
 	p.note("requests.cpu 100m is an assumption, since no key of the file says what a process needs; measure it")
 }

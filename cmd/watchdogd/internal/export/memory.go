@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -50,7 +51,7 @@ func memoryOf(routes []schema.Route, services []schema.Service) (schema.Size, st
 		add(services[i].Name, &services[i].Process, services[i].Replicas.Max, recycles(&services[i].Process))
 	}
 	if len(unbounded) > 0 {
-		return 0, fmt.Sprintf("no memory limit: neither recycle.memory nor rlimits.as bounds %s (a route that starts a process per request needs limits.inflight too)", strings.Join(unbounded, ", "))
+		return 0, fmt.Sprintf("no memory limit: neither recycle.memory nor rlimits.as bounds %s (a route that starts a process per request needs limits.inflight too)", phrase.All(unbounded))
 	}
 	return total, strings.Join(parts, " + ") + " = " + total.String()
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // nomad writes a job with a group for each unit, which runs it by the docker driver.
@@ -17,7 +19,7 @@ func nomad(p *plan) ([]File, error) {
 		p.note("--replicas: a scaling block needs an autoscaler of Nomad with a policy of its own; MIN is the count")
 	}
 	if len(p.secrets()) > 0 {
-		p.note("the variables %s are read from the Nomad variable nomad/jobs/%s: nomad var put nomad/jobs/%s %s=...", strings.Join(p.secrets(), ", "), p.name, p.name, p.secrets()[0])
+		p.note("%s %s read from the Nomad variable nomad/jobs/%s: nomad var put nomad/jobs/%s %s=...", phrase.All(p.secrets()), phrase.Of(len(p.secrets()), "is", "are"), p.name, p.name, p.secrets()[0])
 	}
 	w := &writer{}
 	p.head(w, "#", "Job of Nomad")

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/schema"
 )
 
@@ -158,7 +159,7 @@ func (p *plan) split(front unit) {
 		case 1:
 		default:
 			slices.Sort(routes)
-			p.note("service %s runs once beside each of %s, because they depend on it, and shares no data between them: run a database elsewhere", name, strings.Join(routes, ", "))
+			p.note("service %s runs once beside each of %s, because they depend on it, and shares no data between them: run a database elsewhere", name, phrase.All(routes))
 		}
 	}
 	if cfg.Gateway != nil && cfg.Gateway.Alexa {

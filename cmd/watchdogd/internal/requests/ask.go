@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // mostAnswer is how much of an answer is compared; the rest is read and counts as whole.
@@ -166,7 +168,7 @@ func receive(in *bufio.Reader, method string) (Answer, error) {
 		}
 		got.Body = string(body)
 		if err != nil {
-			return got, fmt.Errorf("the answer was cut off after %d bytes of its body: %w", len(body), err)
+			return got, fmt.Errorf("the answer was cut off after %s of its body: %w", phrase.Count(len(body), "byte"), err)
 		}
 		return got, nil
 	}

@@ -94,14 +94,6 @@ func cut(line string) string {
 	return line[:at] + "..."
 }
 
-// Counted is "1 request" or "3 requests".
-func Counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // Row is a Result as JSON shows it.
 type Row struct {
 	File    string   `json:"file"`

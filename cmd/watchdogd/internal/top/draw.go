@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/terminal"
+	"github.com/watchdogd/watchdogd/internal/phrase"
 )
 
 // String is the screen: height lines of at most width cells, with colours if it has them.
@@ -163,12 +164,12 @@ func (s *Screen) header() []part {
 	if s.by != InFile {
 		add("by "+s.by.String(), terminal.Faint)
 	}
-	text := plural(routes, "route")
+	text := phrase.Count(routes, "route")
 	switch {
 	case services > 0 && routes == 0:
-		text = plural(services, "service")
+		text = phrase.Count(services, "service")
 	case services > 0:
-		text += ", " + plural(services, "service")
+		text += ", " + phrase.Count(services, "service")
 	}
 	if removed > 0 {
 		text += fmt.Sprintf(", %d removed", removed)
@@ -196,16 +197,16 @@ func (s *Screen) info() []part {
 		add(why, terminal.Normal)
 	}
 	if f.Restarts > 0 {
-		add(plural(f.Restarts, "restart"), terminal.Faint)
+		add(phrase.Count(f.Restarts, "restart"), terminal.Faint)
 	}
 	if f.called() {
 		add(fmt.Sprintf("%d in flight, %d in all", f.Inflight, f.Total), terminal.Faint)
 	}
 	if s.logs.search != "" {
-		add(fmt.Sprintf("%d of %s: %s", len(s.logs.found()), plural(len(s.logs.lines), "line"), s.logs.search), terminal.Warn)
+		add(fmt.Sprintf("%d of %s: %s", len(s.logs.found()), phrase.Count(len(s.logs.lines), "line"), s.logs.search), terminal.Warn)
 	}
 	if s.logs.behind > 0 {
-		add(fmt.Sprintf("%s below", plural(s.logs.behind, "row")), terminal.Warn)
+		add(fmt.Sprintf("%s below", phrase.Count(s.logs.behind, "row")), terminal.Warn)
 	}
 	used := 0
 	for _, p := range line {

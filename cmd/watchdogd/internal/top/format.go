@@ -67,11 +67,3 @@ func size(n int64) string {
 	}
 	return fmt.Sprintf("%.0f%c", value, units[unit])
 }
-
-// plural is a number of things: 1 route, 2 routes.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
