@@ -110,8 +110,8 @@ func TestOfTwoGatewaysOneScalesAndTheOtherTakesOver(t *testing.T) {
 		if one() == dies {
 			sent = s.updates(t, dies) - before
 			others := s.updates(t, stays) - othersBefore
-			if others != 0 || sent < 2 {
-				t.Errorf("got %v updates of replicas by the gateway that scales and %v by the other, want some and none", sent, others)
+			if others > 1 || sent < 2 { // the other one may have waited for the first task for so long that it started it
+				t.Errorf("got %v updates of replicas by the gateway that scales and %v by the other, want some and 1 at most", sent, others)
 			}
 			break
 		}

@@ -69,6 +69,12 @@ func follow(t testing.TB, host string) *followed { return followAs(t, host, "gat
 // followAs is follow of one of several gateways.
 func followAs(t testing.TB, host, id string) *followed {
 	t.Helper()
+	return followWith(t, host, id, time.Hour)
+}
+
+// followWith is followAs of a gateway that waits so long for the one that holds the lease.
+func followWith(t testing.TB, host, id string, patience time.Duration) *followed {
+	t.Helper()
 	f := &followed{names: map[string]int{}}
 	f.Swarm = New(Options{
 		Engine: newClient(t, host), Label: label, ID: id, Log: slog.New(slog.DiscardHandler),
@@ -84,6 +90,7 @@ func followAs(t testing.TB, host, id string) *followed {
 			}
 		},
 	})
+	f.unheard = patience
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

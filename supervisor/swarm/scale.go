@@ -21,6 +21,9 @@ const (
 	// firstRefusal and mostRefusal are how long after a refused update another is tried.
 	firstRefusal = time.Second
 	mostRefusal  = 30 * time.Second
+	// unheard is how long calls at a gateway without the lease wait for the first task before that
+	// gateway has it started: the holder may be gone, which shows only after expiry.
+	unheard = time.Second
 	// updateBound is how long an update may take.
 	updateBound = 15 * time.Second
 )
@@ -33,11 +36,13 @@ type scaling struct {
 	rest    time.Duration // without a call nothing changes before this
 	pause   time.Duration // after the last refusal
 	problem string        // why the engine did not do it
+	asked   time.Duration // calls wait since then for a first task of another gateway; 0 is none do
 }
 
 // keepScale keeps the replicas of the functions with watchdogd.max as the calls in flight
-// want them until ctx ends. Only the gateway that holds the lease updates services; the
-// others let it know what they need.
+// want them until ctx ends. The gateway that holds the lease does that; the others let it know
+// what they need. They scale from 0 to 1 alone, when the holder does not for a while: that two do
+// so does no harm, since the engine takes an update only in the version that was read.
 func (s *Swarm) keepScale(ctx context.Context) {
 	for ctx.Err() == nil {
 		active := s.scaleAll(ctx)
@@ -72,6 +77,11 @@ func (s *Swarm) scaleAll(ctx context.Context) (active bool) {
 		if !f.settings.Scaled {
 			continue
 		}
+		if holds {
+			f.scaling.asked = 0
+		} else if one, ok := f.unheard(s.now()); ok {
+			steps = append(steps, one)
+		}
 		peak := f.peak.Swap(f.inflight.Load())
 		s.needs.note(f, peak)
 		calls := int(peak) + s.others.calls(f.ID, s.now())
@@ -95,6 +105,24 @@ func (s *Swarm) scaleAll(ctx context.Context) (active bool) {
 		s.scale(ctx, one)
 	}
 	return active
+}
+
+// unheard returns the step to the first task of f, for which calls wait at this gateway, which
+// does not hold the lease, when the holder did not do it in time. It is called with the mutex held.
+func (f *Function) unheard(now time.Duration) (step, bool) {
+	sc := &f.scaling
+	if f.replicas > 0 {
+		sc.problem = "" // the holder sees to all else
+	}
+	switch {
+	case f.replicas > 0 || f.waiting == 0 || f.settings.Problem != "" || f.swarm.down.Load():
+		sc.asked = 0
+	case sc.asked == 0:
+		sc.asked = now
+	case now-sc.asked >= f.swarm.unheard && now >= sc.again:
+		return step{f, 0, 1}, true
+	}
+	return step{}, false
 }
 
 // step is one change of the replicas.

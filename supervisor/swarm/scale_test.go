@@ -202,6 +202,65 @@ func TestALeaseWhoseHolderIsGoneIsTakenOver(t *testing.T) {
 	}
 }
 
+func TestAFirstCallAtAGatewayWithoutTheLeaseDoesNotWaitForAHolderThatIsGone(t *testing.T) {
+	e := newEngine(t)
+	port := orchestrated(t, e, 2)
+	e.PutService(service("s1", "echo", 0, "watchdogd.port", strconv.Itoa(port), "watchdogd.min", "0", "watchdogd.max", "2", "watchdogd.target", "1"))
+	gone := New(Options{ID: "gone", Engine: newClient(t, e.Host()), Label: label, Log: slog.New(slog.DiscardHandler)})
+	if err := gone.renew(context.Background()); err != nil || !gone.Scaler().Holds {
+		t.Fatalf("got %v %v, want the lease", err, gone.Scaler())
+	}
+	e.Refuse = func(r *http.Request) (int, string) { // so that nothing takes the lease over
+		if strings.Contains(r.URL.Path, "/configs/") && strings.HasSuffix(r.URL.Path, "/update") {
+			return 409, "update out of sequence"
+		}
+		return 0, ""
+	}
+	s := followWith(t, e.Host(), "other", 1)
+	testkit.Eventually(t, "the function", func() bool { return s.Function("echo") != nil })
+	end := calls(t, s, "echo", 3)
+	for range 20 { // as many measures as there may be
+		wake(s.measure)
+		if n := e.Replicas("s1"); n != 1 {
+			t.Fatalf("got %d replicas for 3 calls, want 1: all above is for the holder of the lease", n)
+		}
+	}
+	end()
+	if got := s.Scaler(); got.Holds || got.Done != 1 {
+		t.Errorf("got %+v, want one update by a gateway without the lease", got)
+	}
+}
+
+func TestAGatewayWithoutTheLeaseScalesFromZeroAloneAndAfterAWhile(t *testing.T) {
+	s := New(Options{})
+	f := &Function{swarm: s, waiting: 1}
+	at := time.Minute
+	want := func(what string, steps bool) {
+		t.Helper()
+		if got, ok := f.unheard(at); ok != steps || ok && (got.from != 0 || got.to != 1) {
+			t.Errorf("%s: got a step %v from %d to %d, want %v", what, ok, got.from, got.to, steps)
+		}
+	}
+	want("the call came", false)
+	at += unheard - 1
+	want("a moment before the holder had its time", false)
+	at += 1
+	want("the holder had its time", true)
+	f.scaling.again = at + 1
+	want("the engine has just refused", false)
+	at += 1
+	want("the engine may be asked again", true)
+	f.waiting = 0
+	want("no call waits", false)
+	f.waiting = 1
+	want("another came", false)
+	f.replicas = 1
+	at += time.Hour
+	want("there is a task", false)
+	f.replicas = 0
+	want("there is none again", false)
+}
+
 func TestCallsArePublishedInCoarseSteps(t *testing.T) {
 	for n, want := range map[int]int{1: 1, 7: 7, 8: 8, 9: 10, 17: 18, 100: 112, 1000: 1024} {
 		if got := rounded(n); got != want {

@@ -59,6 +59,7 @@ type Swarm struct {
 	look    chan struct{} // tasks have to be looked at; with room for one
 	measure chan struct{} // replicas have to be decided upon; with room for one
 	leasing chan struct{} // a config has changed, or more is needed; with room for one
+	unheard time.Duration // the constant, but in tests
 	lease   lease
 	needs   needs   // of this gateway
 	others  demands // of the other gateways
@@ -91,7 +92,7 @@ func New(o Options) *Swarm {
 		o.Prefixes = localPrefixes
 	}
 	s := &Swarm{
-		o: o, began: time.Now(),
+		o: o, began: time.Now(), unheard: unheard,
 		look: make(chan struct{}, 1), measure: make(chan struct{}, 1), leasing: make(chan struct{}, 1),
 		byID: map[string]*Function{}, byName: map[string][]*Function{}, networks: map[string]network{}, changed: map[string]struct{}{},
 	}
