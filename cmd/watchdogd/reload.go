@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -89,9 +88,7 @@ func (d *daemon) reloadOnce(ending context.Context, dry bool) reloadReply {
 		notes := plan.NeedRestart(was, cfg)
 		switch {
 		case err == nil && dry:
-			var closers []io.Closer
-			_, _, closers, err = d.prepare(cfg) // a missing program or a malformed file is found before the reload
-			closeAll(closers)
+			err = d.couldApply(cfg)
 		case err == nil:
 			err = d.apply(ending, cfg, d.front.Prepare)
 		}
@@ -111,6 +108,15 @@ func (d *daemon) reloadOnce(ending context.Context, dry bool) reloadReply {
 		d.log.Error("reload failed; keeping the current configuration", "error", err.Error())
 	}
 	return reloadReply{err: err}
+}
+
+// couldApply returns what a reload with cfg would refuse: a program, a certificate or a folder
+// that is missing, or a malformed file. Nothing changes.
+func (d *daemon) couldApply(cfg *schema.Config) error {
+	_, _, closers, err := d.prepare(cfg)
+	closeAll(closers)
+	_, swarm := d.functions.Prepare(cfg)
+	return errors.Join(err, swarm, d.front.Check())
 }
 
 var errEnvironment = errors.New("cannot reload: the configuration comes from environment variables; restart watchdogd instead")

@@ -9,9 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/exit"
+	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/functions"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/listing"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/logbook"
 	"github.com/watchdogd/watchdogd/cmd/watchdogd/internal/source"
+	"github.com/watchdogd/watchdogd/internal/listen"
 	"github.com/watchdogd/watchdogd/internal/phrase"
 	"github.com/watchdogd/watchdogd/routes/auth"
 	"github.com/watchdogd/watchdogd/schema"
@@ -24,7 +26,7 @@ func validateCommand(from *source.Source) *cobra.Command {
 		Use:   "validate",
 		Short: "Check the file and list every mistake in it",
 		Long: `Validate reads the file as "run" would, starts nothing, and lists every mistake with its
-line and column, then missing programs, users and folders. The exit status is 0 if there is
+line and column, then missing programs, users, folders and certificates. The exit status is 0 if there is
 nothing to list, and 1 otherwise.`,
 		Example: "  watchdogd validate\n  watchdogd -c shop.yaml validate --json",
 		Args:    cobra.NoArgs,
@@ -65,13 +67,17 @@ nothing to list, and 1 otherwise.`,
 	return cmd
 }
 
-// wouldRun returns the problems that the file alone does not show: a program, a user or a
-// folder that is missing. They have no line.
+// wouldRun returns the problems that the file alone does not show: a program, a user, a folder or
+// a certificate that is missing. They have no line.
 func wouldRun(cfg *schema.Config) error {
 	book := logbook.Quiet()
 	d := &daemon{log: book.Logger, book: book, auth: auth.NewShared(book.Logger), supervisor: supervisor.New(supervisor.Options{Log: book.Logger})}
 	_, _, closers, err := d.prepare(cfg)
 	closeAll(closers)
+	err = errors.Join(err, functions.Check(cfg))
+	if tls := cfg.Server.TLS; tls.Cert != "" {
+		err = errors.Join(err, listen.NewCertificate(tls.Cert, tls.Key).Check())
+	}
 	if err == nil {
 		return nil
 	}

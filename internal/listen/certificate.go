@@ -22,20 +22,33 @@ func NewCertificate(cert, key string) *Certificate { return &Certificate{cert: c
 // Load reads the files, for the first time or again. After an error the certificate is
 // the one before.
 func (c *Certificate) Load() error {
+	pair, err := c.read()
+	if err == nil {
+		c.current.Store(pair)
+	}
+	return err
+}
+
+// Check returns the error that Load would, and changes nothing.
+func (c *Certificate) Check() error {
+	_, err := c.read()
+	return err
+}
+
+func (c *Certificate) read() (*tls.Certificate, error) {
 	cert, err := regular.ReadFile(c.cert)
 	if err != nil {
-		return fmt.Errorf("read the certificate %s: %w", c.cert, err)
+		return nil, fmt.Errorf("read the certificate %s: %w", c.cert, err)
 	}
 	key, err := regular.ReadFile(c.key)
 	if err != nil {
-		return fmt.Errorf("read the key %s of the certificate: %w", c.key, err)
+		return nil, fmt.Errorf("read the key %s of the certificate: %w", c.key, err)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return fmt.Errorf("read the certificate %s and its key %s: %w", c.cert, c.key, err)
+		return nil, fmt.Errorf("read the certificate %s and its key %s: %w", c.cert, c.key, err)
 	}
-	c.current.Store(&pair)
-	return nil
+	return &pair, nil
 }
 
 // Config returns what a server needs to present the certificate, whichever is current

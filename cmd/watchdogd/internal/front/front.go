@@ -68,6 +68,14 @@ func Open(cfg schema.Server, options Options) (*Front, Listeners, error) {
 	return f, opened, nil
 }
 
+// Check returns why the certificate could not be read again, or nil; it changes nothing.
+func (f *Front) Check() error {
+	if f.certificate == nil {
+		return nil
+	}
+	return f.certificate.Check()
+}
+
 // Listeners are what a new configuration listens on.
 type Listeners struct {
 	wanted map[string]bool

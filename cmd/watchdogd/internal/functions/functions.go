@@ -70,6 +70,27 @@ func gatewayID() string {
 	return strings.Trim(name+"-"+strings.ToLower(rand.Text()[:8]), "-")
 }
 
+// Check returns why a start with cfg would refuse its swarm, or nil. It connects to nothing.
+func Check(cfg *schema.Config) error {
+	if cfg.Gateway == nil || cfg.Gateway.Swarm == nil {
+		return nil
+	}
+	client, err := newClient(cfg.Gateway.Swarm)
+	if err == nil {
+		client.Close()
+	}
+	return err
+}
+
+// newClient returns the client of the engine of a swarm.
+func newClient(of *schema.Swarm) (*engine.Client, error) {
+	client, err := engine.New(of.Host, os.LookupEnv)
+	if err != nil {
+		return nil, fmt.Errorf("gateway.swarm: %w", err)
+	}
+	return client, nil
+}
+
 // Prepare returns what makes cfg rule the functions, or why that cannot be.
 func (f *Functions) Prepare(cfg *schema.Config) (apply func(), err error) {
 	var want *schema.Swarm
@@ -82,9 +103,9 @@ func (f *Functions) Prepare(cfg *schema.Config) (apply func(), err error) {
 	if want == nil || kept {
 		return func() { f.become(cfg, want, nil) }, nil
 	}
-	client, err := engine.New(want.Host, os.LookupEnv)
+	client, err := newClient(want)
 	if err != nil {
-		return nil, fmt.Errorf("gateway.swarm: %w", err)
+		return nil, err
 	}
 	return func() { f.become(cfg, want, client) }, nil
 }
