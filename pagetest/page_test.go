@@ -401,13 +401,16 @@ func TestAReloadIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte(strings.Replace(string(text), "name: mailer", "name: postman", 1)), 0o600); err != nil {
+	changed := strings.Replace(string(text), "name: mailer", "name: postman", 1)
+	changed = strings.Replace(changed, "services:\n", "  - {name: between, mode: static, root: .}\nservices:\n", 1)
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := status(t, "POST", "http://"+d.admin+"/v1/reload", nil); got != 200 {
 		t.Fatalf("reload: got %d, want 200", got)
 	}
 	p.until(state("postman") + ` === "ready" && !` + row("mailer"))
+	p.until(`[...document.querySelectorAll("#routes tbody th button")].map((b) => b.textContent).join(" ") === "api between postman"`)
 	p.until(`document.querySelector("#title").textContent === "All routes and services" && document.querySelector("#done").textContent.includes("mailer is gone")`)
 }
 

@@ -288,7 +288,39 @@ func TestAFollowerGetsEverythingAndThenWhatChanges(t *testing.T) {
 		if len(c.Gone) != 1 || c.Gone[0] != "route2" || c.All == nil || c.All.Instances != 2 {
 			t.Fatalf("got %+v, want route2 gone", c)
 		}
+		if c.Order != nil {
+			t.Errorf("got the order %q when a name is gone, want none: that of the others is as it was", c.Order)
+		}
 		break
+	}
+}
+
+func TestAFollowerGetsTheOrderWhenNamesComeOrMove(t *testing.T) {
+	f := routes(3)
+	l := &live{windows: map[string]*window{}, rows: map[string]Row{}}
+	names := func(order ...int) (change Change) {
+		var all []Seen
+		for _, n := range order {
+			all = append(all, f.all[n])
+		}
+		l.sample(all, time.Now(), &change)
+		return change
+	}
+	for _, c := range []struct {
+		what  string
+		order []int
+		want  []string
+	}{
+		{"two at first", []int{0, 2}, []string{"route0", "route2"}},
+		{"nothing new", []int{0, 2}, nil},
+		{"one between them", []int{0, 1, 2}, []string{"route0", "route1", "route2"}},
+		{"the first is gone", []int{1, 2}, nil},
+		{"they change places", []int{2, 1}, []string{"route2", "route1"}},
+		{"one is gone and one comes", []int{0, 2}, []string{"route0", "route2"}},
+	} {
+		if got := names(c.order...).Order; !slices.Equal(got, c.want) {
+			t.Errorf("%s: got the order %q, want %q", c.what, got, c.want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/watchdogd/watchdogd/schema"
@@ -61,6 +62,8 @@ type Change struct {
 	All  *Sample  `json:"all,omitempty"`
 	Rows []Row    `json:"rows,omitempty"`
 	Gone []string `json:"gone,omitempty"`
+
+	Order []string `json:"order,omitempty"` // all names, when some came or moved
 }
 
 // live is what is kept while a client follows.
@@ -178,7 +181,7 @@ func (r *Recorder) follow(now time.Time) bool {
 func (l *live) sample(all []Seen, now time.Time, change *Change) {
 	samples, sum := measure(l.windows, all, true, now, l.sampledAt)
 	l.sampledAt, l.all, change.All = now, sum, &sum
-	before := l.rows
+	before, former := l.rows, l.names
 	l.names, l.rows = make([]string, 0, len(all)), make(map[string]Row, len(all))
 	for i := range all {
 		row := rowOf(&all[i], samples[i])
@@ -192,6 +195,12 @@ func (l *live) sample(all []Seen, now time.Time, change *Change) {
 	}
 	for name := range before {
 		change.Gone = append(change.Gone, name)
+	}
+	if len(change.Gone) > 0 {
+		former = slices.DeleteFunc(former, func(name string) bool { _, gone := before[name]; return gone })
+	}
+	if !slices.Equal(former, l.names) {
+		change.Order = l.names
 	}
 }
 

@@ -71,6 +71,7 @@ function full(event) {
   const body = document.createDocumentFragment();
   for (const row of event.rows) body.append(update(row).tr);
   $("routes").tBodies[0].append(body);
+  reorder(event.rows.map((r) => r.name));
   linked("live", "Live");
   arrange();
   tiles();
@@ -92,6 +93,7 @@ function change(event) {
     if (!was) $("routes").tBodies[0].append(its.tr);
   }
   for (const name of event.gone || []) gone(name);
+  if (event.order) reorder(event.order);
   if (event.all) {
     all = event.all;
     for (const its of rows.values()) tally(its);
@@ -99,9 +101,19 @@ function change(event) {
     if (sample) charts.add(event.at, sample);
     tiles();
   }
-  if (came || order.by) arrange();
+  if (came || event.order || order.by) arrange();
   head();
   if (mine) detail();
+}
+
+// reorder puts rows in the order of names, which is that of the configuration.
+function reorder(names) {
+  for (const name of names) {
+    const its = rows.get(name);
+    if (!its) continue;
+    rows.delete(name);
+    rows.set(name, its);
+  }
 }
 
 function gone(name) {
@@ -222,7 +234,7 @@ function arrange() {
   list.forEach((its, i) => {
     its.tr.hidden = filtered(its.row);
     if (!its.tr.hidden) shown++;
-    if (order.by && body.rows[i] !== its.tr) body.insertBefore(its.tr, body.rows[i] || null);
+    if (body.rows[i] !== its.tr) body.insertBefore(its.tr, body.rows[i] || null);
   });
   $("none").hidden = shown > 0;
   tabbable();
@@ -256,7 +268,6 @@ for (const th of $("routes").tHead.rows[0].cells) {
     order = order.by !== by ? { by, down } : order.down === down ? { by, down: !down } : { by: "", down: false };
     for (const other of $("routes").tHead.rows[0].cells) other.removeAttribute("aria-sort");
     if (order.by) th.setAttribute("aria-sort", order.down ? "descending" : "ascending");
-    else for (const { tr } of rows.values()) tr.parentNode.append(tr);
     arrange();
   });
 }

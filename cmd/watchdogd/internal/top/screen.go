@@ -115,6 +115,13 @@ func (s *Screen) Change(now time.Time, change history.Change) {
 			s.figures = append(s.figures, Figures{Row: row})
 		}
 	}
+	if change.Order != nil {
+		rank := make(map[string]int, len(change.Order))
+		for i, name := range change.Order {
+			rank[name] = i
+		}
+		slices.SortStableFunc(s.figures, func(a, b Figures) int { return rank[a.Name] - rank[b.Name] })
+	}
 	if change.All != nil { // a second has passed
 		s.sum(*change.All)
 		for i := range s.figures {

@@ -275,9 +275,18 @@ func TestTheSelectionStaysWithItsName(t *testing.T) {
 	if f := s.current(); f == nil || len(s.shown) != 3 {
 		t.Errorf("after it was removed: got %v of %d selected, want one of three", f, len(s.shown))
 	}
-	s.Change(start, history.Change{Rows: []history.Row{{Name: "new", Kind: supervisor.Route}}, All: &history.Sample{}})
+	order := []string{"new"}
+	for _, row := range s.figures {
+		order = append(order, row.Name)
+	}
+	s.Change(start, history.Change{Rows: []history.Row{{Name: "new", Kind: supervisor.Route}}, Order: order, All: &history.Sample{}})
 	if len(s.shown) != 4 {
 		t.Errorf("after a reload: got %d rows, want the new one too", len(s.shown))
+	}
+	for i, row := range s.figures {
+		if row.Name != order[i] {
+			t.Errorf("after a reload: got %s in place %d, want the order %q", row.Name, i, order)
+		}
 	}
 }
 

@@ -118,7 +118,7 @@ func (s *stack) events(ctx context.Context, send func(any)) error {
 }
 
 // complete reports whether m has no rows that are not known, and notes those of a full event.
-// Where there are very many rows, each may come at any time, and those that do stay last.
+// Where there are very many rows, each may come at any time, and has no history.
 func complete(known map[string]bool, m any) bool {
 	switch m := m.(type) {
 	case began:
