@@ -48,10 +48,7 @@ type afterburn struct {
 	settling time.Duration // workerSettling
 }
 
-// mute is what is asked of a worker of a route of which none has ever answered.
-const mute = "no worker of this route has ever printed an HTTP response: does it speak HTTP on its stdout? A program that reads its input to the end and then prints is mode: streaming"
-
-// muteAfter is how long the first answer may take before mute is logged.
+// muteAfter is how long the first answer may take before mute or holding is logged.
 const muteAfter = 1500 * time.Millisecond
 
 func newAfterburn(route *schema.Route, d Deps) (http.Handler, error) {
@@ -78,7 +75,11 @@ func (a *afterburn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e := call.Outcome(r.Context(), a.route.Name, err)
-	if c.pid != 0 && !a.spoke.Load() && (e.Kind == failure.BadUpstream || e.Kind == failure.Timeout) {
+	switch spoke := a.spoke.Load(); {
+	case c.pid == 0:
+	case e.Kind == failure.Timeout && c.held:
+		e.Detail += "; " + heldBack(spoke)
+	case !spoke && (e.Kind == failure.BadUpstream || e.Kind == failure.Timeout):
 		e.Detail += "; " + mute
 	}
 	switch e.Kind {
@@ -106,9 +107,12 @@ type burning struct {
 	response *spill.Body // its body
 	head     http1.Response
 	body     client.Body
-	begun    bool   // the head is on its way to the client
-	unsent   error  // why the worker was not sent all of the request
-	instance string // NAME/NUMBER
+	begun    bool        // the head is on its way to the client
+	unsent   error       // why the worker was not sent all of the request
+	sent     atomic.Bool // all of it was
+	answered bool        // the worker has printed a head
+	held     bool        // the call ended after the worker had read all of the request, before it answered
+	instance string      // NAME/NUMBER
 	pid      int
 	guest    proxy.Guest
 }
@@ -192,7 +196,8 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 		if err == nil {
 			fault = w.SetDeadline(time.Time{})
 		} else if e := call.Outcome(c.r.Context(), "", err); e.Kind == failure.Timeout {
-			fault, mayEnd = fmt.Errorf("it overran timeouts.%s", e.Timeout), false
+			c.held = !c.answered && c.consumed(w)
+			fault, mayEnd = overran(e.Timeout, c.held), false
 		}
 	}
 	if fault == nil {
@@ -212,6 +217,9 @@ func (c *burning) use(instance *supervisor.Instance, first []byte) error {
 	}
 	return err
 }
+
+// consumed reports whether it is known that the worker has read all of the request.
+func (c *burning) consumed(w *worker) bool { return knowsUnread && c.sent.Load() && !w.unread() }
 
 // limit is until when a call that is over may still keep its worker. When it ran out
 // of time that is now; when only the client has left, an answer that comes soon saves
@@ -235,8 +243,12 @@ func (c *burning) exchange(instance remarker, w *worker, first []byte) error {
 	defer stopWriting()
 	if !c.a.spoke.Load() {
 		t := time.AfterFunc(muteAfter, func() {
-			c.a.log.Warn("worker is silent", "instance", c.instance, "pid", c.pid, "why", mute)
-			instance.Remark(mute)
+			why := mute
+			if c.consumed(w) {
+				why = heldBack(false)
+			}
+			c.a.log.Warn("worker is silent", "instance", c.instance, "pid", c.pid, "why", why)
+			instance.Remark(why)
 			if c.a.spoke.Load() { // it answers just now
 				instance.Remark("")
 			}
@@ -247,6 +259,7 @@ func (c *burning) exchange(instance remarker, w *worker, first []byte) error {
 		if err := w.ReadHead(&c.head); err != nil {
 			return broken("the worker did not answer with an HTTP response", err)
 		}
+		c.answered = true
 		if !c.a.spoke.Load() {
 			c.a.spoke.Store(true)
 			instance.Remark("")
@@ -310,12 +323,14 @@ func (c *burning) write(w *worker, first []byte) (stop func(), err error) {
 		if err != nil {
 			return nil, broken("the worker did not read the request", err)
 		}
+		c.sent.Store(true)
 		return func() {}, nil
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		c.unsent = c.writeAll(w, first) // the worker's answer, or its absence, says more
+		c.sent.Store(c.unsent == nil)
 	}()
 	return func() {
 		select {

@@ -189,6 +189,9 @@ func TestWorkerThatOverrunsItsTimeIsReplaced(t *testing.T) {
 	resp, body := s.do(t, "GET", "/hang", nil)
 	<-done
 	wantProblem(t, resp, body, 504, `"timeout":"exec"`)
+	if knowsUnread && (!strings.Contains(body, holding) || strings.Contains(body, streamer)) {
+		t.Errorf("got %s of a worker that has answered before, want %q in it and not %q", body, holding, streamer)
+	}
 	if _, after := s.do(t, "GET", "/pid", nil); !strings.HasSuffix(after, " 1") || after == before {
 		t.Errorf("%q answers after %q", after, before)
 	}
@@ -361,6 +364,32 @@ exec sleep 600`
 	if said() {
 		t.Errorf("got %q after the worker has answered, want nothing", s.supervisor.Status()[0].Reason)
 	}
+}
+
+// A worker that does not flush has read its request and waits for the next one, as this does.
+func TestAWorkerThatHoldsBackItsAnswerIsToldToFlush(t *testing.T) {
+	if !knowsUnread {
+		t.Skip("this system does not say whether a worker has read its request")
+	}
+	dir := t.TempDir()
+	script := `while IFS= read -r line; do
+	case "$line" in ?) exec sleep 600;; esac
+done`
+	if err := os.WriteFile(filepath.Join(dir, "late"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := supervise(t, "mode: afterburn\ndir: "+dir+"\nfprocess: sh late\n")
+	s.cancels = make(chan context.CancelCauseFunc, 1)
+	var call sync.WaitGroup
+	call.Go(func() {
+		cancel := <-s.cancels
+		testkit.Eventually(t, "the reason in ps", func() bool { return s.supervisor.Status()[0].Reason == holding+streamer })
+		cancel(timedOut())
+	})
+	resp, body := s.do(t, "GET", "/", nil)
+	call.Wait()
+	wantProblem(t, resp, body, 504, holding+streamer)
+	testkit.Eventually(t, "the reason of its end in the log", func() bool { return strings.Contains(s.log.String(), "it overran timeouts.exec: "+holding) })
 }
 
 func TestAWorkerThatSpeaksNoHTTPIsAskedAbout(t *testing.T) {

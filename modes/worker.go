@@ -16,6 +16,32 @@ import (
 	"github.com/watchdogd/watchdogd/supervisor"
 )
 
+// mute is what is asked of a worker of a route of which none has ever answered.
+const mute = "no worker of this route has ever printed an HTTP response: does it speak HTTP on its stdout? A program that reads its input to the end and then prints is mode: streaming"
+
+// holding is said of a worker that has read its request and not answered it: its answer may
+// stand in a buffer of its own. Streamer is what is added as long as none has ever answered.
+const (
+	holding  = "the worker has read the whole request and printed no HTTP response: it must flush its stdout after each response"
+	streamer = "; a program that reads its input to the end and then prints is mode: streaming"
+)
+
+// heldBack is holding, in the words for a route of which a worker has answered or not.
+func heldBack(spoke bool) string {
+	if spoke {
+		return holding
+	}
+	return holding + streamer
+}
+
+// overran is why a worker is replaced whose call ran out of time.
+func overran(timeout string, held bool) error {
+	if held {
+		return fmt.Errorf("it overran timeouts.%s: %s", timeout, holding)
+	}
+	return fmt.Errorf("it overran timeouts.%s", timeout)
+}
+
 // uselessError says that a worker could not be given the request at all, so that
 // another may.
 type uselessError struct{ error }
