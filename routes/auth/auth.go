@@ -146,7 +146,7 @@ type Shared struct {
 
 // NewShared returns the Shared of a daemon. It starts nothing.
 func NewShared(log *slog.Logger) *Shared {
-	return &Shared{log: log, hashing: newTurns(), bodies: budget{most: mostBodies}}
+	return &Shared{log: log, hashing: newTurns()}
 }
 
 // unavailable is a 503: whether the caller may call cannot be decided now.

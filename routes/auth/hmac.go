@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/watchdogd/watchdogd/internal/call"
@@ -28,6 +27,7 @@ import (
 //
 // The body is read before the call gets a place, and is then passed on whole.
 type signed struct {
+	route     string
 	challenge string
 	header    string // in canonical form
 	secret    []byte
@@ -47,11 +47,8 @@ const SignedRead = 30 * time.Second
 // tolerance is how far the time of a signature may be from ours.
 const tolerance = 5 * time.Minute
 
-// mostBodies is how much is held in all of bodies whose signature was not checked yet.
-const mostBodies = 64 << 20
-
 func newHMAC(route string, a *schema.HMACAuth, limit int64, shared *Shared) (*signed, error) {
-	s := &signed{header: http.CanonicalHeaderKey(a.Header), secret: []byte(a.Secret), most: MaxSigned, limit: limit, bodies: &shared.bodies, now: time.Now}
+	s := &signed{route: route, header: http.CanonicalHeaderKey(a.Header), secret: []byte(a.Secret), most: MaxSigned, limit: limit, bodies: &shared.bodies, now: time.Now}
 	s.challenge = fmt.Sprintf("HMAC realm=%q, header=%q, algorithm=\"sha256\"", route, s.header)
 	if limit > 0 {
 		s.most = min(s.most, limit)
@@ -98,7 +95,7 @@ func (s *signed) check(one *call.Call, r *http.Request) (user, scheme string, _ 
 	if r.ContentLength > s.most {
 		return "", "", s.tooLarge(one)
 	}
-	sum, ambiguous, err := s.sum(one, &claimed)
+	sum, ambiguous, err := s.sum(one, r, &claimed)
 	if err != nil {
 		return "", "", err
 	}
@@ -116,7 +113,7 @@ func (s *signed) check(one *call.Call, r *http.Request) (user, scheme string, _ 
 // sum reads the body, which the handler will read again, and returns its signature. ambiguous
 // reports a body that begins as the text does that is signed with a time: its signature could be
 // one that was made in the other form, for another body.
-func (s *signed) sum(one *call.Call, claimed *signature) (sum []byte, ambiguous bool, _ *failure.Error) {
+func (s *signed) sum(one *call.Call, r *http.Request, claimed *signature) (sum []byte, ambiguous bool, _ *failure.Error) {
 	h := hmac.New(sha256.New, s.secret)
 	if claimed.timed {
 		h.Write([]byte(claimed.time))
@@ -127,7 +124,7 @@ func (s *signed) sum(one *call.Call, claimed *signature) (sum []byte, ambiguous 
 		return h.Sum(nil), false, nil
 	}
 	held := spill.New(s.most)
-	counted := &hold{budget: s.bodies, from: body}
+	counted := &hold{budget: s.bodies, route: sharer{route: s.route}, client: sharer{client: clientOf(r)}, from: body}
 	defer counted.release()
 	err := held.Fill(io.TeeReader(counted, h))
 	if err == nil {
@@ -142,7 +139,7 @@ func (s *signed) sum(one *call.Call, claimed *signature) (sum []byte, ambiguous 
 	case errors.Is(err, spill.ErrTooLong):
 		return nil, false, s.tooLarge(one)
 	case errors.Is(err, errSpent):
-		return nil, false, unavailable("too many bodies wait for their signature to be checked", nil)
+		return nil, false, unavailable("too many bodies wait for their signature to be checked, of this client, of this route or of all", nil)
 	}
 	return nil, false, &failure.Error{Kind: failure.Gone, Cause: err}
 }
@@ -220,31 +217,3 @@ func beginsTimed(head []byte) bool {
 	}
 	return n > 0 && n < len(head) && head[n] == '.'
 }
-
-// budget is a number of bytes that many share.
-type budget struct {
-	most int64
-	used atomic.Int64
-}
-
-// errSpent says that nothing is left of a budget.
-var errSpent = errors.New("no room for the body")
-
-// hold is what one call uses of a budget.
-type hold struct {
-	budget *budget
-	from   io.Reader
-	used   int64
-}
-
-// Read reads, and counts what it read.
-func (h *hold) Read(p []byte) (int, error) {
-	n, err := h.from.Read(p)
-	h.used += int64(n)
-	if h.budget.used.Add(int64(n)) > h.budget.most {
-		return 0, errSpent
-	}
-	return n, err
-}
-
-func (h *hold) release() { h.budget.used.Add(-h.used) }

@@ -64,8 +64,8 @@ func TestASignedBodyIsAdmittedAndPassedOnWhole(t *testing.T) {
 			}
 		}
 	}
-	if used := a.shared.bodies.used.Load(); used != 0 {
-		t.Errorf("got %d bytes in use after the checks, want none", used)
+	if b := &a.shared.bodies; b.used != 0 || len(b.of) != 0 {
+		t.Errorf("got %d bytes in use by %v after the checks, want none", b.used, b.of)
 	}
 }
 
@@ -161,18 +161,84 @@ func (c *counter) Read(p []byte) (int, error) {
 
 func TestBodiesThatAreNotCheckedYetShareABudget(t *testing.T) {
 	a := newAsked(t, hmacRoute("X-Signature"))
-	a.shared.bodies.used.Store(mostBodies - 1000)
+	b := &a.shared.bodies
+	b.used = mostBodies - 1000
 	text := strings.Repeat("x", 2000)
 	value := "sha256=" + macOf("It's a Secret to Everybody", text)
 	if got := a.post(t, strings.NewReader(text), "X-Signature", value); got.status != 503 {
 		t.Errorf("got %+v, want 503", got)
 	}
-	if got := a.shared.bodies.used.Load(); got != mostBodies-1000 {
-		t.Errorf("got %d bytes in use afterwards, want %d", got, mostBodies-1000)
+	if b.used != mostBodies-1000 || len(b.of) != 0 {
+		t.Errorf("got %d bytes in use afterwards, also by %v, want %d", b.used, b.of, mostBodies-1000)
 	}
-	a.shared.bodies.used.Store(0)
+	b.used = 0
 	if got := a.post(t, strings.NewReader(text), "X-Signature", value); got.status != 200 {
 		t.Errorf("got %+v, want 200", got)
+	}
+}
+
+func TestOneClientAndOneRouteLeaveRoomForOthers(t *testing.T) {
+	var b budget
+	one, two, three := sharer{client: "192.0.2.1"}, sharer{client: "192.0.2.2"}, sharer{client: "192.0.2.3"}
+	hooks, other := sharer{route: "hooks"}, sharer{route: "other"}
+	for _, c := range []struct {
+		what          string
+		route, client sharer
+		n             int64
+		want          bool
+	}{
+		{"a client's share", hooks, one, mostOfClient, true},
+		{"more of this client", other, one, 1, false},
+		{"it goes", other, one, -1, true},
+		{"another client's share", hooks, two, mostOfClient, true},
+		{"more of this route", hooks, three, 1, false},
+		{"it goes", hooks, three, -1, true},
+		{"another route", other, three, mostOfClient, true},
+		{"the first has gone", hooks, one, -mostOfClient, true},
+		{"the route has room", hooks, one, MaxSigned, true},
+		{"all of them", other, sharer{client: "192.0.2.4"}, mostBodies - 2*mostOfClient - MaxSigned, false},
+	} {
+		if got := b.take(c.route, c.client, c.n); got != c.want {
+			t.Errorf("%s: got %v, want %v, with %v", c.what, got, c.want, b.of)
+		}
+	}
+}
+
+func TestTheClientIsWhomTheProxyBeforeUsNames(t *testing.T) {
+	for list, want := range map[string]string{
+		"192.0.2.1":                           "192.0.2.1",
+		"192.0.2.1, 10.0.0.1":                 "192.0.2.1",
+		"198.51.100.7, 192.0.2.1, 10.0.0.1":   "192.0.2.1",
+		"2001:db8:1:2:3:4:5:6":                "2001:db8:1:2::/64",
+		"2001:db8:1:2:ffff::1,10.0.0.1":       "2001:db8:1:2::/64",
+		"::ffff:192.0.2.1":                    "::ffff:192.0.2.1",
+		"a name that no address is, 10.0.0.1": "a name that no address is",
+		"":                                    "",
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Header.Set("X-Forwarded-For", list)
+		if got := clientOf(r); got != want {
+			t.Errorf("%q: got %q, want %q", list, got, want)
+		}
+	}
+}
+
+// A client that sends no end keeps what it sent until its time is over: another one is served.
+func TestASlowClientOfSignedBodiesKeepsNoOtherWaiting(t *testing.T) {
+	a := newAsked(t, hmacRoute("X-Signature"))
+	slow := sharer{client: "192.0.2.66"}
+	a.shared.bodies.take(sharer{route: "elsewhere"}, slow, mostOfClient)
+	text := strings.Repeat("x", MaxSigned)
+	for _, c := range []struct {
+		client string
+		status int
+	}{{"192.0.2.66", 503}, {"192.0.2.1", 200}} {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(text))
+		r.Header.Set("X-Signature", "sha256="+macOf("It's a Secret to Everybody", text))
+		r.Header.Set("X-Forwarded-For", c.client)
+		if got := a.ask(t, r); got.status != c.status {
+			t.Errorf("%s: got %d %s, want %d", c.client, got.status, got.detail, c.status)
+		}
 	}
 }
 
