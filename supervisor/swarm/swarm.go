@@ -172,7 +172,12 @@ func (s *Swarm) Ready() error {
 	case s.problem != "":
 		return errors.New(s.problem)
 	}
-	return errors.New("the services of the swarm are not listed yet")
+	return errors.New(s.unlisted())
+}
+
+// unlisted says what is waited for until the services were listed.
+func (s *Swarm) unlisted() string {
+	return "the services of the swarm are not listed yet: the Docker Engine at " + s.o.Engine.Host() + " has not answered"
 }
 
 // Problem is what is wrong with the engine or the networks; empty is nothing.
@@ -184,6 +189,8 @@ func (s *Swarm) Problem() string {
 		return s.problem
 	case s.silent.Load():
 		return "the Docker Engine at " + s.o.Engine.Host() + " does not answer"
+	case !s.listed:
+		return s.unlisted()
 	}
 	return s.isolated
 }

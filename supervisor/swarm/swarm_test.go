@@ -180,6 +180,28 @@ func TestWhatIsKnownIsServedWhileTheEngineIsLost(t *testing.T) {
 	testkit.Eventually(t, "what was made meanwhile", func() bool { return s.Problem() == "" && s.Function("meanwhile") != nil })
 }
 
+func TestAnEngineThatHasNotAnsweredYetIsAProblem(t *testing.T) {
+	e := newEngine(t)
+	release := make(chan struct{})
+	e.Refuse = func(r *http.Request) (int, string) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+		return 0, ""
+	}
+	s := follow(t, e.Host())
+	want := "the services of the swarm are not listed yet: the Docker Engine at " + e.Host() + " has not answered"
+	if got := s.Problem(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := s.Ready(); err == nil || err.Error() != want {
+		t.Errorf("Ready: got %v, want %q", err, want)
+	}
+	close(release)
+	testkit.Eventually(t, "a list of the services", func() bool { return s.Problem() == "" && s.Ready() == nil })
+}
+
 func TestCallsDoNotWaitForAnEngineThatDoesNotAnswer(t *testing.T) {
 	e := newEngine(t)
 	var frozen atomic.Bool

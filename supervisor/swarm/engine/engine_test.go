@@ -101,6 +101,24 @@ func TestAnEngineThatCannotBeUsedIsASentence(t *testing.T) {
 				_, _ = w.Write([]byte(`{"message":"This node is not a swarm manager. Use \"docker swarm init\""}`))
 			}
 		}, "not a manager of a swarm: give gateway.swarm.host"},
+		"page of another server": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(404)
+			_, _ = w.Write([]byte("<!DOCTYPE HTML>\n<title>Error</title>\n"))
+		}, "the answer to GET /_ping was 404 Not Found, and not one of a Docker Engine"},
+		"proxy that refuses": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Api-Version", "1.41")
+			if r.URL.Path != "/_ping" {
+				w.WriteHeader(403)
+				_, _ = w.Write([]byte("<html><body><h1>403 Forbidden</h1>\nRequest forbidden.\n</body></html>\n"))
+			}
+		}, "the answer to GET /v1.41/services was 403 Forbidden, and not one of a Docker Engine: check the address, and what a proxy in front of the engine allows"},
+		"message of two lines": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Api-Version", "1.41")
+			if r.URL.Path != "/_ping" {
+				w.WriteHeader(500)
+				_, _ = w.Write([]byte(`{"message":"the raft log\n  is full"}`))
+			}
+		}, "the raft log is full"},
 		"nonsense": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Api-Version", "1.41")
 			if r.URL.Path != "/_ping" {

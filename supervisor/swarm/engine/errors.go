@@ -47,10 +47,16 @@ func refusalOf(response *http.Response) error {
 	e := &Error{Status: response.StatusCode}
 	body, _ := io.ReadAll(io.LimitReader(response.Body, mostError)) // what there is
 	var said struct{ Message string }
-	if json.Unmarshal(body, &said) == nil {
-		e.Message = strings.TrimPrefix(strings.TrimSpace(said.Message), "rpc error: code = Unknown desc = ")
-	} else {
-		e.Message = strings.TrimSpace(string(body))
+	text := strings.TrimSpace(string(body))
+	switch {
+	case json.Unmarshal(body, &said) == nil:
+		text = strings.Join(strings.Fields(said.Message), " ") // it is part of a sentence
+		e.Message = strings.TrimPrefix(text, "rpc error: code = Unknown desc = ")
+	case text != "" && !strings.ContainsAny(text, "<\n"):
+		e.Message = text
+	default: // a page of another server
+		e.Message = fmt.Sprintf("the answer to %s %s was %s, and not one of a Docker Engine: check the address, and what a proxy in front of the engine allows",
+			response.Request.Method, response.Request.URL.Path, response.Status)
 	}
 	return e
 }

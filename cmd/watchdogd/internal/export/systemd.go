@@ -22,7 +22,7 @@ func systemd(p *plan) ([]File, error) {
 			return nil, err
 		}
 		if !p.app.followsPort {
-			return nil, fmt.Errorf("server.listen: %s is one address, and in the split layout on one machine each route needs its own: leave server.listen out, so that it follows $PORT", strings.Join(cfg.Server.Listen, ", "))
+			return nil, fmt.Errorf("server.listen: %s is one address, and in the split layout on one machine each route needs its own: leave server.listen out, or write 127.0.0.1:${PORT:-8080}, so that it follows $PORT", strings.Join(cfg.Server.Listen, ", "))
 		}
 		if cfg.Metrics.Listen != "" {
 			return nil, fmt.Errorf("metrics.listen: %s is one address, which only one of the units could listen on: leave it out for --layout split, or use --layout bundle", cfg.Metrics.Listen)
