@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -181,25 +182,14 @@ func TestWhatIsKnownIsServedWhileTheEngineIsLost(t *testing.T) {
 }
 
 func TestAnEngineThatHasNotAnsweredYetIsAProblem(t *testing.T) {
-	e := newEngine(t)
-	release := make(chan struct{})
-	e.Refuse = func(r *http.Request) (int, string) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-		return 0, ""
-	}
-	s := follow(t, e.Host())
-	want := "the services of the swarm are not listed yet: the Docker Engine at " + e.Host() + " has not answered"
+	s := New(Options{Engine: newClient(t, "tcp://127.0.0.1:1"), Label: label, ID: "gateway", Log: slog.New(slog.DiscardHandler)}) // nothing is asked yet
+	const want = "the services of the swarm are not listed yet: the Docker Engine at tcp://127.0.0.1:1 has not answered"
 	if got := s.Problem(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if err := s.Ready(); err == nil || err.Error() != want {
 		t.Errorf("Ready: got %v, want %q", err, want)
 	}
-	close(release)
-	testkit.Eventually(t, "a list of the services", func() bool { return s.Problem() == "" && s.Ready() == nil })
 }
 
 func TestCallsDoNotWaitForAnEngineThatDoesNotAnswer(t *testing.T) {
