@@ -233,6 +233,9 @@ func node(value any, block bool) *yaml.Node {
 		}
 	case string:
 		n.SetString(clean(v))
+		if strings.HasPrefix(strings.TrimLeft(n.Value, "\n"), "\t") {
+			n.Style = yaml.DoubleQuotedStyle // yaml.v3 reads no block that begins with a tab
+		}
 	default:
 		_ = n.Encode(value) // plain values
 	}

@@ -103,6 +103,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add("GET /\r\n200\r\nx\r\n", 500, "", "\xff\x00\r\r\n")
 	f.Add("GET /", 204, "a: b", "")
 	f.Add("POST /\n\nbody\n\n\n", 404, "", "a\r")
+	f.Add("GET /\n\n\n\n# a comment at the end", 357, "", "")
 	f.Fuzz(func(t *testing.T, text string, status int, kind, body string) {
 		file, err := Parse("r.txt", text)
 		if err != nil {

@@ -48,12 +48,15 @@ func (f *File) Updated(results []Result) string {
 	return strings.Join(lines, end)
 }
 
-// trimmed is lines without empty ones at the end.
+// trimmed is lines without empty ones at the end, also those before the comments there: above a
+// status they would be lines of the body.
 func trimmed(lines []string) []string {
-	for len(lines) > 0 && lines[len(lines)-1] == "" {
-		lines = lines[:len(lines)-1]
+	end := len(lines)
+	for end > 0 && (lines[end-1] == "" || strings.HasPrefix(lines[end-1], "#")) {
+		end--
 	}
-	return lines
+	comments := slices.DeleteFunc(slices.Clone(lines[end:]), func(line string) bool { return line == "" })
+	return slices.Concat(lines[:end], comments)
 }
 
 // answer is the lines below the status that hold for what was received.
