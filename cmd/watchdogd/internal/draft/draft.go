@@ -233,8 +233,8 @@ func node(value any, block bool) *yaml.Node {
 		}
 	case string:
 		n.SetString(clean(v))
-		if strings.HasPrefix(strings.TrimLeft(n.Value, "\n"), "\t") {
-			n.Style = yaml.DoubleQuotedStyle // yaml.v3 reads no block that begins with a tab
+		if strings.HasPrefix(strings.TrimLeft(n.Value, "\n"), "\t") || strings.ContainsAny(n.Value, "\u2028\u2029") {
+			n.Style = yaml.DoubleQuotedStyle // yaml.v3 reads no block that begins with a tab or has other ends of lines
 		}
 	default:
 		_ = n.Encode(value) // plain values

@@ -113,7 +113,7 @@ func TestAFileIsSavedWholeOrNotAtAll(t *testing.T) {
 
 // Whatever the line, the file is valid, and words that need no shell come back.
 func FuzzCommand(f *testing.F) {
-	for _, line := range []string{"run -a 'b c'", "a | b", "A=1 run $PORT ${PORT:-1}", "x \\\n y", "$$ ${A} \"$b\"", "#", "é ü", "- a", "{a: b}", "'", "a\tb", "null", "~", "x: y", "\ta | b\n", "\n\ta; b\n"} {
+	for _, line := range []string{"run -a 'b c'", "a | b", "A=1 run $PORT ${PORT:-1}", "x \\\n y", "$$ ${A} \"$b\"", "#", "é ü", "- a", "{a: b}", "'", "a\tb", "null", "~", "x: y", "\ta | b\n", "\n\ta; b\n", "a;\nb\u20290", "a\u2028;b", "\u2029a|b\n", "a\n\u2029 b"} {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
