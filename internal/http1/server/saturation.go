@@ -23,7 +23,7 @@ type cpuLoad struct {
 const (
 	// saturated is the share of the processors' time from which on none is to spare.
 	saturated = 7. / 8
-	// lazy is the share below which nobody has to look soon again.
+	// lazy is the share below which the next look may be late.
 	lazy = 1. / 8
 	// lookEvery is the time between two looks while the program has something to do.
 	lookEvery = 100 * time.Millisecond

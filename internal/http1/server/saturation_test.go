@@ -55,6 +55,6 @@ func TestAServerWithoutConnectionsIsNotSaturated(t *testing.T) {
 	s.saturated.Store(true)
 	s.watch()
 	if s.saturated.Load() {
-		t.Error("got saturated, want not: nobody looks again before the next connection")
+		t.Error("got saturated, want not: the next look comes after the next connection")
 	}
 }
